@@ -1,0 +1,315 @@
+"""Rainy and clean pictures of the same scene, found in a folder of any published layout.
+
+`find_pairs(folder)` looks at names and file headers only; `Pair.load()` decodes. What has no partner, cannot be read or differs
+in size is listed as a problem and is never dropped silently or resized.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Optional
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from derain.data import naming
+from derain.data.halves import CleanSide, clean_half
+from derain.data.lists import is_pair_list, read_pair_list
+from derain.errors import DataError
+
+LAYOUTS = {
+    "folders": "two folders with the same names in them (rainy and clean, input and target, rain and norain, ...)",
+    "names": "both sides told apart by name (rain-001.png and norain-001.png, 001_in.png and 001_GT.png)",
+    "one-to-many": "one clean picture for many rainy ones (901.jpg, and 901_1.jpg to 901_14.jpg)",
+    "clean-left": "both sides in one file, the clean one on the left (Rain800)",
+    "clean-right": "both sides in one file, the clean one on the right (Rain1200)",
+    "list": "a text file with a rainy and a clean path on each line (SPA-Data)",
+}
+
+Image8 = NDArray[np.uint8]
+_Sided = tuple[Path, Optional[naming.Side]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures of one scene. `clean_side` is None for two files, or says which half of the one file is clean."""
+
+    name: str
+    """The rainy file's path below the folder, without what merely names the side, and without its suffix: unique in a set."""
+    rainy_path: Path
+    clean_path: Path
+    size_px: tuple[int, int]
+    """Width and height of each picture."""
+    clean_side: CleanSide | None = None
+
+    def load(self) -> tuple[Image8, Image8]:
+        """Return (rainy, clean), uint8 (H, W, 3), upright; alpha is dropped and 16 bits become 8. Raises DataError."""
+        if self.clean_side is None:
+            return _decode(self.rainy_path), _decode(self.clean_path)
+        both = _decode(self.rainy_path)
+        left, right = both[:, : self.size_px[0]], both[:, self.size_px[0] :]
+        rainy, clean = (right, left) if self.clean_side == "left" else (left, right)
+        return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
+
+    def load_clean(self) -> Image8:
+        """Return the clean picture alone, as `load` would."""
+        return _decode(self.clean_path) if self.clean_side is None else self.load()[1]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that is in no pair, and why."""
+
+    path: Path
+    fact: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.fact}"
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Everything that was found in a folder. Each picture file in it is in `pairs`, in `problems` or in `ignored`."""
+
+    folder: Path
+    layout: str
+    """A key of LAYOUTS; several, joined by `, `, where subfolders differ."""
+    pairs: list[Pair] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    ignored: list[Path] = field(default_factory=list)
+    """Masks, streak layers, and pictures that a list file leaves out."""
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+def find_pairs(folder: str | os.PathLike[str], *, layout: str | None = None) -> PairSet:
+    """Find the pairs in `folder` and below it, or those that a list file (given in its place) names.
+
+    The layout is recognised for each subfolder (train, test, ...) by itself; `layout`, a key of LAYOUTS, settles it for all.
+    Raises DataError if there is no such folder, no such layout or no pair.
+    """
+    root = Path(folder)
+    if layout is not None and layout not in LAYOUTS:
+        raise DataError(f"{layout}: no such layout; choose one of {', '.join(LAYOUTS)}")
+    if not root.exists():
+        raise DataError(f"{root}: no such folder; give the folder that holds the rainy and the clean pictures")
+    if root.is_file():
+        found = _Finder(root.parent, pictures=(), lists=(root,))
+        layout = "list"
+    else:
+        found = _Finder(root, *_walk(root))
+    result = found.run(layout)
+    if not result.pairs:
+        raise DataError(_no_pairs(result))
+    return result
+
+
+def _walk(root: Path) -> tuple[list[Path], list[Path]]:
+    """All picture files and all list files below `root`, in natural order."""
+    pictures, lists = [], []
+    for directory, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=naming.natural)
+        for name in sorted(files, key=naming.natural):
+            path = Path(directory, name)
+            if naming.is_picture(path):
+                pictures.append(path)
+            elif path.suffix.lower() == ".txt" and is_pair_list(path):
+                lists.append(path)
+    return pictures, lists
+
+
+class _Finder:
+    """Sorts the files of one folder into pairs, problems and ignored ones."""
+
+    def __init__(self, root: Path, pictures: Sequence[Path], lists: Sequence[Path]) -> None:
+        self.root, self.pictures, self.lists = root, pictures, lists
+        self.pairs: list[Pair] = []
+        self.problems: list[Problem] = []
+        self.layouts: dict[str, None] = {}  # an ordered set
+        self._sizes: dict[Path, tuple[int, int] | None] = {}
+
+    def run(self, layout: str | None) -> PairSet:
+        ignored: list[Path] = []
+        if layout == "list" or (layout is None and self.lists):
+            listed = self._from_lists()
+            ignored = [path for path in self.pictures if path.resolve() not in listed]
+        else:
+            groups: dict[tuple[str, ...], list[_Sided]] = defaultdict(list)
+            for path in self.pictures:
+                relative = path.relative_to(self.root)
+                if naming.is_other(relative):
+                    ignored.append(path)
+                    continue
+                side, group = naming.side_by_folder(relative)
+                groups[group].append((path, None if layout == "names" else side))
+            for group, files in groups.items():
+                self._from_group(group, files, layout=layout)
+        return PairSet(self.root, ", ".join(self.layouts) or (layout or "none"), self.pairs, self.problems, ignored)
+
+    def _from_group(
+        self, group: tuple[str, ...], files: Sequence[tuple[Path, naming.Side | None]], *, layout: str | None
+    ) -> None:
+        paths = [path for path, _ in files]
+        if layout in ("clean-left", "clean-right"):
+            self._from_halves(group, paths, clean_side="left" if layout == "clean-left" else "right")
+            return
+        rainy = [path for path, side in files if side == "rainy"]
+        clean = [path for path, side in files if side == "clean"]
+        unsaid = [path for path, side in files if side is None]
+        by_folder = bool(rainy and clean)
+        if not by_folder and not unsaid and layout is None:
+            rainy, clean, unsaid = [], [], paths  # a folder merely called `rain` or `data`: let the names speak
+        if unsaid and layout != "folders":
+            named_rainy, named_clean, unsaid = _split_by_name(unsaid, many=not by_folder)
+            rainy, clean = [*rainy, *named_rainy], [*clean, *named_clean]
+        if rainy and not clean:
+            clean, unsaid = unsaid, []  # 901.jpg beside a folder rainy/
+        if layout is None and not (rainy and clean) and (side := clean_half(paths)):
+            self._from_halves(group, paths, clean_side=side)
+            return
+        self._match(group, rainy, clean, label="folders" if by_folder else "names")
+        self.problems += [Problem(path, "neither its folder nor its name says whether it is rainy or clean") for path in unsaid]
+
+    def _match(self, group: tuple[str, ...], rainy: Sequence[Path], clean: Sequence[Path], *, label: str) -> None:
+        partners, taken = _Partners(clean), defaultdict(list)
+        for path in rainy:
+            candidates = partners.of(path)
+            if len(candidates) == 1:
+                taken[candidates[0]].append(path)
+            elif candidates:
+                names = ", ".join(candidate.name for candidate in candidates)
+                self.problems.append(Problem(path, f"more than one clean picture fits it: {names}"))
+            else:
+                self.problems.append(Problem(path, "no clean picture has its name"))
+        self.problems += [Problem(path, "no rainy picture has its name") for path in clean if path not in taken]
+        if any(len(many) > 1 for many in taken.values()):
+            label = "one-to-many"
+        pairs = {path: clean_path for clean_path, many in taken.items() for path in many}
+        for path in rainy:
+            if path in pairs and self._add(group, path, pairs[path]):
+                self.layouts[label] = None
+
+    def _add(self, group: tuple[str, ...], rainy: Path, clean: Path) -> bool:
+        size, clean_size = self._size(rainy), self._size(clean)
+        if size is None or clean_size is None:
+            if size is not None:
+                self.problems.append(Problem(rainy, f"its clean picture {clean.name} cannot be read"))
+            elif clean_size is not None:
+                self.problems.append(Problem(clean, f"its rainy picture {rainy.name} cannot be read"))
+            return False
+        if size != clean_size:
+            fact = f"is {size[0]}x{size[1]}, but its clean picture {clean.name} is {clean_size[0]}x{clean_size[1]}"
+            self.problems.append(Problem(rainy, fact))
+            return False
+        self.pairs.append(Pair("/".join((*group, rainy.stem)), rainy, clean, size))
+        return True
+
+    def _from_halves(self, group: tuple[str, ...], paths: Iterable[Path], *, clean_side: CleanSide) -> None:
+        for path in paths:
+            if (size := self._size(path)) is None:
+                continue
+            if size[0] % 2:
+                self.problems.append(Problem(path, f"is {size[0]} pixels wide, which does not part into two equal halves"))
+                continue
+            half = (size[0] // 2, size[1])
+            self.pairs.append(Pair("/".join((*group, path.stem)), path, path, half, clean_side))
+            self.layouts[f"clean-{clean_side}"] = None
+
+    def _from_lists(self) -> set[Path]:
+        """Add the pairs of every list file, and return all files that they name."""
+        listed: set[Path] = set()
+        for path in self.lists:
+            for line in read_pair_list(path, root=self.root):
+                listed |= {line.rainy.resolve(), line.clean.resolve()}
+                missing = [side for side in (line.rainy, line.clean) if not side.is_file()]
+                self.problems += [
+                    Problem(side, f"is named in line {line.number} of {path.name} but is not there") for side in missing
+                ]
+                inside = line.rainy.is_relative_to(self.root)
+                relative: PurePath = line.rainy.relative_to(self.root) if inside else PurePath(line.rainy.name)
+                if not missing and self._add(relative.parts[:-1], line.rainy, line.clean):
+                    self.layouts["list"] = None
+        return listed
+
+    def _size(self, path: Path) -> tuple[int, int] | None:
+        """Width and height as displayed, from the header; None, and a problem the first time, if there is none."""
+        if path not in self._sizes:
+            try:
+                self._sizes[path] = _displayed_size(path)
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                self._sizes[path] = None
+                self.problems.append(Problem(path, f"cannot be read ({error})"))
+        return self._sizes[path]
+
+
+class _Partners:
+    """The clean pictures of one group, to be asked which of them belongs to a rainy one."""
+
+    def __init__(self, clean: Sequence[Path]) -> None:
+        self.by_stem: dict[str, list[Path]] = defaultdict(list)
+        self.by_key: dict[str, list[Path]] = defaultdict(list)
+        self.by_scene: dict[str | None, list[Path]] = defaultdict(list)
+        for path in clean:
+            self.by_stem[path.stem].append(path)
+            self.by_key[naming.scene_key(path.stem)].append(path)
+            self.by_scene[naming.scene_of_frame(path.stem)].append(path)
+
+    def of(self, rainy: Path) -> list[Path]:
+        """One path if all is well, several if names are ambiguous, none if it has no partner."""
+        key = naming.scene_key(rainy.stem)
+        if found := self.by_stem.get(rainy.stem) or self.by_key.get(key):
+            return found
+        scene = naming.scene_of_frame(rainy.stem)
+        if scene is not None:
+            return self.by_scene.get(scene, [])
+        return next((self.by_key[short] for short in naming.shorter_keys(key) if short in self.by_key), [])
+
+
+def _split_by_name(paths: Sequence[Path], *, many: bool) -> tuple[list[Path], list[Path], list[Path]]:
+    """Rainy, clean and undecided. With `many`, 901 is clean if 901_1 lies beside it."""
+    sides = {path: naming.side_by_name(path.stem) for path in paths}
+    if many and not {"rainy", "clean"} <= set(sides.values()):
+        stems = {path.stem for path in paths}
+        heads = {path: next((head for head in naming.shorter_keys(path.stem) if head in stems), None) for path in paths}
+        used = {head for head in heads.values() if head is not None}
+        sides = {path: "clean" if path.stem in used else "rainy" if heads[path] is not None else None for path in paths}
+    rainy, clean, undecided = ([path for path in paths if sides[path] == side] for side in ("rainy", "clean", None))
+    return rainy, clean, undecided
+
+
+def _displayed_size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        width, height = image.size
+        turned = "exif" in image.info and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (height, width) if turned else (width, height)
+
+
+def _decode(path: Path) -> Image8:
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            if image.mode.startswith("I"):  # 16-bit grey, which Pillow would cut off at 255
+                grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
+                return np.repeat(grey[..., None], 3, axis=2)
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be decoded ({error}); replace it or take its pair out of the set") from error
+
+
+def _no_pairs(result: PairSet) -> str:
+    layouts = "; ".join(f"`{name}`: {what}" for name, what in LAYOUTS.items())
+    count = len(result.problems) + len(result.ignored)
+    facts = "".join(f"; {problem}" for problem in result.problems[:3])
+    return f"{result.folder}: no pair among {count} pictures{facts}. Arrange it in one of these layouts, or name it: {layouts}"
+
+
+def sample(pairs: Sequence[Pair], count: int) -> Iterator[Pair]:
+    """At most `count` pairs, evenly spread over the set."""
+    step = max(1, -(-len(pairs) // count))
+    yield from pairs[::step]
