@@ -1,0 +1,158 @@
+"""The ways in which deraining papers take PSNR and SSIM: between two of them lie 1.3 to 1.6 dB on the same pixels.
+
+`PROTOCOLS["paper"]`, `["rgb"]`, `["y"]` and `["y-half"]`; `score(protocol, restored, clean)` takes one picture. docs/protocols/
+has a page on each that says who prints it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from derain.evaluate.metrics import WINDOW_PX, Border, Image, Plane, psnr, ssim
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way of taking PSNR and SSIM; every difference that papers have is a field."""
+
+    name: str
+    summary: str
+    "One line for the head of a table."
+    printed_by: str
+    eight_bit: bool
+    "Score the picture as saved with 8 bits (clipped, rounded) rather than the float output (clipped only)."
+    luma: Literal["rounded", "exact"] | None
+    "MATLAB's `rgb2ycbcr`, Y of 16..235: of the 8-bit picture (rounded again) or of the picture in double. None: RGB."
+    border: Border
+    ssim_subsampled: bool
+    "Box-filter and subsample by round(min(H, W) / 256) before SSIM, as Wang's `ssim.m` of 2009 does; PSNR is not touched."
+
+    @property
+    def smallest_px(self) -> int:
+        """The shortest side of a picture for which SSIM is defined."""
+        return 1 if self.border == "zero" else WINDOW_PX
+
+
+@dataclass(frozen=True)
+class Score:
+    """One picture under one protocol: PSNR in dB, `math.inf` for identical pictures, and SSIM."""
+
+    psnr: float
+    ssim: float
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(
+            "paper",
+            "RGB, float output clipped but not rounded; SSIM zero-padded",
+            printed_by="the paper (Table 2) and its author's earlier work",
+            eight_bit=False,
+            luma=None,
+            border="zero",
+            ssim_subsampled=False,
+        ),
+        Protocol(
+            "rgb",
+            "RGB of the saved 8-bit picture; SSIM inside the border",
+            printed_by="many re-implementations",
+            eight_bit=True,
+            luma=None,
+            border="valid",
+            ssim_subsampled=False,
+        ),
+        Protocol(
+            "y",
+            "luma of the saved 8-bit picture, rounded; SSIM inside the border",
+            printed_by="Restormer, DRSformer, NeRD-Rain on Rain200, Rain13K, SPA-Data",
+            eight_bit=True,
+            luma="rounded",
+            border="valid",
+            ssim_subsampled=False,
+        ),
+        Protocol(
+            "y-half",
+            "luma of the saved 8-bit picture, not rounded; SSIM subsampled first",
+            printed_by="PReNet, RCDNet; everyone on DID (Rain1200) and DDN (Rain1400)",
+            eight_bit=True,
+            luma="exact",
+            border="valid",
+            ssim_subsampled=True,
+        ),
+    )
+}
+
+
+def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
+    """PSNR and SSIM of one picture.
+
+    Both are (H, W, 3), or (H, W) for grey, which stands for three equal channels; floats in 0..1, or uint8 or uint16 over their
+    whole range. `restored` is the network's own output: clipping and rounding are the protocol's. Raises ValueError for shapes
+    that differ and for a picture smaller than the window of SSIM.
+    """
+    if restored.shape[:2] != clean.shape[:2]:
+        raise ValueError(f"pictures of different sizes: {restored.shape} and {clean.shape}")
+    x, y = compared(protocol, restored), compared(protocol, clean)
+    decibels = psnr(x, y)
+    if protocol.ssim_subsampled:
+        x, y = subsample(x), subsample(y)
+    return Score(decibels, ssim(x, y, border=protocol.border))
+
+
+def compared(protocol: Protocol, image: Image) -> npt.NDArray[np.float64]:
+    """What the protocol looks at, float64 on a scale of 0..1: (H, W, 3) for RGB and (H, W) for luma."""
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    if protocol.luma == "rounded":
+        return luma_rounded(eight_bit(image)) / 255
+    pixels = eight_bit(image) / np.float64(255) if protocol.eight_bit else np.clip(unit(image), 0, 1)
+    return luma(pixels) if protocol.luma else pixels
+
+
+def unit(image: Image) -> npt.NDArray[np.float64]:
+    """Floats as they are, integers divided by the largest value of their dtype."""
+    if np.issubdtype(image.dtype, np.integer):
+        return image / np.float64(np.iinfo(image.dtype).max)
+    return image.astype(np.float64)
+
+
+def eight_bit(image: Image) -> npt.NDArray[np.uint8]:
+    """The picture as it would be saved with 8 bits: clipped, and rounded to the nearest level."""
+    if image.dtype == np.uint8:
+        return image
+    return np.rint(np.clip(unit(image), 0, 1) * 255).astype(np.uint8)
+
+
+def luma(rgb: npt.NDArray[np.float64]) -> Plane:
+    """Y of MATLAB's `rgb2ycbcr` for a picture in double: (H, W, 3) in 0..1 -> (H, W) in 16/255..235/255 (ITU-R BT.601)."""
+    return np.asarray((16 + rgb @ np.array([65.481, 128.553, 24.966])) / 255)
+
+
+def luma_rounded(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Y of MATLAB's `rgb2ycbcr` for a picture of uint8: (H, W, 3) -> (H, W) in 16..235, rounded half up.
+
+    In whole thousandths, so that no binary fraction decides a tie.
+    """
+    thousandths = rgb.astype(np.int32) @ np.array([65_481, 128_553, 24_966], dtype=np.int32)
+    return ((thousandths + 127_500) // 255_000 + 16).astype(np.uint8)
+
+
+def subsample(plane: Plane) -> Plane:
+    """The automatic downsampling of Wang's `ssim.m`: the mean of each f x f box, f = max(1, round(min(H, W) / 256)).
+
+    MATLAB's `imfilter(plane, ones(f) / f^2, 'symmetric')` taken at `1:f:end`: the box at pixel i reaches from i - (f - 1) // 2 to
+    i + f // 2, so at steps of f the boxes lie side by side, the first one reaching out over the mirrored border.
+    """
+    f = max(1, math.floor(min(plane.shape) / 256 + 0.5))  # MATLAB rounds halves up, Python to even
+    if f == 1:
+        return plane
+    before = (f - 1) // 2
+    rows, columns = (math.ceil(length / f) for length in plane.shape)
+    padded = np.pad(plane, (before, f), mode="symmetric")[: rows * f, : columns * f]
+    return np.asarray(padded.reshape(rows, f, columns, f).mean(axis=(1, 3)))
