@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ LAYOUTS = {
 }
 
 Image8 = NDArray[np.uint8]
-_Sided = tuple[Path, Optional[naming.Side]]
+_Sided = tuple[Path, naming.Side | None]
 
 
 @dataclass(frozen=True)
