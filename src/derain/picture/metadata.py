@@ -1,0 +1,115 @@
+"""What a file says besides its pixels, out of Pillow's readers and into Pillow's writers."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, BinaryIO
+
+from PIL import Image, JpegImagePlugin
+from PIL.PngImagePlugin import PngInfo
+
+from derain.picture.orientation import upright_exif, upright_xmp
+from derain.picture.picture import JpegCoding, Metadata
+
+XMP_KEYWORD = b"XML:com.adobe.xmp"
+PNG_CHUNKS = {b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tIME", b"tEXt", b"zTXt", b"iTXt"}
+DIRECTORIES = {34665, 34853}
+TIFF_TAGS = (270, 271, 272, 305, 306, 315, 316, 33432, 33723, *DIRECTORIES)
+"""Description, make, model, software, time, artist, host, copyright, IPTC, and the directories of EXIF and GPS. The other tags
+of a TIFF describe how its pixels are stored, and must not follow the picture into another file."""
+XMP = 700
+
+
+def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
+    """Read the metadata of an open picture, for the upright form of it; `file` is moved."""
+    info = image.info
+    xmp = info.get("xmp")
+    exif = _tiff_exif(image) if image.format == "TIFF" else info.get("exif")
+    if exif is not None:
+        exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
+    dpi = info.get("dpi")
+    return Metadata(
+        exif=exif or None,
+        icc=info.get("icc_profile") or None,
+        xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp) if xmp else None,
+        dpi=_dpi(dpi, turned=orientation in {5, 6, 7, 8}),
+        comment=info.get("comment") if image.format in {"JPEG", "MPO"} else None,
+        png_chunks=_png_chunks(file) if image.format == "PNG" else (),
+        jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
+        tiff_compression=info.get("compression") if image.format == "TIFF" else None,
+        webp_lossless=image.format == "WEBP" and _is_lossless_webp(file),
+    )
+
+
+def tiff_tags(metadata: Metadata) -> dict[int, Any]:
+    """EXIF and XMP as a TIFF keeps them, among its own tags; the value of a directory is a dictionary."""
+    exif = Image.Exif()
+    if metadata.exif:
+        exif.load(b"Exif\0\0" + metadata.exif)
+    tags = {tag: dict(exif.get_ifd(tag)) if tag in DIRECTORIES else exif[tag] for tag in TIFF_TAGS if tag in exif}
+    return {**tags, XMP: metadata.xmp} if metadata.xmp else tags
+
+
+def png_info(metadata: Metadata) -> PngInfo:
+    """The chunks that a PNG is to hold besides EXIF, ICC profile and resolution."""
+    info = PngInfo()
+    for name, data in metadata.png_chunks:
+        info.add(name, data)
+    if metadata.xmp:
+        info.add(b"iTXt", xmp_chunk(metadata.xmp))
+    return info
+
+
+def xmp_chunk(xmp: bytes) -> bytes:
+    """The data of the iTXt chunk that holds an XMP packet: keyword, uncompressed, no language, no translation."""
+    return XMP_KEYWORD + b"\0\0\0\0\0" + xmp
+
+
+def _tiff_exif(image: Image.Image) -> bytes | None:
+    source, kept = image.getexif(), Image.Exif()
+    for tag in TIFF_TAGS:
+        if tag in source:
+            kept[tag] = source.get_ifd(tag) if tag in DIRECTORIES else source[tag]
+    return kept.tobytes() if len(kept) else None
+
+
+def _dpi(dpi: Any, *, turned: bool) -> tuple[float, float] | None:
+    if not isinstance(dpi, tuple) or len(dpi) != 2:
+        return None
+    across, down = (float(value) for value in dpi)
+    if not (0 < across < 1e6 and 0 < down < 1e6):  # files with 0 or nan dots for an inch exist
+        return None
+    return (down, across) if turned else (across, down)
+
+
+def _jpeg_coding(image: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
+    if image.mode == "CMYK":  # four channels have other tables than the three that are going to be written
+        return None
+    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+    progressive = bool(image.info.get("progressive"))
+    return JpegCoding(tables, JpegImagePlugin.get_sampling(image), progressive)
+
+
+def _png_chunks(file: BinaryIO) -> tuple[tuple[bytes, bytes], ...]:
+    chunks = []
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        size, name = struct.unpack(">I4s", head)
+        if name not in PNG_CHUNKS:
+            file.seek(size + 4, 1)
+            continue
+        data = file.read(size)
+        if not data.startswith(XMP_KEYWORD):  # kept apart, because the orientation in it changes
+            chunks.append((name, data))
+        file.seek(4, 1)
+    return tuple(chunks)
+
+
+def _is_lossless_webp(file: BinaryIO) -> bool:
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", head)
+        if name in {b"VP8 ", b"VP8L"}:
+            return bool(name == b"VP8L")
+        file.seek(size + size % 2, 1)
+    return False

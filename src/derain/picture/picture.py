@@ -1,0 +1,79 @@
+"""What a picture is between the file that it came from and the file that it goes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8 | np.uint16]
+
+
+@dataclass(frozen=True)
+class JpegCoding:
+    """How a JPEG was coded, so that the restored one is as good and as large: nothing of it says what the picture shows."""
+
+    tables: tuple[tuple[int, ...], ...]
+    """Quantisation tables, 64 numbers each."""
+    subsampling: int
+    """Pillow's code of the chroma subsampling: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0, -1 is another or none."""
+    progressive: bool
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says about its pixels. Everything is optional, and is for an upright picture."""
+
+    exif: bytes | None = None
+    """A TIFF structure without the `Exif\\0\\0` that JPEG puts before it; the orientation in it is 1, a thumbnail is unlinked."""
+    icc: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    comment: bytes | None = None
+    """The comment of a JPEG."""
+    png_chunks: tuple[tuple[bytes, bytes], ...] = ()
+    """(name, data) of the texts and the colour description of a PNG, byte for byte."""
+    jpeg: JpegCoding | None = None
+    tiff_compression: str | None = None
+    webp_lossless: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An upright picture in the samples of its file, so that 100 megapixels are 300 MB and not 1.2 GB."""
+
+    pixels: Pixels
+    """(H, W, 3), uint8 or uint16, encoded as in the file (sRGB or what the ICC profile says). Of a grey picture the three
+    channels are equal, and may be one array seen three times: it may be read-only."""
+    alpha: Pixels | None = None
+    """(H, W) in the type of `pixels`, 0 is transparent; None where the file has no transparency."""
+    grey: bool = False
+    format: str = "PNG"
+    """The kind of file: a key of `derain.picture.FORMATS`."""
+    metadata: Metadata = field(default_factory=Metadata)
+
+    @property
+    def depth_bits(self) -> int:
+        """8 or 16."""
+        return self.pixels.dtype.itemsize * 8
+
+    @property
+    def samples(self) -> Pixels:
+        """What the network is given: (H, W) of a grey picture, else (H, W, 3). A view."""
+        return self.pixels[..., 0] if self.grey else self.pixels
+
+    def with_samples(self, samples: Pixels) -> Picture:
+        """The same picture with other pixels, in the shape of `samples`."""
+        return replace(self, pixels=as_colour(samples))
+
+    def as_array(self) -> Pixels:
+        """(H, W) of a grey picture, (H, W, 3) of a coloured one, (H, W, 4) of one with transparency, a copy or a view."""
+        if self.alpha is None:
+            return self.samples
+        return np.concatenate([self.pixels, self.alpha[..., None]], axis=-1)
+
+
+def as_colour(samples: Pixels) -> Pixels:
+    """(H, W) or (H, W, 3) -> (H, W, 3). Grey is seen three times, not copied."""
+    return np.broadcast_to(samples[..., None], (*samples.shape, 3)) if samples.ndim == 2 else samples

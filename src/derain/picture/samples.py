@@ -1,0 +1,75 @@
+"""Pillow's pictures to arrays and back, band by band: Pillow keeps four bytes for a coloured pixel, so one copy is enough."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from derain.picture.picture import Pixels
+
+BAND_ROWS = 256
+GREY_MODES = {"1", "L", "LA", "La"}
+COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "CMYK"}
+ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
+
+
+class UnreadableKindError(ValueError):
+    """A way to store pixels that is known but not supported; the text says which and what to do."""
+
+
+def shallow_channels(image: Image.Image) -> NDArray[np.uint8]:
+    """Decode an open picture of 8 bits for a sample: (H, W) grey, (H, W, 2) with alpha, (H, W, 3) or (H, W, 4)."""
+    if image.mode not in GREY_MODES | COLOUR_MODES:
+        raise UnreadableKindError(f"its pixels are of the kind {image.mode}; save it with 8 or 16 bits for a sample first")
+    to = "L" if image.mode in GREY_MODES else "RGB"
+    if image.mode in ALPHA_MODES or "transparency" in image.info:
+        to += "A"
+    return banded(image, _from_cmyk(image) if image.mode == "CMYK" else lambda band: band.convert(to), channels=len(to))
+
+
+def banded(image: Image.Image, convert: Callable[[Image.Image], Image.Image], *, channels: int) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, channels) of a picture, each band of it converted."""
+    width, height = image.size
+    samples = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
+    for top in range(0, height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, height)
+        samples[top:bottom] = np.asarray(convert(image.crop((0, top, width, bottom))))
+    return samples
+
+
+def pillow_image(samples: Pixels, alpha: Pixels | None) -> Image.Image:
+    """(H, W) or (H, W, 3) and an alpha (H, W) or None -> a Pillow picture of 8 bits (16 are rounded)."""
+    height, width = samples.shape[:2]
+    colours = "L" if samples.ndim == 2 else "RGB"
+    image = Image.new(colours if alpha is None else colours + "A", (width, height))
+    for top in range(0, height, BAND_ROWS):
+        rows = slice(top, top + BAND_ROWS)
+        band = interleaved(samples[rows], None if alpha is None else alpha[rows])
+        image.paste(Image.fromarray(eight_bits(band)), (0, top))
+    return image
+
+
+def interleaved(samples: Pixels, alpha: Pixels | None) -> Pixels:
+    """(H, W) or (H, W, 3) and an alpha (H, W) or None -> (H, W) or (H, W, C), contiguous."""
+    return np.ascontiguousarray(samples) if alpha is None else np.dstack([samples, alpha])
+
+
+def eight_bits(samples: Pixels) -> NDArray[np.uint8]:
+    """Round to 8 bits: 257 steps of sixteen bits are one of eight."""
+    if samples.dtype == np.uint8:
+        return samples.astype(np.uint8, copy=False)
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _from_cmyk(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
+    profile = image.info.pop("icc_profile", None)  # it describes inks: it must not follow the picture into RGB
+    try:
+        inks = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+        transform = ImageCms.buildTransform(inks, ImageCms.createProfile("sRGB"), "CMYK", "RGB")
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return lambda band: band.convert("RGB")
+    return lambda band: ImageCms.applyTransform(band, transform) or band

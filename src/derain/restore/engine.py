@@ -1,0 +1,90 @@
+"""What runs the exported network: one protocol, and the choice between its bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derain.errors import EngineError
+from derain.restore import onnxruntime_engine, openvino_engine
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+class Engine(Protocol):
+    """A network that is ready to run. May be called from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """The library that runs it: `openvino` or `onnxruntime`."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, with what and how exactly, in words for a person."""
+
+    def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, H, W) in 0..1 -> (N, 3, H, W), not clamped. Any H and W; the first call of a new size takes longer.
+
+        Raises EngineError when the engine fails, as it does when memory runs out.
+        """
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """A library that can run the network, whether it is installed or not."""
+
+    open: Callable[..., Engine]
+    version: Callable[[], str | None]
+    """None where the library is not installed."""
+    devices: Callable[[], tuple[str, ...]]
+    requirement: str
+    """What to give to `pip install`."""
+
+
+ENGINES = {
+    "openvino": EngineKind(
+        openvino_engine.OpenVinoEngine, openvino_engine.version, openvino_engine.devices, requirement="derain"
+    ),
+    "onnxruntime": EngineKind(
+        onnxruntime_engine.OnnxRuntimeEngine,
+        onnxruntime_engine.version,
+        onnxruntime_engine.devices,
+        requirement="derain[onnxruntime]",
+    ),
+}
+"""In the order in which they are tried."""
+
+
+def open_engine(
+    onnx_path: Path,
+    *,
+    engine: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    precision: str | None = None,
+) -> Engine:
+    """Load an exported network into `engine`, or into the first one that is installed.
+
+    `threads` bounds the processor's threads (None: the engine's choice). `precision` is float32 or bfloat16; None is bfloat16
+    where the processor has instructions for it and the engine uses them, which is faster and agrees with float32 to 45 dB or
+    more. Raises EngineError for an engine, a device or a precision that is not there, and says which are.
+    """
+    if engine is not None and engine not in ENGINES:
+        raise EngineError(f"there is no engine {engine!r}; the engines are {', '.join(ENGINES)}")
+    if precision is not None and precision not in PRECISIONS:
+        raise EngineError(f"there is no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
+    if threads is not None and threads < 1:
+        raise EngineError(f"an engine cannot run on {threads} threads; give 1 or more, or leave it out")
+    name = engine or next((name for name, kind in ENGINES.items() if kind.version() is not None), "openvino")
+    kind = ENGINES[name]
+    if kind.version() is None:
+        raise EngineError(f"the engine {name} is not installed; install it with `pip install '{kind.requirement}'`")
+    known = kind.devices()
+    if device.lower() not in known:
+        raise EngineError(f"{name} has no device {device!r} on this machine; it has {', '.join(known)}")
+    return kind.open(onnx_path, device=device.lower(), threads=threads, precision=precision)

@@ -1,0 +1,98 @@
+"""`Restorer`: a model, an engine and tiles behind one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derain import picture as pictures
+from derain.errors import PictureError
+from derain.picture import Picture
+from derain.restore.engine import open_engine
+from derain.restore.plan import plan_tiles
+from derain.restore.tiles import tiled
+from derain.weights import find
+
+DTYPES = ("uint8", "uint16", "float32", "float64")
+
+
+class Restorer:
+    """Takes the rain out of pictures with one model that stays loaded; may be called from several threads.
+
+    `model` is the name of a shipped model or the path of a weights file. `tile_px` bounds the side of a tile; without it the tile
+    follows from `limit_mib`, the memory that the network may take. Raises WeightsError and EngineError.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "small",
+        *,
+        engine: str | None = None,
+        device: str = "cpu",
+        tile_px: int | None = None,
+        limit_mib: int | None = None,
+        threads: int | None = None,
+        precision: str | None = None,
+    ) -> None:
+        self.model = find(model)
+        self.engine = open_engine(self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision)
+        self.tile_px = tile_px
+        self.limit_mib = limit_mib
+
+    def __call__(self, image: NDArray[Any], *, on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+        """Restore (H, W), (H, W, 3) or (H, W, 4): uint8, uint16, or floats in 0..1; the same shape and type come out.
+
+        The fourth channel is an alpha and is handed through. `on_tile(done, total)` is called after every tile, and may raise to
+        stop. Raises PictureError for another shape, type or range.
+        """
+        image = _checked(np.asarray(image))
+        if image.ndim == 3 and image.shape[2] == 4:
+            return np.concatenate([self(image[..., :3], on_tile=on_tile), image[..., 3:]], axis=-1)
+        plan = plan_tiles(image.shape[:2], tile_px=self.tile_px, limit_mib=self.limit_mib, multiple_px=self.model.multiple_px)
+        return tiled(image, network=self.engine, plan=plan, on_tile=on_tile)
+
+    def restore_picture(self, rainy: Picture, *, on_tile: Callable[[int, int], None] | None = None) -> Picture:
+        """Restore a picture that `derain.picture.read` gave; what it carries besides its pixels stays."""
+        return rainy.with_samples(self(rainy.samples, on_tile=on_tile))
+
+
+def restore(image_or_path: NDArray[Any] | str | Path, **options: Any) -> NDArray[Any]:
+    """Take the rain out of one picture: an array, see `Restorer.__call__`, or the path of a file, whose pixels come back.
+
+    `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine.
+    """
+    restorer = _loaded(**options)
+    if isinstance(image_or_path, (str, Path)):
+        return restorer.restore_picture(pictures.read(image_or_path)).as_array()
+    return restorer(image_or_path)
+
+
+@lru_cache(maxsize=1)
+def _loaded(**options: Any) -> Restorer:
+    return Restorer(**options)
+
+
+def _checked(image: NDArray[Any]) -> NDArray[Any]:
+    if image.dtype.name not in DTYPES:
+        raise PictureError(
+            f"an array of {image.dtype} is not a picture that derain reads; convert it to one of {', '.join(DTYPES)}"
+        )
+    if image.ndim not in {2, 3} or (image.ndim == 3 and image.shape[2] not in {3, 4}) or 0 in image.shape:
+        shape = ", ".join(str(side) for side in image.shape)
+        raise PictureError(
+            f"an array of shape ({shape}) is not a picture; give (H, W), (H, W, 3) or (H, W, 4), H and W at least 1"
+        )
+    if image.dtype.kind == "f":
+        low, high = float(image.min()), float(image.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise PictureError("the array holds numbers that are not finite; replace them first, for instance with np.nan_to_num")
+        if low < -1e-3 or high > 1 + 1e-3:
+            raise PictureError(
+                f"the array holds floats from {low:g} to {high:g}, and 0 to 1 are expected; divide by its white first"
+            )
+    return image

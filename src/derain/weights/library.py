@@ -1,0 +1,115 @@
+"""Find a model by its name or its file, and refuse what cannot be trusted to be one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from derain.errors import WeightsError
+from derain.weights.headers import onnx_notes, safetensors_notes
+
+FORMAT = 1
+"""The newest format of weights files that this version reads."""
+SHIPPED = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that can be run, and what is known about it."""
+
+    name: str
+    onnx_path: Path
+    safetensors_path: Path | None
+    """The weights to train on from; None where a user has only the exported network."""
+    configuration: Mapping[str, Any]
+    """The frozen dataclass of the network, with `preset` and `multiple_px`."""
+    card: Mapping[str, Any]
+    """How it was made: hours, steps, data, validation."""
+
+    @property
+    def multiple_px(self) -> int:
+        """Sides that are multiples of this are restored without padding."""
+        return max(1, int(self.configuration.get("multiple_px", 1)))
+
+
+def models() -> dict[str, Model]:
+    """The models that ship with derain, by name. Raises WeightsError if one of them is damaged."""
+    return {path.stem: _load(path) for path in sorted(SHIPPED.glob("*.onnx"))}
+
+
+def find(name_or_path: str | Path) -> Model:
+    """Find a shipped model by name, or a user's by the path of its .onnx or .safetensors file.
+
+    A file beside it of the same name and the other suffix belongs to it; the weights know the checksum of the exported network,
+    so that the two cannot drift apart. Raises WeightsError for an unknown name and a file that is missing, cut short, altered, or
+    of a newer format.
+    """
+    path = Path(name_or_path)
+    if path.suffix not in {".onnx", ".safetensors"}:
+        known = sorted(file.stem for file in SHIPPED.glob("*.onnx"))
+        if str(name_or_path) not in known:
+            raise WeightsError(
+                f"{name_or_path}: no model of that name ships with derain; there is {', '.join(known) or 'none'}, "
+                "or name a .onnx or .safetensors file"
+            )
+        path = SHIPPED / f"{name_or_path}.onnx"
+    if path.suffix == ".safetensors" and path.is_file() and not path.with_suffix(".onnx").exists():
+        raise WeightsError(f"{path}: no exported network lies beside it; `derain export {path}` makes one")
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file; `derain info` lists the models that ship with derain")
+    return _load(path.with_suffix(".onnx"))
+
+
+def _load(onnx_path: Path) -> Model:
+    safetensors_path = onnx_path.with_suffix(".safetensors")
+    notes = _notes(onnx_path)
+    if safetensors_path.exists():
+        _check_pair(onnx_path, expected=_notes(safetensors_path).get("derain.onnx_sha256"))
+    return Model(
+        name=onnx_path.stem,
+        onnx_path=onnx_path,
+        safetensors_path=safetensors_path if safetensors_path.exists() else None,
+        configuration=_json(onnx_path, notes, "derain.configuration"),
+        card=_json(onnx_path, notes, "derain.card"),
+    )
+
+
+def _notes(path: Path) -> dict[str, str]:
+    try:
+        notes = onnx_notes(path) if path.suffix == ".onnx" else safetensors_notes(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check that it is there and its permissions") from error
+    except ValueError as error:
+        raise WeightsError(f"{path}: the weights file is damaged ({error}); copy or install it again") from error
+    if "derain.format" not in notes:
+        raise WeightsError(f"{path}: was not written by derain; `derain export` makes such files")
+    if not notes["derain.format"].isdecimal() or int(notes["derain.format"]) > FORMAT:
+        raise WeightsError(
+            f"{path}: made for format {notes['derain.format']}, this version reads up to {FORMAT}; "
+            "upgrade with `pip install -U derain`"
+        )
+    return notes
+
+
+def _check_pair(onnx_path: Path, *, expected: str | None) -> None:
+    if expected is None:
+        return
+    with onnx_path.open("rb") as file:
+        actual = hashlib.sha256(file.read()).hexdigest()
+    if actual != expected:
+        weights = onnx_path.with_suffix(".safetensors")
+        raise WeightsError(
+            f"{onnx_path}: is not the network that was exported from {weights.name}; `derain export {weights}` anew"
+        )
+
+
+def _json(path: Path, notes: dict[str, str], key: str) -> dict[str, Any]:
+    try:
+        value = json.loads(notes.get(key, "{}"))
+    except ValueError as error:
+        raise WeightsError(f"{path}: its {key} does not read as JSON; export it anew with `derain export`") from error
+    return value if isinstance(value, dict) else {}
