@@ -1,0 +1,89 @@
+"""`derain rain`: rain rendered onto a clean photo."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from derain.errors import DerainError
+
+
+def rain(
+    photo: Path,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    preset: Literal["light", "moderate", "heavy", "random"] = "moderate",
+    seed: int = 0,
+    coverage: float | None = None,
+    length_px: Annotated[float | None, Parameter(name="--length")] = None,
+    width_px: Annotated[float | None, Parameter(name="--width")] = None,
+    angle_deg: Annotated[float | None, Parameter(name="--angle")] = None,
+    brightness: float | None = None,
+    depth: float | None = None,
+    defocus_px: Annotated[float | None, Parameter(name="--defocus")] = None,
+    mist: float | None = None,
+    composite: Literal["add", "screen", "blend"] | None = None,
+    scale: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Render rain onto a clean photo.
+
+    Parameters
+    ----------
+    photo
+        The clean photo.
+    output
+        The rainy one; without it, `photo_rainy.jpg` beside `photo.jpg`.
+    preset
+        The kind of rain. `random` draws one from all plausible kinds, by the seed.
+    seed
+        The same seed gives the same rain.
+    coverage
+        Streaks over a pixel on average, 0 to 6.
+    length_px
+        Length of a streak, 1 to 200, in pixels of a picture of 400 x 400; larger pictures have longer streaks.
+    width_px
+        Width of a streak, 0.5 to 12, in the same pixels.
+    angle_deg
+        Lean in degrees, -70 to 70: 0 falls straight down, positive drifts to the right.
+    brightness
+        Light that a streak adds, 0 to 1.
+    depth
+        How many times larger the nearest streaks are than the farthest, 1 to 20.
+    defocus_px
+        Blur of the nearest streaks, 0 to 12.
+    mist
+        Veil of far rain, 0 to 1.
+    composite
+        How streaks join the picture: `add` as the synthetic data sets do, `screen`, or `blend` as a camera sees drops.
+    scale
+        Multiplies every length; without it, 1 up to 400 x 400, more for larger pictures.
+    overwrite
+        Replace a file that is already there.
+    """
+    from derain import picture
+    from derain.rain import PRESETS, random, render
+
+    target = output or photo.with_name(f"{photo.stem}_rainy{photo.suffix}")
+    if target.exists() and not overwrite:
+        raise DerainError(f"{target}: is already there; give another name with -o, or --overwrite")
+    given = {
+        "coverage": coverage,
+        "length_px": length_px,
+        "width_px": width_px,
+        "angle_deg": angle_deg,
+        "brightness": brightness,
+        "depth": depth,
+        "defocus_px": defocus_px,
+        "mist": mist,
+        "composite": composite,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    kind = random(seed, **changed) if preset == "random" else replace(PRESETS[preset], **changed)  # type: ignore[arg-type]
+    clean = picture.read(photo)
+    picture.write(clean.with_samples(render(clean.samples, rain=kind, seed=seed, scale=scale)), target)
+    print(f"{photo} -> {target}")

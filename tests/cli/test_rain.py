@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from cyclopts import App
+from PIL import Image
+
+from derain.cli.rain import rain
+from derain.errors import DerainError
+from derain.rain import render
+
+
+def run(*arguments):
+    app = App()
+    app.command(rain)
+    command, bound, *_ = app.parse_args(["rain", *map(str, arguments)], print_error=False, exit_on_error=False)
+    command(*bound.args, **bound.kwargs)
+
+
+@pytest.fixture
+def photo(tmp_path, rng):
+    path = tmp_path / "photo.png"
+    Image.fromarray(rng.integers(0, 200, (60, 80, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(2024)
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def test_the_rainy_photo_lies_beside_the_clean_one(photo):
+    run(photo)
+    np.testing.assert_array_equal(pixels(photo.with_name("photo_rainy.png")), render(pixels(photo), rain="moderate", seed=0))
+
+
+def test_preset_and_seed_choose_the_rain(photo, tmp_path):
+    run(photo, "-o", tmp_path / "out.png", "--preset", "heavy", "--seed", 7)
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), render(pixels(photo), rain="heavy", seed=7))
+
+
+def test_an_option_changes_the_preset(photo, tmp_path):
+    run(photo, "-o", tmp_path / "out.png", "--coverage", 0, "--mist", 0)
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), pixels(photo))
+
+
+def test_random_rain_follows_the_seed(photo, tmp_path):
+    for name in ("1.png", "2.png"):
+        run(photo, "-o", tmp_path / name, "--preset", "random", "--seed", 3, "--angle", -20)
+    np.testing.assert_array_equal(pixels(tmp_path / "1.png"), pixels(tmp_path / "2.png"))
+
+
+def test_a_file_that_is_there_is_not_replaced(photo):
+    run(photo)
+    with pytest.raises(DerainError, match="--overwrite"):
+        run(photo)
+
+
+def test_a_file_that_is_there_is_replaced_when_told(photo):
+    run(photo)
+    run(photo, "--preset", "heavy", "--overwrite")
+    np.testing.assert_array_equal(pixels(photo.with_name("photo_rainy.png")), render(pixels(photo), rain="heavy", seed=0))
+
+
+def test_a_grey_photo_stays_grey(tmp_path):
+    Image.new("L", (30, 20), 90).save(tmp_path / "grey.png")
+    run(tmp_path / "grey.png")
+    assert pixels(tmp_path / "grey_rainy.png").shape == (20, 30)
+
+
+def test_a_value_out_of_range_is_an_error_with_the_range(photo):
+    with pytest.raises(DerainError, match="from -70 to 70"):
+        run(photo, "--angle", 80)
