@@ -123,8 +123,8 @@ def test_y_half_does_not_subsample_before_psnr(rng):
 @pytest.mark.parametrize(("size", "f"), [((383, 500), 1), ((384, 384), 2), ((640, 641), 3), ((896, 1000), 4), ((321, 481), 1)])
 def test_subsampling_is_what_matlab_writes(size, f, rng):
     # imfilter(X, ones(f) / f^2, 'symmetric', 'same') then X(1:f:end, 1:f:end). The middle of an even kernel is at
-    # floor((f + 1) / 2) counted from 1, so pixel i (from 0) takes i - (f - 1) // 2 to i + f // 2; 'symmetric' mirrors with the edge doubled.
-    # MATLAB's round takes 640 / 256 = 2.5 to 3 and 896 / 256 = 3.5 to 4.
+    # floor((f + 1) / 2) counted from 1, so pixel i (from 0) takes i - (f - 1) // 2 to i + f // 2; 'symmetric' mirrors with
+    # the edge doubled. MATLAB's round takes 640 / 256 = 2.5 to 3 and 896 / 256 = 3.5 to 4.
     plane = rng.random(size)
 
     def mirrored(index, length):

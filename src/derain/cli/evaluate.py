@@ -1,0 +1,81 @@
+"""`derain evaluate`: figures that can be set beside a paper's."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+Several = Parameter(consume_multiple=True, negative="")
+Names = Annotated[list[str] | None, Several]
+
+
+def evaluate(
+    *,
+    model: Names = None,
+    data: Names = None,
+    outputs: Names = None,
+    clean: Path | None = None,
+    protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
+    table2: Annotated[bool, Parameter(negative="")] = False,
+    markdown: Path | None = None,
+    json: Path | None = None,
+    csv: Path | None = None,
+    html: Path | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> None:
+    """Measure PSNR and SSIM in all the ways in which papers take them.
+
+    `derain evaluate --model small --data DIR` restores and scores every pair. `derain evaluate --outputs A=DIR --outputs B=DIR
+    --clean DIR` scores what other programs wrote, and says whether one is better or that is noise.
+
+    Parameters
+    ----------
+    model
+        Names of models, or weights files.
+    data
+        Folders of rainy and clean pictures in any published layout, as DIR or NAME=DIR; each is reported by itself.
+    outputs
+        Folders that another program wrote, as DIR or NAME=DIR; names are matched to those of `--data` or `--clean`.
+    clean
+        The folder of clean pictures for `--outputs`, where there are no rainy ones.
+    protocol
+        Only these protocols; the first one ranks. All of them by default.
+    table2
+        Print Table 2 of the paper beside what was measured; works without data, too.
+    markdown
+        Write the report as Markdown to this file.
+    json
+        Write the report, with the score of every picture, as JSON to this file.
+    csv
+        Write a line for each picture to this file.
+    html
+        Write a page with the worst and best pictures to this file; it needs no other file.
+    device
+        Where to restore: cpu, or what the engine calls the device.
+    threads
+        Threads for restoring; all by default.
+    """
+    from rich.console import Console
+
+    from derain.evaluate.experiments import experiments
+    from derain.evaluate.protocols import PROTOCOLS
+    from derain.evaluate.report import Provenance
+    from derain.evaluate.session import hold
+
+    asked = (
+        experiments(models=model or (), data=data or (), outputs=outputs or (), clean=clean, device=device, threads=threads)
+        if data or clean or outputs or model or not table2
+        else []
+    )
+    screen = Console(width=None if sys.stdout.isatty() else 160)
+    session = hold(asked, protocol or list(PROTOCOLS), with_table2=table2, console=Console(stderr=True))
+    session.show(screen)
+    provenance = Provenance.now(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    for path in session.write(provenance, markdown=markdown, json=json, csv=csv, html=html):
+        screen.print(f"wrote {path}", markup=False, highlight=False)
+    session.raise_for_problems()

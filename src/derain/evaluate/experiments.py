@@ -1,0 +1,124 @@
+"""What `derain evaluate` was asked for, as experiments that can be measured: data sets, and candidates to score on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from derain.data.pairs import find_pairs
+from derain.errors import DataError
+from derain.evaluate.measure import UNTOUCHED, Candidate, Evaluation, Sample, measure, restoring, samples_of
+from derain.evaluate.outputs import match_to_clean, match_to_samples, notes_on, reading
+
+_SAVED = "Outputs were scored as they lie on the disk: under `paper`, too, they are rounded by the program that saved them."
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A data set and the candidates to score on it; `problems` and `notes` are what was found out before the first picture."""
+
+    data: str
+    samples: list[Sample]
+    candidates: dict[str, Candidate]
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, protocols: Sequence[str], *, samples: Iterable[Sample] | None = None) -> Evaluation:
+        """Measure; `samples` are the same ones behind whatever shows progress."""
+        evaluation = measure(self.data, self.samples if samples is None else samples, self.candidates, protocols=protocols)
+        return replace(evaluation, problems=[*self.problems, *evaluation.problems], notes=[*self.notes, *evaluation.notes])
+
+
+def experiments(
+    *,
+    models: Sequence[str] = (),
+    data: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    clean: Path | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> list[Experiment]:
+    """One experiment for each `data` (DIR or NAME=DIR), or one for `clean`, which is for `outputs` without rainy pictures.
+
+    `outputs` are DIR or NAME=DIR, `models` names or files. Raises DerainError for what cannot be evaluated, before any work.
+    """
+    _check(models=models, data=data, outputs=outputs, clean=clean)
+    folders = _named(outputs)
+    if clean is not None:
+        return [_against_clean(folders, clean)]
+    restorers = _restorers(models, device=device, threads=threads)
+    return [_on_pairs(name, folder, restorers, folders) for name, folder in _named(data).items()]
+
+
+def _check(*, models: Sequence[str], data: Sequence[str], outputs: Sequence[str], clean: Path | None) -> None:
+    if not data and clean is None:
+        raise DataError(
+            "nothing to evaluate on: give rainy and clean pictures with `--data DIR`, or clean ones with `--clean DIR`"
+        )
+    if data and clean is not None:
+        raise DataError(f"`--clean {clean}` and `--data` were both given: `--data` brings its own clean pictures; leave one out")
+    if clean is not None and models:
+        raise DataError(f"`--clean {clean}` has no rainy pictures for a model to restore: give pairs with `--data DIR`")
+    if clean is not None and not outputs:
+        raise DataError(f"`--clean {clean}` was given without outputs to score: add `--outputs DIR` or `--outputs NAME=DIR`")
+    if len(data) > 1 and outputs:
+        raise DataError("`--outputs` belong to one data set: give one `--data DIR` with them, and run once for each data set")
+
+
+def _on_pairs(name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]) -> Experiment:
+    pairs = find_pairs(folder)
+    samples = samples_of(pairs)
+    candidates, notes = dict(restorers), [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`"]
+    for candidate, written in outputs.items():
+        files, matching = match_to_samples(written, samples)
+        _add(candidates, candidate, reading(files))
+        notes += notes_on(candidate, matching)
+    if outputs:
+        notes.append(_SAVED)
+    return Experiment(name, samples, candidates, [str(problem) for problem in pairs.problems], notes)
+
+
+def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
+    samples, files, matchings = match_to_clean(outputs, clean)
+    notes = [note for name, matching in matchings.items() for note in notes_on(name, matching)]
+    return Experiment(clean.resolve().name, samples, {name: reading(files[name]) for name in outputs}, [], [*notes, _SAVED])
+
+
+def _restorers(models: Sequence[str], *, device: str, threads: int | None) -> dict[str, Candidate]:
+    if not models:
+        return {}
+    from derain.restore import Restorer  # the engine, which takes a second to load, only where something is restored
+
+    candidates: dict[str, Candidate] = {}
+    for model in models:
+        name = Path(model).stem if Path(model).is_file() else model
+        _add(candidates, name, restoring(Restorer(model, device=device, threads=threads)))
+    return candidates
+
+
+def _add(candidates: dict[str, Candidate], name: str, candidate: Candidate) -> None:
+    if name in candidates or name == UNTOUCHED:
+        raise DataError(f"two rows of the table would be called {name}: give another name, as in `--outputs NAME=DIR`")
+    candidates[name] = candidate
+
+
+def _named(arguments: Sequence[str]) -> dict[str, Path]:
+    """NAME=DIR under its name, DIR under that of the folder, or under its whole path if two folders have one name."""
+    split = [_split(argument) for argument in arguments]
+    count = Counter(name or path.resolve().name for name, path in split)
+    named: dict[str, Path] = {}
+    for name, path in split:
+        short = name or path.resolve().name
+        if name and count[short] > 1:
+            raise DataError(f"{path}: {name} is the name of another folder too; give each one a name of its own")
+        named[short if count[short] == 1 else str(path)] = path
+    return named
+
+
+def _split(argument: str) -> tuple[str | None, Path]:
+    name, equals, folder = argument.partition("=")
+    if equals and name and not Path(argument).exists():  # a folder may have `=` in its name
+        return name, Path(folder)
+    return None, Path(argument)

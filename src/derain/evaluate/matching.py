@@ -1,0 +1,156 @@
+"""Which picture that some program wrote belongs to which scene: `rain-001.png`, `001_derained.png` and `norain-1.jpg` are one.
+
+Names are compared under one rule for a whole folder, the strictest that matches most; what fits two scenes, or shares its scene
+with another file, is matched to none. Nothing is matched by its position in a list.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from derain.data import naming
+from derain.errors import DataError
+
+_WORD = re.compile(
+    "rain|norain|no|rainy|clean|derain|derained|deraining|restored?|results?|out|outputs?|pred|fake|gt|target|in|input|im|img|image"
+)
+_DOUBLED = re.compile(r"(?<=\d)x2$")  # Rain200 calls the rainy picture of norain-1 norain-1x2
+_TOKENS = re.compile(r"\d+|[^\W\d_]+")
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Match:
+    """An output and its scene; `part` tells several outputs of one scene apart (901_3: scene 901, part 3), else it is empty."""
+
+    output: str
+    scene: str
+    part: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the picture is called in reports, whichever program wrote it."""
+        return f"{self.scene}_{self.part}" if self.part else self.scene
+
+
+@dataclass(frozen=True)
+class Matching:
+    """What belongs together and what was left over; names are paths below their folder without the suffix."""
+
+    rule: str
+    "In what sense the names agree, in words."
+    matches: list[Match] = field(default_factory=list)
+    left_outputs: list[str] = field(default_factory=list)
+    left_scenes: list[str] = field(default_factory=list)
+    ambiguous: dict[str, list[str]] = field(default_factory=dict)
+    "Scene -> the outputs that all fit it, none of which is matched."
+
+
+def match(outputs: Sequence[str], scenes: Sequence[str], *, several: bool = False) -> Matching:
+    """Match the names of outputs to the names of scenes; `several`: one clean picture may serve many (901_1 ... 901_14)."""
+    rules: list[tuple[str, Callable[[Sequence[str]], list[Hashable]]]] = [
+        ("the same name", lambda names: [_plain(name) for name in names]),
+        ("the same but for words like `rain` and `derained` and for leading zeros", lambda names: list(map(_key, names))),
+        ("the same but for such words and for what all names of the folder share", lambda names: list(_distinct(names))),
+    ]
+    found = [_under(rule, outputs, scenes, keys_of(outputs), keys_of(scenes)) for rule, keys_of in rules]
+    if several:
+        found.append(_to_shorter(outputs, scenes))
+    return max(found, key=lambda matching: len(matching.matches))  # the first of equals: the strictest
+
+
+def picture_files(folder: Path) -> dict[str, Path]:
+    """The pictures in a folder and below it: name -> path, in natural order. Raises DataError for none or no folder.
+
+    The name is the path below the folder without its suffix; with it where two files differ in nothing else.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give the folder that holds the pictures")
+    files = [path for path in folder.rglob("*") if path.is_file() and naming.is_picture(path) and not path.name.startswith(".")]
+    files.sort(key=lambda path: naming.natural(path.relative_to(folder).as_posix()))
+    if not files:
+        raise DataError(f"{folder}: no picture in it; derain reads {', '.join(sorted(naming.PICTURE_SUFFIXES))}")
+    relative = {path: path.relative_to(folder) for path in files}
+    stems = Counter(name.with_suffix("") for name in relative.values())
+    return {
+        (name if stems[name.with_suffix("")] > 1 else name.with_suffix("")).as_posix(): path for path, name in relative.items()
+    }
+
+
+def _plain(name: str) -> str:
+    """Case and the two ways of writing an accent (macOS decomposes) tell no pictures apart."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _key(name: str) -> Key:
+    """`Derained/rain-001` -> ("1",): the words that name a side or a step dropped, numbers without leading zeros."""
+    words = _TOKENS.findall(_DOUBLED.sub("", _without_suffix(_plain(name))))
+    tokens = [str(int(word)) if word.isdecimal() else word for word in words]
+    return tuple(token for token in tokens if not _WORD.fullmatch(token)) or tuple(tokens)
+
+
+def _distinct(names: Sequence[str]) -> Iterator[Key]:
+    """The keys without the tokens that all of them have: `Rain100L-PReNet-7` -> ("7",)."""
+    keys = [_key(name) for name in names]
+    shared = set[str]() if len(keys) < 2 else set.intersection(*map(set, keys))
+    for key in keys:
+        yield tuple(token for token in key if token not in shared) or key
+
+
+def _without_suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot + suffix in naming.PICTURE_SUFFIXES else name
+
+
+def _under(
+    rule: str, outputs: Sequence[str], scenes: Sequence[str], output_keys: Sequence[Hashable], scene_keys: Sequence[Hashable]
+) -> Matching:
+    scenes_of, outputs_of = defaultdict(list), defaultdict(list)
+    for scene, key in zip(scenes, scene_keys, strict=True):
+        scenes_of[key].append(scene)
+    for output, key in zip(outputs, output_keys, strict=True):
+        outputs_of[key].append(output)
+    ambiguous = {
+        scene: outputs_of[key]
+        for key, same in scenes_of.items()
+        for scene in same
+        if key in outputs_of and (len(same) > 1 or len(outputs_of[key]) > 1)
+    }
+    matches = [
+        Match(output, scenes_of[key][0])
+        for output, key in zip(outputs, output_keys, strict=True)
+        if key in scenes_of and scenes_of[key][0] not in ambiguous
+    ]
+    return _matching(rule, outputs, scenes, matches, ambiguous)
+
+
+def _to_shorter(outputs: Sequence[str], scenes: Sequence[str]) -> Matching:
+    """901_1, ..., 901_14 all belong to the scene 901: the longest scene that an output's key begins with."""
+    scenes_of = defaultdict(list)
+    for scene in scenes:
+        scenes_of[_key(scene)].append(scene)
+    matches = defaultdict(list)
+    for output in outputs:
+        key = _key(output)
+        end = next((end for end in range(len(key), 0, -1) if len(scenes_of.get(key[:end], ())) == 1), None)
+        if end is not None:
+            match = Match(output, scenes_of[key[:end]][0], "_".join(key[end:]))
+            matches[match.name].append(match)
+    alone = [same[0] for same in matches.values() if len(same) == 1]
+    ambiguous = {name: [match.output for match in same] for name, same in matches.items() if len(same) > 1}
+    return _matching("the name of the clean picture and a number after it", outputs, scenes, alone, ambiguous)
+
+
+def _matching(
+    rule: str, outputs: Sequence[str], scenes: Sequence[str], matches: list[Match], ambiguous: dict[str, list[str]]
+) -> Matching:
+    seen = {match.output for match in matches} | {output for several in ambiguous.values() for output in several}
+    used = {match.scene for match in matches} | set(ambiguous)
+    left_outputs = [output for output in outputs if output not in seen]
+    return Matching(rule, matches, left_outputs, [scene for scene in scenes if scene not in used], ambiguous)

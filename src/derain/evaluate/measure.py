@@ -1,0 +1,138 @@
+"""Scores every picture of a data set for every candidate: a restorer, or a folder that another program wrote.
+
+A `Sample` is a scene with a clean picture, a `Candidate` makes a restored picture of it. What cannot be scored becomes a problem
+that names the file; nothing is resized and nothing is left out in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from derain.data.pairs import PairSet
+from derain.errors import DataError, DerainError
+from derain.evaluate.metrics import Image, mae
+from derain.evaluate.protocols import PROTOCOLS, Protocol, Score, eight_bit, score
+
+UNTOUCHED = "untouched"
+"The first row of every table: the rainy picture itself."
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scene. `load() -> (rainy, clean)`, (H, W, 3) uint8 or uint16, rainy None where there is none; raises DerainError."""
+
+    name: str
+    load: Callable[[], tuple[Image | None, Image]]
+
+
+Candidate = Callable[[Sample, Image | None], Image | None]
+"""(sample, rainy) -> restored (H, W, 3), float in 0..1 or an integer type over its whole range; None: it has none for this
+sample. Raises DerainError."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one candidate reached on one picture: a score by protocol, and the mean absolute error in 8-bit RGB levels."""
+
+    sample: str
+    scores: dict[str, Score]
+    mae: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate and all its results."""
+
+    name: str
+    results: list[Result] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A data set, its rows (the untouched input first, if there is one) and everything that went wrong or was left over."""
+
+    data: str
+    protocols: list[str]
+    rows: list[Row]
+    problems: list[str] = field(default_factory=list)
+    "Pictures that should have been scored and could not be."
+    notes: list[str] = field(default_factory=list)
+    "What was matched to what, and what was left over."
+
+
+def measure(
+    data: str,
+    samples: Iterable[Sample],
+    candidates: Mapping[str, Candidate],
+    *,
+    protocols: Sequence[str] = tuple(PROTOCOLS),
+) -> Evaluation:
+    """Score every candidate on every sample; one picture is in memory at a time."""
+    chosen = [PROTOCOLS[name] for name in protocols]
+    rows = {name: Row(name) for name in (UNTOUCHED, *candidates)}
+    problems: list[str] = []
+    for sample in samples:
+        try:
+            rainy, clean = sample.load()
+        except DerainError as error:
+            problems.append(str(error))
+            continue
+        for name, candidate in {UNTOUCHED: _untouched, **candidates}.items():
+            outcome = _attempt(candidate, sample, rainy, clean, chosen)
+            if isinstance(outcome, Result):
+                rows[name].results.append(outcome)
+            elif outcome:
+                problems.append(f"{name}, {sample.name}: {outcome}")
+    if not rows[UNTOUCHED].results:
+        del rows[UNTOUCHED]
+    return Evaluation(data, list(protocols), list(rows.values()), problems)
+
+
+def restoring(restorer: Callable[[Image], Image]) -> Candidate:
+    """Make a candidate of a callable such as `derain.Restorer`; it is given float32, so that what it returns is not rounded."""
+
+    def restore(sample: Sample, rainy: Image | None) -> Image:
+        if rainy is None:
+            raise DataError("there is no rainy picture to restore; give the pairs with `--data`")
+        return restorer(rainy.astype(np.float32) / np.float32(np.iinfo(rainy.dtype).max))
+
+    return restore
+
+
+def samples_of(pairs: PairSet) -> list[Sample]:
+    """The samples of the pairs that `derain.data` found."""
+    return [Sample(pair.name, pair.load) for pair in pairs.pairs]
+
+
+def _untouched(_: Sample, rainy: Image | None) -> Image | None:
+    return rainy
+
+
+def _attempt(
+    candidate: Candidate, sample: Sample, rainy: Image | None, clean: Image, protocols: Sequence[Protocol]
+) -> Result | str | None:
+    """The result, or in words why there is none, or None where the candidate has nothing for this sample."""
+    try:
+        restored = candidate(sample, rainy)
+        return None if restored is None else _result(sample.name, restored, clean, protocols)
+    except DerainError as error:
+        return str(error)
+
+
+def _result(sample: str, restored: Image, clean: Image, protocols: Sequence[Protocol]) -> Result:
+    (height, width), (clean_height, clean_width) = restored.shape[:2], clean.shape[:2]
+    if (height, width) != (clean_height, clean_width):
+        raise DataError(
+            f"is {width}x{height} but its clean picture is {clean_width}x{clean_height}; "
+            "derain does not resize what it scores: save it in full size, or crop the clean one in the same way"
+        )
+    if not np.all(np.isfinite(restored)):
+        raise DataError("holds values that are not numbers (NaN or infinity); the network diverged or the file is damaged")
+    smallest = max(protocol.smallest_px for protocol in protocols)
+    if min(height, width) < smallest:
+        raise DataError(f"is {width}x{height}, smaller than the {smallest}x{smallest} window of SSIM; leave it out")
+    scores = {protocol.name: score(protocol, restored, clean) for protocol in protocols}
+    return Result(sample, scores, mae(eight_bit(restored), eight_bit(clean)))

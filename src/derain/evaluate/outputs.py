@@ -1,0 +1,93 @@
+"""What other programs wrote: found by name, read as it is, scored like anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from derain import picture
+from derain.errors import DataError
+from derain.evaluate.matching import Matching, match, picture_files
+from derain.evaluate.measure import Candidate, Sample
+from derain.evaluate.metrics import Image
+
+
+def reading(files: Mapping[str, Path]) -> Candidate:
+    """Make a candidate of files that another program wrote, by the name of their sample."""
+
+    def read(sample: Sample, _: Image | None) -> Image | None:
+        path = files.get(sample.name)
+        return None if path is None else read_opaque(path)
+
+    return read
+
+
+def read_opaque(path: Path) -> Image:
+    """The pixels of a file, (H, W, 3) uint8 or uint16. Raises DataError where some are transparent: they have no one colour."""
+    read = picture.read(path)
+    if read.alpha is not None and read.alpha.min() < np.iinfo(read.alpha.dtype).max:
+        raise DataError(f"{path}: has transparent pixels, which have no colour to be scored; save it without transparency")
+    return read.pixels
+
+
+def match_to_samples(folder: Path, samples: Sequence[Sample]) -> tuple[dict[str, Path], Matching]:
+    """Find the file in `folder` for each sample: the files by sample name, and how the names were matched. Raises DataError."""
+    files = picture_files(folder)
+    matching = match(list(files), [sample.name for sample in samples])
+    if not matching.matches:
+        raise DataError(_no_match(folder, list(files), [sample.name for sample in samples]))
+    return {found.name: files[found.output] for found in matching.matches}, matching
+
+
+def match_to_clean(
+    folders: Mapping[str, Path], clean: Path
+) -> tuple[list[Sample], dict[str, dict[str, Path]], dict[str, Matching]]:
+    """Find the clean picture for each file that programs wrote; a clean one may serve many (901_1 and 901_2 of DDN).
+
+    `folders` are by candidate name. Returns the samples of which any candidate has a picture, then by candidate the files by
+    sample name, and how the names were matched. Raises DataError.
+    """
+    scenes = picture_files(clean)
+    files, matchings, scene_of = {}, {}, dict[str, str]()
+    for name, folder in folders.items():
+        outputs = picture_files(folder)
+        matchings[name] = match(list(outputs), list(scenes), several=True)
+        if not matchings[name].matches:
+            raise DataError(_no_match(folder, list(outputs), list(scenes)))
+        files[name] = {found.name: outputs[found.output] for found in matchings[name].matches}
+        scene_of |= {found.name: found.scene for found in matchings[name].matches}
+    order = {scene: place for place, scene in enumerate(scenes)}
+    names = sorted(scene_of, key=lambda name: order[scene_of[name]])
+    return [_clean_sample(name, scenes[scene_of[name]]) for name in names], files, matchings
+
+
+def notes_on(name: str, matching: Matching) -> list[str]:
+    """Say what was matched, under which rule, and by name what was not."""
+    count = len(matching.matches)
+    notes = [f"{name}: {count} {'picture' if count == 1 else 'pictures'} matched by {matching.rule}"]
+    if matching.left_outputs:
+        notes.append(f"{name}: no clean picture found for {_listed(matching.left_outputs)}")
+    if matching.left_scenes:
+        notes.append(f"{name}: nothing found for the clean {_listed(matching.left_scenes)}")
+    notes += [
+        f"{name}: {_listed(outputs)} all fit {scene}, so none was scored; keep one of them"
+        for scene, outputs in matching.ambiguous.items()
+    ]
+    return notes
+
+
+def _clean_sample(name: str, path: Path) -> Sample:
+    return Sample(name, lambda: (None, read_opaque(path)))
+
+
+def _no_match(folder: Path, outputs: Sequence[str], scenes: Sequence[str]) -> str:
+    return (
+        f"{folder}: none of its {len(outputs)} names ({_listed(outputs[:3])}) fits any of the {len(scenes)} names of the clean "
+        f"pictures ({_listed(scenes[:3])}); rename them to those"
+    )
+
+
+def _listed(names: Sequence[str], *, most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,148 @@
+"""One page that opens from the disk: the tables, and the worst and best pictures beside what they should look like."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from derain.evaluate.experiments import Experiment
+from derain.evaluate.measure import UNTOUCHED, Evaluation, Result
+from derain.evaluate.metrics import Image
+from derain.evaluate.protocols import eight_bit
+from derain.evaluate.report import Provenance
+from derain.evaluate.summary import Summary
+from derain.evaluate.tables import Table, decibels, similarity, tables_of
+
+SHOWN = 3
+"Pictures at either end of the ranking of a candidate."
+
+SHOWN_PX = 960
+"The longest side of a picture on the page; larger ones are reduced, and the page says so."
+
+ERROR_LEVELS = 64
+"The error, in levels of 255, that is drawn white."
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A picture of the page: what one candidate made of one sample."""
+
+    candidate: str
+    place: str
+    "worst or best"
+    result: Result
+    rainy: Image | None
+    restored: Image
+    clean: Image
+
+
+def exhibits(experiment: Experiment, evaluation: Evaluation, *, shown: int = SHOWN) -> Iterator[Exhibit]:
+    """For each candidate its worst and best pictures, by PSNR under the first protocol; they are restored once more."""
+    samples = {sample.name: sample for sample in experiment.samples}
+    protocol = evaluation.protocols[0]
+    for row in evaluation.rows:
+        if row.name == UNTOUCHED:
+            continue
+        ranked = sorted(row.results, key=lambda result: result.scores[protocol].psnr)
+        worst = ranked[: min(shown, (len(ranked) + 1) // 2)]
+        best = ranked[len(worst) :][::-1][:shown]
+        for place, result in [*(("worst", result) for result in worst), *(("best", result) for result in best)]:
+            sample = samples[result.sample]
+            rainy, clean = sample.load()
+            restored = experiment.candidates[row.name](sample, rainy)
+            if restored is not None:
+                yield Exhibit(row.name, place, result, rainy, restored, clean)
+
+
+def page(shows: Sequence[tuple[Summary, Sequence[Exhibit]]], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
+    """The whole page as HTML with everything inside it: no script, no file beside it, nothing from the network."""
+    body = [
+        "<h1>Evaluation</h1>",
+        f"<pre>{html.escape(provenance.command)}</pre>",
+        f"<p>{html.escape(str(provenance))}</p>",
+    ]
+    for summary, shown in shows:
+        tables = list(tables_of(summary))
+        body += [_table(tables[0], level=2), *_lines("Not scored", summary.problems)]
+        body += [
+            f"<details><summary>{html.escape(table.title)}</summary>{_table(table, level=3)}</details>" for table in tables[1:]
+        ]
+        body += [*_lines("Notes", summary.notes), *_gallery(summary, shown)]
+    body += [_table(table, level=2) for table in further]
+    style = files("derain.evaluate").joinpath("page.css").read_text(encoding="utf-8")
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>derain: evaluation</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body>\n</html>\n"
+    )
+
+
+def error_map(restored: Image, clean: Image) -> npt.NDArray[np.uint8]:
+    """(H, W, 3): the absolute error of the saved pictures, the mean of the channels, black through red and yellow to white."""
+    error = np.abs(eight_bit(restored).astype(np.int16) - eight_bit(clean)).mean(axis=2) / ERROR_LEVELS
+    return eight_bit(np.clip(3 * error[..., None] - np.arange(3), 0, 1))
+
+
+def _gallery(summary: Summary, shown: Sequence[Exhibit]) -> Iterator[str]:
+    if not shown:
+        return
+    yield f"<h2>{html.escape(summary.data)}: worst and best pictures by PSNR, protocol <code>{summary.protocols[0]}</code></h2>"
+    yield (
+        f"<p>Error map: the absolute error, mean of the channels; black is none, white is {ERROR_LEVELS} levels of 255 or more. "
+        f"Pictures are JPEG on this page, and at most {SHOWN_PX} pixels long: the figures are of the originals.</p>"
+    )
+    for exhibit in shown:
+        title = f"{exhibit.candidate}, {exhibit.place}: {exhibit.result.sample}"
+        scores = "; ".join(
+            f"{name} {decibels(score.psnr)} / {similarity(score.ssim)}" for name, score in exhibit.result.scores.items()
+        )
+        yield f"<section><h3>{html.escape(title)}</h3><p>{html.escape(scores)}</p><div>"
+        sides = {"rainy": exhibit.rainy, "restored": exhibit.restored, "clean": exhibit.clean}
+        for caption, image in {**sides, "error": error_map(exhibit.restored, exhibit.clean)}.items():
+            if image is not None:
+                yield _figure(image, caption, alt=f"{caption}: {exhibit.result.sample}")
+        yield "</div></section>"
+
+
+def _figure(image: Image, caption: str, *, alt: str) -> str:
+    picture = PillowImage.fromarray(np.ascontiguousarray(eight_bit(image)))
+    picture.thumbnail((SHOWN_PX, SHOWN_PX))
+    jpeg = io.BytesIO()
+    picture.save(jpeg, "JPEG", quality=90, subsampling=0)
+    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"
+    size = f'width="{picture.width}" height="{picture.height}"'
+    return f'<figure><img src="{source}" {size} alt="{html.escape(alt)}"><figcaption>{caption}</figcaption></figure>'
+
+
+def _table(table: Table, *, level: int) -> str:
+    head = "".join(f'<th scope="col">{_text(column)}</th>' for column in table.columns)
+    rows = "".join(
+        f'<tr><th scope="row">{_text(row[0])}</th>' + "".join(f"<td>{_text(cell)}</td>" for cell in row[1:]) + "</tr>\n"
+        for row in table.rows
+    )
+    notes = "".join(f"<li>{_text(note)}</li>" for note in table.notes)
+    return (
+        f'<h{level}>{_text(table.title)}</h{level}>\n<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{rows}</tbody></table></div>\n" + (f"<ul>{notes}</ul>" if notes else "")
+    )
+
+
+def _lines(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield f"<h3>{title}</h3><ul>" + "".join(f"<li>{_text(line)}</li>" for line in lines) + "</ul>"
+
+
+def _text(text: str) -> str:
+    """Text as HTML; `names` in backticks are code, as in Markdown."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")

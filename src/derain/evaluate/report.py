@@ -1,0 +1,121 @@
+"""Reports as files: Markdown to read, JSON for programs, CSV with a line for each picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from derain import __version__
+from derain.errors import DataError
+from derain.evaluate.measure import Evaluation
+from derain.evaluate.protocols import PROTOCOLS, Score
+from derain.evaluate.statistics import LEVEL, RESAMPLES, SEED
+from derain.evaluate.summary import Summary
+from derain.evaluate.tables import Table, tables_of
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where figures come from: what one needs to take them again."""
+
+    command: str
+    date: str
+    derain: str = __version__
+    numpy: str = np.__version__
+    python: str = platform.python_version()
+    system: str = platform.platform()
+
+    @staticmethod
+    def now(command: str) -> Provenance:
+        """For a run that ends now; `command` is the line that was typed."""
+        return Provenance(command, datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
+
+    def __str__(self) -> str:
+        return f"{self.date}, derain {self.derain}, numpy {self.numpy}, Python {self.python}, {self.system}"
+
+
+def markdown(summaries: Sequence[Summary], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
+    """The tables of every data set, then `further` ones, with problems and notes, as one Markdown text."""
+    parts = ["# Evaluation\n", f"```\n{provenance.command}\n```\n", f"{provenance}\n"]
+    for summary in summaries:
+        for table in tables_of(summary):
+            parts += [f"## {table.title}\n", table.markdown()]
+        for title, lines in (("Not scored", summary.problems), ("Notes", summary.notes)):
+            if lines:
+                parts += [f"## {summary.data}: {title.lower()}\n", "\n".join(f"- {line}" for line in lines) + "\n"]
+    for table in further:
+        parts += [f"## {table.title}\n", table.markdown()]
+    return "\n".join(parts)
+
+
+def as_json(summaries: Sequence[Summary], evaluations: Sequence[Evaluation], provenance: Provenance) -> str:
+    """Everything that the tables say and the score of every picture. `null` stands where there is no finite number.
+
+    A picture whose `psnr` is null is identical to the clean one under that protocol.
+    """
+    data = [
+        {
+            **asdict(summary),
+            "pictures": {
+                row.name: {result.sample: {"mae": result.mae, "scores": _as_dicts(result.scores)} for result in row.results}
+                for row in evaluation.rows
+            },
+        }
+        for summary, evaluation in zip(summaries, evaluations, strict=True)
+    ]
+    report = {
+        "provenance": asdict(provenance),
+        "protocols": {name: asdict(protocol) for name, protocol in PROTOCOLS.items()},
+        "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
+        "data": data,
+    }
+    return json.dumps(_finite(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def as_csv(evaluations: Sequence[Evaluation]) -> str:
+    """One line for each data set, candidate and picture; an infinite PSNR is written `inf`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    protocols = evaluations[0].protocols
+    writer.writerow(["data", "candidate", "picture", *(f"{p} {m}" for p in protocols for m in ("PSNR", "SSIM")), "MAE"])
+    for evaluation in evaluations:
+        for row in evaluation.rows:
+            for result in row.results:
+                figures = [f"{figure:.6f}" for p in protocols for figure in (result.scores[p].psnr, result.scores[p].ssim)]
+                writer.writerow([evaluation.data, row.name, result.sample, *figures, f"{result.mae:.6f}"])
+    return text.getvalue()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 whole or not at all, by way of a temporary name. Raises DataError."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(f"{path}: cannot be written ({error.strerror}); give a file in a folder that exists") from error
+
+
+def _as_dicts(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
+    return {name: asdict(score) for name, score in scores.items()}
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows neither infinity nor NaN."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

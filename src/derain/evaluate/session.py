@@ -1,0 +1,108 @@
+"""One call of `derain evaluate`: measure, show, write the reports that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from derain.errors import DataError
+from derain.evaluate import report, table2
+from derain.evaluate.experiments import Experiment
+from derain.evaluate.measure import Evaluation, Sample
+from derain.evaluate.page import Exhibit, exhibits, page
+from derain.evaluate.report import Provenance
+from derain.evaluate.summary import Summary, summarise
+from derain.evaluate.tables import Table, tables_of
+
+
+@dataclass(frozen=True)
+class Session:
+    """What was measured, in the order in which it was asked for."""
+
+    experiments: list[Experiment]
+    evaluations: list[Evaluation]
+    summaries: list[Summary]
+    further: list[Table]
+    "Tables of no one data set: the paper's Table 2, if asked for."
+
+    @property
+    def problems(self) -> int:
+        """How many pictures could not be scored."""
+        return sum(len(summary.problems) for summary in self.summaries)
+
+    def show(self, console: Console) -> None:
+        """Print every table, then what was not scored and what was matched to what."""
+        for summary in self.summaries:
+            for table in tables_of(summary):
+                _print(table, console)
+            _print_lines("Notes", summary.notes, console)
+            _print_lines("Not scored", summary.problems, console)
+        for table in self.further:
+            _print(table, console)
+
+    def write(
+        self, provenance: Provenance, *, markdown: Path | None, json: Path | None, csv: Path | None, html: Path | None
+    ) -> list[Path]:
+        """Write the reports that have a path, and return these. Raises DataError where one cannot be written."""
+        makers: list[tuple[Path | None, Callable[[], str]]] = [
+            (markdown, lambda: report.markdown(self.summaries, provenance, further=self.further)),
+            (json, lambda: report.as_json(self.summaries, self.evaluations, provenance)),
+            (csv, lambda: report.as_csv(self.evaluations)),
+            (html, lambda: page(self._shows(), provenance, further=self.further)),
+        ]
+        written = []
+        for path, make in makers:
+            if path is not None:
+                report.write_text(path, make())
+                written.append(path)
+        return written
+
+    def raise_for_problems(self) -> None:
+        """A figure over fewer pictures than asked for must not pass for the whole. Raises DataError if there were problems."""
+        if self.problems:
+            names = ", ".join(summary.data for summary in self.summaries if summary.problems)
+            raise DataError(
+                f"{names}: {self.problems} {'thing was' if self.problems == 1 else 'things were'} not scored, as listed; "
+                "the figures are over the rest"
+            )
+
+    def _shows(self) -> list[tuple[Summary, list[Exhibit]]]:
+        return [
+            (summary, list(exhibits(experiment, evaluation)))
+            for summary, experiment, evaluation in zip(self.summaries, self.experiments, self.evaluations, strict=True)
+        ]
+
+
+def hold(experiments: Sequence[Experiment], protocols: Sequence[str], *, with_table2: bool, console: Console) -> Session:
+    """Measure every experiment, with a progress bar on `console`."""
+    evaluations = [experiment.run(protocols, samples=_tracked(experiment, console)) for experiment in experiments]
+    summaries = [summarise(evaluation) for evaluation in evaluations]
+    return Session(list(experiments), evaluations, summaries, [table2.table(summaries)] if with_table2 else [])
+
+
+def _tracked(experiment: Experiment, console: Console) -> Iterable[Sample]:
+    return track(experiment.samples, description=experiment.data, console=console, transient=True)
+
+
+def _print(table: Table, console: Console) -> None:
+    grid = RichTable(title=Text(table.title, style="bold"), title_justify="left", box=None, pad_edge=False)
+    for index, column in enumerate(table.columns):
+        grid.add_column(Text(column), justify="left" if index == 0 else "right")
+    for row in table.rows:
+        grid.add_row(*map(Text, row))
+    console.print(grid)
+    _print_lines(None, table.notes, console)
+
+
+def _print_lines(title: str | None, lines: Sequence[str], console: Console) -> None:
+    if title and lines:
+        console.print(Text(title, style="bold"))
+    for line in lines:
+        console.print(Text(f"- {line}", style="dim" if title is None else ""))
+    console.print()

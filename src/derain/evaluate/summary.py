@@ -1,0 +1,112 @@
+"""From the results of single pictures to what a report says: means, intervals and differences, worked out once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from derain.evaluate.measure import UNTOUCHED, Evaluation, Row
+from derain.evaluate.statistics import Comparison, Mean, compare, holm, mean, pooled_psnr
+
+Metric = Literal["psnr", "ssim"]
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """One candidate under one protocol."""
+
+    psnr: Mean
+    "Of the dB of single pictures, as papers take it; identical pictures are left out."
+    ssim: Mean
+    pooled_psnr: float
+    "Of the squared error averaged over pictures: what a few bad pictures do to the whole shows here."
+    identical: int
+    "Pictures equal to the clean one under this protocol, whose PSNR is infinite."
+
+
+@dataclass(frozen=True)
+class RowSummary:
+    """One candidate: its scores by protocol and its mean absolute error in 8-bit RGB levels."""
+
+    name: str
+    pictures: int
+    mae: float
+    scores: dict[str, ScoreSummary]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two candidates under one protocol in one metric; p is corrected for all the pairs compared so."""
+
+    protocol: str
+    metric: Metric
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All of a data set: the untouched input first, then the candidates from the best to the worst."""
+
+    data: str
+    protocols: list[str]
+    rows: list[RowSummary]
+    differences: list[Difference]
+    problems: list[str]
+    notes: list[str]
+
+
+def summarise(evaluation: Evaluation) -> Summary:
+    """Summarise and rank, by the mean PSNR of the first protocol; candidates without a picture come last."""
+    by_name = {row.name: row for row in evaluation.rows}
+    first = evaluation.protocols[0]
+    summaries = sorted((_row(row, evaluation.protocols) for row in evaluation.rows), key=lambda row: _rank(row, first))
+    candidates = [by_name[row.name] for row in summaries if row.name != UNTOUCHED and row.pictures]
+    notes = list(evaluation.notes)
+    if len({frozenset(result.sample for result in row.results) for row in evaluation.rows}) > 1:
+        notes.append("The rows are means over different pictures; the differences are over those that both candidates have.")
+    differences = list(_differences(candidates, evaluation.protocols))
+    return Summary(evaluation.data, evaluation.protocols, summaries, differences, evaluation.problems, notes)
+
+
+def _row(row: Row, protocols: list[str]) -> RowSummary:
+    errors = [result.mae for result in row.results]
+    return RowSummary(
+        row.name,
+        len(row.results),
+        math.fsum(errors) / len(errors) if errors else math.nan,
+        {protocol: _score(row, protocol) for protocol in protocols},
+    )
+
+
+def _score(row: Row, protocol: str) -> ScoreSummary:
+    scores = [result.scores[protocol] for result in row.results]
+    decibels = [score.psnr for score in scores]
+    similarities = [score.ssim for score in scores]
+    return ScoreSummary(mean(decibels), mean(similarities), pooled_psnr(decibels), sum(map(math.isinf, decibels)))
+
+
+def _rank(row: RowSummary, protocol: str) -> tuple[bool, float]:
+    decibels = row.scores[protocol].psnr.value
+    return row.name != UNTOUCHED, math.inf if math.isnan(decibels) else -decibels
+
+
+def _differences(candidates: list[Row], protocols: list[str]) -> Iterator[Difference]:
+    metrics: tuple[Metric, ...] = ("psnr", "ssim")
+    for protocol in protocols:
+        for metric in metrics:
+            compared = [_compare(a, b, protocol, metric) for a, b in combinations(candidates, 2)]
+            for comparison in holm(compared):
+                yield Difference(protocol, metric, comparison)
+
+
+def _compare(first: Row, second: Row, protocol: str, metric: Metric) -> Comparison:
+    theirs = {result.sample: result for result in second.results}
+    differences = [
+        getattr(result.scores[protocol], metric) - getattr(theirs[result.sample].scores[protocol], metric)
+        for result in first.results
+        if result.sample in theirs
+    ]
+    return compare(first.name, second.name, differences)

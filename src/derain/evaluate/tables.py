@@ -1,0 +1,137 @@
+"""The tables of a report, once, for the terminal, Markdown and the page alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from derain.evaluate.protocols import PROTOCOLS
+from derain.evaluate.statistics import LEVEL, Comparison, Mean
+from derain.evaluate.summary import Summary
+
+NOTHING = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, columns, cells of text (a cell may have several lines) and what has to be said beneath."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    notes: list[str] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """The table and its notes in GitHub's Markdown, without the title."""
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        rows = ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
+        return "\n".join([*rows, "", *(f"- {note}" for note in self.notes)]).rstrip() + "\n"
+
+
+def tables_of(summary: Summary) -> Iterator[Table]:
+    """The tables of one data set: the means of all protocols side by side, then what stands behind them."""
+    yield means(summary)
+    yield intervals(summary)
+    if summary.differences:
+        yield differences(summary)
+
+
+def means(summary: Summary) -> Table:
+    """One line for each candidate, PSNR / SSIM under every protocol: find the column that your paper prints."""
+    rows = [
+        [
+            row.name,
+            str(row.pictures),
+            *(f"{decibels(row.scores[p].psnr.value)} / {similarity(row.scores[p].ssim.value)}" for p in summary.protocols),
+            number(row.mae, 2),
+        ]
+        for row in summary.rows
+    ]
+    legend = [f"`{name}`: {PROTOCOLS[name].summary}. Printed by {PROTOCOLS[name].printed_by}." for name in summary.protocols]
+    columns = ["", "pictures", *summary.protocols, "MAE"]
+    last = "PSNR is the mean of the dB of single pictures; MAE is in levels of 255, of the saved 8-bit RGB picture."
+    return Table(f"{summary.data}: PSNR in dB / SSIM", columns, rows, [*legend, last])
+
+
+def intervals(summary: Summary) -> Table:
+    """The intervals, the pooled error, and the pictures that are identical to the clean ones."""
+    rows = [
+        [
+            row.name,
+            protocol,
+            decibels(row.scores[protocol].psnr.value),
+            span(row.scores[protocol].psnr, 2),
+            decibels(row.scores[protocol].pooled_psnr),
+            similarity(row.scores[protocol].ssim.value),
+            span(row.scores[protocol].ssim, 4),
+            str(row.scores[protocol].identical),
+        ]
+        for row in summary.rows
+        for protocol in summary.protocols
+    ]
+    percent = f"{LEVEL:.0%}".replace("%", " %")
+    return Table(
+        f"{summary.data}: {percent} intervals",
+        ["", "protocol", "PSNR", percent, "pooled PSNR", "SSIM", percent, "identical"],
+        rows,
+        [
+            "Intervals: percentile bootstrap over pictures (10,000 resamples, seeded): what another draw of as many such "
+            "pictures might give. They say nothing about other data sets.",
+            "Pooled PSNR is that of the squared error averaged over pictures, each counting the same.",
+            "Identical pictures have an infinite PSNR: they are left out of its mean, and count as no error in the pooled one.",
+        ],
+    )
+
+
+def differences(summary: Summary) -> Table:
+    """Every two candidates on the pictures that both have: is one better, or is it noise?"""
+    by_key = {(d.protocol, d.metric, d.comparison.first, d.comparison.second): d.comparison for d in summary.differences}
+    rows = []
+    for protocol, metric, first, second in by_key:
+        if metric == "psnr":
+            in_psnr, in_ssim = by_key[protocol, "psnr", first, second], by_key[protocol, "ssim", first, second]
+            pictures = f"{in_ssim.pictures}"
+            rows.append([f"{first} - {second}", pictures, protocol, *_difference(in_psnr, 2), *_difference(in_ssim, 4)])
+    return Table(
+        f"{summary.data}: differences, picture by picture",
+        ["", "pictures", "protocol", "PSNR", "p", "better", "SSIM", "p", "better"],
+        rows,
+        [
+            f"Paired bootstrap over the pictures that both have; p is two-sided and corrected for the number of pairs (Holm). "
+            f"`better` is said at p < {1 - LEVEL:.2f}; `noise?` means that these pictures cannot tell."
+        ],
+    )
+
+
+def decibels(value: float) -> str:
+    """28.14, or `identical` for an infinite PSNR."""
+    return "identical" if value == math.inf else number(value, 2)
+
+
+def similarity(value: float) -> str:
+    """0.8880."""
+    return number(value, 4)
+
+
+def number(value: float, digits: int) -> str:
+    """The number, or a dash where there is none."""
+    return NOTHING if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def span(value: Mean, digits: int) -> str:
+    """27.61 to 28.70, or a dash where there is no interval."""
+    return NOTHING if math.isnan(value.low) else f"{value.low:.{digits}f} to {value.high:.{digits}f}"
+
+
+def _difference(comparison: Comparison, digits: int) -> Sequence[str]:
+    difference = comparison.difference
+    if math.isnan(difference.value):
+        return NOTHING, NOTHING, NOTHING
+    interval = "" if math.isnan(difference.low) else f" ({difference.low:+.{digits}f} to {difference.high:+.{digits}f})"
+    p = NOTHING if math.isnan(comparison.p) else "< 0.001" if comparison.p < 0.001 else f"{comparison.p:.3f}"
+    return f"{difference.value:+.{digits}f}{interval}", p, comparison.better or "noise?"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", "<br>")

@@ -1,0 +1,106 @@
+"""Names that other programs give to what they write."""
+
+import pytest
+
+from derain.errors import DataError
+from derain.evaluate.matching import match, picture_files
+
+SCENES = ["norain-1", "norain-2", "norain-10"]
+
+
+def partners(outputs, scenes, **options):
+    return {found.output: found.scene for found in match(outputs, scenes, **options).matches}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "norain-{}",
+        "rain-{:03d}",
+        "{:03d}_derained",
+        "{:04d}",
+        "{}",
+        "norain-{}x2",
+        "Derained-Rain100L-rain-{:03d}",
+        "PReNet_{}_out",
+        "results/{}",
+        "IMG_{}.png",
+        "RAIN-{}",
+    ],
+)
+def test_an_output_finds_its_scene_by_any_usual_name(pattern):
+    outputs = [pattern.format(number) for number in (1, 2, 10)]
+    assert partners(outputs, SCENES) == dict(zip(outputs, SCENES, strict=True))
+
+
+def test_the_strictest_rule_that_matches_all_is_taken():
+    assert match(SCENES, SCENES).rule == "the same name"
+
+
+def test_accents_composed_and_decomposed_are_one_name():
+    assert partners(["cafe\u0301"], ["caf\u00e9"]) == {"cafe\u0301": "caf\u00e9"}
+
+
+def test_nothing_is_matched_by_position():
+    assert match(["a", "b"], ["c", "d"]).matches == []
+
+
+def test_one_file_is_not_matched_to_a_single_scene_of_another_name():
+    assert match(["cat"], ["dog"]).matches == []
+
+
+def test_an_output_without_a_scene_is_listed():
+    assert match(["1", "2", "77"], ["1", "2", "3"]).left_outputs == ["77"]
+
+
+def test_a_scene_without_an_output_is_listed():
+    assert match(["1", "2", "77"], ["1", "2", "3"]).left_scenes == ["3"]
+
+
+def test_two_outputs_that_fit_one_scene_are_both_left_out():
+    found = match(["rain-1", "1_derained", "rain-2"], ["1", "2"])
+    assert [matched.output for matched in found.matches] == ["rain-2"]
+
+
+def test_two_outputs_that_fit_one_scene_are_named():
+    assert match(["rain-1", "1_derained", "rain-2"], ["1", "2"]).ambiguous == {"1": ["rain-1", "1_derained"]}
+
+
+def test_two_scenes_that_fit_one_output_are_both_left_out():
+    assert partners(["rain-1", "rain-2"], ["1", "01", "2"]) == {"rain-2": "2"}
+
+
+def test_many_outputs_belong_to_one_clean_picture_if_asked():
+    assert partners(["901_1", "901_14", "902_1"], ["901", "902"], several=True) == {
+        "901_1": "901",
+        "901_14": "901",
+        "902_1": "902",
+    }
+
+
+def test_many_outputs_of_one_scene_keep_names_of_their_own():
+    found = match(["901_1_derained", "901_14_derained"], ["901"], several=True)
+    assert [matched.name for matched in found.matches] == ["901_1", "901_14"]
+
+
+def test_many_outputs_do_not_belong_to_one_clean_picture_unless_asked():
+    assert match(["901_1", "901_2"], ["901", "902"]).matches == []
+
+
+def test_pictures_below_the_folder_are_found_in_natural_order(tmp_path):
+    for name in ("10.png", "2.PNG", "sub/1.jpg", "notes.txt", ".hidden.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(picture_files(tmp_path)) == ["2", "10", "sub/1"]
+
+
+def test_pictures_that_differ_in_their_suffix_alone_keep_it(tmp_path):
+    for name in ("1.png", "1.jpg"):
+        (tmp_path / name).touch()
+    assert sorted(picture_files(tmp_path)) == ["1.jpg", "1.png"]
+
+
+@pytest.mark.parametrize(("folder", "fact"), [("nowhere", "no such folder"), ("", "no picture in it")])
+def test_a_folder_without_pictures_is_refused(folder, fact, tmp_path):
+    with pytest.raises(DataError, match=fact):
+        picture_files(tmp_path / folder)

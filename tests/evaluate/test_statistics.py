@@ -1,0 +1,84 @@
+"""Means, intervals and comparisons of scores."""
+
+import math
+
+import numpy as np
+import pytest
+
+from derain.evaluate.statistics import LEVEL, Comparison, Mean, compare, holm, mean, pooled_psnr
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(11)
+
+
+def test_the_interval_agrees_with_scipy(rng):
+    stats = pytest.importorskip("scipy.stats")
+    values = rng.normal(30, 3, 60)
+    expected = stats.bootstrap((values,), np.mean, method="percentile", confidence_level=LEVEL, rng=1).confidence_interval
+    found = mean(values.tolist())
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.05)
+
+
+def test_the_interval_is_the_same_at_every_call(rng):
+    values = rng.normal(30, 3, 20).tolist()
+    assert mean(values) == mean(values)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(rng):
+    held = [found.low <= 30 <= found.high for found in (mean(rng.normal(30, 3, 50).tolist()) for _ in range(100))]
+    assert 0.87 <= np.mean(held) <= 1
+
+
+def test_identical_pictures_are_left_out_of_the_mean():
+    assert mean([30.0, math.inf, 32.0]).value == 31
+
+
+def test_the_mean_of_nothing_but_identical_pictures_is_infinite():
+    assert mean([math.inf, math.inf]).value == math.inf
+
+
+def test_one_picture_has_no_interval():
+    assert math.isnan(mean([30.0]).low)
+
+
+def test_the_pooled_error_is_averaged_before_the_logarithm():
+    # errors 0.1 and 0.001: the mean is 0.0505, 10 log10(1 / 0.0505) = 12.967 dB, not the 20 dB between 10 and 30
+    assert pooled_psnr([10, 30]) == pytest.approx(12.967, abs=1e-3)
+
+
+def test_identical_pictures_count_in_the_pooled_error():
+    # errors 0.1 and 0: 0.05, 13.010 dB
+    assert pooled_psnr([10, math.inf]) == pytest.approx(13.0103, abs=1e-4)
+
+
+def test_a_small_but_steady_advantage_is_found(rng):
+    assert compare("a", "b", rng.normal(0.1, 0.1, 50).tolist()).better == "a"
+
+
+def test_the_worse_one_first_is_found_too(rng):
+    assert compare("a", "b", rng.normal(-0.1, 0.1, 50).tolist()).better == "b"
+
+
+def test_an_advantage_within_the_scatter_is_not_claimed():
+    assert compare("a", "b", [1.0, -0.9, 0.8, -1.0, 0.4, -0.1]).better is None
+
+
+def test_a_difference_among_equals_is_claimed_as_seldom_as_the_level_allows(rng):
+    claimed = [compare("a", "b", rng.normal(0, 1, 40).tolist()).better is not None for _ in range(100)]
+    assert np.mean(claimed) <= 0.12
+
+
+def test_pictures_that_only_one_restored_perfectly_are_left_out_of_the_comparison():
+    assert compare("a", "b", [1.0, math.inf, 2.0, math.nan]).pictures == 2
+
+
+def test_nothing_is_claimed_from_one_picture():
+    assert compare("a", "b", [5.0]).better is None
+
+
+def test_holm_raises_p_as_worked_out_by_hand():
+    # sorted .01 .02 .04, times 3, 2, 1: .03, .04, .04 (never falling)
+    comparisons = [Comparison("a", "b", Mean(1, 0, 2), p, 10) for p in (0.04, 0.01, 0.02)]
+    assert [c.p for c in holm(comparisons)] == pytest.approx([0.04, 0.03, 0.04])
