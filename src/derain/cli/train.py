@@ -1,0 +1,25 @@
+"""`derain train`: train a network as a recipe says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def train(recipe: Path, /, *overrides: str, resume: bool = False, weights: Path | None = None) -> None:
+    """Train a network as RECIPE, a TOML file, says. Ctrl-C and SIGTERM end the run with its state saved.
+
+    Parameters
+    ----------
+    recipe
+        The recipe; the project's own are in recipes/.
+    overrides
+        Values to use in place of the recipe's, as section.key=value (optimiser.learning_rate=1e-3).
+    resume
+        Go on with the run in record.folder.
+    weights
+        Start from this weights file instead of from nothing, with a new optimiser.
+    """
+    from derain.train.loop import setup
+    from derain.train.recipe import read_recipe
+
+    setup(read_recipe(recipe, overrides), resume=resume, weights=weights)

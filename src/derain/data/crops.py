@@ -1,0 +1,156 @@
+"""Training crops: each a function of (seed, index) and nothing else, so that runs repeat, resume and split over processes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from derain import rain
+from derain.data.sources import Collection, Image8, Sources
+from derain.errors import DataError
+
+Layer = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often each kind of crop is drawn, relative to the others; the last two are shares of all crops, 0 to 1."""
+
+    pair: float = 1.0
+    """A pair as it was published."""
+    moved: float = 0.0
+    """The rain layer of a pair over another background."""
+    streaks: float = 0.0
+    """Streak masks over a background."""
+    rendered: float = 0.0
+    """Rain that `derain.rain` draws, of a random kind."""
+    dry: float = 0.0
+    """No rain: what the network must leave alone."""
+    jpeg: float = 0.0
+    """Share of the crops whose background and rainy picture are JPEG-compressed (published pairs keep their clean side)."""
+    turn: float = 0.0
+    """Share of the crops that are transposed, so that rain falls sideways."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0 <= value or (field.name in ("jpeg", "turn") and value > 1):
+                raise DataError(f"mix.{field.name} = {value} is out of range; a weight is 0 or more, a share at most 1")
+
+
+class Crops:
+    """`crops[index] -> (rainy, clean)`, float32 (3, crop_px, crop_px) in 0..1; indices never end.
+
+    A map-style data set for `torch.utils.data`, without torch. Raises DataError if a kind that `mix` asks for has no source.
+    """
+
+    def __init__(self, sources: Sources, *, crop_px: int, mix: Mix, seed: int) -> None:
+        self.sources, self.crop_px, self.mix, self.seed = sources, crop_px, mix, seed
+        self.backgrounds = [*sources.backgrounds, *(clean for c in sources.collections for clean in c.clean)]
+        self.layered = [c for c in sources.collections if c.layers]
+        missing = {
+            "pair": not sources.collections,
+            "moved": not self.layered,
+            "streaks": not sources.streaks,
+            "rendered": not self.backgrounds,
+            "dry": not self.backgrounds,
+        }
+        weights = {kind: weight for kind, weight in asdict(mix).items() if kind in missing and weight}
+        for kind in weights:
+            if missing[kind]:
+                raise DataError(f"mix.{kind}: the recipe names no pictures to draw it from; add them or set it to 0")
+        if not weights:
+            raise DataError("mix: every kind has weight 0; give at least one a positive weight")
+        self.kinds = list(weights)
+        self.shares = np.array(list(weights.values())) / sum(weights.values())
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rng = np.random.default_rng([self.seed, index])
+        kind = self.kinds[rng.choice(len(self.kinds), p=self.shares)]
+        rainy, clean = getattr(self, f"_{kind}")(rng, rng.random() < self.mix.jpeg)
+        return turned(rng, rainy, clean, transpose=rng.random() < self.mix.turn)
+
+    def _pair(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
+        collection = drawn(rng, self.sources.collections)
+        i = rng.integers(len(collection.rainy))
+        rainy, clean = cut(rng, self.crop_px, collection.rainy[i], collection.clean[i])
+        return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
+
+    def _moved(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
+        collection = drawn(rng, self.layered)
+        count = 1 + int(rng.random() < 0.15)
+        light = sum(stretched(rng, collection.layers[rng.integers(len(collection.layers))], self.crop_px) for _ in range(count))
+        return self._lit(rng, np.asarray(light) * rng.uniform(0.6, 1.25), compress)
+
+    def _streaks(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
+        count = int(rng.integers(1, 4))
+        light = sum(stretched(rng, self.sources.streaks[rng.integers(len(self.sources.streaks))], self.crop_px) for _ in range(count))
+        return self._lit(rng, np.asarray(light) * rng.uniform(0.3, 1.2), compress)
+
+    def _rendered(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
+        clean = self._background(rng, compress)
+        rainy = rain.render(clean, rain=rain.random(rng), seed=rng)
+        return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
+
+    def _dry(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
+        clean = self._background(rng, compress)
+        return clean, clean
+
+    def _lit(self, rng: np.random.Generator, light: Layer, compress: bool) -> tuple[Image8, Image8]:
+        clean = self._background(rng, compress)
+        rainy = np.clip(clean + (light if light.ndim == 3 else light[..., None]) + 0.5, 0, 255).astype(np.uint8)
+        return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
+
+    def _background(self, rng: np.random.Generator, compress: bool) -> Image8:
+        (clean,) = cut(rng, self.crop_px, self.backgrounds[rng.integers(len(self.backgrounds))])
+        return jpeg(clean, quality=int(rng.integers(60, 96))) if compress else clean
+
+
+def drawn(rng: np.random.Generator, collections: Sequence[Collection]) -> Collection:
+    """Draw one collection by weight."""
+    weights = np.array([collection.weight for collection in collections])
+    return collections[rng.choice(len(collections), p=weights / weights.sum())]
+
+
+def cut(rng: np.random.Generator, crop_px: int, *images: Image8) -> tuple[Image8, ...]:
+    """Cut the same random square out of each of `images`, which have one size."""
+    height, width = images[0].shape[:2]
+    top, left = rng.integers(height - crop_px + 1), rng.integers(width - crop_px + 1)
+    return tuple(image[top : top + crop_px, left : left + crop_px] for image in images)
+
+
+def stretched(rng: np.random.Generator, layer: Image8, crop_px: int) -> Layer:
+    """Cut a square of 0.7 to 1.4 times `crop_px` out of a rain layer, mirror it at random and resize it to `crop_px`."""
+    side = min(round(crop_px * rng.uniform(0.7, 1.4)), *layer.shape[:2])
+    (piece,) = cut(rng, side, layer)
+    if rng.random() < 0.5:
+        piece = piece[:, ::-1]
+    if side != crop_px:
+        piece = np.asarray(Image.fromarray(np.ascontiguousarray(piece)).resize((crop_px, crop_px), Image.Resampling.BILINEAR))
+    return piece.astype(np.float32)
+
+
+def jpeg(image: Image8, *, quality: int) -> Image8:
+    """Return what is left of `image` after JPEG compression."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, "JPEG", quality=quality)
+    with Image.open(buffer) as compressed:
+        return np.asarray(compressed.convert("RGB"))
+
+
+def turned(
+    rng: np.random.Generator, rainy: Image8, clean: Image8, *, transpose: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mirror both crops alike at random, left to right and top to bottom; (H, W, 3) uint8 -> (3, H, W) float32 in 0..1."""
+    across, down = (slice(None, None, int(step)) for step in rng.choice([1, -1], 2))
+
+    def turn(image: Image8) -> NDArray[np.float32]:
+        image = image[down, across].transpose((2, 1, 0) if transpose else (2, 0, 1))
+        return np.ascontiguousarray(image, dtype=np.float32) / np.float32(255)
+
+    return turn(rainy), turn(clean)

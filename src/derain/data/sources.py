@@ -1,0 +1,108 @@
+"""The pictures that crops are cut from, decoded once and kept in memory: pairs, dry pictures, rain layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from derain.data.naming import is_picture
+from derain.data.pairs import Pair, find_pairs
+from derain.errors import DataError
+
+Image8 = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+HALVED_ABOVE_PX = 1000  # a background with a longer side is kept at half its size too, so that crops show more than texture
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One folder of pairs, and how often its pictures are drawn relative to the others."""
+
+    name: str
+    weight: float
+    rainy: list[Image8]
+    clean: list[Image8]
+    layers: list[Image8]
+    """`rainy - clean` where the folder's rain was added to the clean picture: light that may be laid over other pictures."""
+
+
+@dataclass
+class Sources:
+    """Everything that `derain.data.crops` draws from. All pictures are uint8 (H, W, 3), streak masks uint8 (H, W)."""
+
+    collections: list[Collection] = field(default_factory=list)
+    backgrounds: list[Image8] = field(default_factory=list)
+    streaks: list[Image8] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def size_mib(self) -> float:
+        """Memory that the pictures take."""
+        pictures = [*self.backgrounds, *self.streaks]
+        for collection in self.collections:
+            pictures += [*collection.rainy, *collection.clean, *collection.layers]
+        return sum(picture.nbytes for picture in pictures) / 2**20
+
+
+def rain_layer(rainy: Image8, clean: Image8) -> Image8:
+    """Return the light that rain added, (H, W, 3): rainy - clean, 0 where the rainy picture is the darker one."""
+    return np.clip(rainy.astype(np.int16) - clean, 0, 255).astype(np.uint8)
+
+
+def chosen_pairs(folder: str | Path, *, exclude: Sequence[str] = (), only: Sequence[str] = ()) -> list[Pair]:
+    """Find the pairs below `folder`, without those in `exclude` and, if `only` names any, only those.
+
+    Names are those of `Pair.name` or their last part. Raises DataError if nothing is left.
+    """
+    found = find_pairs(folder).pairs
+    names = [{pair.name, pair.name.rsplit("/", 1)[-1]} for pair in found]
+    pairs = [p for p, n in zip(found, names, strict=True) if not n & set(exclude) and (not only or n & set(only))]
+    if not pairs:
+        raise DataError(f"{folder}: none of its {len(found)} pairs is left; correct `only` and `exclude`")
+    return pairs
+
+
+def load_pairs(
+    folder: str | Path,
+    *,
+    weight: float = 1.0,
+    layers: bool = True,
+    exclude: Sequence[str] = (),
+    only: Sequence[str] = (),
+    least_px: int = 0,
+) -> Collection:
+    """Decode the pairs that `chosen_pairs` gives. Raises DataError if one is smaller than `least_px` on a side."""
+    pairs = chosen_pairs(folder, exclude=exclude, only=only)
+    for pair in pairs:
+        if min(pair.size_px) < least_px:
+            raise DataError(f"{pair.rainy_path}: {pair.size_px[0]}x{pair.size_px[1]} is smaller than a crop of {least_px} px; exclude it")
+    both = [pair.load() for pair in pairs]
+    return Collection(
+        name=str(folder),
+        weight=weight,
+        rainy=[rainy for rainy, _ in both],
+        clean=[clean for _, clean in both],
+        layers=[rain_layer(rainy, clean) for rainy, clean in both] if layers else [],
+    )
+
+
+def load_pictures(folders: Iterable[str | Path], *, exclude: Sequence[str] = (), least_px: int = 0, grey: bool = False) -> list[Image8]:
+    """Decode every picture directly in `folders` whose stem is not in `exclude`; smaller ones than `least_px` are left out.
+
+    Large ones are there a second time at half their size. Raises DataError for a folder that is not there.
+    """
+    pictures: list[Image8] = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; correct the recipe")
+        for path in sorted(p for p in folder.iterdir() if is_picture(p) and p.stem not in exclude):
+            with Image.open(path) as opened:
+                picture = ImageOps.exif_transpose(opened).convert("L" if grey else "RGB")
+            if min(picture.size) >= least_px:
+                pictures.append(np.asarray(picture))
+                if max(picture.size) > HALVED_ABOVE_PX and min(picture.size) // 2 >= least_px:
+                    pictures.append(np.asarray(picture.reduce(2)))
+    return pictures

@@ -1,0 +1,55 @@
+"""The local unit and the interaction: residual block, pointwise convolution, spatial feature transform."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from derain.network.initialisation import start_at_zero, start_small
+
+
+class Pointwise(nn.Linear):
+    """A 1x1 convolution, (N, in, H, W) -> (N, out, H, W): a matrix product on channels-last memory, where it is fastest."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ResidualBlock(nn.Module):
+    """RB of equations (2) and (5): x + Conv3x3(LeakyReLU(Conv3x3(x))), no normalisation (He et al., CVPR 2016).
+
+    (N, C, H, W) -> (N, C, H, W)
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        start_small(self.second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.leaky_relu(self.first(x), 0.2))
+
+
+class SFT(nn.Module):
+    """Modulate one branch by the other with a spatial scale and shift (equation 4; Wang et al., CVPR 2018).
+
+    (N, C, H, W), (N, C, H, W) -> (N, C, H, W). Scale and shift each have a path of two 1x1 convolutions.
+    """
+
+    def __init__(self, channels: int, *, bounded: bool = True) -> None:
+        super().__init__()
+        self.bounded = bounded
+        self.first = Pointwise(channels, 2 * channels)  # the first layers of both paths see the same input: one product
+        self.scale = Pointwise(channels, channels)
+        self.shift = Pointwise(channels, channels)
+        start_at_zero(self.scale)
+        start_at_zero(self.shift)
+
+    def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        for_scale, for_shift = F.leaky_relu(self.first(guide), 0.1).chunk(2, dim=1)
+        scale, shift = self.scale(for_scale), self.shift(for_shift)
+        if self.bounded:
+            scale = scale.tanh()  # unbounded, the magnitudes square from stage to stage
+        return torch.addcmul(x + shift, x, scale)

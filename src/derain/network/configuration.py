@@ -1,0 +1,81 @@
+"""What a PLNLIN is made of: one frozen dataclass, which travels inside the weights file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from derain.errors import WeightsError
+
+LEVELS = 4  # section 3.1: four scales, 1, 1/2, 1/4 and 1/8
+
+
+@dataclass(frozen=True)
+class PLNLINConfiguration:
+    """The shape of a generator. The defaults are the paper's network as PAPER.md settles it."""
+
+    preset: str = "paper"
+    """The name under which the shape is known; a weights file, a recipe and the documentation use the same one."""
+    channels: tuple[int, ...] = (32, 32, 32, 32)
+    """Feature channels at each level, from full resolution down. The paper has the same at all."""
+    stages: tuple[int, ...] = (8, 4, 2, 2)
+    """N of the PLNLIM of the encoder at each level; the decoder's are the same."""
+    head_stages: int = 2
+    """N of the PLNLIM of each hierarchical head (equation 11). Restoring does not compute the heads."""
+    window_px: int = 7
+    """Side of an attention window. 112 = 16 x 7: a training crop holds whole windows at all four levels."""
+    shift_px: int = 3
+    """By how much the windows of every second Swin block of a module are moved."""
+    attention_heads: int = 1
+    """Heads of each window attention."""
+    mlp_ratio: int = 4
+    """Hidden width of the MLP of a Swin block, in multiples of its channels."""
+    bounded_sft: bool = True
+    """Whether an SFT scales by 1 + tanh(scale); unbounded, eight stages overflow."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "stages"):
+            value = tuple(getattr(self, name))
+            object.__setattr__(self, name, value)  # JSON and TOML give lists
+            if len(value) != LEVELS or any(not isinstance(v, int) or v < 1 for v in value):
+                raise WeightsError(f"configuration: {name} = {value} is not {LEVELS} positive whole numbers, one for each level")
+        if any(c % self.attention_heads for c in self.channels):
+            raise WeightsError(f"configuration: channels {self.channels} do not divide into {self.attention_heads} attention heads")
+        if not 0 <= self.shift_px < self.window_px:
+            raise WeightsError(f"configuration: shift_px = {self.shift_px} is not within a window of {self.window_px} px")
+
+    @property
+    def multiple_px(self) -> int:
+        """Sides that are multiples of this are restored without any padding: whole windows at every level."""
+        return self.window_px * 2 ** (LEVELS - 1)
+
+    def to_json(self) -> str:
+        """One line of JSON, which `from_json` reads back to an equal configuration."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> PLNLINConfiguration:
+        """Raises WeightsError for a field that this version does not know."""
+        return cls.from_mapping(json.loads(text))
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> PLNLINConfiguration:
+        """Raises WeightsError for a field that this version does not know."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise WeightsError(f"configuration: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        return cls(**values)
+
+
+PAPER = PLNLINConfiguration()
+SMALL = replace(PAPER, preset="small", channels=(16, 32, 48, 64), stages=(2, 2, 2, 2), head_stages=1)
+PRESETS = {configuration.preset: configuration for configuration in (PAPER, SMALL)}
+
+
+def preset(name: str) -> PLNLINConfiguration:
+    """The configuration of that name. Raises WeightsError, which lists the names."""
+    if name not in PRESETS:
+        raise WeightsError(f"preset {name!r} is not known; there are {', '.join(PRESETS)}")
+    return PRESETS[name]

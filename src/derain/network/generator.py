@@ -1,0 +1,109 @@
+"""PLNLIN: the U-shaped generator with hierarchical heads (section 3.1, equations 10 and 11)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from derain.network.configuration import LEVELS, PLNLINConfiguration
+from derain.network.plnlim import PLNLIM
+
+
+class Hierarchy(NamedTuple):
+    """What training sees of a generator. Index k - 1 holds level k, at 1 / 2 ** (k - 1) of the size."""
+
+    restored: Tensor
+    """(N, 3, H, W)"""
+    features: list[Tensor]
+    """F_H of each level, (N, C_k, H_k, W_k): the content that the discriminator is shown (equation 7)."""
+    scales: list[Tensor]
+    """The output of each level's head, (N, 3, H_k, W_k) (equation 11)."""
+
+
+class HierarchicalHead(nn.Module):
+    """F_H = PLNLIM(Conv3x3(cat[E, D])) of one level, and its picture Conv3x3(F_H) (equation 11). Serves training only."""
+
+    def __init__(self, channels: int, *, configuration: PLNLINConfiguration) -> None:
+        super().__init__()
+        self.join = nn.Conv2d(2 * channels, channels, 3, padding=1)
+        self.module = PLNLIM(channels, stages=configuration.head_stages, configuration=configuration)
+        self.picture = nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward(self, encoded: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.module(self.join(torch.cat([encoded, decoded], dim=1)))
+        return features, self.picture(features)
+
+
+class PLNLIN(nn.Module):
+    """Takes a rainy picture, returns it without rain.
+
+    (N, 3, H, W) in 0..1 -> (N, 3, H, W), not clamped, for any H and W >= 1. Sides that are no multiple of
+    `configuration.multiple_px` are extended by reflection at the right and at the bottom, and cropped again. Float32 and bfloat16.
+    """
+
+    def __init__(self, configuration: PLNLINConfiguration) -> None:
+        super().__init__()
+        self.configuration = configuration
+        channels, stages = configuration.channels, configuration.stages
+
+        def modules() -> nn.ModuleList:
+            return nn.ModuleList(PLNLIM(c, stages=n, configuration=configuration) for c, n in zip(channels, stages, strict=True))
+
+        def between(up: bool) -> nn.ModuleList:
+            steps = zip(channels[1:], channels[:-1], strict=True) if up else zip(channels[:-1], channels[1:], strict=True)
+            return nn.ModuleList(nn.Conv2d(a, b, 3, stride=1 if up else 2, padding=1) for a, b in steps)
+
+        self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.encoder, self.decoder = modules(), modules()
+        self.down, self.up = between(up=False), between(up=True)
+        self.join = nn.ModuleList(nn.Conv2d(2 * c, c, 3, padding=1) for c in channels[:-1])
+        self.leave = nn.Conv2d(channels[0], 3, 3, padding=1)
+        self.heads = nn.ModuleList(HierarchicalHead(c, configuration=configuration) for c in channels)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, rainy: Tensor) -> Tensor:
+        """Only what restoring needs: the heads are not computed."""
+        height, width = rainy.shape[-2:]
+        padded = reflect_to_multiple(rainy, self.configuration.multiple_px)
+        _, decoded = self.encode_decode(padded)
+        return (padded + self.leave(decoded[0]))[..., :height, :width]
+
+    def hierarchy(self, rainy: Tensor) -> Hierarchy:
+        """What training needs. H and W must be multiples of `configuration.multiple_px`."""
+        encoded, decoded = self.encode_decode(rainy)
+        heads = [head(e, d) for head, e, d in zip(self.heads, encoded, decoded, strict=True)]
+        return Hierarchy(rainy + self.leave(decoded[0]), [f for f, _ in heads], [picture for _, picture in heads])
+
+    def encode_decode(self, rainy: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """(N, 3, H, W) -> E_1..E_4 and D_1..D_4, each (N, C_k, H / 2 ** (k - 1), W / 2 ** (k - 1))."""
+        x = self.enter(rainy.contiguous(memory_format=torch.channels_last))
+        encoded = [self.encoder[0](x)]
+        for down, module in zip(self.down, self.encoder[1:], strict=True):
+            encoded.append(module(down(encoded[-1])))
+        decoded = [self.decoder[-1](encoded[-1])]
+        for k in reversed(range(LEVELS - 1)):
+            partner = encoded[k]
+            up = self.up[k](F.interpolate(decoded[0], size=partner.shape[-2:], mode="nearest"))
+            decoded.insert(0, self.decoder[k](self.join[k](torch.cat([partner, up], dim=1))))
+        return encoded, decoded
+
+
+def reflect_to_multiple(x: Tensor, multiple_px: int) -> Tensor:
+    """Extend (N, C, H, W) at the right and at the bottom by reflection, as often as it takes, until both sides are multiples.
+
+    By index instead of `F.pad`, which cannot reflect a picture that is smaller than its padding.
+    """
+    height, width = x.shape[-2:]
+    rows = reflected(height, height + -height % multiple_px, device=x.device)
+    columns = reflected(width, width + -width % multiple_px, device=x.device)
+    return x[:, :, rows][:, :, :, columns]
+
+
+def reflected(size: int, padded: int, *, device: torch.device) -> Tensor:
+    """(padded,): the index 0..size-1 that each position shows, mirrored about the last and the first pixel."""
+    period = max(2 * (size - 1), 1)
+    position = torch.arange(padded, device=device) % period
+    return torch.minimum(position, (period - position) % max(period, 1)) if size > 1 else position * 0

@@ -1,0 +1,51 @@
+"""PLNLIM: convolution and window attention that inform each other stage by stage (section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from derain.network.blocks import SFT, Pointwise, ResidualBlock
+from derain.network.configuration import PLNLINConfiguration
+from derain.network.swin import SwinBlock
+
+
+class PLNLIM(nn.Module):
+    """Progressive local and non-local interactive module, equations (2) to (6).
+
+    (N, C, H, W) -> (N, C, H, W) for any H and W.
+    """
+
+    def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
+        super().__init__()
+
+        def swin(index: int) -> SwinBlock:
+            shift_px = configuration.shift_px if index % 2 else 0  # every second block of a module is shifted
+            return SwinBlock(
+                channels,
+                window_px=configuration.window_px,
+                shift_px=shift_px,
+                heads=configuration.attention_heads,
+                mlp_ratio=configuration.mlp_ratio,
+            )
+
+        def sft() -> SFT:
+            return SFT(channels, bounded=configuration.bounded_sft)
+
+        # one local and one non-local unit for each stage, and one each for the end (equation 6)
+        self.local = nn.ModuleList(ResidualBlock(channels) for _ in range(stages + 1))
+        self.nonlocal_ = nn.ModuleList(swin(i) for i in range(stages + 1))
+        self.to_local = nn.ModuleList(sft() for _ in range(stages - 1))
+        self.to_nonlocal = nn.ModuleList(sft() for _ in range(stages - 1))
+        self.fusion = nn.ModuleList(Pointwise((2 if i == 0 else 3) * channels, channels) for i in range(stages))
+        self.end = Pointwise(3 * channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        local, nonlocal_ = self.local[0](x), self.nonlocal_[0](x)  # equation (2)
+        fusion = self.fusion[0](torch.cat([local, nonlocal_], dim=1))  # equation (3)
+        stages = zip(self.local[1:-1], self.nonlocal_[1:-1], self.to_local, self.to_nonlocal, self.fusion[1:], strict=True)
+        for rb, stb, to_local, to_nonlocal, fuse in stages:
+            local, nonlocal_ = rb(to_local(local, nonlocal_)), stb(to_nonlocal(nonlocal_, local))  # equations (4), (5)
+            fusion = fuse(torch.cat([fusion, local, nonlocal_], dim=1))
+        end = self.end(torch.cat([fusion, local, nonlocal_], dim=1))
+        return self.local[-1](local) + self.nonlocal_[-1](nonlocal_) + end  # equation (6)

@@ -1,0 +1,1 @@
+"""Training: losses, recipes and the loop. Needs the extra `train`."""

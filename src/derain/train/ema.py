@@ -1,0 +1,38 @@
+"""An exponential moving average of the weights: what is validated and shipped."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    """Follows the parameters of `network` with `decay`; early on with less, so that the start is soon forgotten."""
+
+    def __init__(self, network: nn.Module, *, decay: float) -> None:
+        self.decay, self.updates = decay, 0
+        self.values = [p.detach().clone() for p in network.parameters()]
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take one step towards the present parameters."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.values, [p.detach() for p in network.parameters()], 1 - decay)
+
+    @torch.no_grad()
+    def swap(self, network: nn.Module) -> None:
+        """Exchange the averaged and the present parameters; called twice, nothing has changed."""
+        for average, parameter in zip(self.values, network.parameters(), strict=True):
+            kept = parameter.detach().clone()
+            parameter.copy_(average)
+            average.copy_(kept)
+
+    def state_dict(self) -> dict[str, int | list[Tensor]]:
+        """The average and the number of updates."""
+        return {"updates": self.updates, "values": self.values}
+
+    def load_state_dict(self, state: dict[str, int | list[Tensor]]) -> None:
+        """Take over what `state_dict` gave."""
+        self.updates = int(state["updates"])  # type: ignore[arg-type]
+        torch._foreach_copy_(self.values, list(state["values"]))  # type: ignore[call-overload]

@@ -1,0 +1,286 @@
+"""A training run as one TOML file: checked, with every value overridable as `section.key=value`."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from derain.data.crops import Mix
+from derain.errors import DerainError, RecipeError
+from derain.network.configuration import PLNLINConfiguration, preset
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PairFolder:
+    """One folder of training pairs."""
+
+    folder: str
+    """Relative to the recipe's file."""
+    weight: float = 1.0
+    """How often its pairs are drawn, relative to the other folders."""
+    layers: bool = True
+    """Whether its rain was added, so that `rainy - clean` may be laid over other backgrounds (mix.moved)."""
+    exclude: tuple[str, ...] = ()
+    """Names of pairs to leave out."""
+    only: tuple[str, ...] = ()
+    """Names of pairs to take alone; none means all."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learnt from."""
+
+    pairs: tuple[PairFolder, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    """Folders of dry pictures."""
+    exclude: tuple[str, ...] = ()
+    """Stems of backgrounds to leave out."""
+    streaks: tuple[str, ...] = ()
+    """Folders of streak masks, grey on black."""
+    crop_px: int = 112
+    mix: Mix = field(default_factory=Mix)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Equations (9) to (11): pixel + absolute * L1 + alpha * hierarchical. The adversarial term is the discriminator's affair."""
+
+    pixel: float = 1.0
+    """Weight of 1 - SSIM (equation 10)."""
+    absolute: float = 0.0
+    """Weight of the mean absolute error, which the paper does not have."""
+    alpha: float = 1.0
+    """Weight of the hierarchical term."""
+    levels: tuple[float, ...] = (0.1, 0.05, 0.02, 0.01)
+    """lambda_k of equation (11), from full resolution down."""
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Adam or AdamW."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-4
+    betas: tuple[float, ...] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    """Greatest norm of the gradient; 0 leaves it as it is."""
+    batch: int = 2
+    """Crops in a step, over all processes."""
+    ema: float = 0.0
+    """Decay of the averaged weights that are validated and exported; 0 takes the weights themselves."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over the run, as a factor of `optimiser.learning_rate`."""
+
+    kind: Literal["steps", "cosine"] = "steps"
+    """`steps` divides at each milestone, `cosine` falls along a half cosine to `last`."""
+    milestones: tuple[int, ...] = ()
+    """Steps at which the rate is multiplied by `factor`."""
+    factor: float = 0.1
+    last: float = 1e-3
+    """The factor at the end of a cosine."""
+    warmup_steps: int = 0
+    by: Literal["steps", "hours"] = "steps"
+    """Whether the cosine follows the steps or the hours of training."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """When the run ends: at whichever of the two comes first. 0 is no limit; one must be given."""
+
+    steps: int = 0
+    hours: float = 0.0
+    """Of training, validation and saving left out, over all sessions of the run."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Pairs never trained on, restored whole and scored with protocol `paper` during the run."""
+
+    pairs: tuple[PairFolder, ...] = ()
+    every_steps: int = 0
+    """0 validates at the end alone."""
+    every_minutes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where the run leaves its state, its logs and its weights."""
+
+    folder: str = "runs/run"
+    save_every_minutes: float = 10.0
+    log_every_steps: int = 20
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Devices, processes and precision, given to Lightning Fabric."""
+
+    accelerator: str = "auto"
+    processes: int = 1
+    """Devices in one machine; on a CPU, processes."""
+    nodes: int = 1
+    threads: int = 0
+    """CPU threads of each process; 0 divides the cores among the processes."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """`auto` measures whether bfloat16 products are faster here."""
+    workers: int = 0
+    """Processes that prepare crops; 0 prepares them in the training process."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a training run depends on."""
+
+    network: PLNLINConfiguration
+    data: Data = field(default_factory=Data)
+    loss: Loss = field(default_factory=Loss)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    schedule: Schedule = field(default_factory=Schedule)
+    length: Length = field(default_factory=Length)
+    validation: Validation = field(default_factory=Validation)
+    record: Record = field(default_factory=Record)
+    machine: Machine = field(default_factory=Machine)
+    seed: int = 0
+    notes: str = ""
+    """What the recipe is for, which of its values are printed in the paper and which are our reading."""
+
+    def __post_init__(self) -> None:
+        if not self.data.pairs and not self.data.backgrounds:
+            raise RecipeError("data.pairs: no folder is named; give [[data.pairs]] with folder = \"...\"")
+        if not self.length.steps and not self.length.hours:
+            raise RecipeError("length: neither steps nor hours is given; set one")
+        if self.schedule.kind == "cosine" and not getattr(self.length, self.schedule.by):
+            raise RecipeError(f"schedule.by = {self.schedule.by!r} needs length.{self.schedule.by}; set it")
+        if self.optimiser.batch % (self.machine.processes * self.machine.nodes):
+            raise RecipeError(
+                f"optimiser.batch = {self.optimiser.batch} does not divide among "
+                f"{self.machine.processes * self.machine.nodes} processes; choose a multiple"
+            )
+        if self.data.crop_px % self.network.multiple_px:
+            raise RecipeError(
+                f"data.crop_px = {self.data.crop_px} is no multiple of {self.network.multiple_px}, "
+                f"so that windows would be padded; choose {self.network.multiple_px} or {2 * self.network.multiple_px}"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for logs and model cards."""
+        return asdict(self)
+
+
+def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a TOML file and apply `section.key=value` overrides, whose values are TOML (a bare word is a string).
+
+    Folders in the recipe are relative to the file. Raises RecipeError for what cannot be read, an unknown key (suggesting the right
+    one), a wrong type and values that contradict each other.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe; the project's own are in recipes/") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as TOML ({error}); correct it") from None
+    for override in overrides:
+        apply_override(values, override)
+    try:
+        return build_recipe(values, base=path.parent)
+    except DerainError as error:
+        raise RecipeError(f"{path}: {error}") from None
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set `a.b=value` in the nested dictionary `values`."""
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise RecipeError(f"{override!r} is no override; write section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise RecipeError(f"{override!r}: {section} is no section; write section.key=value")
+    values[last] = value
+
+
+def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
+    """Check nested plain values and build the recipe from them; relative folders are taken from `base`."""
+    values = dict(values)
+    network = dict(values.pop("network", {}))
+    configuration = asdict(preset(network.get("preset", "paper"))) | network
+    values["network"] = configuration
+    return rebased(_build(Recipe, values, ""), base)
+
+
+def rebased(recipe: Recipe, base: Path) -> Recipe:
+    """The recipe with its data folders made absolute."""
+    def under(folder: str) -> str:
+        return str((base / folder).resolve())
+
+    def all_under(pairs: tuple[PairFolder, ...]) -> tuple[PairFolder, ...]:
+        return tuple(replace(pair, folder=under(pair.folder)) for pair in pairs)
+
+    data = replace(
+        recipe.data,
+        pairs=all_under(recipe.data.pairs),
+        backgrounds=tuple(map(under, recipe.data.backgrounds)),
+        streaks=tuple(map(under, recipe.data.streaks)),
+    )
+    return replace(recipe, data=data, validation=replace(recipe.validation, pairs=all_under(recipe.validation.pairs)))
+
+
+def _build(kind: type[T], values: Any, where: str) -> T:
+    """Build the dataclass `kind` from a table, checking names and types all the way down."""
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"{where or 'the recipe'}: {values!r} is no table of keys and values")
+    hints = typing.get_type_hints(kind)
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    built = {}
+    for key, value in values.items():
+        name = f"{where}.{key}" if where else key
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+            raise RecipeError(f"unknown key {name!r}; {remedy}")
+        built[key] = _convert(hints[key], value, name)
+    return kind(**built)
+
+
+def _convert(kind: Any, value: Any, name: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _build(kind, value, name)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise RecipeError(f"{name} = {value!r} is no list; write [..., ...]")
+        return tuple(_convert(arguments[0], item, f"{name}[{i}]") for i, item in enumerate(value))
+    if origin is Literal:
+        if value not in arguments:
+            raise RecipeError(f"{name} = {value!r} is not known; choose one of {', '.join(map(str, arguments))}")
+        return value
+    if origin is types.UnionType:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise RecipeError(f"{name} = {value!r} is no {kind.__name__}; correct it")
+    return value

@@ -1,0 +1,75 @@
+"""The weights file: a safetensors file that carries its own configuration and card."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from derain.errors import WeightsError
+from derain.network import PLNLIN, PLNLINConfiguration
+
+FORMAT = "1"
+
+
+def save_weights(
+    path: str | Path, network: nn.Module, *, configuration: PLNLINConfiguration, card: Mapping[str, Any], half: bool = False, **metadata: str
+) -> Path:
+    """Write the parameters of `network` to `path`, under a temporary name first; `half` stores them in float16.
+
+    `metadata` goes into the header with `derain.` before each key.
+    """
+    path = Path(path)
+    header = {"derain.format": FORMAT, "derain.configuration": configuration.to_json(), "derain.card": json.dumps(card)}
+    header |= {f"derain.{key}": value for key, value in metadata.items()}
+    tensors = {name: (p.half() if half else p.float()).contiguous() for name, p in network.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(tensors, str(temporary), metadata=header)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tensor], dict[str, Any]]:
+    """Return the configuration, the parameters in float32 and the card of a weights file. Raises WeightsError."""
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file; `derain info` lists the models that are installed")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: is no safetensors file or is damaged ({error}); fetch or make it again") from None
+    if header.get("derain.format") != FORMAT:
+        raise WeightsError(
+            f"{path}: has format {header.get('derain.format')!r}, this version reads {FORMAT!r}; upgrade with `pip install -U derain`"
+        )
+    return PLNLINConfiguration.from_json(header["derain.configuration"]), tensors, json.loads(header["derain.card"])
+
+
+def load_network(path: str | Path) -> tuple[PLNLIN, dict[str, Any]]:
+    """Return the generator of a weights file, ready to restore, and its card. Raises WeightsError."""
+    configuration, tensors, card = load_weights(path)
+    network = PLNLIN(configuration)
+    fill(network, tensors, path=path)
+    return network.eval(), card
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], *, path: str | Path) -> None:
+    """Copy `tensors` into `network`. Raises WeightsError if names or shapes differ."""
+    own = network.state_dict()
+    wrong = sorted(set(own) ^ set(tensors)) or [name for name in own if own[name].shape != tensors[name].shape]
+    if wrong:
+        raise WeightsError(f"{path}: does not fit the network (first at {wrong[0]}); use the recipe's network that it was trained with")
+    with torch.no_grad():
+        network.load_state_dict(dict(tensors))
