@@ -12,11 +12,6 @@ from derain.evaluate.metrics import mae, mean_square_of, psnr, psnr_of, ssim
 SIZES = [(11, 11), (12, 40), (64, 33), (75, 107)]
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(20)
-
-
 def noisy_pair(rng, shape):
     """A smooth picture and the same with noise, so that SSIM is neither 0 nor 1."""
     rows, columns = np.meshgrid(np.linspace(0, 3, shape[0]), np.linspace(0, 5, shape[1]), indexing="ij")

@@ -9,11 +9,6 @@ from derain.evaluate.protocols import PROTOCOLS, eight_bit, luma, luma_rounded, 
 
 
 @pytest.fixture
-def rng():
-    return np.random.default_rng(7)
-
-
-@pytest.fixture
 def pair(rng):
     """A float output that lies between the 8-bit levels and overshoots 0..1, and its clean picture in uint8."""
     clean = rng.integers(0, 256, (40, 52, 3), dtype=np.uint8)

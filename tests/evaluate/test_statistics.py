@@ -8,11 +8,6 @@ import pytest
 from derain.evaluate.statistics import LEVEL, Comparison, Mean, compare, holm, mean, pooled_psnr
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(11)
-
-
 def test_the_interval_agrees_with_scipy(rng):
     stats = pytest.importorskip("scipy.stats")
     values = rng.normal(30, 3, 60)

@@ -98,10 +98,13 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 whole or not at all, by way of a temporary name. Raises DataError."""
+    """Write UTF-8 whole or not at all, by way of a temporary name. Raises DataError.
+
+    Names of files that are not Unicode are written with backslashes.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.write_bytes(text.encode("utf-8", errors="backslashreplace"))
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -1,0 +1,104 @@
+"""`derain evaluate` as it is typed."""
+
+import subprocess
+import sys
+
+import cyclopts
+import numpy as np
+import pytest
+from PIL import Image
+
+from derain.cli.evaluate import evaluate
+from derain.errors import DataError
+
+
+@pytest.fixture
+def call(capsys):
+    """call("--data", folder) -> what it printed."""
+    app = cyclopts.App(result_action="return_value")
+    app.default(evaluate)
+
+    def typed(*arguments):
+        app([str(argument) for argument in arguments], exit_on_error=False, print_error=False)
+        return capsys.readouterr().out
+
+    return typed
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(4)
+    for name in ("1", "2", "3"):
+        clean = rng.integers(0, 200, (20, 30, 3), dtype=np.uint8)
+        for side, off in (("clean", 0), ("rainy", 25), ("A", 3), ("B", 5)):
+            path = tmp_path / side / f"{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(clean + np.uint8(off)).save(path)
+    return tmp_path
+
+
+@pytest.fixture
+def pairs(folder, tmp_path_factory):
+    pairs = tmp_path_factory.mktemp("pairs")
+    for side in ("clean", "rainy"):
+        (folder / side).rename(pairs / side)
+    return pairs
+
+
+def test_data_alone_scores_the_untouched_input(call, pairs):
+    assert "untouched         3" in call("--data", pairs)
+
+
+@pytest.mark.parametrize("protocol", ["paper", "rgb", "y", "y-half"])
+def test_all_protocols_are_shown_by_default(protocol, call, pairs):
+    assert f"- {protocol}: " in call("--data", pairs).replace("`", "")
+
+
+def test_one_protocol_can_be_asked_for(call, pairs):
+    assert "y-half" not in call("--data", pairs, "--protocol", "y")
+
+
+def test_several_outputs_make_one_table_from_the_best_to_the_worst(call, folder):
+    out = call("--outputs", f"B={folder / 'B'}", "--outputs", f"A={folder / 'A'}", "--clean", folder / "clean")
+    assert out.index("\nA ") < out.index("\nB ")
+
+
+def test_several_outputs_can_follow_one_option(call, folder):
+    assert "A - B" in call("--outputs", f"B={folder / 'B'}", f"A={folder / 'A'}", "--clean", folder / "clean")
+
+
+def test_table2_works_without_data(call):
+    assert "37.211 / 0.9734" in call("--table2")
+
+
+@pytest.mark.parametrize("kind", ["markdown", "json", "csv", "html"])
+def test_a_report_that_is_asked_for_is_written(kind, call, pairs, tmp_path):
+    call("--data", pairs, f"--{kind}", tmp_path / "report")
+    assert (tmp_path / "report").stat().st_size > 100
+
+
+def test_a_picture_that_could_not_be_scored_fails_the_call(call, folder):
+    (folder / "A" / "2.png").write_bytes(b"")
+    with pytest.raises(DataError, match="1 thing was not scored"):
+        call("--outputs", folder / "A", "--clean", folder / "clean")
+
+
+def test_a_picture_that_could_not_be_scored_does_not_keep_the_report_from_being_written(call, folder, tmp_path):
+    (folder / "A" / "2.png").write_bytes(b"")
+    with pytest.raises(DataError):
+        call("--outputs", folder / "A", "--clean", folder / "clean", "--csv", tmp_path / "scores.csv")
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_nothing_asked_for_is_an_error_that_says_what_to_give(call):
+    with pytest.raises(DataError, match="--data DIR"):
+        call()
+
+
+@pytest.mark.parametrize("module", ["derain.cli.evaluate", "derain.evaluate.session"])
+def test_torch_is_not_imported(module):
+    subprocess.run([sys.executable, "-c", f"import sys, {module}; assert 'torch' not in sys.modules"], check=True)
+
+
+def test_numpy_is_not_imported_before_the_command_runs():
+    subprocess.run([sys.executable, "-c", "import sys, derain.cli.evaluate; assert 'numpy' not in sys.modules"], check=True)

@@ -1,0 +1,219 @@
+"""Data sets and outputs as people have them, good and bad, from the folder to the results."""
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derain import restore
+from derain.errors import DataError, DerainError
+from derain.evaluate.experiments import experiments
+from derain.evaluate.measure import UNTOUCHED, Sample, measure, restoring
+from derain.evaluate.protocols import PROTOCOLS
+
+
+def run(**asked):
+    (experiment,) = experiments(**asked)
+    return experiment.run(list(PROTOCOLS))
+
+
+def rows(evaluation):
+    return {row.name: {result.sample: result for result in row.results} for row in evaluation.rows}
+
+
+@pytest.fixture
+def brighter_restorer(monkeypatch):
+    """Stand in for `derain.Restorer`: a model that adds 2 levels."""
+
+    class Brighter:
+        def __init__(self, model, **options):
+            if model == "nosuch":
+                raise DerainError("nosuch: no such model")
+
+        def __call__(self, image):
+            return image + np.float32(2 / 255)
+
+    monkeypatch.setattr(restore, "Restorer", Brighter)
+
+
+def off_by(levels):
+    return 20 * math.log10(255 / levels)
+
+
+def test_every_pair_is_scored(pairs_folder, scenes):
+    assert list(rows(run(data=[str(pairs_folder)]))[UNTOUCHED]) == list(scenes)
+
+
+def test_the_untouched_input_is_the_first_row(pairs_folder, brighter_restorer):
+    assert [row.name for row in run(data=[str(pairs_folder)], models=["small"]).rows] == [UNTOUCHED, "small"]
+
+
+def test_a_model_is_given_floats_so_that_its_output_is_not_rounded():
+    seen = []
+    restoring(lambda image: seen.append(image) or image)(Sample("a", lambda: None), np.full((12, 12, 3), 51, np.uint8))
+    np.testing.assert_allclose(seen[0], np.full((12, 12, 3), 0.2, np.float32))
+
+
+def test_each_data_set_is_reported_by_itself(pairs_folder):
+    found = experiments(data=[f"A={pairs_folder}", f"B={pairs_folder}"])
+    assert [experiment.data for experiment in found] == ["A", "B"]
+
+
+@pytest.mark.parametrize("pattern", ["{}", "{}_derained", "norain-{}", "rain-{}", "PReNet_{}_x"])
+def test_outputs_are_scored_whatever_their_names(pattern, write_outputs, pairs_folder):
+    folder = write_outputs("written", off=5, pattern=pattern)
+    results = rows(run(outputs=[f"A={folder}"], clean=pairs_folder / "clean"))["A"]
+    assert [result.scores["rgb"].psnr for result in results.values()] == pytest.approx([off_by(5)] * 6)
+
+
+def test_outputs_are_scored_beside_the_rainy_pictures_of_a_data_set(write_outputs, pairs_folder):
+    folder = write_outputs("written", off=5)
+    assert list(rows(run(outputs=[f"A={folder}"], data=[str(pairs_folder)]))) == [UNTOUCHED, "A"]
+
+
+def test_what_was_matched_is_said(write_outputs, pairs_folder):
+    folder = write_outputs("written", off=5)
+    assert "A: 6 pictures matched by the same name" in run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").notes
+
+
+def test_an_output_without_a_clean_picture_is_named(write_outputs, write_png, pairs_folder):
+    folder = write_outputs("written", off=5)
+    write_png("written/777.png", np.zeros((8, 8, 3)))
+    assert "A: no clean picture found for 777" in run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").notes
+
+
+def test_a_clean_picture_without_an_output_is_named(write_outputs, pairs_folder):
+    folder = write_outputs("written", off=5)
+    (folder / "003.png").unlink()
+    assert "A: nothing found for the clean 003" in run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").notes
+
+
+def test_one_clean_picture_serves_many_outputs(write_png, scenes, tmp_path):
+    write_png("clean/901.png", scenes["001"])
+    for part in (1, 2):
+        write_png(f"written/901_{part}.png", scenes["001"] + np.uint8(part))
+    results = rows(run(outputs=[f"A={tmp_path / 'written'}"], clean=tmp_path / "clean"))["A"]
+    assert {name: result.mae for name, result in results.items()} == {"901_1": 1, "901_2": 2}
+
+
+def test_outputs_of_another_size_are_reported_and_not_resized(write_outputs, write_png, pairs_folder):
+    folder = write_outputs("written", off=5)
+    write_png("written/002.png", np.zeros((12, 16, 3)))
+    evaluation = run(outputs=[f"A={folder}"], clean=pairs_folder / "clean")
+    assert [problem.split(";")[0] for problem in evaluation.problems] == ["A, 002: is 16x12 but its clean picture is 32x24"]
+
+
+def test_one_unreadable_output_does_not_stop_the_rest(write_outputs, pairs_folder):
+    folder = write_outputs("written", off=5)
+    (folder / "002.png").write_bytes(b"not a picture")
+    evaluation = run(outputs=[f"A={folder}"], clean=pairs_folder / "clean")
+    assert "002" not in rows(evaluation)["A"] and len(rows(evaluation)["A"]) == 5
+
+
+def test_an_unreadable_output_is_named(write_outputs, pairs_folder):
+    folder = write_outputs("written", off=5)
+    (folder / "002.png").write_bytes(b"not a picture")
+    (problem,) = run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").problems
+    assert str(folder / "002.png") in problem
+
+
+def test_one_unreadable_pair_is_named_and_does_not_stop_the_rest(pairs_folder):
+    damaged = pairs_folder / "rainy" / "004.png"
+    damaged.write_bytes(damaged.read_bytes()[:200])  # the header is whole, the pixels are not
+    evaluation = run(data=[str(pairs_folder)])
+    assert len(rows(evaluation)[UNTOUCHED]) == 5 and any("004.png" in problem for problem in evaluation.problems)
+
+
+def test_grey_outputs_are_scored_as_three_equal_channels(write_png, tmp_path, rng):
+    grey = rng.integers(0, 200, (24, 32), dtype=np.uint8)
+    write_png("clean/1.png", np.stack([grey] * 3, axis=2))
+    write_png("written/1.png", grey + 4)
+    results = rows(run(outputs=[f"A={tmp_path / 'written'}"], clean=tmp_path / "clean"))["A"]
+    assert results["1"].scores["rgb"].psnr == pytest.approx(off_by(4))
+
+
+def test_sixteen_bit_outputs_keep_their_fractions_under_paper(write_png, tmp_path):
+    write_png("clean/1.png", np.full((24, 32), 100))
+    (tmp_path / "written").mkdir()
+    Image.fromarray(np.full((24, 32), 100 * 257 + 64, np.uint16)).save(tmp_path / "written/1.png")
+    results = rows(run(outputs=[f"A={tmp_path / 'written'}"], clean=tmp_path / "clean"))["A"]
+    assert results["1"].scores["paper"].psnr == pytest.approx(20 * math.log10(65535 / 64), abs=1e-3)
+
+
+def test_an_opaque_alpha_channel_does_not_matter(write_png, write_outputs, scenes, pairs_folder):
+    folder = write_outputs("written", off=5)
+    write_png("written/002.png", np.dstack([scenes["002"] + 5, np.full((24, 32), 255)]))
+    results = rows(run(outputs=[f"A={folder}"], clean=pairs_folder / "clean"))["A"]
+    assert results["002"].scores["rgb"].psnr == pytest.approx(off_by(5))
+
+
+def test_transparent_pixels_are_reported_and_not_scored(write_png, write_outputs, scenes, pairs_folder):
+    folder = write_outputs("written", off=5)
+    write_png("written/002.png", np.dstack([scenes["002"], np.full((24, 32), 128)]))
+    (problem,) = run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").problems
+    assert "transparent" in problem
+
+
+def test_pictures_smaller_than_the_window_of_ssim_are_reported(write_png, tmp_path):
+    for folder in ("clean", "written"):
+        write_png(f"{folder}/1.png", np.zeros((8, 30, 3)))
+    (problem,) = run(outputs=[f"A={tmp_path / 'written'}"], clean=tmp_path / "clean").problems
+    assert "30x8, smaller than the 11x11 window" in problem
+
+
+def test_a_network_that_returns_nan_is_reported():
+    sample = Sample("a", lambda: (np.zeros((20, 20, 3), np.uint8),) * 2)
+    (problem,) = measure("set", [sample], {"diverged": restoring(lambda image: image * np.nan)}).problems
+    assert problem.startswith("diverged, a: holds values that are not numbers")
+
+
+def test_no_pairs_are_an_error(tmp_path):
+    with pytest.raises(DataError):
+        experiments(data=[str(tmp_path)])
+
+
+def test_outputs_none_of_whose_names_fit_are_an_error(write_png, tmp_path):
+    write_png("clean/cat.png", np.zeros((20, 20, 3)))
+    write_png("written/dog.png", np.zeros((20, 20, 3)))
+    with pytest.raises(DataError, match=r"none of its 1 names \(dog\) fits any of the 1 names of the clean pictures \(cat\)"):
+        experiments(outputs=[str(tmp_path / "written")], clean=tmp_path / "clean")
+
+
+def test_an_unknown_model_is_an_error(pairs_folder, brighter_restorer):
+    with pytest.raises(DerainError, match="no such model"):
+        experiments(models=["nosuch"], data=[str(pairs_folder)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "fact"),
+    [
+        ({}, "nothing to evaluate on"),
+        ({"models": ["small"]}, "nothing to evaluate on"),
+        ({"outputs": ["x"]}, "nothing to evaluate on"),
+        ({"clean": "set/clean"}, "without outputs"),
+        ({"clean": "set/clean", "models": ["small"]}, "no rainy pictures"),
+        ({"clean": "set/clean", "data": ["set"], "outputs": ["x"]}, "brings its own clean pictures"),
+        ({"data": ["set", "other"], "outputs": ["x"]}, "belong to one data set"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_any_work(asked, fact):
+    with pytest.raises(DataError, match=fact):
+        experiments(**asked)
+
+
+def test_two_folders_of_one_name_go_by_their_paths(write_outputs, pairs_folder):
+    first, second = write_outputs("a/results", off=1), write_outputs("b/results", off=2)
+    found = rows(run(outputs=[str(first), str(second)], clean=pairs_folder / "clean"))
+    assert list(found) == [str(first), str(second)]
+
+
+def test_one_name_given_twice_is_refused(write_outputs, pairs_folder):
+    folder = write_outputs("results", off=1)
+    with pytest.raises(DataError, match="A is the name of another folder too"):
+        experiments(outputs=[f"A={folder}", f"A={folder}"], clean=pairs_folder / "clean")
+
+
+def test_a_folder_with_an_equals_sign_in_its_name_is_a_folder(write_outputs, pairs_folder):
+    folder = write_outputs("lr=2e-4", off=1)
+    assert list(rows(run(outputs=[str(folder)], clean=pairs_folder / "clean"))) == ["lr=2e-4"]

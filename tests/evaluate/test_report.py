@@ -1,0 +1,142 @@
+"""Files that are written: Markdown, JSON, CSV and the page."""
+
+import csv
+import io
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from derain.errors import DataError
+from derain.evaluate.experiments import experiments
+from derain.evaluate.page import ERROR_LEVELS, error_map, exhibits
+from derain.evaluate.protocols import PROTOCOLS
+from derain.evaluate.report import Provenance, write_text
+from derain.evaluate.session import hold
+
+PROVENANCE = Provenance("derain evaluate <typed>", "2026-11-23 02:00 UTC")
+VOID = {"meta", "img", "br"}
+
+
+@pytest.fixture
+def session(pairs_folder, write_outputs):
+    asked = [f"A={write_outputs('a', off=3)}", f"B={write_outputs('b', off=0)}"]
+    found = experiments(data=[str(pairs_folder)], outputs=asked)
+    return hold(found, list(PROTOCOLS), with_table2=False, console=Console(quiet=True))
+
+
+@pytest.fixture
+def written(session, tmp_path):
+    """kind -> the text of the report."""
+    paths = {kind: tmp_path / f"report.{kind}" for kind in ("markdown", "json", "csv", "html")}
+    session.write(PROVENANCE, **paths)
+    return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
+
+
+@pytest.mark.parametrize("kind", ["markdown", "json", "html"])
+def test_a_report_says_where_its_figures_come_from(kind, written):
+    assert "2026-11-23 02:00 UTC" in written[kind]
+
+
+@pytest.mark.parametrize("name", ["untouched", "A", "B"])
+def test_markdown_has_a_line_for_each_row(name, written):
+    assert f"\n| {name} | 6 |" in written["markdown"]
+
+
+def test_csv_has_a_line_for_each_picture_of_each_row(written):
+    lines = list(csv.DictReader(io.StringIO(written["csv"])))
+    assert len(lines) == 3 * 6
+
+
+def test_csv_has_both_metrics_of_every_protocol(written):
+    (header, *_) = csv.reader(io.StringIO(written["csv"]))
+    assert header == ["data", "candidate", "picture", *(f"{p} {m}" for p in PROTOCOLS for m in ("PSNR", "SSIM")), "MAE"]
+
+
+def test_json_has_null_for_the_psnr_of_identical_pictures(written):
+    report = json.loads(written["json"], parse_constant=pytest.fail)
+    assert report["data"][0]["pictures"]["B"]["001"]["scores"]["rgb"]["psnr"] is None
+
+
+def test_json_has_the_mean_that_the_tables_show(written):
+    rows = {row["name"]: row for row in json.loads(written["json"])["data"][0]["rows"]}
+    assert rows["A"]["scores"]["rgb"]["psnr"]["value"] == pytest.approx(20 * np.log10(255 / 3))
+
+
+class Checker(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.sources += [value for key, value in attrs if key in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def checked(written):
+    checker = Checker()
+    checker.feed(written["html"])
+    return checker
+
+
+def test_the_page_closes_every_element(checked):
+    assert checked.open == []
+
+
+def test_the_page_carries_all_that_it_shows(checked):
+    assert checked.sources and all(source.startswith("data:image/jpeg;base64,") for source in checked.sources)
+
+
+def test_the_page_shows_four_pictures_for_each_exhibit(checked):
+    assert len(checked.sources) == 2 * 6 * 4  # A and B, three worst and three best, rainy, restored, clean and error
+
+
+def test_the_page_escapes_what_was_typed(written):
+    assert "evaluate &lt;typed&gt;" in written["html"]
+
+
+def test_exhibits_are_the_worst_and_the_best(session, pairs_folder):
+    experiment, evaluation = session.experiments[0], session.evaluations[0]
+    by_psnr = sorted(evaluation.rows[1].results, key=lambda result: result.scores["paper"].psnr)
+    shown = [e for e in exhibits(experiment, evaluation, shown=1) if e.candidate == evaluation.rows[1].name]
+    assert [(e.place, e.result) for e in shown] == [("worst", by_psnr[0]), ("best", by_psnr[-1])]
+
+
+def test_no_picture_is_shown_twice_where_there_are_few(session):
+    shown = [(e.candidate, e.result.sample) for e in exhibits(session.experiments[0], session.evaluations[0], shown=50)]
+    assert len(set(shown)) == len(shown) == 12
+
+
+@pytest.mark.parametrize(
+    ("levels", "colour"), [(0, (0, 0, 0)), (ERROR_LEVELS // 2, (255, 128, 0)), (ERROR_LEVELS, (255, 255, 255)), (255, (255,) * 3)]
+)
+def test_the_error_map_goes_from_black_to_white(levels, colour):
+    clean = np.zeros((2, 2, 3), np.uint8)
+    assert tuple(error_map(clean + np.uint8(levels), clean)[0, 0]) == colour
+
+
+def test_a_report_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(DataError, match="taken: cannot be written"):
+        write_text(tmp_path / "taken", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_file_name_that_is_not_unicode_does_not_spoil_a_report(tmp_path):
+    write_text(tmp_path / "report.md", "caf\udce9.png")
+    assert (tmp_path / "report.md").read_bytes() == b"caf\\udce9.png"
+
+
+def test_a_report_in_a_folder_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="cannot be written"):
+        write_text(tmp_path / "nowhere" / "report.md", "text")

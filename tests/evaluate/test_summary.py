@@ -1,0 +1,85 @@
+"""What a report says of results that are known."""
+
+import math
+
+import pytest
+
+from derain.evaluate.measure import UNTOUCHED, Evaluation, Result, Row
+from derain.evaluate.protocols import Score
+from derain.evaluate.summary import summarise
+from derain.evaluate.tables import differences, intervals, means
+
+
+def row(name, decibels, similarity=0.9):
+    results = [Result(f"p{i}", {"rgb": Score(value, similarity)}, 5.0) for i, value in enumerate(decibels)]
+    return Row(name, results)
+
+
+def summary_of(*rows):
+    return summarise(Evaluation("set", ["rgb"], list(rows)))
+
+
+def test_rows_are_ranked_behind_the_untouched_input():
+    summary = summary_of(row(UNTOUCHED, [40] * 5), row("worse", [20] * 5), row("none", []), row("better", [30] * 5))
+    assert [r.name for r in summary.rows] == [UNTOUCHED, "better", "worse", "none"]
+
+
+def test_the_mean_is_over_pictures():
+    assert summary_of(row("a", [20, 30, 40])).rows[0].scores["rgb"].psnr.value == pytest.approx(30)
+
+
+def test_identical_pictures_are_counted():
+    assert summary_of(row("a", [20, math.inf])).rows[0].scores["rgb"].identical == 1
+
+
+def test_every_two_candidates_are_compared_and_the_untouched_input_with_none():
+    summary = summary_of(row(UNTOUCHED, [10] * 5), *(row(name, [20, 21, 22, 23, 24]) for name in "abc"))
+    pairs = {(d.comparison.first, d.comparison.second) for d in summary.differences}
+    assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
+
+
+def test_candidates_are_compared_on_the_pictures_that_both_have():
+    summary = summary_of(row("a", [30, 31, 32, 33]), row("b", [29, 30]))
+    assert summary.differences[0].comparison.pictures == 2
+
+
+def test_rows_over_different_pictures_are_said_to_be_so():
+    assert any("different pictures" in note for note in summary_of(row("a", [30, 31]), row("b", [29])).notes)
+
+
+def test_rows_over_the_same_pictures_are_not_said_to_differ():
+    assert summary_of(row("a", [30, 31]), row("b", [29, 30])).notes == []
+
+
+def test_p_is_corrected_for_the_number_of_pairs():
+    scattered = [30, 31.5, 29.7, 31, 30.2, 30.9, 29.9]
+    alone = summary_of(row("a", scattered), row("b", [30] * 7)).differences[0].comparison
+    among_three = summary_of(row("a", scattered), row("b", [30] * 7), row("c", [30] * 7)).differences[0].comparison
+    assert (among_three.first, among_three.second, among_three.p > alone.p) == ("a", "b", True)
+
+
+def test_a_clear_difference_names_the_better_one():
+    line = differences(summary_of(row("a", [30, 31, 32, 33, 34]), row("b", [29, 30.1, 30.9, 32.2, 33]))).rows[0]
+    assert line[5] == "a"
+
+
+def test_a_doubtful_difference_is_called_so():
+    line = differences(summary_of(row("a", [30, 31, 32, 33]), row("b", [31, 30, 33.1, 32]))).rows[0]
+    assert line[5] == "noise?"
+
+
+def test_the_table_of_means_has_psnr_and_ssim_under_each_protocol():
+    table = means(summary_of(row("a", [20, 30])))
+    assert table.rows == [["a", "2", "25.00 / 0.9000", "5.00"]]
+
+
+def test_a_candidate_without_pictures_has_dashes():
+    assert means(summary_of(row("a", []))).rows == [["a", "0", "– / –", "–"]]
+
+
+def test_a_candidate_identical_to_the_clean_pictures_is_called_so():
+    assert intervals(summary_of(row("a", [math.inf, math.inf], 1.0))).rows[0][2] == "identical"
+
+
+def test_markdown_escapes_what_would_end_a_cell():
+    assert "| a\\|b | 1 |" in means(summary_of(row("a|b", [20]))).markdown()
