@@ -1,0 +1,1 @@
+"""The command line: one file for each verb, and no logic in them."""

@@ -1,0 +1,83 @@
+"""`derain`: verbs that are imported when they are used, and errors that are one line."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from derain import DerainError, __version__
+from derain.errors import MissingExtraError
+
+VERBS = {
+    "restore": "Take the rain out of photos and folders; what `derain photo.jpg` does.",
+    "info": "Models, engines, devices and versions.",
+    "rain": "Put rain onto a clean photo.",
+    "train": "Train a network after a recipe.",
+    "export": "Make the network that `derain` runs out of trained weights.",
+    "bench": "Measure the speed of this machine.",
+    "evaluate": "Measure restored pictures against clean ones.",
+    "data": "Check and prepare folders of training pictures.",
+}
+"""Verb VERB is the function or `cyclopts.App` of that name in `derain.cli.VERB`. The sentences are here, so that `--help` imports
+none of them."""
+ABOUT = {"--help", "-h", "--version"}
+EXTRAS = dict.fromkeys(["torch", "lightning_fabric", "safetensors", "onnx", "onnxscript", "tensorboard"], "train")
+"""Modules that are not there after a plain `pip install derain`, and the extra that brings them."""
+
+
+def build_app() -> App:
+    """The command line with every verb that is there."""
+    app = App(
+        name="derain",
+        help="Takes the rain out of photographs: `derain photo.jpg` writes `photo_derained.jpg` beside it.",
+        version=__version__,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for verb, sentence in VERBS.items():
+        if importlib.util.find_spec(f"derain.cli.{verb}") is not None:
+            app.command(f"derain.cli.{verb}:{verb}", name=verb, help=sentence)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (default: that of the process) and return its exit code.
+
+    0 if all went well, 1 if anything failed, 130 after Ctrl-C. A `DerainError` is one line on stderr.
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    if tokens and tokens[0] not in {*VERBS, *ABOUT}:
+        tokens.insert(0, "restore")  # a photo that is called like a verb is given as ./train
+    try:
+        return int(build_app()(tokens or ["--help"]) or 0)
+    except DerainError as error:
+        return _refuse(str(error))
+    except ImportError as error:
+        module = _missing_module(error)
+        if module not in EXTRAS:
+            raise
+        return _refuse(str(MissingExtraError(f"derain {tokens[0]}", extra=EXTRAS[module])))
+    except KeyboardInterrupt:
+        print("derain: interrupted", file=sys.stderr)
+        return 130
+
+
+def _refuse(text: str) -> int:
+    print(f"derain: {text}", file=sys.stderr)
+    return 1
+
+
+def _missing_module(error: BaseException | None) -> str:
+    """The top module that an ImportError, or the one behind it, did not find."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            return error.name.partition(".")[0]
+        error = error.__cause__
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

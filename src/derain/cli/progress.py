@@ -1,0 +1,74 @@
+"""What a person sees while a batch runs: a bar with rate and time left, the problems, and one line at the end."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.text import Text
+
+from derain.restore.batch import Outcome
+from derain.restore.errands import Errands
+
+INTERRUPTED = 130
+"""The exit code of a shell command that Ctrl-C ended."""
+
+
+class Report:
+    """Tells about one batch on stderr; a context manager around the run of it."""
+
+    def __init__(self, errands: Errands, *, is_quiet: bool) -> None:
+        self.errands = errands
+        self.is_quiet = is_quiet
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        columns = (BarColumn(), _Count(), _Rate(), TimeRemainingColumn())
+        # a bar in a log file is noise
+        self._bar = Progress(*columns, console=self._console, disable=is_quiet or not self._console.is_terminal, transient=True)
+        self._task = self._bar.add_task("", total=len(errands.todo))
+        for _, text in errands.problems:
+            self.complain(text)
+
+    def __enter__(self) -> None:
+        self._bar.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line, unless quiet."""
+        if not self.is_quiet:
+            self._console.print(text, markup=False)
+
+    def complain(self, text: str) -> None:
+        """Print a problem, always."""
+        self._console.print(f"derain: {text}", markup=False)
+
+    def advance(self, share: float) -> None:
+        """Move the bar by a share of one picture."""
+        self._bar.advance(self._task, share)
+
+    def close(self, outcome: Outcome) -> int:
+        """Print the summary and return the exit code: 0, 1 if anything failed, 130 after Ctrl-C."""
+        failed = len(self.errands.problems) + len(outcome.problems)
+        facts = [f"{outcome.restored} restored"]
+        if outcome.restored:
+            facts[0] += f" in {outcome.seconds:.1f} s ({outcome.megapixels / outcome.seconds:.2f} megapixels a second)"
+        facts += [f"{failed} failed"] if failed else []
+        facts += [f"{self.errands.already_there} already there"] if self.errands.already_there else []
+        facts += [f"{self.errands.not_pictures} not pictures"] if self.errands.not_pictures else []
+        left = len(self.errands.todo) - outcome.restored - len(outcome.problems)
+        facts += [f"interrupted with {left} to go"] if outcome.was_interrupted else []
+        self.say(", ".join(facts))
+        return INTERRUPTED if outcome.was_interrupted else int(failed > 0)
+
+
+class _Count(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        # shares of a picture add up to a hair less than one
+        return Text(f"{int(task.completed + 1e-6)}/{task.total or 0:.0f}")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed * 60:.1f} pictures a minute" if task.speed else "")
