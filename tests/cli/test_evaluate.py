@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from derain.cli.evaluate import evaluate
-from derain.errors import DataError
+from derain.errors import DataError, WeightsError
 
 
 @pytest.fixture
@@ -56,6 +56,15 @@ def test_all_protocols_are_shown_by_default(protocol, call, pairs):
 
 def test_one_protocol_can_be_asked_for(call, pairs):
     assert "y-half" not in call("--data", pairs, "--protocol", "y")
+
+
+def test_pictures_can_be_picked(call, pairs):
+    assert "untouched         2" in call("--data", pairs, "--only", "1", "3")
+
+
+def test_models_are_handed_on(call, pairs):
+    with pytest.raises(WeightsError, match="nosuch"):
+        call("--data", pairs, "--model", "nosuch")
 
 
 def test_several_outputs_make_one_table_from_the_best_to_the_worst(call, folder):

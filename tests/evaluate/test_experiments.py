@@ -72,9 +72,18 @@ def test_outputs_are_scored_beside_the_rainy_pictures_of_a_data_set(write_output
     assert list(rows(run(outputs=[f"A={folder}"], data=[str(pairs_folder)]))) == [UNTOUCHED, "A"]
 
 
+def test_only_the_pictures_that_were_named_are_scored(pairs_folder):
+    assert list(rows(run(data=[str(pairs_folder)], only=["005", "2"]))[UNTOUCHED]) == ["002", "005"]
+
+
+def test_a_picture_that_was_named_but_is_not_there_is_an_error(pairs_folder):
+    with pytest.raises(DataError, match="no one picture is called 44"):
+        run(data=[str(pairs_folder)], only=["005", "44"])
+
+
 def test_what_was_matched_is_said(write_outputs, pairs_folder):
     folder = write_outputs("written", off=5)
-    assert "A: 6 pictures matched by the same name" in run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").notes
+    assert "A: 6 pictures matched; the names are the same" in run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").notes
 
 
 def test_an_output_without_a_clean_picture_is_named(write_outputs, write_png, pairs_folder):

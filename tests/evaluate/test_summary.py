@@ -32,10 +32,15 @@ def test_identical_pictures_are_counted():
     assert summary_of(row("a", [20, math.inf])).rows[0].scores["rgb"].identical == 1
 
 
-def test_every_two_candidates_are_compared_and_the_untouched_input_with_none():
-    summary = summary_of(row(UNTOUCHED, [10] * 5), *(row(name, [20, 21, 22, 23, 24]) for name in "abc"))
+def test_every_two_candidates_are_compared():
+    summary = summary_of(*(row(name, [20, 21, 22, 23, 24]) for name in "abc"))
     pairs = {(d.comparison.first, d.comparison.second) for d in summary.differences}
     assert pairs == {("a", "b"), ("a", "c"), ("b", "c")}
+
+
+def test_the_gain_over_the_untouched_input_is_a_difference():
+    comparison = summary_of(row(UNTOUCHED, [40, 41]), row("a", [20, 22])).differences[0].comparison
+    assert (comparison.first, comparison.second, comparison.difference.value) == ("a", UNTOUCHED, pytest.approx(-19.5))
 
 
 def test_candidates_are_compared_on_the_pictures_that_both_have():

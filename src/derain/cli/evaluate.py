@@ -19,6 +19,7 @@ def evaluate(
     data: Names = None,
     outputs: Names = None,
     clean: Path | None = None,
+    only: Names = None,
     protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
     table2: Annotated[bool, Parameter(negative="")] = False,
     markdown: Path | None = None,
@@ -43,6 +44,8 @@ def evaluate(
         Folders that another program wrote, as DIR or NAME=DIR; names are matched to those of `--data` or `--clean`.
     clean
         The folder of clean pictures for `--outputs`, where there are no rainy ones.
+    only
+        Score no pictures but those of these names, as held out of a training set.
     protocol
         Only these protocols; the first one ranks. All of them by default.
     table2
@@ -68,7 +71,15 @@ def evaluate(
     from derain.evaluate.session import hold
 
     asked = (
-        experiments(models=model or (), data=data or (), outputs=outputs or (), clean=clean, device=device, threads=threads)
+        experiments(
+            models=model or (),
+            data=data or (),
+            outputs=outputs or (),
+            clean=clean,
+            only=only or (),
+            device=device,
+            threads=threads,
+        )
         if data or clean or outputs or model or not table2
         else []
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from derain.data.pairs import find_pairs
 from derain.errors import DataError
+from derain.evaluate.matching import match
 from derain.evaluate.measure import UNTOUCHED, Candidate, Evaluation, Sample, measure, restoring, samples_of
 from derain.evaluate.outputs import match_to_clean, match_to_samples, notes_on, reading
 
@@ -37,19 +38,21 @@ def experiments(
     data: Sequence[str] = (),
     outputs: Sequence[str] = (),
     clean: Path | None = None,
+    only: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
 ) -> list[Experiment]:
     """One experiment for each `data` (DIR or NAME=DIR), or one for `clean`, which is for `outputs` without rainy pictures.
 
-    `outputs` are DIR or NAME=DIR, `models` names or files. Raises DerainError for what cannot be evaluated, before any work.
+    `outputs` are DIR or NAME=DIR, `models` names or files; with `only`, no pictures but those of these names are scored. Raises
+    DerainError for what cannot be evaluated, before any work.
     """
     _check(models=models, data=data, outputs=outputs, clean=clean)
     folders = _named(outputs)
     if clean is not None:
-        return [_against_clean(folders, clean)]
+        return [_limited(_against_clean(folders, clean), only)]
     restorers = _restorers(models, device=device, threads=threads)
-    return [_on_pairs(name, folder, restorers, folders) for name, folder in _named(data).items()]
+    return [_limited(_on_pairs(name, folder, restorers, folders), only) for name, folder in _named(data).items()]
 
 
 def _check(*, models: Sequence[str], data: Sequence[str], outputs: Sequence[str], clean: Path | None) -> None:
@@ -84,6 +87,19 @@ def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
     samples, files, matchings = match_to_clean(outputs, clean)
     notes = [note for name, matching in matchings.items() for note in notes_on(name, matching)]
     return Experiment(clean.resolve().name, samples, {name: reading(files[name]) for name in outputs}, [], [*notes, _SAVED])
+
+
+def _limited(experiment: Experiment, only: Sequence[str]) -> Experiment:
+    if not only:
+        return experiment
+    matching = match(list(only), [sample.name for sample in experiment.samples])
+    wrong = [*matching.left_outputs, *(name for names in matching.ambiguous.values() for name in names)]
+    if wrong:
+        raise DataError(f"{experiment.data}: no one picture is called {', '.join(wrong)}; give `--only` the names in the report")
+    chosen = {found.scene for found in matching.matches}
+    samples = [sample for sample in experiment.samples if sample.name in chosen]
+    note = f"only {len(samples)} of its {len(experiment.samples)} pictures: {', '.join(sample.name for sample in samples)}"
+    return replace(experiment, samples=samples, notes=[*experiment.notes, note])
 
 
 def _restorers(models: Sequence[str], *, device: str, threads: int | None) -> dict[str, Candidate]:

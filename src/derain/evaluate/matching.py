@@ -44,7 +44,7 @@ class Matching:
     """What belongs together and what was left over; names are paths below their folder without the suffix."""
 
     rule: str
-    "In what sense the names agree, in words."
+    "What the names are to those of the scenes, in words: `the same but for ...`."
     matches: list[Match] = field(default_factory=list)
     left_outputs: list[str] = field(default_factory=list)
     left_scenes: list[str] = field(default_factory=list)
@@ -55,9 +55,9 @@ class Matching:
 def match(outputs: Sequence[str], scenes: Sequence[str], *, several: bool = False) -> Matching:
     """Match the names of outputs to the names of scenes; `several`: one clean picture may serve many (901_1 ... 901_14)."""
     rules: list[tuple[str, Callable[[Sequence[str]], list[Hashable]]]] = [
-        ("the same name", lambda names: [_plain(name) for name in names]),
-        ("the same but for words like `rain` and `derained` and for leading zeros", lambda names: list(map(_key, names))),
-        ("the same but for such words and for what all names of the folder share", lambda names: list(_distinct(names))),
+        ("the same", lambda names: [_plain(name) for name in names]),
+        ("the same but for words like `rain` and `derained` and leading zeros", lambda names: list(map(_key, names))),
+        ("the same but for such words and what all names of the folder share", lambda names: list(_distinct(names))),
     ]
     found = [_under(rule, outputs, scenes, keys_of(outputs), keys_of(scenes)) for rule, keys_of in rules]
     if several:
@@ -144,7 +144,7 @@ def _to_shorter(outputs: Sequence[str], scenes: Sequence[str]) -> Matching:
             matches[match.name].append(match)
     alone = [same[0] for same in matches.values() if len(same) == 1]
     ambiguous = {name: [match.output for match in same] for name, same in matches.items() if len(same) > 1}
-    return _matching("the name of the clean picture and a number after it", outputs, scenes, alone, ambiguous)
+    return _matching("those of the clean pictures with a number after them", outputs, scenes, alone, ambiguous)
 
 
 def _matching(

@@ -66,7 +66,7 @@ def match_to_clean(
 def notes_on(name: str, matching: Matching) -> list[str]:
     """Say what was matched, under which rule, and by name what was not."""
     count = len(matching.matches)
-    notes = [f"{name}: {count} {'picture' if count == 1 else 'pictures'} matched by {matching.rule}"]
+    notes = [f"{name}: {count} {'picture' if count == 1 else 'pictures'} matched; the names are {matching.rule}"]
     if matching.left_outputs:
         notes.append(f"{name}: no clean picture found for {_listed(matching.left_outputs)}")
     if matching.left_scenes:

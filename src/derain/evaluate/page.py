@@ -20,7 +20,7 @@ from derain.evaluate.metrics import Image
 from derain.evaluate.protocols import eight_bit
 from derain.evaluate.report import Provenance
 from derain.evaluate.summary import Summary
-from derain.evaluate.tables import Table, decibels, similarity, tables_of
+from derain.evaluate.tables import Table, decibels, legend, similarity, tables_of
 
 SHOWN = 3
 "Pictures at either end of the ranking of a candidate."
@@ -77,7 +77,10 @@ def page(shows: Sequence[tuple[Summary, Sequence[Exhibit]]], provenance: Provena
             f"<details><summary>{html.escape(table.title)}</summary>{_table(table, level=3)}</details>" for table in tables[1:]
         ]
         body += [*_lines("Notes", summary.notes), *_gallery(summary, shown)]
-    body += [_table(table, level=2) for table in further]
+    body += [
+        *_lines("How to read this", legend([summary for summary, _ in shows])),
+        *(_table(table, level=2) for table in further),
+    ]
     style = files("derain.evaluate").joinpath("page.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -22,7 +22,7 @@ from derain.evaluate.measure import Evaluation
 from derain.evaluate.protocols import PROTOCOLS, Score
 from derain.evaluate.statistics import LEVEL, RESAMPLES, SEED
 from derain.evaluate.summary import Summary
-from derain.evaluate.tables import Table, tables_of
+from derain.evaluate.tables import Table, legend, tables_of
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def markdown(summaries: Sequence[Summary], provenance: Provenance, *, further: S
         for title, lines in (("Not scored", summary.problems), ("Notes", summary.notes)):
             if lines:
                 parts += [f"## {summary.data}: {title.lower()}\n", "\n".join(f"- {line}" for line in lines) + "\n"]
+    if summaries:
+        parts += ["## How to read this\n", "\n".join(f"- {line}" for line in legend(summaries)) + "\n"]
     for table in further:
         parts += [f"## {table.title}\n", table.markdown()]
     return "\n".join(parts)

@@ -18,7 +18,7 @@ from derain.evaluate.measure import Evaluation, Sample
 from derain.evaluate.page import Exhibit, exhibits, page
 from derain.evaluate.report import Provenance
 from derain.evaluate.summary import Summary, summarise
-from derain.evaluate.tables import Table, tables_of
+from derain.evaluate.tables import Table, legend, tables_of
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,13 @@ class Session:
         return sum(len(summary.problems) for summary in self.summaries)
 
     def show(self, console: Console) -> None:
-        """Print every table, then what was not scored and what was matched to what."""
+        """Print every table, then what was matched to what, and the first of what was not scored."""
         for summary in self.summaries:
             for table in tables_of(summary):
                 _print(table, console)
             _print_lines("Notes", summary.notes, console)
-            _print_lines("Not scored", summary.problems, console)
+            _print_lines("Not scored", _first(summary.problems), console)
+        _print_lines("How to read this", legend(self.summaries), console)
         for table in self.further:
             _print(table, console)
 
@@ -97,12 +98,19 @@ def _print(table: Table, console: Console) -> None:
     for row in table.rows:
         grid.add_row(*map(Text, row))
     console.print(grid)
+    console.print()
     _print_lines(None, table.notes, console)
 
 
+def _first(lines: Sequence[str], *, most: int = 20) -> list[str]:
+    return [*lines[:most], *([f"and {len(lines) - most} more, which the written reports list"] if len(lines) > most else [])]
+
+
 def _print_lines(title: str | None, lines: Sequence[str], console: Console) -> None:
-    if title and lines:
+    if not lines:
+        return
+    if title:
         console.print(Text(title, style="bold"))
     for line in lines:
-        console.print(Text(f"- {line}", style="dim" if title is None else ""))
+        console.print(Text(f"- {line}"))
     console.print()

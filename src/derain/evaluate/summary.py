@@ -63,11 +63,11 @@ def summarise(evaluation: Evaluation) -> Summary:
     by_name = {row.name: row for row in evaluation.rows}
     first = evaluation.protocols[0]
     summaries = sorted((_row(row, evaluation.protocols) for row in evaluation.rows), key=lambda row: _rank(row, first))
-    candidates = [by_name[row.name] for row in summaries if row.name != UNTOUCHED and row.pictures]
+    compared = [by_name[row.name] for row in sorted(summaries, key=lambda row: row.name == UNTOUCHED) if row.pictures]
     notes = list(evaluation.notes)
     if len({frozenset(result.sample for result in row.results) for row in evaluation.rows}) > 1:
         notes.append("The rows are means over different pictures; the differences are over those that both candidates have.")
-    differences = list(_differences(candidates, evaluation.protocols))
+    differences = list(_differences(compared, evaluation.protocols))
     return Summary(evaluation.data, evaluation.protocols, summaries, differences, evaluation.problems, notes)
 
 
@@ -93,11 +93,11 @@ def _rank(row: RowSummary, protocol: str) -> tuple[bool, float]:
     return row.name != UNTOUCHED, math.inf if math.isnan(decibels) else -decibels
 
 
-def _differences(candidates: list[Row], protocols: list[str]) -> Iterator[Difference]:
+def _differences(rows: list[Row], protocols: list[str]) -> Iterator[Difference]:
     metrics: tuple[Metric, ...] = ("psnr", "ssim")
     for protocol in protocols:
         for metric in metrics:
-            compared = [_compare(a, b, protocol, metric) for a, b in combinations(candidates, 2)]
+            compared = [by_name[row.name] for row in sorted(summaries, key=lambda row: row.name == UNTOUCHED) if row.pictures]
             for comparison in holm(compared):
                 yield Difference(protocol, metric, comparison)
 

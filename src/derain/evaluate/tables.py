@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from derain.evaluate.protocols import PROTOCOLS
-from derain.evaluate.statistics import LEVEL, Comparison, Mean
+from derain.evaluate.statistics import LEVEL, RESAMPLES, Comparison, Mean
 from derain.evaluate.summary import Summary
 
 NOTHING = "\N{EN DASH}"
@@ -48,10 +48,8 @@ def means(summary: Summary) -> Table:
         ]
         for row in summary.rows
     ]
-    legend = [f"`{name}`: {PROTOCOLS[name].summary}. Printed by {PROTOCOLS[name].printed_by}." for name in summary.protocols]
     columns = ["", "pictures", *summary.protocols, "MAE"]
-    last = "PSNR is the mean of the dB of single pictures; MAE is in levels of 255, of the saved 8-bit RGB picture."
-    return Table(f"{summary.data}: PSNR in dB / SSIM", columns, rows, [*legend, last])
+    return Table(f"{summary.data}: PSNR in dB / SSIM", columns, rows)
 
 
 def intervals(summary: Summary) -> Table:
@@ -75,12 +73,6 @@ def intervals(summary: Summary) -> Table:
         f"{summary.data}: {percent} intervals",
         ["", "protocol", "PSNR", percent, "pooled PSNR", "SSIM", percent, "identical"],
         rows,
-        [
-            "Intervals: percentile bootstrap over pictures (10,000 resamples, seeded): what another draw of as many such "
-            "pictures might give. They say nothing about other data sets.",
-            "Pooled PSNR is that of the squared error averaged over pictures, each counting the same.",
-            "Identical pictures have an infinite PSNR: they are left out of its mean, and count as no error in the pooled one.",
-        ],
     )
 
 
@@ -97,11 +89,27 @@ def differences(summary: Summary) -> Table:
         f"{summary.data}: differences, picture by picture",
         ["", "pictures", "protocol", "PSNR", "p", "better", "SSIM", "p", "better"],
         rows,
-        [
-            f"Paired bootstrap over the pictures that both have; p is two-sided and corrected for the number of pairs (Holm). "
-            f"`better` is said at p < {1 - LEVEL:.2f}; `noise?` means that these pictures cannot tell."
-        ],
     )
+
+
+def legend(summaries: Sequence[Summary]) -> list[str]:
+    """How to read the tables of these data sets, to be said once."""
+    protocols = dict.fromkeys(protocol for summary in summaries for protocol in summary.protocols)
+    lines = [f"`{name}`: {PROTOCOLS[name].summary}. Printed by {PROTOCOLS[name].printed_by}." for name in protocols]
+    if lines:
+        lines += [
+            "PSNR is the mean of the dB of single pictures, without the identical ones, whose PSNR is infinite. Pooled PSNR is "
+            "that of the squared error averaged over pictures, each counting the same, the identical ones with no error.",
+            "MAE is in levels of 255, of the saved 8-bit RGB picture.",
+            f"Intervals: percentile bootstrap over pictures ({RESAMPLES:,} resamples, seeded): what another draw of as many such "
+            "pictures might give. They say nothing about other data sets.",
+        ]
+    if any(summary.differences for summary in summaries):
+        lines.append(
+            "Differences: paired bootstrap over the pictures that both have; p is two-sided and corrected for the number of "
+            f"pairs (Holm). `better` is said at p < {1 - LEVEL:.2f}; `noise?` means that these pictures cannot tell."
+        )
+    return lines
 
 
 def decibels(value: float) -> str:
