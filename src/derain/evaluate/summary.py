@@ -63,7 +63,8 @@ def summarise(evaluation: Evaluation) -> Summary:
     by_name = {row.name: row for row in evaluation.rows}
     first = evaluation.protocols[0]
     summaries = sorted((_row(row, evaluation.protocols) for row in evaluation.rows), key=lambda row: _rank(row, first))
-    compared = [by_name[row.name] for row in sorted(summaries, key=lambda row: row.name == UNTOUCHED) if row.pictures]
+    last = sorted(summaries, key=lambda row: row.name == UNTOUCHED)  # `model - untouched` is the gain
+    compared = [by_name[row.name] for row in last if row.pictures]
     notes = list(evaluation.notes)
     if len({frozenset(result.sample for result in row.results) for row in evaluation.rows}) > 1:
         notes.append("The rows are means over different pictures; the differences are over those that both candidates have.")
@@ -97,7 +98,7 @@ def _differences(rows: list[Row], protocols: list[str]) -> Iterator[Difference]:
     metrics: tuple[Metric, ...] = ("psnr", "ssim")
     for protocol in protocols:
         for metric in metrics:
-            compared = [by_name[row.name] for row in sorted(summaries, key=lambda row: row.name == UNTOUCHED) if row.pictures]
+            compared = [_compare(a, b, protocol, metric) for a, b in combinations(rows, 2)]
             for comparison in holm(compared):
                 yield Difference(protocol, metric, comparison)
 
