@@ -77,7 +77,7 @@ def _dpi(dpi: Any, *, turned: bool) -> tuple[float, float] | None:
     if not isinstance(dpi, tuple) or len(dpi) != 2:
         return None
     across, down = (float(value) for value in dpi)
-    if not (0 < across < 1e6 and 0 < down < 1e6):  # files with 0 or nan dots for an inch exist
+    if not (1 < across < 1e6 and 1 < down < 1e6):  # 0, 1 and nan dots for an inch mean that nobody knows
         return None
     return (down, across) if turned else (across, down)
 

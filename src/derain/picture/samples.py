@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from derain.picture.picture import Pixels
+from derain.picture.picture import Picture, Pixels
 
 BAND_ROWS = 256
 GREY_MODES = {"1", "L", "LA", "La"}
@@ -41,21 +41,22 @@ def banded(image: Image.Image, convert: Callable[[Image.Image], Image.Image], *,
     return samples
 
 
-def pillow_image(samples: Pixels, alpha: Pixels | None) -> Image.Image:
-    """(H, W) or (H, W, 3) and an alpha (H, W) or None -> a Pillow picture of 8 bits (16 are rounded)."""
-    height, width = samples.shape[:2]
-    colours = "L" if samples.ndim == 2 else "RGB"
-    image = Image.new(colours if alpha is None else colours + "A", (width, height))
-    for top in range(0, height, BAND_ROWS):
+def bands(picture: Picture) -> Iterator[Pixels]:
+    """The rows of a picture, a few at a time, with its alpha as the last channel: (rows, W) or (rows, W, C), contiguous."""
+    for top in range(0, len(picture.pixels), BAND_ROWS):
         rows = slice(top, top + BAND_ROWS)
-        band = interleaved(samples[rows], None if alpha is None else alpha[rows])
-        image.paste(Image.fromarray(eight_bits(band)), (0, top))
+        samples = picture.samples[rows]
+        yield np.ascontiguousarray(samples) if picture.alpha is None else np.dstack([samples, picture.alpha[rows]])
+
+
+def pillow_image(picture: Picture) -> Image.Image:
+    """A Pillow picture of 8 bits (16 are rounded): L, LA, RGB or RGBA."""
+    height, width = picture.pixels.shape[:2]
+    mode = ("L" if picture.grey else "RGB") + ("" if picture.alpha is None else "A")
+    image = Image.new(mode, (width, height))
+    for index, band in enumerate(bands(picture)):
+        image.paste(Image.fromarray(eight_bits(band)), (0, index * BAND_ROWS))
     return image
-
-
-def interleaved(samples: Pixels, alpha: Pixels | None) -> Pixels:
-    """(H, W) or (H, W, 3) and an alpha (H, W) or None -> (H, W) or (H, W, C), contiguous."""
-    return np.ascontiguousarray(samples) if alpha is None else np.dstack([samples, alpha])
 
 
 def eight_bits(samples: Pixels) -> NDArray[np.uint8]:

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import Image
-
 from derain.errors import PictureError
-from derain.picture import deep_files
-from derain.picture.metadata import png_info, tiff_tags
+from derain.picture.deep_png import write_deep_png
+from derain.picture.metadata import png_info
 from derain.picture.picture import Metadata, Picture
 from derain.picture.samples import pillow_image
+from derain.picture.tiff import write_tiff
 
 FORMATS = {
     "PNG": (".png",),
@@ -45,7 +44,7 @@ def write(picture: Picture, path: str | Path) -> None:
     try:
         with replacing(path) as file:
             WRITERS[kind](picture, file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise PictureError(f"{path}: {_fact(error)}") from error
 
 
@@ -72,10 +71,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def _write_png(picture: Picture, file: BinaryIO) -> None:
     if picture.depth_bits == 16:
-        deep_files.write_png(picture, file)
+        write_deep_png(picture, file)
         return
     described = _given(picture.metadata, "exif", "icc", "dpi")
-    _image(picture).save(file, "PNG", pnginfo=png_info(picture.metadata), **described)
+    pillow_image(picture).save(file, "PNG", pnginfo=png_info(picture.metadata), **described)
 
 
 def _write_jpeg(picture: Picture, file: BinaryIO) -> None:
@@ -88,41 +87,26 @@ def _write_jpeg(picture: Picture, file: BinaryIO) -> None:
     described = _given(metadata, "exif", "icc", "dpi", "xmp", "comment")
     if "exif" in described:
         described["exif"] = b"Exif\0\0" + described["exif"]
-    _image(picture).save(file, "JPEG", **options, **described)
+    pillow_image(picture).save(file, "JPEG", **options, **described)
 
 
 def _write_webp(picture: Picture, file: BinaryIO) -> None:
     metadata = picture.metadata
     options: dict[str, Any] = {"lossless": True, "exact": True} if metadata.webp_lossless else {"quality": 90}
-    _image(picture).save(file, "WEBP", **options, **_given(metadata, "exif", "icc", "xmp"))
-
-
-def _write_tiff(picture: Picture, file: BinaryIO) -> None:
-    if picture.depth_bits == 16:
-        deep_files.write_tiff(picture, file)
-        return
-    metadata = picture.metadata
-    lossless = {"raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"}
-    compression = metadata.tiff_compression if metadata.tiff_compression in lossless else "tiff_lzw"
-    described = _given(metadata, "icc", "dpi")
-    _image(picture).save(file, "TIFF", compression=compression, tiffinfo=tiff_tags(metadata), **described)
+    pillow_image(picture).save(file, "WEBP", **options, **_given(metadata, "exif", "icc", "xmp"))
 
 
 def _write_bmp(picture: Picture, file: BinaryIO) -> None:
-    _image(picture).save(file, "BMP", **_given(picture.metadata, "dpi"))
+    pillow_image(picture).save(file, "BMP", **_given(picture.metadata, "dpi"))
 
 
 WRITERS: dict[str, Callable[[Picture, BinaryIO], None]] = {
     "PNG": _write_png,
     "JPEG": _write_jpeg,
     "WEBP": _write_webp,
-    "TIFF": _write_tiff,
+    "TIFF": write_tiff,
     "BMP": _write_bmp,
 }
-
-
-def _image(picture: Picture) -> Image.Image:
-    return pillow_image(picture.samples, picture.alpha)
 
 
 def _given(metadata: Metadata, *names: str) -> dict[str, Any]:

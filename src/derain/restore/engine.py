@@ -27,6 +27,10 @@ class Engine(Protocol):
     def device(self) -> str:
         """Where it runs, with what and how exactly, in words for a person."""
 
+    @property
+    def bytes_px(self) -> int:
+        """Memory that the preset `small` takes for one pixel, measured and rounded up: tiles follow from it."""
+
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, 3, H, W) in 0..1 -> (N, 3, H, W), not clamped. Any H and W; the first call of a new size takes longer.
 

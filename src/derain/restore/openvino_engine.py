@@ -17,6 +17,7 @@ from derain.errors import EngineError
 class OpenVinoEngine:
     """An `Engine` (see there) on any device that OpenVINO has: cpu, gpu, npu, or auto."""
 
+    bytes_px = 1000
     name = "openvino"
 
     def __init__(self, onnx_path: Path, *, device: str = "cpu", threads: int | None = None, precision: str | None = None) -> None:

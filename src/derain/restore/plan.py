@@ -11,9 +11,8 @@ import itertools
 import math
 from dataclasses import dataclass
 
-NETWORK_BYTES_PX = 2600
-"""Memory of the network for one pixel of a tile: measured for the preset `small` in float32, rounded up."""
-LIMIT_MIB = 512
+LIMIT_MIB = 768
+"""Keeps 100 megapixels below 2 GiB: 300 MB each for the picture and the result, 400 MB for Pillow while it writes."""
 OVERLAP_PX = 56
 
 
@@ -47,13 +46,15 @@ def plan_tiles(
     *,
     tile_px: int | None = None,
     limit_mib: int | None = None,
+    bytes_px: int = 1000,
     multiple_px: int = 1,
     overlap_px: int = OVERLAP_PX,
 ) -> TilePlan:
     """Cut a picture of `size` (H, W) so that the least is computed.
 
-    Tiles are at most `tile_px` a side, or without it as large as `limit_mib` MiB of the network's memory allow; but no less than
-    three overlaps, below which most work would be done twice. A picture that fits is one tile of its own size.
+    Tiles are at most `tile_px` a side, or without it as large as `limit_mib` MiB allow at the `bytes_px` that the network takes for
+    a pixel; but no less than three overlaps, below which most work would be done twice. A picture that fits is one tile of its
+    own size.
     """
     axis = _Axis(multiple_px, _up(max(overlap_px, 2), multiple_px))
     if tile_px is not None:
@@ -61,7 +62,7 @@ def plan_tiles(
         height, width = (axis.side(length, most=side) for length in size)
     else:
         limit_bytes = (LIMIT_MIB if limit_mib is None else limit_mib) * 2**20
-        height, width = _least_work(axis, size, most_px=limit_bytes // NETWORK_BYTES_PX)
+        height, width = _least_work(axis, size, most_px=limit_bytes // bytes_px)
     return TilePlan(height, width, axis.overlap_px // 2, axis.spans(size[0], height), axis.spans(size[1], width))
 
 
@@ -71,7 +72,7 @@ def _least_work(axis: _Axis, size: tuple[int, int], *, most_px: int) -> tuple[in
     shortest = [_up(min(least, length), axis.multiple_px) for length in size]
     most_px = max(most_px, shortest[0] * shortest[1])
     tiles = set()
-    for most in range(shortest[1], most_px // shortest[0] + axis.multiple_px, axis.multiple_px):
+    for most in range(shortest[1], most_px // shortest[0] + 1, axis.multiple_px):
         width = axis.side(size[1], most=most)
         height = axis.side(size[0], most=max(most_px // _up(width, axis.multiple_px), shortest[0]))
         tiles.add((height, width))

@@ -18,6 +18,8 @@ from derain.restore.plan import plan_tiles
 from derain.restore.tiles import tiled
 from derain.weights import find
 
+SMALL_CHANNELS = 16
+"""Feature channels at full resolution of the preset whose memory the engines know."""
 DTYPES = ("uint8", "uint16", "float32", "float64")
 
 
@@ -53,7 +55,13 @@ class Restorer:
         image = _checked(np.asarray(image))
         if image.ndim == 3 and image.shape[2] == 4:
             return np.concatenate([self(image[..., :3], on_tile=on_tile), image[..., 3:]], axis=-1)
-        plan = plan_tiles(image.shape[:2], tile_px=self.tile_px, limit_mib=self.limit_mib, multiple_px=self.model.multiple_px)
+        plan = plan_tiles(
+            image.shape[:2],
+            tile_px=self.tile_px,
+            limit_mib=self.limit_mib,
+            bytes_px=self.engine.bytes_px * self.model.channels // SMALL_CHANNELS,
+            multiple_px=self.model.multiple_px,
+        )
         return tiled(image, network=self.engine, plan=plan, on_tile=on_tile)
 
     def restore_picture(self, rainy: Picture, *, on_tile: Callable[[int, int], None] | None = None) -> Picture:

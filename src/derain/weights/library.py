@@ -35,6 +35,11 @@ class Model:
         """Sides that are multiples of this are restored without padding."""
         return max(1, int(self.configuration.get("multiple_px", 1)))
 
+    @property
+    def channels(self) -> int:
+        """Feature channels at full resolution, where a network needs the most memory."""
+        return max(1, int(self.configuration.get("channels", [16])[0]))
+
 
 def models() -> dict[str, Model]:
     """The models that ship with derain, by name. Raises WeightsError if one of them is damaged."""

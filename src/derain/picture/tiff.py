@@ -1,0 +1,58 @@
+"""Write a TIFF of 8 or 16 bits: Pillow's own writer drops the EXIF of a packed one, and has no 16-bit colour."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import zlib
+from collections.abc import Iterable
+from typing import BinaryIO
+
+import numpy as np
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from derain.picture.metadata import tiff_tags
+from derain.picture.picture import Metadata, Picture, Pixels
+from derain.picture.samples import BAND_ROWS, bands
+
+NATIVE = b"II" if sys.byteorder == "little" else b"MM"
+
+
+def write_tiff(picture: Picture, file: BinaryIO) -> None:
+    """Write strips of BAND_ROWS rows: as they are if the file was not packed, else Deflate over differences (TIFF 6.0)."""
+    height, width = picture.pixels.shape[:2]
+    channels = (1 if picture.grey else 3) + (picture.alpha is not None)
+    is_packed = picture.metadata.tiff_compression != "raw"
+    strips: Iterable[bytes] = (_packed(band) if is_packed else band.tobytes() for band in bands(picture))
+    row_bytes = picture.depth_bits // 8 * channels * width
+    sizes = [row_bytes * min(BAND_ROWS, height - top) for top in range(0, height, BAND_ROWS)]
+    if is_packed:  # only then the sizes, which come first, are not known beforehand
+        strips = list(strips)
+        sizes = [len(strip) for strip in strips]
+    directory = ImageFileDirectory_v2(prefix=NATIVE)
+    _describe(directory, picture.metadata)
+    layout = {256: width, 257: height, 258: (picture.depth_bits,) * channels, 259: 8 if is_packed else 1, 284: 1}
+    layout |= {262: 1 if picture.grey else 2, 277: channels, 278: BAND_ROWS, 317: 2 if is_packed else 1}
+    if picture.alpha is not None:
+        layout[338] = 2  # the last sample is an alpha, and the colours are not multiplied with it
+    directory.tagtype.update({273: 4, 279: 4})  # offsets and sizes of strips outgrow a short
+    offsets = itertools.accumulate(sizes[:-1], initial=0)  # from the end of the directory, which Pillow adds
+    for tag, value in {**layout, 273: tuple(offsets), 279: tuple(sizes)}.items():
+        directory[tag] = value
+    directory.save(file)
+    file.writelines(strips)
+
+
+def _packed(band: Pixels) -> bytes:
+    """(rows, W) or (rows, W, C) -> Deflate of each sample's difference to the one on its left, wrapping around."""
+    first = np.zeros_like(band[:, :1])
+    return zlib.compress(np.diff(band, axis=1, prepend=first).astype(band.dtype).tobytes(), 6)
+
+
+def _describe(directory: ImageFileDirectory_v2, metadata: Metadata) -> None:
+    for tag, value in tiff_tags(metadata).items():
+        directory[tag] = value
+    if metadata.dpi:
+        directory[282], directory[283], directory[296] = *metadata.dpi, 2
+    if metadata.icc:
+        directory[34675] = metadata.icc

@@ -1,0 +1,163 @@
+"""Files that are no pictures, and places that take none: one sentence each, and nothing left behind."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derain import picture
+from derain.errors import PictureError
+from derain.picture import Picture
+
+
+@pytest.fixture
+def rainy(rng) -> Picture:
+    return Picture(rng.integers(0, 256, (320, 320, 3), dtype=np.uint8))
+
+
+def refusal(path: Path) -> str:
+    """What `read` says about a file, checked to be one line that begins with its name."""
+    with pytest.raises(PictureError, match=rf"^{re.escape(str(path))}: [^\n]+$") as caught:
+        picture.read(path)
+    return str(caught.value).removeprefix(f"{path}: ")
+
+
+def test_a_missing_file(tmp_path):
+    assert refusal(tmp_path / "no.png").startswith("there is no such file")
+
+
+def test_an_empty_file(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    assert refusal(tmp_path / "empty.jpg").startswith("the file is empty")
+
+
+def test_a_text_that_is_called_a_photo(tmp_path):
+    (tmp_path / "text.jpg").write_text("not a photo at all")
+    assert refusal(tmp_path / "text.jpg").startswith("is not a picture that derain reads")
+
+
+def test_a_folder(tmp_path):
+    assert refusal(tmp_path).startswith("is a folder")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_a_file_that_is_cut_short(suffix, share, rainy, tmp_path):
+    whole, short = tmp_path / f"whole.{suffix}", tmp_path / f"short.{suffix}"
+    picture.write(rainy, whole)
+    short.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+    assert re.match("is damaged or cut short|is not a picture", refusal(short))
+
+
+def test_a_decompression_bomb(tmp_path):
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 200_000, 200_000, 8, 2, 0, 0, 0))
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+    assert "more pixels than the 178 megapixels" in refusal(tmp_path / "bomb.png")
+
+
+def test_an_animation(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moving.webp", save_all=True, append_images=frames[1:])
+    assert refusal(tmp_path / "moving.webp").startswith("it holds 2 pictures")
+
+
+def test_samples_of_thirty_two_bits(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
+    assert refusal(tmp_path / "float.tif").startswith("its pixels are of the kind F")
+
+
+def test_two_hundred_damaged_files_give_a_sentence_or_a_picture(rainy, rng, tmp_path):
+    small = Picture(rainy.pixels[:40, :40])
+    for suffix in ("jpg", "png", "webp", "tif", "bmp"):
+        picture.write(small, tmp_path / f"whole.{suffix}")
+        whole = np.fromfile(tmp_path / f"whole.{suffix}", np.uint8)
+        for index in range(40):
+            damaged = whole.copy()
+            damaged[rng.integers(0, len(whole), 8)] = rng.integers(0, 256, 8)
+            damaged.tofile(tmp_path / f"{index}.{suffix}")
+            try:
+                assert isinstance(picture.read(tmp_path / f"{index}.{suffix}"), Picture)
+            except PictureError as error:
+                assert "\n" not in str(error)
+
+
+# everything is imported before root's rights are given up, because nobody may not read the interpreter of root
+AS_NOBODY = (
+    "import os; from PIL import Image; Image.init(); from derain.picture import read, write; os.getuid() or os.setuid(65534); "
+)
+
+
+def as_nobody(statement: str, folder: Path) -> str:
+    """Run a statement as a user for whom permissions count; root may do everything. Returns its last line of stderr."""
+    for parent in [folder, folder.parent, folder.parent.parent]:  # pytest closes its folders to others
+        parent.chmod(0o755)
+    run = subprocess.run([sys.executable, "-c", AS_NOBODY + statement], capture_output=True, text=True, cwd="/", check=False)
+    return (run.stderr.strip().splitlines() or [""])[-1]
+
+
+def test_a_file_that_may_not_be_read(rainy, tmp_path):
+    picture.write(rainy, tmp_path / "secret.png")
+    (tmp_path / "secret.png").chmod(0)
+    assert "may not be read by this user" in as_nobody(f"read({str(tmp_path / 'secret.png')!r})", tmp_path)
+
+
+def test_a_folder_that_may_not_be_written(rainy, tmp_path):
+    picture.write(rainy, tmp_path / "photo.png")
+    path = str(tmp_path / "photo.png")
+    assert "may not be written by this user" in as_nobody(f"write(read({path!r}), {path!r})", tmp_path)
+
+
+def test_an_unknown_suffix(rainy, tmp_path):
+    with pytest.raises(PictureError, match=r"out\.gif: \.gif is not a kind of picture that derain writes; use \.png"):
+        picture.write(rainy, tmp_path / "out.gif")
+
+
+def test_a_folder_that_does_not_exist(rainy, tmp_path):
+    with pytest.raises(PictureError, match="its folder does not exist"):
+        picture.write(rainy, tmp_path / "no" / "out.png")
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of 64 KiB."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp"])
+def test_a_full_disk_is_said_and_nothing_is_left(suffix, rainy, full_disk):
+    with pytest.raises(PictureError, match="the disk is full"):
+        picture.write(rainy, full_disk / f"out.{suffix}")
+    assert list(full_disk.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_file_that_was_there(rainy, full_disk):
+    (full_disk / "out.bmp").write_bytes(b"before")
+    with pytest.raises(PictureError):
+        picture.write(rainy, full_disk / "out.bmp")
+    assert (full_disk / "out.bmp").read_bytes() == b"before"
+
+
+def test_ctrl_c_while_writing_leaves_nothing(rainy, tmp_path, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        picture.write(rainy, tmp_path / "out.png")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,125 @@
+"""`derain.Restorer` and `derain.restore`: arrays in, arrays out, and no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import derain
+from derain import picture
+from derain.errors import PictureError
+from derain.picture import Picture
+
+
+@pytest.fixture(scope="module")
+def darken(networks) -> derain.Restorer:
+    """Takes a quarter of full brightness away."""
+    return derain.Restorer(networks / "darkening.onnx", precision="float32")
+
+
+def test_the_public_names():
+    assert derain.__all__ == ["DerainError", "Restorer", "__version__", "restore"]
+
+
+@pytest.mark.parametrize(("dtype", "white"), [("uint8", 255), ("uint16", 65535), ("float32", 1.0), ("float64", 1.0)])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4), (1, 1)])
+def test_shape_and_type_come_back(darken, dtype, white, shape):
+    restored = darken(np.full(shape, white, dtype))
+    assert (restored.shape, restored.dtype) == (shape, dtype)
+
+
+@pytest.mark.parametrize(("dtype", "white", "tolerance"), [("uint8", 255, 1), ("uint16", 65535, 1), ("float64", 1.0, 1e-6)])
+def test_every_type_is_restored_to_the_same_light(darken, dtype, white, tolerance):
+    assert abs(float(darken(np.full((3, 3, 3), white, dtype))[1, 1, 1]) - 0.75 * white) <= tolerance
+
+
+def test_alpha_is_handed_through(darken, rng):
+    rainy = rng.integers(0, 256, (6, 9, 4), dtype=np.uint8)
+    np.testing.assert_array_equal(darken(rainy)[..., 3], rainy[..., 3])
+
+
+def test_the_input_is_left_alone(darken):
+    rainy = np.full((4, 4, 3), 200, np.uint8)
+    darken(rainy)
+    assert rainy.min() == 200
+
+
+def test_an_array_with_gaps_between_its_rows_is_read_as_it_looks(darken, rng):
+    large = rng.integers(80, 256, (20, 30, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(darken(large[::-2, ::3]), darken(np.ascontiguousarray(large[::-2, ::3])))
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\) is not a picture"),
+        (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\) is not a picture"),
+        (np.zeros((2, 4, 4, 3), np.uint8), "is not a picture"),
+        (np.zeros((4, 4, 3), np.int64), "array of int64"),
+        (np.full((4, 4, 3), np.nan), "not finite"),
+        (np.full((4, 4, 3), 255.0), "floats from 255 to 255, and 0 to 1 are expected"),
+    ],
+)
+def test_what_is_no_picture_is_refused(darken, image, sentence):
+    with pytest.raises(PictureError, match=sentence):
+        darken(image)
+
+
+def test_a_path_gives_the_pixels_of_the_file(networks, rng, tmp_path):
+    rainy = rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)
+    picture.write(Picture(rainy), tmp_path / "photo.png")
+    restored = derain.restore(tmp_path / "photo.png", model=networks / "copying.onnx", precision="float32")
+    np.testing.assert_array_equal(restored, rainy)
+
+
+def test_the_one_call_form_works_however_its_package_was_imported(networks):
+    lines = [
+        "import derain, numpy",
+        f"call = lambda: derain.restore(numpy.zeros((9, 9), numpy.uint8), model={str(networks / 'copying.onnx')!r}).shape",
+        "assert call() == (9, 9)",
+        "import derain.restore.engine",
+        "assert call() == (9, 9)",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
+
+
+def test_a_small_tile_gives_what_a_large_one_gives(networks, rng):
+    rainy = rng.integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    small = derain.Restorer(networks / "darkening.onnx", precision="float32", tile_px=96)
+    large = derain.Restorer(networks / "darkening.onnx", precision="float32")
+    np.testing.assert_array_equal(small(rainy), large(rainy))
+
+
+def test_restoring_imports_no_torch(networks):
+    lines = [
+        "import derain, numpy, sys",
+        f"derain.restore(numpy.zeros((9, 9, 3), numpy.uint8), model={str(networks / 'copying.onnx')!r})",
+        "heavy = {'torch', 'onnx', 'safetensors', 'scipy', 'skimage'} & set(sys.modules)",
+        "assert not heavy, heavy",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
+
+
+@pytest.mark.slow
+def test_a_hundred_megapixels_stay_below_two_gibibytes(networks, tmp_path):
+    """From file to file with a network that copies, plus the memory that the real one is allowed."""
+    lines = [
+        "import sys, resource, numpy as np",
+        "from derain import Restorer, picture",
+        "from derain.restore.plan import LIMIT_MIB",
+        f"photo, out = {str(tmp_path / 'in.jpg')!r}, {str(tmp_path / 'out.jpg')!r}",
+        "def errand(restorer):",
+        "    rainy = picture.read(photo)",
+        "    restored = restorer.restore_picture(rainy)",
+        "    del rainy",
+        "    picture.write(restored, out)",
+        f"errand(Restorer({str(networks / 'copying.onnx')!r}, threads=1))",
+        "peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024",
+        "print(round(peak_mib + LIMIT_MIB))",
+    ]
+    picture.write(Picture(np.zeros((10_000, 10_000, 3), np.uint8)), tmp_path / "in.jpg")
+    run = subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True)
+    assert int(run.stdout) < 2048
