@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from collections.abc import Sequence
 
 from cyclopts import App
@@ -46,11 +47,13 @@ def build_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: that of the process) and return its exit code.
 
-    0 if all went well, 1 if anything failed, 130 after Ctrl-C. A `DerainError` is one line on stderr.
+    0 if all went well, 1 if anything failed, 130 after Ctrl-C; a command line that makes no sense raises SystemExit(2). A
+    `DerainError` is one line on stderr.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if tokens and tokens[0] not in {*VERBS, *ABOUT}:
         tokens.insert(0, "restore")  # a photo that is called like a verb is given as ./train
+    warnings.filterwarnings("ignore", module="PIL")  # a damaged file gets one sentence of ours
     try:
         return int(build_app()(tokens or ["--help"]) or 0)
     except DerainError as error:

@@ -52,13 +52,13 @@ def find_errands(
         raise PictureError(f"{output}: is the name of one picture, and the input is more than one; name a folder")
     taken: dict[Path, Path] = {}
     for given in inputs:
-        before = len(errands.todo) + errands.already_there
-        for source in _pictures(given, errands) if given.is_dir() else [given]:
+        sources = list(_pictures(given, errands)) if given.is_dir() else [given]
+        for source in sources:
             if given.is_dir() and output is None and source.stem.endswith(suffix):
                 continue  # what an earlier run left here is no rainy photo
             target = output if output is not None and single else _target(source, given, output, suffix)
             _add(errands, Errand(source, target), taken, overwrite=overwrite, from_folder=given.is_dir())
-        if given.is_dir() and len(errands.todo) + errands.already_there == before:
+        if not sources:
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; name another folder"))
     return errands
 

@@ -52,9 +52,9 @@ def plan_tiles(
 ) -> TilePlan:
     """Cut a picture of `size` (H, W) so that the least is computed.
 
-    Tiles are at most `tile_px` a side, or without it as large as `limit_mib` MiB allow at the `bytes_px` that the network takes for
-    a pixel; but no less than three overlaps, below which most work would be done twice. A picture that fits is one tile of its
-    own size.
+    Tiles are at most `tile_px` a side, or without it as large as `limit_mib` MiB allow at the `bytes_px` that the network
+    takes for a pixel; but no less than three overlaps, below which most work would be done twice. A picture that fits is one
+    tile of its own size.
     """
     axis = _Axis(multiple_px, _up(max(overlap_px, 2), multiple_px))
     if tile_px is not None:
@@ -96,9 +96,10 @@ class _Axis:
 
     def side(self, length: int, *, most: int) -> int:
         """The smallest side that covers `length` with no more tiles than the side `most` does."""
+        most = most // self.multiple_px * self.multiple_px
         if length <= most:
             return length
-        count = self.count(length, most // self.multiple_px * self.multiple_px)
+        count = self.count(length, most)
         return _up(math.ceil((length + (count - 1) * self.overlap_px) / count), self.multiple_px)
 
     def work(self, length: int, side: int) -> int:

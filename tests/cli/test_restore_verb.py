@@ -1,0 +1,105 @@
+"""`derain photo.jpg` as a person runs it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from derain import picture
+from derain.cli.main import main
+from derain.picture import Picture
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    picture.write(Picture(np.full((20, 30, 3), 255, np.uint8)), tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def darken(networks) -> list[str]:
+    return ["--model", str(networks / "darkening.onnx"), "--precision", "float32"]
+
+
+def test_a_photo_is_restored_beside_itself(photo, darken):
+    assert main([str(photo), *darken]) == 0
+    assert picture.read(photo.with_name("photo_derained.png")).pixels.max() == 191
+
+
+def test_options_may_come_first(photo, darken):
+    assert main([*darken, str(photo)]) == 0
+
+
+def test_a_photo_that_is_called_like_a_verb(photo, darken, monkeypatch):
+    photo.rename(photo.with_name("train"))
+    monkeypatch.chdir(photo.parent)
+    assert main(["./train", "-o", "out.png", *darken]) == 0
+
+
+def test_the_summary_is_one_line(photo, darken, capsys):
+    main([str(photo), *darken])
+    assert capsys.readouterr().err.splitlines()[-1].startswith("1 restored in ")
+
+
+def test_the_device_is_said(photo, darken, capsys):
+    main([str(photo), *darken])
+    assert "model darkening on openvino, cpu (" in capsys.readouterr().err
+
+
+def test_quiet_is_quiet(photo, darken, capsys):
+    main([str(photo), "--quiet", *darken])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_quiet_still_tells_of_failures(photo, darken, capsys):
+    photo.write_text("no picture")
+    main([str(photo), "-q", *darken])
+    assert "photo.png: is not a picture" in capsys.readouterr().err
+
+
+def test_one_failure_makes_the_exit_code_1(photo, darken):
+    photo.with_name("bad.png").write_text("no picture")
+    assert main([str(photo.parent), "-o", str(photo.parent / "out"), *darken]) == 1
+    assert (photo.parent / "out" / "photo.png").exists()
+
+
+def test_an_existing_result_is_kept(photo, darken):
+    photo.with_name("photo_derained.png").write_text("precious")
+    assert main([str(photo), *darken]) == 1
+    assert photo.with_name("photo_derained.png").read_text() == "precious"
+
+
+def test_overwrite(photo, darken):
+    photo.with_name("photo_derained.png").write_text("old")
+    assert main([str(photo), "--overwrite", *darken]) == 0
+
+
+def test_compare_has_a_name_of_its_own(photo, darken):
+    main([str(photo), "--compare", *darken])
+    assert photo.with_name("photo_compared.png").exists()
+
+
+def test_no_photo_is_refused(darken, capsys):
+    assert main(darken) == 1
+    assert "no photo is named" in capsys.readouterr().err
+
+
+def test_ctrl_c_in_a_folder_of_many(photo, darken):
+    """Exit code 130, a summary, whole files only."""
+    for index in range(3000):
+        (photo.parent / f"{index}.png").symlink_to(photo)
+    out = photo.parent / "out"
+    command = [sys.executable, "-m", "derain.cli.main", str(photo.parent), "-o", str(out), *darken]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and (not out.exists() or sum(1 for _ in out.iterdir()) < 5):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, "interrupted with " in err.splitlines()[-1]) == (130, True), err
+    assert all(picture.read(path).pixels.max() == 191 for path in out.iterdir())

@@ -1,0 +1,102 @@
+"""Many files: one that fails does not stop the others, and Ctrl-C leaves nothing half done."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from derain import Restorer, picture
+from derain.picture import Picture
+from derain.restore.batch import Batch
+from derain.restore.errands import find_errands
+
+
+@pytest.fixture(scope="module")
+def darken(networks) -> Restorer:
+    return Restorer(networks / "darkening.onnx", precision="float32")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twelve photos, full of white."""
+    for index in range(12):
+        picture.write(Picture(np.full((20, 30, 3), 255, np.uint8)), tmp_path / f"{index:02}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_every_photo_is_restored(jobs, darken, photos):
+    Batch(darken, jobs=jobs).run(find_errands([photos]).todo)
+    assert {int(picture.read(path).pixels.max()) for path in photos.glob("*_derained.png")} == {191}
+
+
+def test_the_outcome_counts(darken, photos):
+    outcome = Batch(darken).run(find_errands([photos]).todo)
+    assert (outcome.restored, round(outcome.megapixels, 6), outcome.problems) == (12, 12 * 600 / 1e6, [])
+
+
+def test_a_bad_file_does_not_stop_the_others(darken, photos):
+    (photos / "03.png").write_text("no picture")
+    outcome = Batch(darken).run(find_errands([photos]).todo)
+    assert (outcome.restored, [path.name for path, _ in outcome.problems]) == (11, ["03.png"])
+
+
+def test_a_bug_of_ours_does_not_stop_the_others(darken, photos, monkeypatch):
+    read = picture.read
+    monkeypatch.setattr(picture, "read", lambda path: 1 / 0 if path.name == "03.png" else read(path))
+    outcome = Batch(darken).run(find_errands([photos]).todo)
+    assert (outcome.restored, "this is a bug in derain" in outcome.problems[0][1]) == (11, True)
+
+
+def test_folders_are_made(darken, photos):
+    Batch(darken).run(find_errands([photos / "00.png"], output=photos / "a" / "b").todo)
+    assert (photos / "a" / "b" / "00.png").exists()
+
+
+def test_progress_adds_up_to_the_number_of_pictures(darken, photos):
+    (photos / "03.png").write_text("no picture")
+    shares: list[float] = []
+    Batch(darken, on_progress=shares.append).run(find_errands([photos]).todo)
+    assert sum(shares) == pytest.approx(12)
+
+
+def test_compare_writes_both_halves(darken, photos):
+    Batch(darken, compare=True).run(find_errands([photos / "00.png"]).todo)
+    pixels = picture.read(photos / "00_derained.png").pixels
+    assert (pixels.shape, int(pixels[0, 0, 0]), int(pixels[0, 30, 0])) == ((20, 60, 3), 255, 191)
+
+
+@pytest.fixture
+def interrupted(networks, photos):
+    """The outcome of a batch that Ctrl-C ended in the middle of its fourth photo."""
+    restorer, calls, lock = Restorer(networks / "copying.onnx", tile_px=168), [], threading.Lock()
+    network = restorer.engine
+
+    class Slow:
+        bytes_px = 1000
+
+        def __call__(self, rainy):
+            with lock:
+                calls.append(1)
+                if len(calls) == 4:
+                    _thread.interrupt_main()
+                    threading.Event().wait(0.2)
+            return network(rainy)
+
+    restorer.engine = Slow()
+    return Batch(restorer, jobs=2).run(find_errands([photos], output=photos / "out").todo)
+
+
+def test_ctrl_c_ends_a_batch_early(interrupted):
+    assert interrupted.was_interrupted
+    assert interrupted.restored < 12
+
+
+def test_ctrl_c_leaves_whole_files_only(interrupted, photos):
+    written = list((photos / "out").iterdir())
+    assert len(written) == interrupted.restored
+    assert all(picture.read(path).pixels.shape == (20, 30, 3) for path in written)

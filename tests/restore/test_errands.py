@@ -1,0 +1,104 @@
+"""Which file goes where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from derain.errors import PictureError
+from derain.restore.errands import find_errands
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A folder with two photos, one of them in a folder within, and a text."""
+    (tmp_path / "in" / "été").mkdir(parents=True)
+    for name in ("b.jpg", "été/ä b.PNG", "notes.txt"):
+        (tmp_path / "in" / name).touch()
+    return tmp_path / "in"
+
+
+def targets(*inputs: Path, **options) -> list[Path]:
+    return [errand.target for errand in find_errands(inputs, **options).todo]
+
+
+def test_the_default_is_beside_the_input(tmp_path):
+    assert targets(tmp_path / "photo.jpg") == [tmp_path / "photo_derained.jpg"]
+
+
+def test_an_output_that_is_named_like_a_picture_is_the_file(tmp_path):
+    assert targets(tmp_path / "photo.jpg", output=tmp_path / "clean.png") == [tmp_path / "clean.png"]
+
+
+def test_an_output_without_suffix_is_a_folder(tmp_path):
+    assert targets(tmp_path / "photo.jpg", output=tmp_path / "out") == [tmp_path / "out" / "photo.jpg"]
+
+
+def test_a_folder_is_mirrored(tree, tmp_path):
+    out = tmp_path / "out"
+    assert targets(tree, output=out) == [out / "b.jpg", out / "été" / "ä b.PNG"]
+
+
+def test_files_that_are_no_pictures_are_counted(tree):
+    assert find_errands([tree]).not_pictures == 1
+
+
+def test_results_of_an_earlier_run_are_not_derained_again(tree):
+    (tree / "b_derained.jpg").touch()
+    found = find_errands([tree])
+    assert ([errand.source.name for errand in found.todo], found.already_there) == (["ä b.PNG"], 1)
+
+
+def test_a_folder_goes_on_where_it_was_left(tree, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.jpg").touch()
+    assert targets(tree, output=tmp_path / "out") == [tmp_path / "out" / "été" / "ä b.PNG"]
+
+
+def test_an_existing_file_is_a_problem_for_a_photo_that_is_named(tmp_path):
+    for name in ("photo.jpg", "photo_derained.jpg"):
+        (tmp_path / name).touch()
+    ((_, text),) = find_errands([tmp_path / "photo.jpg"]).problems
+    assert "photo_derained.jpg exists; give --overwrite" in text
+
+
+def test_an_input_is_not_overwritten(tree):
+    found = find_errands([tree], output=tree)
+    assert (found.todo, len(found.problems)) == ([], 2)
+
+
+def test_overwrite_allows_both(tree):
+    assert len(targets(tree, output=tree, overwrite=True)) == 2
+
+
+def test_two_inputs_with_one_target_are_a_problem(tree, tmp_path):
+    (tmp_path / "b.jpg").touch()
+    found = find_errands([tree / "b.jpg", tmp_path / "b.jpg"], output=tmp_path / "out")
+    assert "would overwrite the result of" in found.problems[0][1]
+
+
+def test_a_picture_and_another_of_the_same_stem_do_not_collide(tmp_path):
+    assert len(set(targets(tmp_path / "a.jpg", tmp_path / "a.png", output=tmp_path / "out"))) == 2
+
+
+def test_a_folder_without_pictures_is_a_problem(tmp_path):
+    ((_, text),) = find_errands([tmp_path]).problems
+    assert "holds no pictures" in text
+
+
+def test_links_to_folders_are_not_followed(tree, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "c.jpg").touch()
+    (tree / "link").symlink_to(tmp_path / "elsewhere")
+    assert len(targets(tree)) == 2
+
+
+def test_one_file_for_many_inputs_is_refused(tree):
+    with pytest.raises(PictureError, match="is the name of one picture"):
+        find_errands([tree], output=Path("out.jpg"))
+
+
+def test_an_output_of_an_unknown_kind_is_refused(tmp_path):
+    with pytest.raises(PictureError, match=r"\.gif is not a kind of picture that derain writes"):
+        find_errands([tmp_path / "photo.jpg"], output=tmp_path / "out.gif")
