@@ -223,6 +223,19 @@ def test_one_name_given_twice_is_refused(write_outputs, pairs_folder):
         experiments(outputs=[f"A={folder}", f"A={folder}"], clean=pairs_folder / "clean")
 
 
+@pytest.mark.parametrize("against", ["clean", "data"])
+def test_the_name_of_the_untouched_input_is_taken(against, write_outputs, pairs_folder):
+    given = {"clean": pairs_folder / "clean"} if against == "clean" else {"data": [str(pairs_folder)]}
+    with pytest.raises(DataError, match="two rows of the table would be called untouched"):
+        experiments(outputs=[f"untouched={write_outputs('results', off=1)}"], **given)
+
+
+def test_a_model_and_a_folder_of_one_name_are_refused(write_outputs, pairs_folder, brighter_restorer):
+    folder = write_outputs("results", off=1)
+    with pytest.raises(DataError, match="two rows of the table would be called small"):
+        experiments(models=["small"], outputs=[f"small={folder}"], data=[str(pairs_folder)])
+
+
 def test_a_folder_with_an_equals_sign_in_its_name_is_a_folder(write_outputs, pairs_folder):
     folder = write_outputs("lr=2e-4", off=1)
     assert list(rows(run(outputs=[str(folder)], clean=pairs_folder / "clean"))) == ["lr=2e-4"]

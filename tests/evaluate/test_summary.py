@@ -20,7 +20,7 @@ def summary_of(*rows):
 
 
 def test_rows_are_ranked_behind_the_untouched_input():
-    summary = summary_of(row(UNTOUCHED, [40] * 5), row("worse", [20] * 5), row("none", []), row("better", [30] * 5))
+    summary = summary_of(row(UNTOUCHED, [10] * 5), row("worse", [20] * 5), row("none", []), row("better", [30] * 5))
     assert [r.name for r in summary.rows] == [UNTOUCHED, "better", "worse", "none"]
 
 

@@ -86,7 +86,10 @@ def _on_pairs(name: str, folder: Path, restorers: dict[str, Candidate], outputs:
 def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
     samples, files, matchings = match_to_clean(outputs, clean)
     notes = [note for name, matching in matchings.items() for note in notes_on(name, matching)]
-    return Experiment(clean.resolve().name, samples, {name: reading(files[name]) for name in outputs}, [], [*notes, _SAVED])
+    candidates: dict[str, Candidate] = {}
+    for name in outputs:
+        _add(candidates, name, reading(files[name]))
+    return Experiment(clean.resolve().name, samples, candidates, [], [*notes, _SAVED])
 
 
 def _limited(experiment: Experiment, only: Sequence[str]) -> Experiment:

@@ -98,7 +98,7 @@ def _key(name: str) -> Key:
 def _distinct(names: Sequence[str]) -> Iterator[Key]:
     """The keys without the tokens that all of them have: `Rain100L-PReNet-7` -> ("7",)."""
     keys = [_key(name) for name in names]
-    shared = set[str]() if len(keys) < 2 else set.intersection(*map(set, keys))
+    shared = set.intersection(*map(set, keys)) if keys else set()
     for key in keys:
         yield tuple(token for token in key if token not in shared) or key
 
