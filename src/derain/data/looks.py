@@ -1,0 +1,114 @@
+"""Every file of a set decoded once, by several processes: is it whole, is its pair aligned, what is its background?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from derain.data.alignment import misalignment
+from derain.data.fingerprints import LONGEST_PX, Fingerprint, fingerprint, working
+from derain.data.pairs import Image8, Pair, PairSet, Problem, sample
+from derain.errors import DataError
+
+Progress = Callable[[int, int], None]
+
+CHUNK = 8  # pairs for a process at a time
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to find out about a pair."""
+
+    pair: Pair
+    measured: bool
+    """PSNR and alignment too, which takes both pictures in full."""
+    fingerprinted: bool
+    """The clean picture's background; of many pairs with one clean picture, the first only."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found out."""
+
+    psnr_db: float | None = None
+    problem: Problem | None = None
+    fingerprint: Fingerprint | None = None
+
+
+def jobs_of(found: PairSet, *, measured: int) -> list[Job]:
+    """One job for each pair; at most `measured` of them, spread over the set, are measured."""
+    chosen = {pair.name for pair in sample(found.pairs, measured)} if measured else set()
+    jobs: list[Job] = []
+    known: set[Path] = set()
+    for pair in found.pairs:
+        jobs.append(Job(pair, pair.name in chosen, pair.clean_path not in known))
+        known.add(pair.clean_path)
+    return jobs
+
+
+def look_at(jobs: Sequence[Job], *, processes: int | None = None, progress: Progress | None = None) -> list[Look]:
+    """Do the jobs, in order, in `processes` processes (None: one for each processor)."""
+    processes = min(processes or os.cpu_count() or 1, 1 + len(jobs) // CHUNK)
+    looks: list[Look] = []
+
+    def note(look: Look) -> None:
+        looks.append(look)
+        if progress is not None:
+            progress(len(looks), len(jobs))
+
+    if processes == 1:
+        for job in jobs:
+            note(_look(job))
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            for look in pool.map(_look, jobs, chunksize=CHUNK):
+                note(look)
+    return looks
+
+
+def working_clean(pair: Pair) -> Image.Image:
+    """The working picture of a pair's clean side. A large JPEG is decoded at a fraction of its size. Raises DataError."""
+    try:
+        with Image.open(pair.clean_path) as file:
+            file.draft("L", (LONGEST_PX, LONGEST_PX))
+            if pair.clean_side is None:
+                return working(file)
+            middle = file.width // 2
+            return working(
+                file.crop((0, 0, middle, file.height) if pair.clean_side == "left" else (middle, 0, 2 * middle, file.height))
+            )
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{pair.clean_path}: cannot be decoded ({error}); replace it or take its pair out of the set") from error
+
+
+def _look(job: Job) -> Look:
+    pair = job.pair
+    psnr_db, problem = None, None
+    try:
+        if job.measured:
+            rainy, clean = pair.load()
+            psnr_db = _psnr_db(rainy, clean)
+            fact = misalignment(rainy, clean)
+            problem = Problem(pair.rainy_path, fact) if fact else None
+        elif pair.clean_side is None:
+            with Image.open(pair.rainy_path) as file:
+                file.draft("L", (1, 1))
+                file.load()
+        return Look(psnr_db, problem, fingerprint(working_clean(pair)) if job.fingerprinted else None)
+    except (DataError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        clean_is_bad = isinstance(error, DataError) and str(pair.clean_path) in str(error)
+        path = pair.clean_path if clean_is_bad else pair.rainy_path
+        return Look(problem=Problem(path, f"cannot be decoded ({error.__cause__ or error})"))
+
+
+def _psnr_db(rainy: Image8, clean: Image8) -> float:
+    """RGB, over all pixels; infinite for equal pictures."""
+    difference = rainy.astype(np.float32) - clean
+    error = float(np.mean(np.square(difference), dtype=np.float64))
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
