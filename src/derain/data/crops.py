@@ -39,7 +39,7 @@ class Mix:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not 0 <= value or (field.name in ("jpeg", "turn") and value > 1):
+            if not value >= 0 or (field.name in ("jpeg", "turn") and value > 1):
                 raise DataError(f"mix.{field.name} = {value} is out of range; a weight is 0 or more, a share at most 1")
 
 
@@ -89,7 +89,9 @@ class Crops:
 
     def _streaks(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
         count = int(rng.integers(1, 4))
-        light = sum(stretched(rng, self.sources.streaks[rng.integers(len(self.sources.streaks))], self.crop_px) for _ in range(count))
+        light = sum(
+            stretched(rng, self.sources.streaks[rng.integers(len(self.sources.streaks))], self.crop_px) for _ in range(count)
+        )
         return self._lit(rng, np.asarray(light) * rng.uniform(0.3, 1.2), compress)
 
     def _rendered(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:

@@ -78,7 +78,9 @@ def load_pairs(
     pairs = chosen_pairs(folder, exclude=exclude, only=only)
     for pair in pairs:
         if min(pair.size_px) < least_px:
-            raise DataError(f"{pair.rainy_path}: {pair.size_px[0]}x{pair.size_px[1]} is smaller than a crop of {least_px} px; exclude it")
+            raise DataError(
+                f"{pair.rainy_path}: {pair.size_px[0]}x{pair.size_px[1]} is smaller than a crop of {least_px} px; exclude it"
+            )
     both = [pair.load() for pair in pairs]
     return Collection(
         name=str(folder),
@@ -89,7 +91,9 @@ def load_pairs(
     )
 
 
-def load_pictures(folders: Iterable[str | Path], *, exclude: Sequence[str] = (), least_px: int = 0, grey: bool = False) -> list[Image8]:
+def load_pictures(
+    folders: Iterable[str | Path], *, exclude: Sequence[str] = (), least_px: int = 0, grey: bool = False
+) -> list[Image8]:
     """Decode every picture directly in `folders` whose stem is not in `exclude`; smaller ones than `least_px` are left out.
 
     Large ones are there a second time at half their size. Raises DataError for a folder that is not there.

@@ -42,7 +42,9 @@ class PLNLINConfiguration:
             if len(value) != LEVELS or any(not isinstance(v, int) or v < 1 for v in value):
                 raise WeightsError(f"configuration: {name} = {value} is not {LEVELS} positive whole numbers, one for each level")
         if any(c % self.attention_heads for c in self.channels):
-            raise WeightsError(f"configuration: channels {self.channels} do not divide into {self.attention_heads} attention heads")
+            raise WeightsError(
+                f"configuration: channels {self.channels} do not divide into {self.attention_heads} attention heads"
+            )
         if not 0 <= self.shift_px < self.window_px:
             raise WeightsError(f"configuration: shift_px = {self.shift_px} is not within a window of {self.window_px} px")
 

@@ -50,7 +50,9 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
     folder = Path(recipe.record.folder)
     rank = int(os.environ.get("LOCAL_RANK", 0))
     if (folder / NAME).exists() and not resume and rank == 0:
-        raise TrainingError(f"{folder / NAME}: a run is there already; go on with it by --resume, or give record.folder another value")
+        raise TrainingError(
+            f"{folder / NAME}: a run is there already; go on with it by --resume, or give record.folder another value"
+        )
     keep_memory()
     machine = recipe.machine
     threads = machine.threads or max(1, (os.cpu_count() or 1) // machine.processes)
@@ -103,7 +105,8 @@ def load_sources(data: Data) -> Sources:
     least_px = data.crop_px
     return Sources(
         collections=[
-            load_pairs(p.folder, weight=p.weight, layers=p.layers, exclude=p.exclude, only=p.only, least_px=least_px) for p in data.pairs
+            load_pairs(p.folder, weight=p.weight, layers=p.layers, exclude=p.exclude, only=p.only, least_px=least_px)
+            for p in data.pairs
         ],
         backgrounds=load_pictures(data.backgrounds, exclude=data.exclude, least_px=least_px),
         streaks=load_pictures(data.streaks, least_px=least_px, grey=True),
@@ -172,7 +175,9 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
             stopping, state.hours = agree(fabric, stop.received, state.hours)
             ended = bool(length.steps and state.step >= length.steps) or bool(length.hours and state.hours >= length.hours)
             if state.step % recipe.record.log_every_steps == 0 or ended:
-                log.write("train", state, rate=optimiser.learning_rate * factor, norm=norm, **{k: float(v) for k, v in terms.items()})
+                log.write(
+                    "train", state, rate=optimiser.learning_rate * factor, norm=norm, **{k: float(v) for k, v in terms.items()}
+                )
             progress.show(state, float(sum(terms.values())))
             if ended or stopping:
                 break
@@ -202,7 +207,9 @@ def update(
         made = state.network.hierarchy(rainy)
     total, terms = restoration_loss(made, clean, recipe.loss)
     fabric.backward(total)
-    norm = fabric.clip_gradients(state.network, state.optimiser, max_norm=recipe.optimiser.clip_norm or math.inf, error_if_nonfinite=False)
+    norm = fabric.clip_gradients(
+        state.network, state.optimiser, max_norm=recipe.optimiser.clip_norm or math.inf, error_if_nonfinite=False
+    )
     if not bool(torch.isfinite(norm)) or not bool(torch.isfinite(total)):
         # the gradient is averaged over all processes, so that all of them see this in the same step, before any weight is touched
         raise TrainingError(
@@ -243,7 +250,15 @@ def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log,
     if fabric.world_size > 1:
         scores = fabric.all_reduce(scores, reduce_op="sum")
     state.card = {"step": state.step, "hours": round(state.hours, 3), "protocol": "paper", "validation": summary(pairs, scores)}
-    log.write("validation", state, **{f"{name}_{what}": v for name, pair in state.card["validation"].items() for what, v in zip(("psnr", "ssim"), pair, strict=True)})
+    log.write(
+        "validation",
+        state,
+        **{
+            f"{name}_{what}": v
+            for name, pair in state.card["validation"].items()
+            for what, v in zip(("psnr", "ssim"), pair, strict=True)
+        },
+    )
     write_weights(fabric, state, recipe, folder)
 
 

@@ -40,7 +40,9 @@ class Progress:
     def end(self, state: State, reason: str, *, folder: Path) -> None:
         """The last line of a run."""
         if self.enabled:
-            self.console.print(f"{reason}: step {state.step}, {state.hours:.2f} hours; state and weights are in {folder}", highlight=False)
+            self.console.print(
+                f"{reason}: step {state.step}, {state.hours:.2f} hours; state and weights are in {folder}", highlight=False
+            )
             for name, (psnr, ssim) in state.card.get("validation", {}).items():
                 self.console.print(f"  {name}: {psnr:.2f} dB, {ssim:.4f}", highlight=False)
 

@@ -163,7 +163,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not self.data.pairs and not self.data.backgrounds:
-            raise RecipeError("data.pairs: no folder is named; give [[data.pairs]] with folder = \"...\"")
+            raise RecipeError('data.pairs: no folder is named; give [[data.pairs]] with folder = "..."')
         if not self.length.steps and not self.length.hours:
             raise RecipeError("length: neither steps nor hours is given; set one")
         if self.schedule.kind == "cosine" and not getattr(self.length, self.schedule.by):
@@ -233,6 +233,7 @@ def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
 
 def rebased(recipe: Recipe, base: Path) -> Recipe:
     """The recipe with its data folders made absolute."""
+
     def under(folder: str) -> str:
         return str((base / folder).resolve())
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from derain.errors import RecipeError, WeightsError
 from derain.train.ema import Average
-from derain.train.recipe import Optimiser, Recipe
+from derain.train.recipe import Optimiser
 
 NAME = "state.ckpt"
 
@@ -63,7 +63,9 @@ def load_state(fabric: Fabric, state: State, path: Path) -> None:
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no state to resume; start without --resume") from None
     except Exception as error:
-        raise WeightsError(f"{path}: is damaged ({error.__class__.__name__}); start anew with --weights and the last exported weights") from None
+        raise WeightsError(
+            f"{path}: is damaged ({error.__class__.__name__}); start anew with --weights and the last exported weights"
+        ) from None
     if saved["recipe"]["network"] != contents["recipe"]["network"]:
         raise RecipeError(f"{path}: was saved by a run with another network; resume it with its own recipe")
     unwrapped = state.network.module if hasattr(state.network, "module") else state.network

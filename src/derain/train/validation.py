@@ -24,7 +24,9 @@ def validation_pairs(validation: Validation) -> list[tuple[str, Pair]]:
 
 
 @torch.no_grad()
-def validate(network: nn.Module, pairs: list[tuple[str, Pair]], *, device: torch.device, rank: int = 0, world: int = 1) -> torch.Tensor:
+def validate(
+    network: nn.Module, pairs: list[tuple[str, Pair]], *, device: torch.device, rank: int = 0, world: int = 1
+) -> torch.Tensor:
     """(pairs, 2): PSNR in dB and SSIM of each pair, in float32; zero where another process has the pair."""
     scores = torch.zeros(len(pairs), 2, dtype=torch.float64)
     network.eval()

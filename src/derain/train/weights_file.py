@@ -20,7 +20,13 @@ FORMAT = "1"
 
 
 def save_weights(
-    path: str | Path, network: nn.Module, *, configuration: PLNLINConfiguration, card: Mapping[str, Any], half: bool = False, **metadata: str
+    path: str | Path,
+    network: nn.Module,
+    *,
+    configuration: PLNLINConfiguration,
+    card: Mapping[str, Any],
+    half: bool = False,
+    **metadata: str,
 ) -> Path:
     """Write the parameters of `network` to `path`, under a temporary name first; `half` stores them in float16.
 
@@ -70,6 +76,8 @@ def fill(network: nn.Module, tensors: Mapping[str, Tensor], *, path: str | Path)
     own = network.state_dict()
     wrong = sorted(set(own) ^ set(tensors)) or [name for name in own if own[name].shape != tensors[name].shape]
     if wrong:
-        raise WeightsError(f"{path}: does not fit the network (first at {wrong[0]}); use the recipe's network that it was trained with")
+        raise WeightsError(
+            f"{path}: does not fit the network (first at {wrong[0]}); use the recipe's network that it was trained with"
+        )
     with torch.no_grad():
         network.load_state_dict(dict(tensors))
