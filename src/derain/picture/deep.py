@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFile
 
-from derain.picture.samples import UnreadableKindError, banded
+from derain.picture.samples import UnreadableKindError, banded, pillow_bands
 
 _COLOUR = re.compile(r"(RGB|RGBA|RGBX);16([BLN])")
 _OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
@@ -54,11 +54,14 @@ def _colours(image: ImageFile.ImageFile, again: Callable[[], ImageFile.ImageFile
         raise UnreadableKindError(f"its 16-bit samples are stored as {_rawmode(image)}; save it as a 16-bit PNG first")
     layout, order = match.groups()
     mode = layout.replace("X", "")
-    samples = banded(image, lambda band: band.convert(mode), channels=len(mode)).astype(np.uint16)
-    samples <<= 8
     twin = again()
     _tell(twin, f"{layout};16{_OTHER_ORDER[order]}")
-    samples |= banded(twin, lambda band: band.convert(mode), channels=len(mode))
+    samples = np.empty((*twin.size[::-1], len(mode)), np.uint16)
+    for rows, band in pillow_bands(twin):
+        samples[rows] = np.asarray(band.convert(mode))
+    del twin, band  # two of Pillow's pictures beside the array would be the peak of memory
+    for rows, band in pillow_bands(image):
+        samples[rows] |= np.left_shift(np.asarray(band.convert(mode)), 8, dtype=np.uint16)
     return samples
 
 

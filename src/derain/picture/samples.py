@@ -35,10 +35,17 @@ def banded(image: Image.Image, convert: Callable[[Image.Image], Image.Image], *,
     """(H, W) or (H, W, channels) of a picture, each band of it converted."""
     width, height = image.size
     samples = np.empty((height, width) if channels == 1 else (height, width, channels), np.uint8)
+    for rows, band in pillow_bands(image):
+        samples[rows] = np.asarray(convert(band))
+    return samples
+
+
+def pillow_bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """A few rows at a time: which they are, and the cut-out of the picture."""
+    width, height = image.size
     for top in range(0, height, BAND_ROWS):
         bottom = min(top + BAND_ROWS, height)
-        samples[top:bottom] = np.asarray(convert(image.crop((0, top, width, bottom))))
-    return samples
+        yield slice(top, bottom), image.crop((0, top, width, bottom))
 
 
 def bands(picture: Picture) -> Iterator[Pixels]:

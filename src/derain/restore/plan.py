@@ -12,7 +12,9 @@ import math
 from dataclasses import dataclass
 
 LIMIT_MIB = 768
-"""Keeps 100 megapixels below 2 GiB: 300 MB each for the picture and the result, 400 MB for Pillow while it writes."""
+"""Memory of the network, unless the user or a large picture wants it otherwise; smaller tiles compute more of a picture twice."""
+TOGETHER_MIB = 1536
+"""Picture, result and network: what keeps 100 megapixels of 8 and of 16 bits below 2 GiB with the libraries around them."""
 OVERLAP_PX = 56
 
 
@@ -61,9 +63,14 @@ def plan_tiles(
         side = max(tile_px // multiple_px * multiple_px, 3 * axis.overlap_px)
         height, width = (axis.side(length, most=side) for length in size)
     else:
-        limit_bytes = (LIMIT_MIB if limit_mib is None else limit_mib) * 2**20
-        height, width = _least_work(axis, size, most_px=limit_bytes // bytes_px)
+        most_px = (LIMIT_MIB if limit_mib is None else limit_mib) * 2**20 // bytes_px
+        height, width = _least_work(axis, size, most_px=most_px)
     return TilePlan(height, width, axis.overlap_px // 2, axis.spans(size[0], height), axis.spans(size[1], width))
+
+
+def default_limit_mib(picture_bytes: int) -> int:
+    """What is left for the network beside a picture of that size and its result."""
+    return max(LIMIT_MIB // 4, min(LIMIT_MIB, TOGETHER_MIB - 2 * picture_bytes // 2**20))
 
 
 def _least_work(axis: _Axis, size: tuple[int, int], *, most_px: int) -> tuple[int, int]:

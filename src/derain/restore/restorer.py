@@ -14,7 +14,7 @@ from derain import picture as pictures
 from derain.errors import PictureError
 from derain.picture import Picture
 from derain.restore.engine import open_engine
-from derain.restore.plan import plan_tiles
+from derain.restore.plan import default_limit_mib, plan_tiles
 from derain.restore.tiles import tiled
 from derain.weights import find
 
@@ -58,7 +58,7 @@ class Restorer:
         plan = plan_tiles(
             image.shape[:2],
             tile_px=self.tile_px,
-            limit_mib=self.limit_mib,
+            limit_mib=default_limit_mib(image.nbytes) if self.limit_mib is None else self.limit_mib,
             bytes_px=self.engine.bytes_px * self.model.channels // SMALL_CHANNELS,
             multiple_px=self.model.multiple_px,
         )
