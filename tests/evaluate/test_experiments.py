@@ -236,6 +236,12 @@ def test_a_model_and_a_folder_of_one_name_are_refused(write_outputs, pairs_folde
         experiments(models=["small"], outputs=[f"small={folder}"], data=[str(pairs_folder)])
 
 
+def test_home_is_understood_behind_a_name(pairs_folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(pairs_folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(pairs_folder.parent))
+    assert len(rows(run(data=["A=~/set"]))[UNTOUCHED]) == 6
+
+
 def test_a_folder_with_an_equals_sign_in_its_name_is_a_folder(write_outputs, pairs_folder):
     folder = write_outputs("lr=2e-4", off=1)
     assert list(rows(run(outputs=[str(folder)], clean=pairs_folder / "clean"))) == ["lr=2e-4"]

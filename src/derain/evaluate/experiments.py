@@ -139,5 +139,5 @@ def _named(arguments: Sequence[str]) -> dict[str, Path]:
 def _split(argument: str) -> tuple[str | None, Path]:
     name, equals, folder = argument.partition("=")
     if equals and name and not Path(argument).exists():  # a folder may have `=` in its name
-        return name, Path(folder)
+        return name, Path(folder).expanduser()  # shells leave the ~ of NAME=~/DIR as it is
     return None, Path(argument)
