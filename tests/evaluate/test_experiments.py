@@ -55,6 +55,12 @@ def test_a_model_is_given_floats_so_that_its_output_is_not_rounded():
     np.testing.assert_allclose(seen[0], np.full((12, 12, 3), 0.2, np.float32))
 
 
+def test_a_real_model_that_copies_its_input_scores_as_the_untouched_input(networks, pairs_folder):
+    found = rows(run(models=[str(networks / "copying.onnx")], data=[str(pairs_folder)]))
+    errors = {name: [result.mae for result in results.values()] for name, results in found.items()}
+    assert errors["copying"] == errors[UNTOUCHED]
+
+
 def test_each_data_set_is_reported_by_itself(pairs_folder):
     found = experiments(data=[f"A={pairs_folder}", f"B={pairs_folder}"])
     assert [experiment.data for experiment in found] == ["A", "B"]
