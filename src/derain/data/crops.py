@@ -85,14 +85,14 @@ class Crops:
         collection = drawn(rng, self.layered)
         count = 1 + int(rng.random() < 0.15)
         light = sum(stretched(rng, collection.layers[rng.integers(len(collection.layers))], self.crop_px) for _ in range(count))
-        return self._lit(rng, np.asarray(light) * rng.uniform(0.6, 1.25), compress)
+        return self._lit(rng, np.float32(rng.uniform(0.6, 1.25)) * np.asarray(light, np.float32), compress)
 
     def _streaks(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
         count = int(rng.integers(1, 4))
         light = sum(
             stretched(rng, self.sources.streaks[rng.integers(len(self.sources.streaks))], self.crop_px) for _ in range(count)
         )
-        return self._lit(rng, np.asarray(light) * rng.uniform(0.3, 1.2), compress)
+        return self._lit(rng, np.float32(rng.uniform(0.3, 1.2)) * np.asarray(light, np.float32), compress)
 
     def _rendered(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress)

@@ -49,7 +49,8 @@ class Sources:
 
 def rain_layer(rainy: Image8, clean: Image8) -> Image8:
     """Return the light that rain added, (H, W, 3): rainy - clean, 0 where the rainy picture is the darker one."""
-    return np.clip(rainy.astype(np.int16) - clean, 0, 255).astype(np.uint8)
+    light: Image8 = np.clip(rainy.astype(np.int16) - clean, 0, 255).astype(np.uint8)
+    return light
 
 
 def chosen_pairs(folder: str | Path, *, exclude: Sequence[str] = (), only: Sequence[str] = ()) -> list[Pair]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -41,7 +42,7 @@ class PLNLIN(nn.Module):
     """Takes a rainy picture, returns it without rain.
 
     (N, 3, H, W) in 0..1 -> (N, 3, H, W), not clamped, for any H and W >= 1. Sides that are no multiple of
-    `configuration.multiple_px` are extended by reflection at the right and at the bottom, and cropped again. Float32 and bfloat16.
+    `configuration.multiple_px` are extended by reflection at the right and at the bottom, and cropped again. Float32 or bfloat16.
     """
 
     def __init__(self, configuration: PLNLINConfiguration) -> None:
@@ -53,8 +54,10 @@ class PLNLIN(nn.Module):
             return nn.ModuleList(PLNLIM(c, stages=n, configuration=configuration) for c, n in zip(channels, stages, strict=True))
 
         def between(up: bool) -> nn.ModuleList:
-            steps = zip(channels[1:], channels[:-1], strict=True) if up else zip(channels[:-1], channels[1:], strict=True)
-            return nn.ModuleList(nn.Conv2d(a, b, 3, stride=1 if up else 2, padding=1) for a, b in steps)
+            steps = pairwise(channels)
+            if up:
+                return nn.ModuleList(nn.Conv2d(deep, shallow, 3, padding=1) for shallow, deep in steps)
+            return nn.ModuleList(nn.Conv2d(shallow, deep, 3, stride=2, padding=1) for shallow, deep in steps)
 
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
         self.encoder, self.decoder = modules(), modules()

@@ -1,9 +1,9 @@
 """Export of a generator to ONNX: any height and width, arranged for inference engines.
 
-The graph is written node by node instead of traced, because the engines' time goes into copies: layer norms and the scale of the
-attention are folded into the products that follow them, pointwise products stay in the layout of the convolutions, a window is cut and
-merged in one transposition, and the masks of shifted windows are built once for a level. The numbers are those of `PLNLIN.forward`;
-`largest_difference` measures it.
+The graph is written node by node instead of traced, because the engines' time goes into copies: layer norms and the scale of
+the attention are folded into the products that follow them, pointwise products stay in the layout of the convolutions, a window
+is cut and merged in one transposition, and the masks of shifted windows are built once for a level. The numbers are those of
+`PLNLIN.forward`; `largest_difference` measures it.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class _Exporter:
         return self.g.node("Add", x, self.convolution(inner, block.second))
 
     def sft(self, x: Name, guide: Name, module: SFT) -> Name:
-        """`SFT.forward`; the second layers of both paths are one product with two groups."""
+        """`SFT.forward`."""
         g = self.g
         inner = g.node("LeakyRelu", self.pointwise(guide, module.first), alpha=0.1)
         scale, shift = g.split(inner, 2, axis=1)
@@ -223,7 +223,7 @@ class _Exporter:
 
     def attention(self, x: Name, block: SwinBlock, level: _Level) -> Name:
         """`WindowAttention.forward` on (N, windows, area, C), the norm before it and its scale folded into q, k and v."""
-        g, attention, area = self.g, block.attention, block.window_px**2
+        g, attention = self.g, block.attention
         weight, bias = folded(attention.qkv, block.attention_norm)
         channels, heads = weight.shape[0] // 3, attention.heads
         weight[:channels] *= attention.scale
@@ -269,7 +269,7 @@ class _Exporter:
             self.g.weights(bias),
             kernel_shape=[3, 3],
             pads=[1, 1, 1, 1],
-            strides=list(stride),  # type: ignore[arg-type]
+            strides=list(stride),
         )
 
     def pointwise(self, x: Name, layer: nn.Module) -> Name:
@@ -289,7 +289,7 @@ class _Exporter:
 
 def parameters(layer: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weight and bias of a layer in float32."""
-    return layer.weight.float().numpy().copy(), layer.bias.float().numpy().copy()  # type: ignore[operator, union-attr]
+    return layer.weight.float().numpy().copy(), layer.bias.float().numpy().copy()
 
 
 def folded(layer: nn.Linear, norm: nn.LayerNorm) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

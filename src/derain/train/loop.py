@@ -44,8 +44,9 @@ class TrainingError(DerainError):
 def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = None) -> dict[str, Any]:
     """Train as `recipe` says and return the last validation. Ctrl-C and SIGTERM end the run with its state saved.
 
-    `resume` goes on from the state in the recipe's folder, bit for bit on a CPU in float32; `weights` starts from a weights file, with a new
-    optimiser. Raises DerainError for data, weights or a recipe that cannot be used, TrainingError for a loss that is not finite.
+    `resume` goes on from the state in the recipe's folder, bit for bit on a CPU in float32; `weights` starts from a weights file,
+    with a new optimiser. Raises DerainError for data, weights or a recipe that cannot be used, TrainingError for a loss that is
+    not finite.
     """
     folder = Path(recipe.record.folder)
     rank = int(os.environ.get("LOCAL_RANK", 0))
@@ -213,8 +214,9 @@ def update(
     if not bool(torch.isfinite(norm)) or not bool(torch.isfinite(total)):
         # the gradient is averaged over all processes, so that all of them see this in the same step, before any weight is touched
         raise TrainingError(
-            f"step {state.step}: the loss is {float(total)} and the gradient's norm {float(norm)} on crops {indices[0]} to {indices[-1]} of seed "
-            f"{recipe.seed}; the last saved state is whole: resume it with a lower optimiser.learning_rate or with clip_norm"
+            f"step {state.step}: the loss is {float(total)} and the gradient's norm {float(norm)} on crops {indices[0]} to "
+            f"{indices[-1]} of seed {recipe.seed}; the last saved state is whole: resume it with a lower optimiser.learning_rate "
+            f"or with optimiser.clip_norm"
         )
     state.optimiser.step()
     state.optimiser.zero_grad()

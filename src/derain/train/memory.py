@@ -9,7 +9,7 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h
 
 
 def keep_memory() -> bool:
-    """Stop malloc from returning large blocks to the system: 1.2 to 4 times faster steps on Linux (PEERS.md). True if it worked."""
+    """Stop malloc from returning large blocks to the system at once, and say whether that worked: only glibc can."""
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt

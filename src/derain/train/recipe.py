@@ -187,8 +187,8 @@ class Recipe:
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a TOML file and apply `section.key=value` overrides, whose values are TOML (a bare word is a string).
 
-    Folders in the recipe are relative to the file. Raises RecipeError for what cannot be read, an unknown key (suggesting the right
-    one), a wrong type and values that contradict each other.
+    Folders in the recipe are relative to the file. Raises RecipeError for what cannot be read, an unknown key (suggesting the
+    right one), a wrong type and values that contradict each other.
     """
     path = Path(path)
     try:

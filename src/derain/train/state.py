@@ -45,7 +45,7 @@ def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Opti
 
 
 def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
-    """Write `folder`/state.ckpt from all processes together, under a temporary name first: a kill at any moment keeps the last one."""
+    """Write `folder`/state.ckpt, all processes together, and rename it at the end: a kill at any moment keeps the last one."""
     path, temporary = folder / NAME, folder / f".{NAME}.tmp"
     fabric.save(temporary, _contents(state))
     fabric.barrier()

@@ -1,0 +1,86 @@
+"""`derain bench`: measure the speed of this machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from cyclopts import App
+
+bench = App(name="bench", help="Measure the speed of this machine.")
+
+
+@bench.command
+def train(
+    preset: str = "small",
+    /,
+    *,
+    processes: int = 1,
+    threads: int = 0,
+    batch: int = 4,
+    crop: int = 112,
+    steps: int = 5,
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto",
+) -> None:
+    """Time whole training steps, in crops (patches) per second. Run it on an otherwise idle machine.
+
+    Parameters
+    ----------
+    preset
+        The network: small or paper.
+    processes
+        How many to run at once.
+    threads
+        Of each process; 0 divides the cores.
+    batch
+        Crops in a step of each process.
+    crop
+        Side of a crop in pixels.
+    steps
+        Steps to time, after two that warm up.
+    precision
+        auto measures whether bfloat16 products are faster here.
+    """
+    from derain.about import machine
+    from derain.train.bench import bench_train
+
+    speed = bench_train(preset, processes=processes, threads=threads, batch=batch, crop_px=crop, steps=steps, precision=precision)
+    print(machine("torch"))
+    print(
+        f"{speed.preset}, {speed.precision}, {speed.processes} x {speed.threads} threads, batch {speed.batch} each, {speed.crop_px} px: "
+        f"{speed.patches_per_s:.2f} patches/s (spread {speed.spread:.0%}), {speed.share:.0%} of the matrix-product rate, "
+        f"{speed.product_gflops:.0f} GFLOP/s"
+    )
+
+
+@bench.command
+def restore(
+    *,
+    model: str = "small",
+    engine: list[str] | None = None,
+    precision: list[str] | None = None,
+    size: list[str] | None = None,
+    repeats: int = 3,
+) -> None:
+    """Time the restoring of one picture with each engine, in seconds and MiB. Run it on an otherwise idle machine.
+
+    Parameters
+    ----------
+    model
+        The model's name or file.
+    engine
+        Engines to measure; default all that are installed.
+    precision
+        float32 and bfloat16 by default.
+    size
+        WIDTHxHEIGHT; default 481x321, 1920x1080 and 4000x3000.
+    repeats
+        Restorations of each, of which the median counts, after one that warms up; interleaved among engines.
+    """
+    from rich.console import Console
+
+    from derain.about import machine
+    from derain.restore.bench import bench_restore
+
+    console = Console()
+    console.print(machine(), highlight=False)
+    console.print(bench_restore(model, engines=engine, precisions=precision, sizes=size, repeats=repeats))

@@ -1,0 +1,39 @@
+"""`derain export`: make the network that `derain` runs out of trained weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def export(weights: Path, /, output: Path | None = None, *, half: bool = True, check: bool = True) -> None:
+    """Export trained WEIGHTS (a .safetensors file of a run) to ONNX, for `derain --model OUTPUT` and for any other program.
+
+    Height and width stay free. The largest difference to torch is printed for five sizes.
+
+    Parameters
+    ----------
+    weights
+        What a training run left: weights.safetensors in its folder.
+    output
+        The .onnx file to write, with a .safetensors file of the same name beside it; default is NAME.onnx beside WEIGHTS.
+    half
+        Store the weights in float16; they are computed with in float32.
+    check
+        Compare with torch.
+    """
+    from rich.console import Console
+
+    from derain.train.export import export as write
+    from derain.train.export import largest_difference
+    from derain.train.weights_file import load_network
+
+    network, card = load_network(weights)
+    # never over the weights themselves: the file beside the exported network has its suffix
+    output = output or weights.with_name(f"{weights.stem}_exported.onnx")
+    write(network, output, card=card, half=half)
+    console = Console()
+    console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB", highlight=False)
+    if check:
+        exported, _ = load_network(output.with_suffix(".safetensors"))
+        for (height, width), difference in largest_difference(exported, output).items():
+            console.print(f"largest difference to torch at {width}x{height}: {difference:.1e}", highlight=False)

@@ -1,0 +1,117 @@
+"""Seconds and memory for one picture, engine by engine, interleaved so that a slow minute of the machine hits all alike."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+import numpy as np
+from rich.table import Table
+
+from derain.errors import DerainError, EngineError
+from derain.restore.engine import ENGINES, PRECISIONS
+from derain.restore.restorer import Restorer
+
+SIZES = ("481x321", "1920x1080", "4000x3000")
+
+
+def bench_restore(
+    model: str = "small",
+    *,
+    engines: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    sizes: Sequence[str] | None = None,
+    repeats: int = 3,
+) -> Table:
+    """Restore noise of each size with every engine and precision, each in a process of its own, and tabulate the medians.
+
+    The first restoration of a size warms up and is not counted. Peak memory is that of the whole process, which has seen the
+    smaller sizes before. Raises EngineError for an engine that is not installed, DerainError for a size that is not WIDTHxHEIGHT.
+    """
+    shapes = sorted((_shape(size) for size in sizes or SIZES), key=lambda shape: shape[0] * shape[1])
+    names = list(engines or [name for name, kind in ENGINES.items() if kind.version()])
+    runners = [_Runner(model, name, precision) for name in names for precision in precisions or PRECISIONS]
+    table = Table("engine", "precision", *(f"{w}x{h} s" if unit else "MiB" for h, w in shapes for unit in (1, 0)))
+    cells: dict[_Runner, list[str]] = {runner: [runner.engine, runner.precision] for runner in runners}
+    try:
+        for shape in shapes:
+            seconds: dict[_Runner, list[float]] = {runner: [] for runner in runners}
+            for _ in range(repeats + 1):
+                for runner in runners:
+                    seconds[runner].append(runner.restore(shape))
+            for runner in runners:
+                cells[runner] += [f"{statistics.median(seconds[runner][1:]):.2f}", f"{runner.peak_mib():.0f}"]
+    finally:
+        for runner in runners:
+            runner.close()
+    for row in cells.values():
+        table.add_row(*row)
+    return table
+
+
+def _shape(size: str) -> tuple[int, int]:
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise DerainError(f"{size}: is no size; write WIDTHxHEIGHT, as 1920x1080")
+    return int(height), int(width)
+
+
+class _Runner:
+    """A process that holds one engine."""
+
+    def __init__(self, model: str, engine: str, precision: str) -> None:
+        self.engine, self.precision = engine, precision
+        context = multiprocessing.get_context("spawn")
+        self.here, there = context.Pipe()
+        self.process = context.Process(target=_serve, args=(there, model, engine, precision), daemon=True)
+        self.process.start()
+        there.close()
+
+    def restore(self, shape: tuple[int, int]) -> float:
+        """Seconds for one picture of (height, width)."""
+        return self._ask(shape)
+
+    def peak_mib(self) -> float:
+        """Greatest resident memory of the process so far."""
+        return self._ask(None)
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.join()
+
+    def _ask(self, question: tuple[int, int] | None) -> float:
+        try:
+            self.here.send(question)
+            answer = self.here.recv()
+        except (EOFError, OSError):
+            raise EngineError(f"{self.engine}, {self.precision}: the process died, perhaps for want of memory") from None
+        if isinstance(answer, str):
+            raise EngineError(answer)
+        return float(answer)
+
+
+def _serve(pipe: Connection, model: str, engine: str, precision: str) -> None:
+    import resource  # Unix alone has it, and this runs where it was asked for
+
+    try:
+        restorer = Restorer(model, engine=engine, precision=precision)
+        rng = np.random.default_rng(0)
+        while True:
+            shape = pipe.recv()
+            if shape is None:
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                pipe.send(peak / (2**20 if sys.platform == "darwin" else 2**10))
+                continue
+            rainy = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+            began = time.perf_counter()
+            restorer(rainy)
+            pipe.send(time.perf_counter() - began)
+    except DerainError as error:
+        pipe.recv()
+        pipe.send(str(error))
+    except EOFError:
+        return

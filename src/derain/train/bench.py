@@ -1,0 +1,131 @@
+"""How fast a training step is on this machine, and how much of what the machine multiplies it uses."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from derain.network import PLNLIN, preset
+from derain.train.memory import keep_memory
+from derain.train.recipe import Loss, Optimiser
+from derain.train.speed import bfloat16_is_faster, product_rate
+from derain.train.state import make_optimiser
+from derain.train.steps import restoration_loss
+
+
+@dataclass(frozen=True)
+class StepSpeed:
+    """What `bench_train` measured in one process."""
+
+    preset: str
+    precision: str
+    processes: int
+    threads: int
+    """Of each process."""
+    batch: int
+    """Of each process."""
+    crop_px: int
+    patches_per_s: float
+    """Median over the steps: forward, backward, heads, loss and update."""
+    spread: float
+    """(slowest - fastest) / median step."""
+    gmac_per_patch: float
+    """Multiplications of one forward pass with heads, in 1e9."""
+    product_gflops: float
+    """Rate of a large matrix product in the same precision with as many threads."""
+
+    @property
+    def share(self) -> float:
+        """Share of the machine's matrix-product rate that the step reaches, a backward pass counted as two forward ones."""
+        return 2e9 * 3 * self.gmac_per_patch * self.patches_per_s / (1e9 * self.product_gflops)
+
+
+def bench_train(
+    name: str = "small",
+    *,
+    processes: int = 1,
+    threads: int = 0,
+    batch: int = 4,
+    crop_px: int = 112,
+    steps: int = 5,
+    precision: str = "auto",
+) -> StepSpeed:
+    """Time training steps of `processes` processes at once, each with its own batch and `threads` threads (0: an equal share).
+
+    The rates of the processes are added; what they would exchange is not measured. Raises WeightsError for an unknown preset.
+    """
+    preset(name)
+    threads = threads or max(1, (os.cpu_count() or 1) // processes)
+    work = [(name, threads, batch, crop_px, steps, precision)] * processes
+    if processes == 1:
+        return _bench_one(*work[0])
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        measured = pool.starmap(_bench_one, work)
+    return replace(
+        measured[0],
+        processes=processes,
+        patches_per_s=sum(m.patches_per_s for m in measured),
+        spread=max(m.spread for m in measured),
+        product_gflops=sum(m.product_gflops for m in measured),
+    )
+
+
+def _bench_one(name: str, threads: int, batch: int, crop_px: int, steps: int, precision: str) -> StepSpeed:
+    """Time `steps` whole steps on random crops, after two that warm up."""
+    keep_memory()
+    torch.set_num_threads(threads)
+    dtype = torch.bfloat16 if precision == "bf16-mixed" or (precision == "auto" and bfloat16_is_faster()) else torch.float32
+    torch.manual_seed(0)
+    network = PLNLIN(preset(name))
+    optimiser = make_optimiser(network, Optimiser(name="adamw"))
+    rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
+    seconds = []
+    for _ in range(steps + 2):
+        began = time.perf_counter()
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            made = network.hierarchy(rainy)
+        restoration_loss(made, clean, Loss())[0].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        seconds.append(time.perf_counter() - began)
+    seconds = seconds[2:]
+    return StepSpeed(
+        preset=name,
+        precision=str(dtype).removeprefix("torch."),
+        processes=1,
+        threads=threads,
+        batch=batch,
+        crop_px=crop_px,
+        patches_per_s=batch / statistics.median(seconds),
+        spread=(max(seconds) - min(seconds)) / statistics.median(seconds),
+        gmac_per_patch=count_macs(network, crop_px=crop_px, heads=True) / 1e9,
+        product_gflops=product_rate(dtype),
+    )
+
+
+def count_macs(network: PLNLIN, *, crop_px: int = 112, heads: bool = False) -> int:
+    """Multiply-accumulates of one forward pass on a square of `crop_px`: convolutions, linear layers and attention products."""
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += inputs[0].numel() * module.out_features
+        elif hasattr(module, "position_bias"):
+            total += 2 * inputs[0].numel() * inputs[0].shape[1]  # queries by keys, and weights by values
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.no_grad():
+        x = torch.zeros(1, 3, crop_px, crop_px)
+        network.hierarchy(x) if heads else network(x)
+    for hook in hooks:
+        hook.remove()
+    return total
