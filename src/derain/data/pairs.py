@@ -12,14 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from derain.data import naming
 from derain.data.halves import CleanSide, clean_half
 from derain.data.lists import is_pair_list, read_pair_list
+from derain.data.pair import Image8, Pair, displayed_size
 from derain.errors import DataError
+
+__all__ = ["LAYOUTS", "Image8", "Pair", "PairSet", "Problem", "find_pairs", "sample"]
 
 LAYOUTS = {
     "folders": "two folders with the same names in them (rainy and clean, input and target, rain and norain, ...)",
@@ -30,34 +31,7 @@ LAYOUTS = {
     "list": "a text file with a rainy and a clean path on each line (SPA-Data)",
 }
 
-Image8 = NDArray[np.uint8]
 _Sided = tuple[Path, naming.Side | None]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two pictures of one scene. `clean_side` is None for two files, or says which half of the one file is clean."""
-
-    name: str
-    """The rainy file's path below the folder, without what merely names the side, and without its suffix: unique in a set."""
-    rainy_path: Path
-    clean_path: Path
-    size_px: tuple[int, int]
-    """Width and height of each picture."""
-    clean_side: CleanSide | None = None
-
-    def load(self) -> tuple[Image8, Image8]:
-        """Return (rainy, clean), uint8 (H, W, 3), upright; alpha is dropped and 16 bits become 8. Raises DataError."""
-        if self.clean_side is None:
-            return _decode(self.rainy_path), _decode(self.clean_path)
-        both = _decode(self.rainy_path)
-        left, right = both[:, : self.size_px[0]], both[:, self.size_px[0] :]
-        rainy, clean = (right, left) if self.clean_side == "left" else (left, right)
-        return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
-
-    def load_clean(self) -> Image8:
-        """Return the clean picture alone, as `load` would."""
-        return _decode(self.clean_path) if self.clean_side is None else self.load()[1]
 
 
 @dataclass(frozen=True)
@@ -240,7 +214,7 @@ class _Finder:
         """Width and height as displayed, from the header; None, and a problem the first time, if there is none."""
         if path not in self._sizes:
             try:
-                self._sizes[path] = _displayed_size(path)
+                self._sizes[path] = displayed_size(path)
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 self._sizes[path] = None
                 self.problems.append(Problem(path, f"cannot be read ({error})"))
@@ -280,25 +254,6 @@ def _split_by_name(paths: Sequence[Path], *, many: bool) -> tuple[list[Path], li
         sides = {path: "clean" if path.stem in used else "rainy" if heads[path] is not None else None for path in paths}
     rainy, clean, undecided = ([path for path in paths if sides[path] == side] for side in ("rainy", "clean", None))
     return rainy, clean, undecided
-
-
-def _displayed_size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as image:
-        width, height = image.size
-        turned = "exif" in image.info and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
-
-
-def _decode(path: Path) -> Image8:
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):  # 16-bit grey, which Pillow would cut off at 255
-                grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-                return np.repeat(grey[..., None], 3, axis=2)
-            return np.array(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be decoded ({error}); replace it or take its pair out of the set") from error
 
 
 def _no_pairs(result: PairSet) -> str:
