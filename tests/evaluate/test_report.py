@@ -14,7 +14,7 @@ from derain.evaluate.experiments import experiments
 from derain.evaluate.page import ERROR_LEVELS, error_map, exhibits
 from derain.evaluate.protocols import PROTOCOLS
 from derain.evaluate.report import Provenance, write_text
-from derain.evaluate.session import hold
+from derain.evaluate.session import Reports, hold
 
 PROVENANCE = Provenance("derain evaluate <typed>", "2026-11-23 02:00 UTC")
 VOID = {"meta", "img", "br"}
@@ -31,7 +31,7 @@ def session(pairs_folder, write_outputs):
 def written(session, tmp_path):
     """kind -> the text of the report."""
     paths = {kind: tmp_path / f"report.{kind}" for kind in ("markdown", "json", "csv", "html")}
-    session.write(PROVENANCE, **paths)
+    session.write(Reports(**paths), PROVENANCE)
     return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
 
 
@@ -137,6 +137,7 @@ def test_a_file_name_that_is_not_unicode_does_not_spoil_a_report(tmp_path):
     assert (tmp_path / "report.md").read_bytes() == b"caf\\udce9.png"
 
 
-def test_a_report_in_a_folder_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="cannot be written"):
-        write_text(tmp_path / "nowhere" / "report.md", "text")
+@pytest.mark.parametrize(("path", "fact"), [("nowhere/report.md", "there is no folder"), ("", "is a folder")])
+def test_a_report_that_cannot_be_written_is_refused_before_any_work(path, fact, tmp_path):
+    with pytest.raises(DataError, match=fact):
+        Reports(markdown=tmp_path / path)

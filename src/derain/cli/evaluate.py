@@ -68,8 +68,9 @@ def evaluate(
     from derain.evaluate.experiments import experiments
     from derain.evaluate.protocols import PROTOCOLS
     from derain.evaluate.report import Provenance
-    from derain.evaluate.session import hold
+    from derain.evaluate.session import Reports, hold
 
+    reports = Reports(markdown=markdown, json=json, csv=csv, html=html)
     asked = (
         experiments(
             models=model or (),
@@ -85,8 +86,10 @@ def evaluate(
     )
     screen = Console(width=None if sys.stdout.isatty() else 160)
     session = hold(asked, protocol or list(PROTOCOLS), with_table2=table2, console=Console(stderr=True))
-    session.show(screen)
-    provenance = Provenance.now(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
-    for path in session.write(provenance, markdown=markdown, json=json, csv=csv, html=html):
+    try:  # the files first: whoever reads the tables (`| head`) may go away
+        written = session.write(reports, Provenance.now(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])))
+    finally:
+        session.show(screen)
+    for path in written:
         screen.print(f"wrote {path}", markup=False, highlight=False)
     session.raise_for_problems()

@@ -99,6 +99,15 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
     return text.getvalue()
 
 
+def check_paths(*paths: Path | None) -> None:
+    """Refuse, before hours of measuring, a path that no report can be written to. Raises DataError."""
+    for path in paths:
+        if path is not None and path.is_dir():
+            raise DataError(f"{path}: is a folder; give a file in it")
+        if path is not None and not path.parent.is_dir():
+            raise DataError(f"{path}: there is no folder {path.parent}; make it first")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 whole or not at all, by way of a temporary name. Raises DataError.
 

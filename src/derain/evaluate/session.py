@@ -22,6 +22,19 @@ from derain.evaluate.tables import Table, legend, tables_of
 
 
 @dataclass(frozen=True)
+class Reports:
+    """The files that were asked for. Raises DataError at once for one that could not be written in the end."""
+
+    markdown: Path | None = None
+    json: Path | None = None
+    csv: Path | None = None
+    html: Path | None = None
+
+    def __post_init__(self) -> None:
+        report.check_paths(self.markdown, self.json, self.csv, self.html)
+
+
+@dataclass(frozen=True)
 class Session:
     """What was measured, in the order in which it was asked for."""
 
@@ -47,15 +60,13 @@ class Session:
         for table in self.further:
             _print(table, console)
 
-    def write(
-        self, provenance: Provenance, *, markdown: Path | None, json: Path | None, csv: Path | None, html: Path | None
-    ) -> list[Path]:
-        """Write the reports that have a path, and return these. Raises DataError where one cannot be written."""
+    def write(self, reports: Reports, provenance: Provenance) -> list[Path]:
+        """Write the reports that were asked for, and return their paths. Raises DataError where one cannot be written."""
         makers: list[tuple[Path | None, Callable[[], str]]] = [
-            (markdown, lambda: report.markdown(self.summaries, provenance, further=self.further)),
-            (json, lambda: report.as_json(self.summaries, self.evaluations, provenance)),
-            (csv, lambda: report.as_csv(self.evaluations)),
-            (html, lambda: page(self._shows(), provenance, further=self.further)),
+            (reports.markdown, lambda: report.markdown(self.summaries, provenance, further=self.further)),
+            (reports.json, lambda: report.as_json(self.summaries, self.evaluations, provenance)),
+            (reports.csv, lambda: report.as_csv(self.evaluations)),
+            (reports.html, lambda: page(self._shows(), provenance, further=self.further)),
         ]
         written = []
         for path, make in makers:
