@@ -25,7 +25,7 @@ ERRORS_ONLY = 3
 class OnnxRuntimeEngine:
     """An `Engine` (see there) on the execution providers that this build of ONNX Runtime has; float32 only."""
 
-    bytes_px = 4800
+    bytes_px = 1800
     name = "onnxruntime"
 
     def __init__(self, onnx_path: Path, *, device: str = "cpu", threads: int | None = None, precision: str | None = None) -> None:

@@ -17,7 +17,6 @@ from derain.errors import EngineError
 class OpenVinoEngine:
     """An `Engine` (see there) on any device that OpenVINO has: cpu, gpu, npu, or auto."""
 
-    bytes_px = 1000
     name = "openvino"
 
     def __init__(self, onnx_path: Path, *, device: str = "cpu", threads: int | None = None, precision: str | None = None) -> None:
@@ -39,6 +38,7 @@ class OpenVinoEngine:
             ) from error
         full_name = core.get_property(device.upper(), "FULL_DEVICE_NAME") if device != "auto" else "the best device"
         self.device = f"{device} ({full_name}), {self.precision}"
+        self.bytes_px = {"float32": 2400, "bfloat16": 1000}[self.precision]
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -32,8 +32,9 @@ class Model:
 
     @property
     def multiple_px(self) -> int:
-        """Sides that are multiples of this are restored without padding."""
-        return max(1, int(self.configuration.get("multiple_px", 1)))
+        """Sides that are multiples of this are restored without padding: whole windows at all four levels."""
+        windows = 8 * int(self.configuration.get("window_px", 0))
+        return int(self.configuration.get("multiple_px", windows)) or 1
 
     @property
     def channels(self) -> int:
