@@ -81,6 +81,12 @@ def test_table2_works_without_data(call):
 
 
 @pytest.mark.parametrize("kind", ["markdown", "json", "csv", "html"])
+def test_table2_can_be_written_without_data(kind, call, tmp_path):
+    call("--table2", f"--{kind}", tmp_path / "report")
+    assert (tmp_path / "report").is_file()
+
+
+@pytest.mark.parametrize("kind", ["markdown", "json", "csv", "html"])
 def test_a_report_that_is_asked_for_is_written(kind, call, pairs, tmp_path):
     call("--data", pairs, f"--{kind}", tmp_path / "report")
     assert (tmp_path / "report").stat().st_size > 100

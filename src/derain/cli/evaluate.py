@@ -71,8 +71,11 @@ def evaluate(
     from derain.evaluate.session import Reports, hold
 
     reports = Reports(markdown=markdown, json=json, csv=csv, html=html)
+    nothing = table2 and not (model or data or outputs or clean)
     asked = (
-        experiments(
+        []
+        if nothing
+        else experiments(
             models=model or (),
             data=data or (),
             outputs=outputs or (),
@@ -81,8 +84,6 @@ def evaluate(
             device=device,
             threads=threads,
         )
-        if data or clean or outputs or model or not table2
-        else []
     )
     screen = Console(width=None if sys.stdout.isatty() else 160)
     session = hold(asked, protocol or list(PROTOCOLS), with_table2=table2, console=Console(stderr=True))

@@ -89,7 +89,7 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
     """One line for each data set, candidate and picture; an infinite PSNR is written `inf`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    protocols = evaluations[0].protocols
+    protocols = evaluations[0].protocols if evaluations else list(PROTOCOLS)
     writer.writerow(["data", "candidate", "picture", *(f"{p} {m}" for p in protocols for m in ("PSNR", "SSIM")), "MAE"])
     for evaluation in evaluations:
         for row in evaluation.rows:
