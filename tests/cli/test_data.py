@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,15 +10,22 @@ from derain.errors import DataError
 from derain.rain import render
 
 
-@pytest.fixture
-def folders(tmp_path):
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
     """A training set of two pairs and a test set that shares one background with it."""
+    root = tmp_path_factory.mktemp("sets")
     for split, names in {"train": ("coffee", "rocket"), "test": ("rocket",)}.items():
         for side in ("rainy", "clean"):
-            (tmp_path / split / side).mkdir(parents=True)
+            (root / split / side).mkdir(parents=True)
             for name in names:
                 clean = getattr(data, name)()
-                Image.fromarray(clean if side == "clean" else render(clean, seed=0)).save(tmp_path / split / side / f"{name}.png")
+                Image.fromarray(clean if side == "clean" else render(clean, seed=0)).save(root / split / side / f"{name}.png")
+    return root
+
+
+@pytest.fixture
+def folders(planted, tmp_path):
+    shutil.copytree(planted, tmp_path, dirs_exist_ok=True)
     return tmp_path / "train", tmp_path / "test"
 
 
