@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from derain.evaluate.protocols import PROTOCOLS, eight_bit, luma, luma_rounded, score, subsample
+from derain.restore.samples import as_samples
 
 
 @pytest.fixture
@@ -162,6 +163,11 @@ def test_grey_stands_for_three_equal_channels(name, rng):
 def test_what_an_eight_bit_file_cannot_hold_does_not_change_the_score(name, pair):
     restored, clean = pair
     assert score(PROTOCOLS[name], restored, clean) == score(PROTOCOLS[name], eight_bit(restored), clean)
+
+
+def test_the_eight_bit_picture_is_the_one_that_derain_saves(rng):
+    output = rng.uniform(-0.1, 1.1, (40, 50, 3)).astype(np.float32)
+    np.testing.assert_array_equal(eight_bit(output), as_samples(output, np.dtype(np.uint8)))
 
 
 def test_pictures_of_different_sizes_are_refused():
