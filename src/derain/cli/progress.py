@@ -53,7 +53,7 @@ class Report:
         failed = len(self.errands.problems) + len(outcome.problems)
         facts = [f"{outcome.restored} restored"]
         if outcome.restored:
-            facts[0] += f" in {outcome.seconds:.1f} s ({outcome.megapixels / outcome.seconds:.2f} megapixels a second)"
+            facts[0] += f" in {outcome.seconds:.1f} s ({outcome.megapixels / outcome.seconds:.3g} megapixels a second)"
         facts += [f"{failed} failed"] if failed else []
         facts += [f"{self.errands.already_there} already there"] if self.errands.already_there else []
         facts += [f"{self.errands.not_pictures} not pictures"] if self.errands.not_pictures else []

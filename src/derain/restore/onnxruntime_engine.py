@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -45,11 +46,13 @@ class OnnxRuntimeEngine:
                 f"{onnx_path}: ONNX Runtime refuses it on {device} ({_first_line(error)}); try --engine openvino"
             ) from error
         self.device = f"{device}, float32"
+        self._one_at_a_time = threading.Lock()
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine`."""
         try:
-            (restored,) = self._session.run(None, {self._session.get_inputs()[0].name: rainy})
+            with self._one_at_a_time:  # it may be called by many, but each call takes the memory of a tile
+                (restored,) = self._session.run(None, {self._session.get_inputs()[0].name: rainy})
         except Exception as error:
             size = "x".join(str(side) for side in rainy.shape[:1:-1])
             raise EngineError(
