@@ -46,7 +46,8 @@ def train(
     speed = bench_train(preset, processes=processes, threads=threads, batch=batch, crop_px=crop, steps=steps, precision=precision)
     print(machine("torch"))
     print(
-        f"{speed.preset}, {speed.precision}, {speed.processes} x {speed.threads} threads, batch {speed.batch} each, {speed.crop_px} px: "
+        f"{speed.preset}, {speed.precision}, {speed.processes} x {speed.threads} threads, batch {speed.batch} each, "
+        f"{speed.crop_px} px: "
         f"{speed.patches_per_s:.2f} patches/s (spread {speed.spread:.0%}), {speed.share:.0%} of the matrix-product rate, "
         f"{speed.product_gflops:.0f} GFLOP/s"
     )

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from derain.network.initialisation import start_small
 
-BLOCKED = -100.0  # what Swin adds to the logit of a pair that must not see each other; exp(-100) is 0 in float32
+BLOCKED = -1000.0  # added to the logit of a pair that must not see each other; Swin has -100, whose exp is not quite 0
 
 
 def window_partition(x: Tensor, window_px: int) -> Tensor:
