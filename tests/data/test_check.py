@@ -92,6 +92,13 @@ def test_a_file_that_is_cut_off_is_named(train, side, measured):
     assert [problem.path for problem in one.problems] == [path]
 
 
+def test_a_rainy_picture_without_rain_is_reported(train):
+    path = train / "rainy" / "a.png"
+    path.write_bytes((train / "clean" / "a.png").read_bytes())
+    (one,) = check([train], processes=1).folders
+    assert [str(problem) for problem in one.problems] == [f"{path}: is its clean picture, pixel for pixel"]
+
+
 def test_halves_in_one_file_are_checked(tmp_path):
     for name, clean in PHOTOS.items():
         Image.fromarray(np.hstack([render(clean, seed=0), clean])).save(tmp_path / f"{name}.png")

@@ -28,7 +28,8 @@ class FolderCheck:
     formats: dict[str, int]
     """Pairs of each kind of file, `png`, the most frequent first."""
     input_psnr_db: float | None
-    """Mean PSNR (RGB) of the rainy pictures against the clean ones, over `measured` pairs; None if none was."""
+    """Mean PSNR (RGB) of the rainy pictures against the clean ones, over `measured` pairs; None if none was.
+    Pairs of two equal pictures are problems and not measured."""
     measured: int
     backgrounds: int
     """Different ones, among the clean pictures that can be decoded."""

@@ -94,7 +94,7 @@ def _look(job: Job) -> Look:
         if job.measured:
             rainy, clean = pair.load()
             psnr_db = _psnr_db(rainy, clean)
-            fact = misalignment(rainy, clean)
+            fact = misalignment(rainy, clean) if psnr_db is not None else "is its clean picture, pixel for pixel"
             problem = Problem(pair.rainy_path, fact) if fact else None
         elif pair.clean_side is None:
             with Image.open(pair.rainy_path) as file:
@@ -107,8 +107,8 @@ def _look(job: Job) -> Look:
         return Look(problem=Problem(path, f"cannot be decoded ({error.__cause__ or error})"))
 
 
-def _psnr_db(rainy: Image8, clean: Image8) -> float:
-    """RGB, over all pixels; infinite for equal pictures."""
+def _psnr_db(rainy: Image8, clean: Image8) -> float | None:
+    """RGB, over all pixels; None for equal pictures."""
     difference = rainy.astype(np.float32) - clean
     error = float(np.mean(np.square(difference), dtype=np.float64))
-    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+    return float(10 * np.log10(255**2 / error)) if error else None

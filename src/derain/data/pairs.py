@@ -257,10 +257,13 @@ def _split_by_name(paths: Sequence[Path], *, many: bool) -> tuple[list[Path], li
 
 
 def _no_pairs(result: PairSet) -> str:
-    layouts = "; ".join(f"`{name}`: {what}" for name, what in LAYOUTS.items())
     count = len(result.problems) + len(result.ignored)
-    facts = "".join(f"; {problem}" for problem in result.problems[:3])
-    return f"{result.folder}: no pair among {count} pictures{facts}. Arrange it in one of these layouts, or name it: {layouts}"
+    first = f" (the first: {result.problems[0]})" if result.problems else ""
+    layouts = ", ".join(f"`{name}`" for name in LAYOUTS)
+    return (
+        f"{result.folder}: no pair among {count} pictures{first}; put rainy and clean pictures of the same names into folders "
+        f"`rainy` and `clean`, or name the layout, one of {layouts} (docs/data.md shows each)"
+    )
 
 
 def sample(pairs: Sequence[Pair], count: int) -> Iterator[Pair]:
