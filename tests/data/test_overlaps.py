@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 from skimage import data
 
 from derain.data.fingerprints import LONGEST_PX, fingerprint, working
-from derain.data.overlaps import find_overlaps, groups
+from derain.data.overlaps import VOTE_PX, count_votes, find_overlaps, groups
 from derain.data.placements import Placement, agreement
 
 PEOPLE_AND_THINGS = ["astronaut", "chelsea", "coffee", "rocket", "camera", "clock"]
@@ -138,6 +138,18 @@ def test_pictures_that_touch_in_a_corner_do_not_agree(photos):
     one = working(photos[0])
     far = Placement(np.eye(2), np.ones(2), np.array([one.width - 20.0, one.height - 20.0]))
     assert agreement(one, one, far) == 0
+
+
+@pytest.mark.parametrize("border", [(VOTE_PX, 0.3), (0.3, VOTE_PX), (VOTE_PX, VOTE_PX)])
+def test_an_agreement_is_not_cut_by_the_border_of_a_square(border):
+    shifts = np.array([(-1, -1), (-1, 1), (1, -1), (1, 1), (500, 500)]) + border
+    votes, _ = count_votes(np.zeros(5, int), np.zeros(5, int), shifts)
+    assert votes.tolist() == [4, 4, 4, 4, 1]
+
+
+def test_patches_that_lie_in_different_ways_do_not_agree():
+    votes, _ = count_votes(np.zeros(4, int), np.array([0, 0, 1, 1]), np.full((4, 2), 5.0))
+    assert votes.tolist() == [2, 2, 2, 2]
 
 
 def test_a_placement_is_fitted_to_points_despite_wrong_ones(rng):

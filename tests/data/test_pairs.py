@@ -106,6 +106,23 @@ def test_photos_without_partners_are_not_taken_for_halves(tmp_path, rng):
         find_pairs(tmp_path)
 
 
+def test_a_few_symmetric_photos_do_not_make_a_folder_one_of_halves(tmp_path, rng):
+    for index in range(6):
+        photo = np.asarray(Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((160, 120)))
+        Image.fromarray(np.hstack([photo, photo]) if index < 2 else photo).save(tmp_path / f"{index}.png")
+    with pytest.raises(DataError, match="no pair"):
+        find_pairs(tmp_path)
+
+
+def test_a_file_that_does_not_part_into_equal_halves_is_reported(tmp_path):
+    put(tmp_path / "even.png", size=(40, 30))
+    put(tmp_path / "odd.png", size=(41, 30))
+    found = find_pairs(tmp_path, layout="clean-left")
+    assert [str(problem) for problem in found.problems] == [
+        f"{tmp_path / 'odd.png'}: is 41 pixels wide, which does not part into two equal halves"
+    ]
+
+
 def test_subfolders_may_differ_in_layout(tmp_path, rng):
     put(tmp_path / "train" / "input" / "1.png")
     put(tmp_path / "train" / "target" / "1.png")

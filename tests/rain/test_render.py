@@ -152,6 +152,14 @@ def test_a_crop_keeps_the_scale_that_it_is_given():
     )
 
 
+def test_defocus_widens_near_streaks_and_keeps_their_light():
+    sharp, blurred = (
+        layer(300, 300, rain=Rain(coverage=1, depth=1, layers=1, layer_spread_deg=0, defocus_px=px), seed=0) for px in (0, 12)
+    )
+    steepness = [np.abs(np.diff(light, axis=1)).mean() for light in (sharp, blurred)]
+    assert steepness[1] < 0.6 * steepness[0] and blurred.mean() == pytest.approx(sharp.mean(), rel=0.1)
+
+
 def test_presets_grow_heavier():
     light, moderate, heavy = (layer(300, 300, rain=name, seed=0).mean() for name in ("light", "moderate", "heavy"))
     assert light < moderate / 2 < heavy / 4

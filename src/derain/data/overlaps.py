@@ -136,7 +136,7 @@ def _candidates(fingerprints: Sequence[Fingerprint]) -> Iterator[tuple[int, int,
     scale = np.where(whole, 1, patches.scale[one] / np.where(whole, 1, patches.scale[two])).astype(np.float64)
     shift = second - scale[:, None] * np.einsum("nij,nj->ni", matrix, first)
     lie = np.rint(matrix.reshape(-1, 4) @ (27, 9, 3, 1) + 40).astype(np.int64) * 64 + np.rint(3 * np.log2(scale)).astype(np.int64)
-    votes, names = _votes(pair, lie, shift)
+    votes, names = count_votes(pair, lie, shift)
     votes[whole], names[whole] = VOTES, 0
 
     order = np.lexsort((names, -votes, pair))
@@ -181,7 +181,7 @@ def _meetings(patches: Fingerprint, owner: Ints) -> tuple[Ints, Ints]:
     return pairs // len(owner), pairs % len(owner)
 
 
-def _votes(pair: Ints, lie: Ints, shift: NDArray[np.float64]) -> tuple[Ints, Ints]:
+def count_votes(pair: Ints, lie: Ints, shift: NDArray[np.float64]) -> tuple[Ints, Ints]:
     """For each meeting, how many of its pair agree with it on lie and shift, and a name for that agreement.
 
     Shifts are counted in squares of VOTE_PX, laid in four ways so that no agreement is cut by a border.
