@@ -214,9 +214,9 @@ class _Exporter:
         channels = block.attention_norm.normalized_shape[0]
         windows = g.node("Reshape", windows, g.concat([*level.cut_rows, g.integers([channels])]))
         windows = g.node("Add", windows, self.attention(self.normalised(windows, channels), block, level))
-        first, bias = folded(block.mlp[0], block.mlp_norm)
-        hidden = g.node("Gelu", self.linear(self.normalised(windows, channels), first, bias))
-        windows = g.node("Add", windows, self.linear(hidden, *parameters(block.mlp[2])))
+        first = self.folded(*parameters(block.mlp[0]), block.mlp_norm)
+        hidden = g.node("Gelu", self.linear(self.normalised(windows, channels), *first))
+        windows = g.node("Add", windows, self.linear(hidden, *self.unfolded(block.mlp[2])))
         x = g.node("Transpose", g.node("Reshape", windows, level.merge_shape), perm=[0, 5, 1, 3, 2, 4])
         x = g.node("Reshape", x, level.map_shape)
         return self._roll(x, -block.shift_px) if block.shift_px else x
@@ -224,16 +224,15 @@ class _Exporter:
     def attention(self, x: Name, block: SwinBlock, level: _Level) -> Name:
         """`WindowAttention.forward` on (N, windows, area, C), the norm before it and its scale folded into q, k and v."""
         g, attention = self.g, block.attention
-        weight, bias = folded(attention.qkv, block.attention_norm)
+        weight, bias = parameters(attention.qkv)
         channels, heads = weight.shape[0] // 3, attention.heads
-        weight[:channels] *= attention.scale
-        bias[:channels] *= attention.scale
         q, k, v = (
-            self.linear(x, weight[i * channels : (i + 1) * channels], bias[i * channels : (i + 1) * channels]) for i in range(3)
+            self.linear(x, *self.folded(w, b, block.attention_norm, scale=scale))
+            for w, b, scale in zip(np.split(weight, 3), np.split(bias, 3), (attention.scale, 1.0, 1.0), strict=True)
         )
-        position = attention.bias().numpy()
+        position = attention.bias().float().numpy()
         if heads == 1:
-            logits = g.node("Add", g.node("MatMul", q, g.node("Transpose", k, perm=[0, 1, 3, 2])), g.constant(position[None]))
+            logits = g.node("Add", g.node("MatMul", q, g.node("Transpose", k, perm=[0, 1, 3, 2])), g.weights(position[None]))
             if block.shift_px:
                 logits = g.node("Add", logits, level.mask)
             mixed = g.node("MatMul", g.node("Softmax", logits, axis=-1), v)
@@ -243,20 +242,42 @@ class _Exporter:
                 g.node("Transpose", g.node("Reshape", part, split), perm=perm)
                 for part, perm in ((q, [0, 1, 3, 2, 4]), (k, [0, 1, 3, 4, 2]), (v, [0, 1, 3, 2, 4]))
             )
-            logits = g.node("Add", g.node("MatMul", q, k), g.constant(position[None, None]))
+            logits = g.node("Add", g.node("MatMul", q, k), g.weights(position[None, None]))
             if block.shift_px:
                 logits = g.node("Add", logits, g.node("Unsqueeze", level.mask, g.integers([2])))
             mixed = g.node("Transpose", g.node("MatMul", g.node("Softmax", logits, axis=-1), v), perm=[0, 1, 3, 2, 4])
             mixed = g.node("Reshape", mixed, g.concat([*level.cut_rows, g.integers([channels])]))
-        return self.linear(mixed, *parameters(attention.projection))
+        return self.linear(mixed, *self.unfolded(attention.projection))
 
     def normalised(self, x: Name, channels: int) -> Name:
         """A layer norm whose affine part is folded into what follows."""
         return self.g.node("LayerNormalization", x, self.g.constant(np.ones(channels, np.float32)), axis=-1, epsilon=1e-5)
 
-    def linear(self, x: Name, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> Name:
-        """(..., in) -> (..., out)"""
-        return self.g.node("Add", self.g.node("MatMul", x, self.g.weights(weight.T)), self.g.weights(bias))
+    def folded(
+        self, weight: NDArray[np.float32], bias: NDArray[np.float32], norm: nn.LayerNorm, *, scale: float = 1.0
+    ) -> tuple[Name, Name]:
+        """Weight (in, out) and bias (out,) of a linear layer after the affine part of `norm` and before a scale, as one.
+
+        Written as products of constants, which every engine computes once when it loads: so the stored weights, in float16 too,
+        are those of the training.
+        """
+        g = self.g
+        gain, offset = parameters(norm)
+        kept = g.weights(weight.T)
+        moved = g.node("Add", g.node("MatMul", g.weights(offset), kept), g.weights(bias))
+        scaled = g.node("Mul", kept, g.weights(gain[:, None]))
+        if scale == 1:
+            return scaled, moved
+        return g.node("Mul", scaled, g.floats([scale])), g.node("Mul", moved, g.floats([scale]))
+
+    def unfolded(self, layer: nn.Module) -> tuple[Name, Name]:
+        """Weight (in, out) and bias (out,) of a linear layer."""
+        weight, bias = parameters(layer)
+        return self.g.weights(weight.T), self.g.weights(bias)
+
+    def linear(self, x: Name, weight: Name, bias: Name) -> Name:
+        """(..., in) -> (..., out), `weight` (in, out)."""
+        return self.g.node("Add", self.g.node("MatMul", x, weight), bias)
 
     def convolution(self, x: Name, layer: nn.Module) -> Name:
         """A 3x3 convolution with one pixel of zeros around."""
@@ -290,10 +311,3 @@ class _Exporter:
 def parameters(layer: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weight and bias of a layer in float32."""
     return layer.weight.float().numpy().copy(), layer.bias.float().numpy().copy()
-
-
-def folded(layer: nn.Linear, norm: nn.LayerNorm) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weight and bias of `layer` after the affine part of `norm`, as one."""
-    weight, bias = parameters(layer)
-    gain, offset = parameters(norm)
-    return weight * gain, bias + weight @ offset

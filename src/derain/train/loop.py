@@ -214,7 +214,7 @@ def update(
     if not bool(torch.isfinite(norm)) or not bool(torch.isfinite(total)):
         # the gradient is averaged over all processes, so that all of them see this in the same step, before any weight is touched
         raise TrainingError(
-            f"step {state.step}: the loss is {float(total)} and the gradient's norm {float(norm)} on crops {indices[0]} to "
+            f"step {state.step}: the loss is {total.item()} and the gradient's norm {float(norm)} on crops {indices[0]} to "
             f"{indices[-1]} of seed {recipe.seed}; the last saved state is whole: resume it with a lower optimiser.learning_rate "
             f"or with optimiser.clip_norm"
         )

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from derain.data.crops import Mix
 from derain.errors import DerainError, RecipeError
-from derain.network.configuration import PLNLINConfiguration, preset
+from derain.network.configuration import PAPER, PRESETS, PLNLINConfiguration, preset
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -226,8 +226,9 @@ def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
     """Check nested plain values and build the recipe from them; relative folders are taken from `base`."""
     values = dict(values)
     network = dict(values.pop("network", {}))
-    configuration = asdict(preset(network.get("preset", "paper"))) | network
-    values["network"] = configuration
+    name = network.get("preset", PAPER.preset)
+    own_shape = {"channels", "stages"} <= set(network)  # a network of the reader's own, under a name of their own
+    values["network"] = asdict(PAPER if own_shape and name not in PRESETS else preset(name)) | network
     return rebased(_build(Recipe, values, ""), base)
 
 

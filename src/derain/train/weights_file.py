@@ -39,6 +39,7 @@ def save_weights(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(tensors, str(temporary), metadata=header)
+        temporary.chmod(0o644)  # safetensors makes it private, and an installed model is for everyone
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

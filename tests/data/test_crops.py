@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+
+from derain.data.crops import Crops, Mix, jpeg
+from derain.data.sources import Collection, Sources, load_pairs, load_pictures, rain_layer
+from derain.errors import DataError
+
+
+@pytest.fixture
+def sources(rng):
+    clean = [rng.integers(0, 150, (80, 90, 3), dtype=np.uint8) for _ in range(4)]
+    rainy = [np.clip(c.astype(int) + 40, 0, 255).astype(np.uint8) for c in clean]
+    collection = Collection("pairs", 1.0, rainy, clean, [rain_layer(r, c) for r, c in zip(rainy, clean, strict=True)])
+    streaks = [rng.integers(0, 60, (70, 70), dtype=np.uint8)]
+    return Sources([collection], [rng.integers(0, 150, (64, 200, 3), dtype=np.uint8)], streaks)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+KINDS = ("pair", "moved", "streaks", "rendered", "dry")
+
+
+def crops(sources, seed=1, **mix):
+    return Crops(sources, crop_px=56, mix=Mix(**({"pair": 0} | mix)), seed=seed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_crop_is_a_function_of_seed_and_index(sources, kind):
+    first, second = (crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5) for _ in range(2))
+    second[7]  # what was drawn before does not matter
+    for i in range(5):
+        np.testing.assert_array_equal(first[i], second[i])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_crop_is_float32_in_the_unit_range(sources, kind):
+    rainy, clean = crops(sources, **{kind: 1})[0]
+    assert rainy.shape == clean.shape == (3, 56, 56)
+    assert rainy.dtype == clean.dtype == np.float32
+    assert min(rainy.min(), clean.min()) >= 0
+    assert max(rainy.max(), clean.max()) <= 1
+
+
+def test_seeds_give_different_crops(sources):
+    assert not np.array_equal(crops(sources, seed=1, pair=1)[0], crops(sources, seed=2, pair=1)[0])
+
+
+@pytest.mark.parametrize("kind", ["moved", "streaks"])
+def test_laid_rain_never_darkens(sources, kind):
+    for i in range(10):
+        rainy, clean = crops(sources, **{kind: 1})[i]
+        assert (rainy >= clean).all()
+        assert (rainy > clean).any()
+
+
+def test_dry_crop_has_equal_sides(sources):
+    rainy, clean = crops(sources, dry=1, jpeg=0.5)[3]
+    np.testing.assert_array_equal(rainy, clean)
+
+
+def test_both_sides_of_a_pair_are_turned_alike(sources):
+    for i in range(10):
+        rainy, clean = crops(sources, pair=1, turn=0.5)[i]
+        np.testing.assert_allclose(rainy - clean, 40 / 255, atol=1e-6)
+
+
+def test_compression_changes_the_rainy_side(sources):
+    plain, compressed = crops(sources, pair=1), crops(sources, pair=1, jpeg=1)
+    assert np.abs(plain[0][0] - compressed[0][0]).max() > 0
+
+
+def test_kinds_are_drawn_by_weight(sources):
+    mixed = crops(sources, dry=1, pair=3)
+    dry = sum(np.array_equal(*mixed[i]) for i in range(200))
+    assert 30 < dry < 70
+
+
+@pytest.mark.parametrize(("kind", "sources"), [("moved", Sources()), ("streaks", Sources()), ("dry", Sources())])
+def test_kind_without_a_source_is_refused(kind, sources):
+    with pytest.raises(DataError, match=f"mix.{kind}"):
+        crops(sources, **{kind: 1})
+
+
+def test_mix_of_nothing_is_refused(sources):
+    with pytest.raises(DataError, match="weight 0"):
+        crops(sources)
+
+
+def test_rain_layer_is_what_was_added():
+    rainy, clean = np.array([[[10, 200, 30]]], np.uint8), np.array([[[4, 250, 30]]], np.uint8)
+    assert rain_layer(rainy, clean).tolist() == [[[6, 0, 0]]]
+
+
+def test_jpeg_keeps_the_size(rng):
+    picture = rng.integers(0, 256, (9, 13, 3), dtype=np.uint8)
+    assert jpeg(picture, quality=80).shape == picture.shape
+
+
+def test_pairs_are_chosen_by_name(tmp_path, rng):
+    from PIL import Image
+
+    for side in ("rainy", "clean"):
+        (tmp_path / side).mkdir()
+        for name in "abc":
+            Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / side / f"{name}.png")
+    assert len(load_pairs(tmp_path, exclude=["b"]).rainy) == 2
+    assert len(load_pairs(tmp_path, only=["b"]).rainy) == 1
+    with pytest.raises(DataError, match="none of its 3 pairs"):
+        load_pairs(tmp_path, exclude=list("abc"))
+    with pytest.raises(DataError, match="smaller than a crop"):
+        load_pairs(tmp_path, least_px=61)
+
+
+def test_large_backgrounds_are_there_at_half_size_too(tmp_path, rng):
+    from PIL import Image
+
+    Image.fromarray(rng.integers(0, 256, (300, 1200, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
+    Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(tmp_path / "little.png")
+    assert [p.shape for p in load_pictures([tmp_path], least_px=56)] == [(300, 1200, 3), (150, 600, 3)]
+
+
+def test_missing_folder_of_backgrounds_is_named():
+    with pytest.raises(DataError, match="nowhere"):
+        load_pictures(["nowhere"])

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+torch.set_num_threads(1)  # these are small; two programs that spin-wait on each other are ten times slower
+
+RECIPE = """
+seed = 3
+[network]
+preset = "tiny"
+channels = [4, 4, 4, 4]
+stages = [1, 1, 1, 1]
+head_stages = 1
+[[data.pairs]]
+folder = "pairs"
+[data]
+crop_px = 56
+backgrounds = ["dry"]
+[data.mix]
+pair = 1
+moved = 1
+rendered = 1
+dry = 1
+[loss]
+absolute = 0.2
+[optimiser]
+name = "adamw"
+learning_rate = 1e-3
+batch = 2
+ema = 0.9
+clip_norm = 1.0
+[schedule]
+kind = "cosine"
+warmup_steps = 2
+[length]
+steps = 6
+[[validation.pairs]]
+folder = "pairs"
+only = ["1"]
+[record]
+folder = "RUN"
+log_every_steps = 1
+[machine]
+accelerator = "cpu"
+threads = 1
+precision = "32-true"
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with six tiny pairs, two dry pictures and recipe.toml; its run goes to RUN."""
+    rng = np.random.default_rng(0)
+    for folder in ("pairs/rainy", "pairs/clean", "dry"):
+        (tmp_path / folder).mkdir(parents=True)
+    for i in range(6):
+        clean = np.kron(rng.integers(0, 200, (9, 9, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+        rainy = clean.copy()
+        rainy[:, rng.integers(0, 72, 8)] += 50
+        Image.fromarray(clean).save(tmp_path / f"pairs/clean/{i}.png")
+        Image.fromarray(rainy).save(tmp_path / f"pairs/rainy/{i}.png")
+        if i < 2:
+            Image.fromarray(clean[::-1]).save(tmp_path / f"dry/{i}.png")
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("RUN", str(tmp_path / "run")))
+    return tmp_path

@@ -1,0 +1,151 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from derain.errors import DataError, RecipeError, WeightsError
+from derain.train.loop import TrainingError, setup
+from derain.train.recipe import read_recipe
+from derain.train.weights_file import load_weights
+
+
+def run(project, *overrides, resume=False, weights=None):
+    return setup(read_recipe(project / "recipe.toml", overrides), resume=resume, weights=weights)
+
+
+def state(project, folder="run"):
+    return torch.load(project / folder / "state.ckpt", weights_only=True)
+
+
+def events(project, kind):
+    return [e for line in (project / "run/log.jsonl").read_text().splitlines() if (e := json.loads(line))["event"] == kind]
+
+
+def command(project, *arguments):
+    return [sys.executable, "-m", "derain.cli.main", "train", str(project / "recipe.toml"), *arguments]
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def test_run_leaves_state_weights_log_and_validation(project):
+    card = run(project)
+    assert card["step"] == 6
+    assert set(card["validation"]) == {"pairs", "mean"}
+    assert [e["step"] for e in events(project, "train")] == [1, 2, 3, 4, 5, 6]
+    assert load_weights(project / "run/weights.safetensors")[2]["steps"] == 6
+    assert list((project / "run").glob("events.out.tfevents*"))
+
+
+def test_training_learns(project):
+    run(project, "length.steps=60", "optimiser.learning_rate=3e-3", "data.mix.dry=0")
+    losses = [e["pixel"] + e["absolute"] for e in events(project, "train")]
+    assert sum(losses[-15:]) < 0.8 * sum(losses[:15])
+
+
+def test_resumed_run_has_the_same_weights_bit_for_bit(project):
+    run(project, f"record.folder={project / 'whole'}")
+    stop = subprocess.Popen(command(project, "length.steps=6", "record.save_every_minutes=0", "validation.pairs=[]"))
+    wait_for(lambda: (project / "run/state.ckpt").exists())
+    stop.send_signal(signal.SIGTERM)
+    stop.wait(60)
+    run(project, resume=True)
+    whole, resumed = state(project, "whole"), state(project)
+    assert resumed["step"] == 6
+    assert all(torch.equal(whole["network"][k], resumed["network"][k]) for k in whole["network"])
+    assert all(torch.equal(a, b) for a, b in zip(whole["average"]["values"], resumed["average"]["values"], strict=True))
+
+
+def test_sigterm_ends_a_run_with_its_state_saved(project):
+    process = subprocess.Popen(command(project, "length.steps=100000", "validation.pairs=[]"), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (project / "run/log.jsonl").exists())
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "stopped by a signal" in said
+    assert state(project)["step"] == events(project, "train")[-1]["step"]
+
+
+def test_kill_at_any_moment_leaves_a_whole_state(project):
+    process = subprocess.Popen(command(project, "length.steps=100000", "record.save_every_minutes=0", "validation.pairs=[]"))
+    wait_for(lambda: (project / "run/state.ckpt").exists())
+    time.sleep(0.5)
+    process.kill()
+    process.wait(60)
+    assert state(project)["step"] >= 1
+
+
+def test_two_processes_average_their_gradients(project):
+    """Two processes with one crop each take the step that one process takes with both crops, up to rounding."""
+    run(project, f"record.folder={project / 'one'}", "length.steps=3", "validation.pairs=[]")
+    done = subprocess.run(
+        command(project, "machine.processes=2", "length.steps=3"), capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = state(project, "one")["network"], state(project)["network"]
+    assert max((one[k] - two[k]).abs().max().item() for k in one) < 2e-4
+    assert "mean" in state(project)["card"]["validation"]
+
+
+def test_loss_that_is_not_finite_stops_the_run_and_names_the_crops(project):
+    with pytest.raises(TrainingError, match="crops 0 to 1 of seed 3"):
+        run(project, "loss.pixel=nan")
+    assert not (project / "run/state.ckpt").exists()
+
+
+def test_run_is_not_overwritten(project):
+    run(project, "length.steps=1")
+    with pytest.raises(TrainingError, match="--resume"):
+        run(project, "length.steps=1")
+
+
+def test_weights_alone_start_a_new_run(project):
+    run(project, "length.steps=2")
+    run(project, f"record.folder={project / 'next'}", "length.steps=1", weights=project / "run/weights.safetensors")
+    assert state(project, "next")["step"] == 1
+
+
+def test_weights_of_another_network_are_refused(project):
+    run(project, "length.steps=1")
+    with pytest.raises(WeightsError, match="does not fit"):
+        run(project, f"record.folder={project / 'x'}", "network.head_stages=2", weights=project / "run/weights.safetensors")
+
+
+def test_state_of_another_network_is_refused(project):
+    run(project, "length.steps=1")
+    with pytest.raises(RecipeError, match="another network"):
+        run(project, "network.head_stages=2", resume=True)
+
+
+def test_damaged_state_is_named(project):
+    run(project, "length.steps=1")
+    (project / "run/state.ckpt").write_bytes(b"nonsense")
+    with pytest.raises(WeightsError, match=r"state\.ckpt: is damaged"):
+        run(project, resume=True)
+
+
+def test_resuming_nothing_is_refused(project):
+    with pytest.raises(WeightsError, match="no state to resume"):
+        run(project, resume=True)
+
+
+def test_missing_data_is_named(project):
+    with pytest.raises(DataError, match="nowhere"):
+        run(project, "data.backgrounds=['nowhere']")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no Ctrl-C to send")
+def test_unknown_key_is_one_line_and_exit_code_1(project):
+    done = subprocess.run(command(project, "optimiser.bach=4"), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "did you mean 'batch'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+
+from derain.errors import RecipeError
+from derain.train.recipe import read_recipe
+from derain.train.schedule import rate_factor
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_shipped_recipe_is_valid(path):
+    read_recipe(path)
+
+
+def test_override_replaces_a_value(project):
+    assert read_recipe(project / "recipe.toml", ["optimiser.learning_rate=5e-4"]).optimiser.learning_rate == 5e-4
+
+
+def test_override_may_be_a_bare_word(project):
+    assert read_recipe(project / "recipe.toml", ["optimiser.name=adam"]).optimiser.name == "adam"
+
+
+def test_folders_are_relative_to_the_recipe(project):
+    assert read_recipe(project / "recipe.toml").data.pairs[0].folder == str(project / "pairs")
+
+
+@pytest.mark.parametrize(
+    ("override", "fact"),
+    [
+        ("optimiser.learning_rat=1", "did you mean 'learning_rate'"),
+        ("optimizer.batch=1", "did you mean 'optimiser'"),
+        ("optimiser.batch=x", "is no int"),
+        ("optimiser.batch=true", "is no int"),
+        ("optimiser.name=sgd", "choose one of adam, adamw"),
+        ("length.steps=0", "neither steps nor hours"),
+        ("schedule.by=hours", "needs length.hours"),
+        ("data.crop_px=100", "no multiple of 56"),
+        ("machine.processes=3", "does not divide"),
+        ("network.channels=[4, 4]", "4 positive whole numbers"),
+        ("data.mix.jpeg=2", "out of range"),
+        ("network.preset.x=1", "is no section"),
+    ],
+)
+def test_wrong_value_is_refused_with_the_remedy(project, override, fact):
+    with pytest.raises(RecipeError, match=r"recipe\.toml|no section") as caught:
+        read_recipe(project / "recipe.toml", [override])
+    assert fact in str(caught.value)
+
+
+def test_override_without_equals_is_refused(project):
+    with pytest.raises(RecipeError, match=r"section\.key=value"):
+        read_recipe(project / "recipe.toml", ["resume"])
+
+
+def test_missing_recipe_is_named():
+    with pytest.raises(RecipeError, match=r"nowhere\.toml: no such recipe"):
+        read_recipe("nowhere.toml")
+
+
+def factor(recipe, **at):
+    return rate_factor(recipe.schedule, recipe.length, **{"hours": 0.0, "warm_steps": 10**6} | at)
+
+
+def test_cosine_falls_from_one_to_last(project):
+    recipe = read_recipe(project / "recipe.toml", ["length.steps=100", "schedule.last=0.01"])
+    assert factor(recipe, step=0) == pytest.approx(1)
+    assert factor(recipe, step=50) == pytest.approx(0.505)
+    assert factor(recipe, step=100) == pytest.approx(0.01)
+
+
+def test_cosine_may_follow_the_hours(project):
+    recipe = read_recipe(project / "recipe.toml", ["length.hours=2", "schedule.by=hours", "schedule.last=0"])
+    assert factor(recipe, step=10**6, hours=1) == pytest.approx(0.5)
+
+
+def test_steps_multiply_at_each_milestone(project):
+    recipe = read_recipe(project / "recipe.toml", ["schedule.kind=steps", "schedule.milestones=[300, 400]"])
+    assert [factor(recipe, step=s) for s in (299, 300, 400)] == pytest.approx([1, 0.1, 0.01])
+
+
+def test_warm_up_counts_from_the_optimisers_start(project):
+    recipe = read_recipe(project / "recipe.toml", ["schedule.warmup_steps=10", "length.steps=1000000"])
+    assert factor(recipe, step=500, warm_steps=4) == pytest.approx(0.5, rel=1e-3)
