@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from derain import picture
 from derain.cli.main import main
@@ -103,3 +104,55 @@ def test_ctrl_c_in_a_folder_of_many(photo, darken):
         _, err = process.communicate(timeout=30)
     assert (process.returncode, "interrupted with " in err.splitlines()[-1]) == (130, True), err
     assert all(picture.read(path).pixels.max() == 191 for path in out.iterdir())
+
+
+def test_strength(photo, darken):
+    assert main([str(photo), "--strength", "0.5", *darken]) == 0
+    assert picture.read(photo.with_name("photo_derained.png")).pixels.max() == 223
+
+
+def test_a_strength_out_of_range_is_2(photo, darken):
+    with pytest.raises(SystemExit, match="2"):
+        main([str(photo), "--strength", "1.5", *darken])
+
+
+def test_mask(photo, darken):
+    mask = np.zeros((20, 30, 3), np.uint8)
+    mask[:, 15:] = 255
+    picture.write(Picture(mask), photo.with_name("mask.png"))
+    main([str(photo), "--mask", str(photo.with_name("mask.png")), *darken])
+    assert picture.read(photo.with_name("photo_derained.png")).pixels[0, [14, 15], 0].tolist() == [255, 191]
+
+
+def test_a_mask_of_another_size_fails_with_the_name_of_the_photo(photo, darken, capsys):
+    picture.write(Picture(np.zeros((2, 2, 3), np.uint8)), photo.with_name("mask.png"))
+    assert main([str(photo), "--mask", str(photo.with_name("mask.png")), *darken]) == 1
+    assert "photo.png: the mask has 2x2 pixels and the picture 30x20" in capsys.readouterr().err
+
+
+def test_save_rain(photo, darken):
+    main([str(photo), "--save-rain", *darken])
+    assert picture.read(photo.with_name("photo_derained_rain.png")).pixels.max() == 64
+
+
+def test_ensemble(photo, darken, capsys):
+    assert main([str(photo), "--ensemble", *darken]) == 0
+    assert "mean of 8 views" in capsys.readouterr().err
+
+
+def test_shard(photo, darken, tmp_path_factory):
+    for index in range(20):
+        (photo.parent / f"{index}.png").write_bytes(photo.read_bytes())
+    out = tmp_path_factory.mktemp("out")
+    for share in ("1/2", "2/2"):
+        assert main([str(photo.parent), "-o", str(out / share[0]), "--shard", share, *darken]) == 0
+    names = [{path.name for path in (out / share).iterdir()} for share in "12"]
+    assert (len(names[0] | names[1]), names[0] & names[1]) == (21, set())
+
+
+def test_strip(photo, darken):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    Image.open(photo).save(photo, exif=exif)
+    main([str(photo), "--strip", *darken])
+    assert picture.read(photo.with_name("photo_derained.png")).metadata.exif is None

@@ -119,8 +119,8 @@ def test_a_folder_that_may_not_be_written(rainy, tmp_path):
 
 
 def test_an_unknown_suffix(rainy, tmp_path):
-    with pytest.raises(PictureError, match=r"out\.gif: \.gif is not a kind of picture that derain writes; use \.png"):
-        picture.write(rainy, tmp_path / "out.gif")
+    with pytest.raises(PictureError, match=r"out\.psd: \.psd is not a kind of picture that derain writes; use \.png"):
+        picture.write(rainy, tmp_path / "out.psd")
 
 
 def test_a_folder_that_does_not_exist(rainy, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import os
 import threading
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import pytest
 from derain import Restorer, picture
 from derain.picture import Picture
 from derain.restore.batch import Batch
-from derain.restore.errands import find_errands
+from derain.restore.errands import Errand, find_errands
+from derain.restore.journal import Journal
+from derain.restore.treatment import Treatment
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +49,8 @@ def test_a_bad_file_does_not_stop_the_others(darken, photos):
 
 
 def test_a_bug_of_ours_does_not_stop_the_others(darken, photos, monkeypatch):
-    read = picture.read
-    monkeypatch.setattr(picture, "read", lambda path: 1 / 0 if path.name == "03.png" else read(path))
+    read = picture.read_frames
+    monkeypatch.setattr(picture, "read_frames", lambda path: 1 / 0 if path.name == "03.png" else read(path))
     outcome = Batch(darken).run(find_errands([photos]).todo)
     assert (outcome.restored, "this is a bug in derain" in outcome.problems[0][1]) == (11, True)
 
@@ -65,7 +68,7 @@ def test_progress_adds_up_to_the_number_of_pictures(darken, photos):
 
 
 def test_compare_writes_both_halves(darken, photos):
-    Batch(darken, compare=True).run(find_errands([photos / "00.png"]).todo)
+    Batch(darken, Treatment(compares=True)).run(find_errands([photos / "00.png"]).todo)
     pixels = picture.read(photos / "00_derained.png").pixels
     assert (pixels.shape, int(pixels[0, 0, 0]), int(pixels[0, 30, 0])) == ((20, 60, 3), 255, 191)
 
@@ -100,3 +103,27 @@ def test_ctrl_c_leaves_whole_files_only(interrupted, photos):
     written = list((photos / "out").iterdir())
     assert len(written) == interrupted.restored
     assert all(picture.read(path).pixels.shape == (20, 30, 3) for path in written)
+
+
+@pytest.mark.slow
+def test_ten_thousand_files_do_not_grow_memory(photos, tmp_path, monkeypatch):
+    """Errands through reader, writer and journal, with a stand-in for the network; the same few files again and again."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the disk takes most of the time
+    statm, used = Path("/proc/self/statm"), []
+    if not statm.exists():
+        pytest.skip("needs Linux's own account of memory")
+
+    class StandIn:
+        def restore_picture(self, rainy: Picture, **_: object) -> Picture:
+            return rainy
+
+    def errands():
+        for index in range(10_000):
+            if index in {2_000, 9_999}:
+                used.append(int(statm.read_text().split()[1]) * 4096)
+            yield Errand(photos / f"{index % 12:02}.png", tmp_path / "out" / f"{index % 12:02}.png")
+
+    with Journal(tmp_path / "done.json", {}) as journal:
+        outcome = Batch(StandIn(), jobs=2, on_record=journal.note).run(errands())
+    assert outcome.restored == 10_000
+    assert used[1] - used[0] < 8 * 2**20

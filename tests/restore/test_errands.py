@@ -100,5 +100,44 @@ def test_one_file_for_many_inputs_is_refused(tree):
 
 
 def test_an_output_of_an_unknown_kind_is_refused(tmp_path):
-    with pytest.raises(PictureError, match=r"\.gif is not a kind of picture that derain writes"):
-        find_errands([tmp_path / "photo.jpg"], output=tmp_path / "out.gif")
+    with pytest.raises(PictureError, match=r"\.psd is not a kind of picture that derain writes"):
+        find_errands([tmp_path / "photo.jpg"], output=tmp_path / "out.psd")
+
+
+def test_links_out_of_the_tree_are_left_alone(tree, tmp_path):
+    (tmp_path / "secret.jpg").touch()
+    (tree / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    found = find_errands([tree])
+    assert ({errand.source.name for errand in found.todo}, found.links_outside) == ({"b.jpg", "ä b.PNG"}, 1)
+
+
+def test_links_within_the_tree_are_pictures(tree):
+    (tree / "link.jpg").symlink_to(tree / "b.jpg")
+    assert len(targets(tree)) == 3
+
+
+def test_an_output_within_the_input_is_not_searched(tree):
+    (tree / "out").mkdir()
+    (tree / "out" / "x.jpg").touch()
+    assert {path.name for path in targets(tree, output=tree / "out")} == {"b.jpg", "ä b.PNG"}
+
+
+def test_half_written_files_are_never_taken_for_done(tree):
+    (tree / ".derain-0123.part").touch()
+    assert (len(targets(tree)), find_errands([tree]).already_there) == (2, 0)
+
+
+def test_rain_layers_lie_beside_the_results(tree):
+    rains = [errand.rain.name for errand in find_errands([tree], with_rain=True).todo]
+    assert rains == ["b_derained_rain.jpg", "ä b_derained_rain.PNG"]
+
+
+def test_rain_layers_of_an_earlier_run_are_not_derained(tree):
+    (tree / "b_derained_rain.jpg").touch()
+    assert len(targets(tree)) == 2
+
+
+def test_a_rain_layer_does_not_overwrite_the_result_of_another_photo(tree, tmp_path):
+    (tree / "b_rain.jpg").touch()
+    found = find_errands([tree], output=tmp_path / "out", with_rain=True)
+    assert "would overwrite the result of" in found.problems[0][1]

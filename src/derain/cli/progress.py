@@ -57,6 +57,8 @@ class Report:
         facts += [f"{failed} failed"] if failed else []
         facts += [f"{self.errands.already_there} already there"] if self.errands.already_there else []
         facts += [f"{self.errands.not_pictures} not pictures"] if self.errands.not_pictures else []
+        facts += [f"{self.errands.links_outside} links that lead elsewhere left alone"] if self.errands.links_outside else []
+        facts += [f"{self.errands.of_other_shards} of other shards"] if self.errands.of_other_shards else []
         left = len(self.errands.todo) - outcome.restored - len(outcome.problems)
         facts += [f"interrupted with {left} to go"] if outcome.was_interrupted else []
         self.say(", ".join(facts))

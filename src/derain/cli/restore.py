@@ -10,6 +10,8 @@ from cyclopts import Parameter, validators
 from derain.errors import DerainError
 
 Positive = validators.Number(gte=1)
+Share = validators.Number(gte=0, lte=1)
+Flag = Parameter(negative=())
 
 
 def restore(
@@ -23,9 +25,17 @@ def restore(
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=Positive)] = 2,
     tile_px: Annotated[int | None, Parameter(name="--tile", validator=Positive)] = None,
     limit_mib: Annotated[int | None, Parameter(validator=Positive)] = None,
-    compare: Annotated[bool, Parameter(negative=())] = False,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    strength: Annotated[float, Parameter(validator=Share)] = 1.0,
+    mask: Path | None = None,
+    ensemble: Annotated[bool, Flag] = False,
+    save_rain: Annotated[bool, Flag] = False,
+    strip: Annotated[bool, Flag] = False,
+    compare: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, Flag] = False,
     suffix: str | None = None,
+    shard: str | None = None,
+    report: Path | None = None,
+    json: Path | None = None,
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative=())] = False,
 ) -> int:
     """Take the rain out of photos and folders.
@@ -33,7 +43,7 @@ def restore(
     Parameters
     ----------
     inputs
-        Photos (PNG, JPEG, WebP, TIFF, BMP) and folders of them, which are searched through and through.
+        Photos (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC) and folders of them, which are searched through and through.
     output
         A folder, which mirrors the tree of the inputs; or a file, when there is one photo. Without it, `photo_derained.jpg`
         beside `photo.jpg`.
@@ -53,32 +63,78 @@ def restore(
         Largest side of a tile in pixels; without it, the tile follows from --limit-mib.
     limit_mib
         Memory for the network in MiB.
+    strength
+        The share of the estimated rain that is taken out, 0 to 1.
+    mask
+        A picture of the photo's size: rain is taken out where it is white, half of it where it is grey, none where it is black.
+    ensemble
+        Take the mean over eight flips and rotations: a little better, and eight times slower.
+    save_rain
+        Write what was taken out as a picture, too: `photo_derained_rain.jpg`.
+    strip
+        Drop metadata (camera, place, texts); the colour profile stays.
     compare
         Write rainy and restored side by side in one picture, for looking.
     overwrite
         Replace files that exist.
     suffix
         What the name of a result without -o ends with: `_derained`, or `_compared` with --compare.
+    shard
+        `2/8` does the second of eight equal shares of the folders; the other machines do the others.
+    report
+        Write a page (HTML) with a slider between before and after for each picture.
+    json
+        Write what was done with each picture, and how long it took, to this file.
     quiet
         Print errors only.
     """
     from derain.cli.progress import Report
+    from derain.cli.records import Records
     from derain.restore.batch import Batch, Outcome
     from derain.restore.errands import find_errands
+    from derain.restore.mixing import read_mask
     from derain.restore.restorer import Restorer
+    from derain.restore.shard import Shard
+    from derain.restore.treatment import Treatment
 
     if not inputs:
         raise DerainError("no photo is named; try `derain photo.jpg` or `derain --help`")
-    ending = suffix if suffix is not None else "_compared" if compare else "_derained"
-    errands = find_errands(inputs, output=output, suffix=ending, overwrite=overwrite)
-    report = Report(errands, is_quiet=quiet)
-    if not errands.todo:
-        return report.close(Outcome())
-    restorer = Restorer(
-        model, engine=engine, device=device, tile_px=tile_px, limit_mib=limit_mib, threads=threads, precision=precision
+    errands = find_errands(
+        inputs,
+        output=output,
+        suffix=suffix if suffix is not None else "_compared" if compare else "_derained",
+        overwrite=overwrite,
+        shard=None if shard is None else Shard.parse(shard),
+        with_rain=save_rain,
     )
-    report.say(f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}")
-    batch = Batch(restorer, jobs=jobs, compare=compare, on_progress=report.advance, on_problem=report.complain)
-    with report:
-        outcome = batch.run(errands.todo)
-    return report.close(outcome)
+    treatment = Treatment(strength, None if mask is None else read_mask(mask), strips=strip, compares=compare)
+    screen = Report(errands, is_quiet=quiet)
+    restorer = None
+    if errands.todo:
+        restorer = Restorer(
+            model,
+            engine=engine,
+            device=device,
+            tile_px=tile_px,
+            limit_mib=limit_mib,
+            threads=threads,
+            precision=precision,
+            ensemble=ensemble,
+        )
+        screen.say(f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}")
+    outcome = Outcome()
+    with Records(errands, restorer, page=report, json=json) as records:
+        if restorer is not None:
+            batch = Batch(
+                restorer,
+                treatment,
+                jobs=jobs,
+                previews=report is not None,
+                on_progress=screen.advance,
+                on_problem=screen.complain,
+                on_record=records.note,
+            )
+            with screen:
+                outcome = batch.run(errands.todo)
+        records.close(outcome)
+    return screen.close(outcome)

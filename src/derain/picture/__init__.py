@@ -1,7 +1,21 @@
 """Files to pixels and back: what a photo carries besides its pixels survives."""
 
-from derain.picture.picture import JpegCoding, Metadata, Picture, Pixels
-from derain.picture.reader import MAX_MEGAPIXELS, read
-from derain.picture.writer import FORMATS, write
+from derain.picture.opening import MAX_MEGAPIXELS
+from derain.picture.picture import JpegCoding, Metadata, Picture, Pixels, Showing
+from derain.picture.reader import count_frames, read, read_frames
+from derain.picture.writer import FORMATS, write, write_frames
 
-__all__ = ["FORMATS", "MAX_MEGAPIXELS", "JpegCoding", "Metadata", "Picture", "Pixels", "read", "write"]
+__all__ = [
+    "FORMATS",
+    "MAX_MEGAPIXELS",
+    "JpegCoding",
+    "Metadata",
+    "Picture",
+    "Pixels",
+    "Showing",
+    "count_frames",
+    "read",
+    "read_frames",
+    "write",
+    "write_frames",
+]

@@ -9,10 +9,10 @@ from PIL import Image, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from derain.picture.orientation import upright_exif, upright_xmp
-from derain.picture.picture import JpegCoding, Metadata
+from derain.picture.picture import COLOUR_CHUNKS, JpegCoding, Metadata
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"
-PNG_CHUNKS = {b"cHRM", b"cICP", b"gAMA", b"sRGB", b"tIME", b"tEXt", b"zTXt", b"iTXt"}
+PNG_CHUNKS = {*COLOUR_CHUNKS, b"tIME", b"tEXt", b"zTXt", b"iTXt"}
 DIRECTORIES = {34665, 34853}
 TIFF_TAGS = (270, 271, 272, 305, 306, 315, 316, 33432, 33723, *DIRECTORIES)
 """Description, make, model, software, time, artist, host, copyright, IPTC, and the directories of EXIF and GPS. The other tags
@@ -34,6 +34,7 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
         xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp) if xmp else None,
         dpi=_dpi(dpi, turned=orientation in {5, 6, 7, 8}),
         comment=info.get("comment") if image.format in {"JPEG", "MPO"} else None,
+        iptc=_iptc(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         png_chunks=_png_chunks(file) if image.format == "PNG" else (),
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
@@ -88,6 +89,11 @@ def _jpeg_coding(image: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
     tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
     progressive = bool(image.info.get("progressive"))
     return JpegCoding(tables, JpegImagePlugin.get_sampling(image), progressive)
+
+
+def _iptc(image: JpegImagePlugin.JpegImageFile) -> bytes | None:
+    segments = (data for name, data in image.applist if name == "APP13")
+    return b"".join(b"\xff\xed" + struct.pack(">H", len(data) + 2) + data for data in segments) or None
 
 
 def _png_chunks(file: BinaryIO) -> tuple[tuple[bytes, bytes], ...]:

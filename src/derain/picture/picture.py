@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8 | np.uint16]
+COLOUR_CHUNKS = {b"cHRM", b"cICP", b"gAMA", b"sRGB"}
+"""Chunks of a PNG that say which colours its numbers stand for."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,16 @@ class JpegCoding:
 
 
 @dataclass(frozen=True)
+class Showing:
+    """How a frame of an animation is shown."""
+
+    duration_ms: int | None
+    """None for the picture of an APNG that only viewers without animation show."""
+    loop: int | None
+    """How often the animation is played, 0 for ever, None where the file says nothing."""
+
+
+@dataclass(frozen=True)
 class Metadata:
     """What a file says about its pixels. Everything is optional, and is for an upright picture."""
 
@@ -32,11 +44,20 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     comment: bytes | None = None
     """The comment of a JPEG."""
+    iptc: bytes | None = None
+    """The caption, credits and rights of press agencies: the APP13 segments of a JPEG, as they are."""
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     """(name, data) of the texts and the colour description of a PNG, byte for byte."""
     jpeg: JpegCoding | None = None
     tiff_compression: str | None = None
     webp_lossless: bool = False
+    showing: Showing | None = None
+    """None in a file of one picture, and for the pages of a TIFF."""
+
+    def stripped(self) -> Metadata:
+        """Without what tells of the photo, its maker and its place: only what the pixels need to look as they did."""
+        colours = tuple(chunk for chunk in self.png_chunks if chunk[0] in COLOUR_CHUNKS)
+        return replace(self, exif=None, xmp=None, dpi=None, comment=None, iptc=None, png_chunks=colours)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 import sys
 import zlib
 from collections.abc import Iterable
@@ -16,10 +17,36 @@ from derain.picture.picture import Metadata, Picture, Pixels
 from derain.picture.samples import BAND_ROWS, bands
 
 NATIVE = b"II" if sys.byteorder == "little" else b"MM"
+HEADER = NATIVE + struct.pack("=HI", 42, 8)
+"""The first directory follows at once."""
+MOST_BYTES = 2**32 - 2**24
+"""Offsets have 32 bits; the margin is for directories."""
 
 
 def write_tiff(picture: Picture, file: BinaryIO) -> None:
     """Write strips of BAND_ROWS rows: as they are if the file was not packed, else Deflate over differences (TIFF 6.0)."""
+    write_pages([picture], file)
+
+
+def write_pages(pages: Iterable[Picture], file: BinaryIO) -> None:
+    """Write pages one after the other, none of which is held. Raises ValueError beyond the 4 GiB that a TIFF can be."""
+    file.write(HEADER)
+    link = 4  # where the offset of the next directory is told
+    for page in pages:
+        start = file.seek(0, 2)
+        file.write(b"\0" * (start % 2))
+        start += start % 2
+        next_link = _write_page(page, file, start)
+        if file.tell() > MOST_BYTES:
+            raise ValueError("a TIFF cannot be larger than 4 GiB")
+        file.seek(link)
+        file.write(struct.pack("=I", start))
+        link = next_link
+    file.seek(0, 2)
+
+
+def _write_page(picture: Picture, file: BinaryIO, start: int) -> int:
+    """Write a directory and its strips; returns where the offset of the next directory belongs."""
     height, width = picture.pixels.shape[:2]
     channels = (1 if picture.grey else 3) + (picture.alpha is not None)
     is_packed = picture.metadata.tiff_compression != "raw"
@@ -39,8 +66,9 @@ def write_tiff(picture: Picture, file: BinaryIO) -> None:
     offsets = itertools.accumulate(sizes[:-1], initial=0)  # from the end of the directory, which Pillow adds
     for tag, value in {**layout, 273: tuple(offsets), 279: tuple(sizes)}.items():
         directory[tag] = value
-    directory.save(file)
+    file.write(directory.tobytes(start))
     file.writelines(strips)
+    return start + 2 + 12 * len(directory)
 
 
 def _packed(band: Pixels) -> bytes:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from derain.errors import PictureError
 from derain.picture.writer import FORMATS, PARTIAL_PREFIX, kind_of
+from derain.restore.shard import Shard
 
 PICTURE_SUFFIXES = {suffix for suffixes in FORMATS.values() for suffix in suffixes}
+RAIN = "_rain"
+"""What the name of a result's rain layer ends with."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class Errand:
 
     source: Path
     target: Path
+    rain: Path | None = None
+    """Where the rain goes that was taken out."""
 
 
 @dataclass
@@ -32,17 +37,27 @@ class Errands:
     """Files in folders that do not look like pictures."""
     already_there: int = 0
     """Pictures in folders whose target exists."""
+    links_outside: int = 0
+    """Links in folders to pictures that lie elsewhere; they are left alone."""
+    of_other_shards: int = 0
+    """Pictures that another machine does."""
 
 
 def find_errands(
-    inputs: Sequence[Path], *, output: Path | None = None, suffix: str = "_derained", overwrite: bool = False
+    inputs: Sequence[Path],
+    *,
+    output: Path | None = None,
+    suffix: str = "_derained",
+    overwrite: bool = False,
+    shard: Shard | None = None,
+    with_rain: bool = False,
 ) -> Errands:
     """List what is to be restored, and where to.
 
-    A folder is searched through and through, and its tree is mirrored under `output`. Without `output` a picture goes beside
-    its source, with `suffix` at its name. An `output` with the suffix of a picture is the target of the one input. An existing
-    file is a target only with `overwrite`: in a folder it counts as done, named by itself it is a problem. Raises PictureError
-    for an `output` that makes no sense.
+    A folder is searched through and through, except `output` in it, and its tree is mirrored under `output`. Without `output` a
+    picture goes beside its source, with `suffix` at its name. An `output` with the suffix of a picture is the target of the one
+    input. An existing file is a target only with `overwrite`: in a folder it counts as done, named by itself it is a problem.
+    `with_rain` gives each errand a second target beside the first. Raises PictureError for an `output` that makes no sense.
     """
     errands = Errands()
     single = output is not None and bool(output.suffix) and not output.is_dir() and len(inputs) == 1 and not inputs[0].is_dir()
@@ -52,12 +67,17 @@ def find_errands(
         raise PictureError(f"{output}: is the name of one picture, and the input is more than one; name a folder")
     taken: dict[Path, Path] = {}
     for given in inputs:
-        sources = list(_pictures(given, errands)) if given.is_dir() else [given]
+        sources = list(_pictures(given, errands, except_in=output)) if given.is_dir() else [given]
         for source in sources:
-            if given.is_dir() and output is None and source.stem.endswith(suffix):
+            if given.is_dir() and output is None and source.stem.endswith((suffix, suffix + RAIN)):
                 continue  # what an earlier run left here is no rainy photo
-            target = output if output is not None and single else _target(source, given, output, suffix)
-            _add(errands, Errand(source, target), taken, overwrite=overwrite, from_folder=given.is_dir())
+            name = source.relative_to(given) if given != source else Path(source.name)
+            if shard is not None and not shard.holds(name):
+                errands.of_other_shards += 1
+                continue
+            target = output if output is not None and single else _target(source, name, output, suffix)
+            rain = target.with_stem(target.stem + RAIN) if with_rain else None
+            _add(errands, Errand(source, target, rain), taken, overwrite=overwrite, from_folder=given.is_dir())
         if not sources:
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; name another folder"))
     return errands
@@ -65,30 +85,37 @@ def find_errands(
 
 def _add(errands: Errands, errand: Errand, taken: dict[Path, Path], *, overwrite: bool, from_folder: bool) -> None:
     source, target = errand.source, errand.target
-    if target in taken:
-        text = f"{source}: would overwrite the result of {taken[target]}; restore the two into different folders"
+    targets = [target] if errand.rain is None else [target, errand.rain]
+    rival = next((taken[path] for path in targets if path in taken), None)
+    existing = next((path for path in targets if path.exists()), None)
+    if rival is not None:
+        text = f"{source}: would overwrite the result of {rival}; restore the two into different folders"
         errands.problems.append((source, text))
-    elif not target.exists() or overwrite:
-        taken[target] = source
+    elif existing is None or overwrite:
+        taken.update(dict.fromkeys(targets, source))
         errands.todo.append(errand)
-    elif from_folder and not target.samefile(source):
+    elif from_folder and target.exists() and not target.samefile(source):
         errands.already_there += 1
     else:
-        errands.problems.append((source, f"{source}: {target} exists; give --overwrite to replace it or another -o"))
+        errands.problems.append((source, f"{source}: {existing} exists; give --overwrite to replace it or another -o"))
 
 
-def _target(source: Path, given: Path, output: Path | None, suffix: str) -> Path:
-    if output is None:
-        return source.with_name(f"{source.stem}{suffix}{source.suffix}")
-    return output / (source.relative_to(given) if given != source else source.name)
+def _target(source: Path, name: Path, output: Path | None, suffix: str) -> Path:
+    return source.with_stem(source.stem + suffix) if output is None else output / name
 
 
-def _pictures(folder: Path, errands: Errands) -> Iterator[Path]:
-    """The pictures in a folder in the order of their names; links to other folders are not followed."""
+def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iterator[Path]:
+    """The pictures in a folder in the order of their names; links to other folders, or to files outside, are not followed."""
+    root = folder.resolve()
+    skipped = None if except_in is None else except_in.resolve()
     for parent, folders, names in os.walk(folder):
-        folders.sort()
+        inside = Path(parent).resolve()
+        folders[:] = sorted(name for name in folders if skipped is None or inside / name != skipped)
         for name in sorted(names):
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES:
-                yield Path(parent, name)
-            elif not name.startswith(PARTIAL_PREFIX):
-                errands.not_pictures += 1
+            path = Path(parent, name)
+            if path.suffix.lower() not in PICTURE_SUFFIXES:
+                errands.not_pictures += not name.startswith(PARTIAL_PREFIX)
+            elif path.is_symlink() and not path.resolve().is_relative_to(root):
+                errands.links_outside += 1
+            else:
+                yield path

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from derain import picture as pictures
 from derain.errors import PictureError
-from derain.picture import Picture
-from derain.restore.engine import open_engine
+from derain.picture import Picture, Pixels
+from derain.restore.engine import Engine, open_engine
+from derain.restore.ensemble import Ensemble
+from derain.restore.hidden import filled
+from derain.restore.mixing import mixed
 from derain.restore.plan import default_limit_mib, plan_tiles
 from derain.restore.tiles import tiled
 from derain.weights import find
@@ -27,7 +30,8 @@ class Restorer:
     """Takes the rain out of pictures with one model that stays loaded; may be called from several threads.
 
     `model` is the name of a shipped model or the path of a weights file. `tile_px` bounds the side of a tile; without it the tile
-    follows from `limit_mib`, the memory that the network may take. Raises WeightsError and EngineError.
+    follows from `limit_mib`, the memory that the network may take. `ensemble` takes the mean over eight views of each tile.
+    Raises WeightsError and EngineError.
     """
 
     def __init__(
@@ -40,21 +44,59 @@ class Restorer:
         limit_mib: int | None = None,
         threads: int | None = None,
         precision: str | None = None,
+        ensemble: bool = False,
     ) -> None:
         self.model = find(model)
-        self.engine = open_engine(self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision)
+        opened = open_engine(self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision)
+        self.engine: Engine = Ensemble(opened) if ensemble else opened
         self.tile_px = tile_px
         self.limit_mib = limit_mib
 
-    def __call__(self, image: NDArray[Any], *, on_tile: Callable[[int, int], None] | None = None) -> NDArray[Any]:
+    def __call__(
+        self,
+        image: NDArray[Any],
+        *,
+        strength: float = 1.0,
+        mask: Pixels | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> NDArray[Any]:
         """Restore (H, W), (H, W, 3) or (H, W, 4): uint8, uint16, or floats in 0..1; the same shape and type come out.
 
-        The fourth channel is an alpha and is handed through. `on_tile(done, total)` is called after every tile, and may raise to
-        stop. Raises PictureError for another shape, type or range.
+        The fourth channel is an alpha and is handed through; colours where it is 0 stay as they are and are not looked at.
+        `strength` and `mask`, (H, W), say how much of the rain is taken out, see `derain.restore.mixing.mixed`.
+        `on_tile(done, total)` is called after every tile, and may raise to stop. Raises PictureError for another shape, type or
+        range.
         """
         image = _checked(np.asarray(image))
         if image.ndim == 3 and image.shape[2] == 4:
-            return np.concatenate([self(image[..., :3], on_tile=on_tile), image[..., 3:]], axis=-1)
+            colours = self._visible(image[..., :3], image[..., 3], on_tile)
+            return np.concatenate([mixed(image[..., :3], colours, strength=strength, mask=mask), image[..., 3:]], axis=-1)
+        return mixed(image, self._tiled(image, on_tile), strength=strength, mask=mask)
+
+    def restore_picture(
+        self,
+        rainy: Picture,
+        *,
+        strength: float = 1.0,
+        mask: Pixels | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> Picture:
+        """Restore a picture that `derain.picture.read` gave; what it carries besides its pixels stays."""
+        restored = self._visible(rainy.samples, rainy.alpha, on_tile)
+        return rainy.with_samples(mixed(rainy.samples, restored, strength=strength, mask=mask))
+
+    def _visible(
+        self, image: NDArray[Any], alpha: NDArray[Any] | None, on_tile: Callable[[int, int], None] | None
+    ) -> NDArray[Any]:
+        """Restore what an alpha lets see."""
+        if alpha is None or alpha.all():
+            return self._tiled(image, on_tile)
+        hidden = alpha == 0
+        restored = self._tiled(filled(image, hidden), on_tile)
+        restored[hidden] = image[hidden]
+        return restored
+
+    def _tiled(self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None) -> NDArray[Any]:
         plan = plan_tiles(
             image.shape[:2],
             tile_px=self.tile_px,
@@ -64,20 +106,18 @@ class Restorer:
         )
         return tiled(image, network=self.engine, plan=plan, on_tile=on_tile)
 
-    def restore_picture(self, rainy: Picture, *, on_tile: Callable[[int, int], None] | None = None) -> Picture:
-        """Restore a picture that `derain.picture.read` gave; what it carries besides its pixels stays."""
-        return rainy.with_samples(self(rainy.samples, on_tile=on_tile))
 
-
-def restore(image_or_path: NDArray[Any] | str | Path, **options: Any) -> NDArray[Any]:
+def restore(
+    image_or_path: NDArray[Any] | str | Path, *, strength: float = 1.0, mask: Pixels | None = None, **options: Any
+) -> NDArray[Any]:
     """Take the rain out of one picture: an array, see `Restorer.__call__`, or the path of a file, whose pixels come back.
 
     `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine.
     """
     restorer = _loaded(**options)
     if isinstance(image_or_path, (str, Path)):
-        return restorer.restore_picture(pictures.read(image_or_path)).as_array()
-    return restorer(image_or_path)
+        return restorer.restore_picture(pictures.read(image_or_path), strength=strength, mask=mask).as_array()
+    return restorer(image_or_path, strength=strength, mask=mask)
 
 
 @lru_cache(maxsize=1)

@@ -20,6 +20,14 @@ def as_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
     return planes
 
 
+def scaled(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Integers to 0..1, floats as they are; any shape."""
+    values = samples.astype(np.float32)
+    if samples.dtype.kind == "u":
+        values *= np.float32(1 / np.iinfo(samples.dtype).max)
+    return values
+
+
 def as_luma(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     """(H, W, 3) -> (H, W, 1)."""
     return planes @ LUMA[:, None]

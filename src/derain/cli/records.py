@@ -1,0 +1,52 @@
+"""The files that tell of a batch: `--report` and `--json`, of which there may be none."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+
+from derain import __version__
+from derain.restore.batch import Outcome
+from derain.restore.errands import Errands
+from derain.restore.journal import Journal
+from derain.restore.page import Page
+from derain.restore.restorer import Restorer
+from derain.restore.workshop import Record
+
+
+class Records:
+    """A context manager around a batch that hands each record to every file that was asked for."""
+
+    def __init__(self, errands: Errands, restorer: Restorer | None, *, page: Path | None, json: Path | None) -> None:
+        runs_on = "" if restorer is None else f"{restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
+        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        about = {"derain": __version__, "started": started, "command": shlex.join(sys.argv), "model": runs_on}
+        self._errands = errands
+        self._journal = None if json is None else Journal(json, {**about, "already_there": errands.already_there})
+        self._page = None if page is None else Page(page, f"derain {__version__}, model {runs_on}, {started}")
+        self._files: list[Journal | Page] = [file for file in (self._journal, self._page) if file is not None]
+        self._open = ExitStack()
+
+    def __enter__(self) -> Records:
+        for file in self._files:
+            self._open.enter_context(file)
+            for source, text in self._errands.problems:
+                file.refuse(source, text)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def note(self, record: Record) -> None:
+        """Hand one record to each file."""
+        for file in self._files:
+            file.note(record)
+
+    def close(self, outcome: Outcome) -> None:
+        """Tell the journal how it ended."""
+        if self._journal is not None:
+            self._journal.close(outcome)

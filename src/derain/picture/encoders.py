@@ -1,0 +1,128 @@
+"""One function for each kind of file: a `Picture`, or the frames of an animation, into an open file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO
+
+from derain.picture.deep_png import write_deep_png
+from derain.picture.metadata import png_info
+from derain.picture.opening import HEIF, register_heif
+from derain.picture.picture import Metadata, Picture, Showing
+from derain.picture.samples import pillow_image
+from derain.picture.tiff import write_pages, write_tiff
+
+Options = dict[str, Any]
+"""Arguments of `PIL.Image.Image.save`."""
+
+
+def _png(metadata: Metadata) -> Options:
+    return {"pnginfo": png_info(metadata), **_given(metadata, "exif", "icc", "dpi")}
+
+
+def _jpeg(metadata: Metadata) -> Options:
+    options: Options = {"quality": 95, "subsampling": 0}  # of what was not a JPEG as little as possible is lost
+    if metadata.jpeg is not None:
+        options = {"qtables": [list(table) for table in metadata.jpeg.tables], "progressive": metadata.jpeg.progressive}
+        if metadata.jpeg.subsampling >= 0:
+            options["subsampling"] = metadata.jpeg.subsampling
+    described = _given(metadata, "exif", "icc", "dpi", "xmp", "comment")
+    if "exif" in described:
+        described["exif"] = b"Exif\0\0" + described["exif"]
+    if metadata.iptc:
+        described["extra"] = metadata.iptc
+    return options | described
+
+
+def _webp(metadata: Metadata) -> Options:
+    options: Options = {"lossless": True, "exact": True} if metadata.webp_lossless else {"quality": 90}
+    return options | _given(metadata, "exif", "icc", "xmp")
+
+
+def _avif(metadata: Metadata) -> Options:
+    return {"quality": 90, **_given(metadata, "exif", "icc", "xmp")}
+
+
+def _heic(metadata: Metadata) -> Options:
+    return {"quality": 90, **_given(metadata, "exif", "icc", "xmp")}
+
+
+def _write_png(picture: Picture, file: BinaryIO) -> None:
+    if picture.depth_bits == 16:
+        write_deep_png(picture, file)
+    else:
+        pillow_image(picture).save(file, "PNG", **_png(picture.metadata))
+
+
+def _write_jpeg(picture: Picture, file: BinaryIO) -> None:
+    options = _jpeg(picture.metadata)
+    if picture.grey:  # has no chroma to subsample
+        options.pop("subsampling", None)
+    pillow_image(picture).save(file, "JPEG", **options)
+
+
+def _write_webp(picture: Picture, file: BinaryIO) -> None:
+    pillow_image(picture).save(file, "WEBP", **_webp(picture.metadata))
+
+
+def _write_bmp(picture: Picture, file: BinaryIO) -> None:
+    pillow_image(picture).save(file, "BMP", **_given(picture.metadata, "dpi"))
+
+
+def _write_gif(picture: Picture, file: BinaryIO) -> None:
+    pillow_image(picture).save(file, "GIF")
+
+
+def _write_avif(picture: Picture, file: BinaryIO) -> None:
+    pillow_image(picture).save(file, "AVIF", **_avif(picture.metadata))
+
+
+def _write_heic(picture: Picture, file: BinaryIO) -> None:
+    register_heif()
+    pillow_image(picture).save(file, HEIF, **_heic(picture.metadata))
+
+
+WRITERS: dict[str, Callable[[Picture, BinaryIO], None]] = {
+    "PNG": _write_png,
+    "JPEG": _write_jpeg,
+    "WEBP": _write_webp,
+    "TIFF": write_tiff,
+    "BMP": _write_bmp,
+    "GIF": _write_gif,
+    "AVIF": _write_avif,
+    "HEIC": _write_heic,
+}
+
+
+def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[Iterable[Picture], BinaryIO], None]:
+    def write(frames: Iterable[Picture], file: BinaryIO) -> None:
+        images, showings, options = [], [], Options()
+        for frame in frames:
+            options = options or options_of(frame.metadata)  # what describes the file is told with its first frame
+            showings.append(frame.metadata.showing or Showing(0, None))
+            images.append(pillow_image(frame))
+        if kind == "PNG" and showings[0].duration_ms is None:
+            options["default_image"] = True
+        if showings[-1].loop is not None and kind != "AVIF":
+            options["loop"] = showings[-1].loop
+        if kind == "GIF" and any(image.mode.endswith("A") for image in images):
+            options["disposal"] = 2  # or what becomes transparent would stay on the screen
+        durations = [showing.duration_ms for showing in showings if showing.duration_ms is not None]
+        images[0].save(file, kind, save_all=True, append_images=images[1:], duration=durations, **options)
+
+    return write
+
+
+MOVING_WRITERS: dict[str, Callable[[Iterable[Picture], BinaryIO], None]] = {
+    "GIF": _moving("GIF", lambda metadata: {}),
+    "PNG": _moving("PNG", _png),
+    "WEBP": _moving("WEBP", _webp),
+    "AVIF": _moving("AVIF", _avif),
+    "TIFF": write_pages,
+}
+
+
+def _given(metadata: Metadata, *names: str) -> Options:
+    """Those of the named fields that are set, as the options of Pillow's writers."""
+    values = {name: getattr(metadata, name) for name in names}
+    return {"icc_profile" if name == "icc" else name: value for name, value in values.items() if value}

@@ -1,0 +1,92 @@
+"""Open a file with Pillow: which kinds, with which decoders, and what to say when it does not open."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageFile, UnidentifiedImageError, features
+
+from derain.errors import MissingExtraError, PictureError
+from derain.picture.samples import UnreadableKindError
+
+MAX_MEGAPIXELS = 178
+"""Pillow's own bound against files of a few kilobytes that unpack to more memory than there is."""
+KINDS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF")
+HEIF = "HEIF"
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"msf1"}
+_warnings_are_ours = threading.Lock()
+
+
+def opened(file: BinaryIO) -> ImageFile.ImageFile:
+    """The Pillow picture in an open file, not decoded yet."""
+    kinds = (HEIF,) if _needs_heif(file.read(32)) else KINDS
+    file.seek(0)
+    if kinds == (HEIF,):
+        register_heif()
+    # Pillow warns about large pictures that derain is made for; the filter of warnings is shared by all threads
+    with _warnings_are_ours, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image = Image.open(file, formats=kinds)
+    assert isinstance(image, ImageFile.ImageFile)
+    return image
+
+
+def register_heif() -> None:
+    """Teach Pillow HEIC, which is an extra because its decoder is a large library. Raises MissingExtraError."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise MissingExtraError("HEIC", extra="heif") from None
+    pillow_heif.register_heif_opener()
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """Whatever a decoder raises in this block becomes a PictureError of one sentence that begins with `path`."""
+    try:
+        if not path.is_dir() and path.stat().st_size == 0:
+            raise PictureError(f"{path}: the file is empty (zero bytes); copy it again from where it came")
+        yield
+    except MissingExtraError as error:
+        raise PictureError(f"{path}: {error}") from None
+    except PictureError:
+        raise
+    except MemoryError as error:
+        raise PictureError(f"{path}: there is not enough memory to hold it; close other programs or scale it down") from error
+    except Exception as error:  # a damaged file may raise anything at all in a decoder
+        raise PictureError(f"{path}: {_fact(error)}") from error
+
+
+def _needs_heif(head: bytes) -> bool:
+    if head[4:8] != b"ftyp":
+        return False
+    brands = {head[8:12], *(head[start : start + 4] for start in range(16, len(head), 4))}
+    if brands & {b"avif", b"avis"}:
+        if not features.check("avif"):
+            raise UnreadableKindError("this build of Pillow has no AVIF; get one that has with `pip install -U pillow`")
+        return False
+    return bool(brands & HEIF_BRANDS) or head[8:12] == b"mif1"
+
+
+def _fact(error: Exception) -> str:
+    """What is wrong and what to do about it."""
+    match error:
+        case FileNotFoundError():
+            return "there is no such file; check the spelling"
+        case IsADirectoryError():
+            return "is a folder, not a picture; name a file in it"
+        case PermissionError():
+            return "may not be read by this user; change its permissions (chmod +r)"
+        case UnidentifiedImageError():
+            return "is not a picture that derain reads (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC); convert it first"
+        case Image.DecompressionBombError():
+            return f"has more pixels than the {MAX_MEGAPIXELS} megapixels that derain opens; scale it down or cut it up"
+        case UnreadableKindError():
+            return str(error)
+    detail = " ".join(str(error).split()) or type(error).__name__
+    return f"is damaged or cut short ({detail}); copy it again from where it came"

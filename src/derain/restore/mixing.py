@@ -1,0 +1,67 @@
+"""How much of the estimated rain is taken out, and where; and the rain itself as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derain import picture as pictures
+from derain.errors import PictureError
+from derain.picture import Picture, Pixels
+from derain.picture.picture import Metadata
+from derain.picture.samples import BAND_ROWS
+from derain.restore.samples import as_luma, as_samples, scaled
+
+
+def mixed(rainy: NDArray[Any], restored: NDArray[Any], *, strength: float = 1.0, mask: Pixels | None = None) -> NDArray[Any]:
+    """rainy - strength * mask * (rainy - restored), in the type and shape of both: (H, W) or (H, W, 3).
+
+    `strength` is the share of the rain that is taken out, 0 to 1; `mask`, (H, W) of uint8 or uint16, takes it out in full where
+    it is white and not at all where it is black. Raises PictureError for another strength and for a mask of another size.
+    """
+    if not 0 <= strength <= 1:
+        raise PictureError(f"a strength of {strength:g} is not a share of the rain; give a number from 0 to 1")
+    if mask is not None and mask.shape != rainy.shape[:2]:
+        sizes = [f"{width}x{height}" for height, width in (mask.shape, rainy.shape[:2])]
+        raise PictureError(f"the mask has {sizes[0]} pixels and the picture {sizes[1]}; give a mask of the picture's size")
+    if mask is None and strength == 1:
+        return restored
+
+    def mix(rows: slice) -> NDArray[np.float32]:
+        share = np.full((1, 1), strength, np.float32) if mask is None else np.float32(strength) * scaled(mask[rows])
+        if rainy.ndim == 3:
+            share = share[..., None]
+        before = scaled(rainy[rows])
+        return before - share * (before - scaled(restored[rows]))
+
+    return _by_bands(mix, like=rainy)
+
+
+def read_mask(path: str | Path) -> Pixels:
+    """The brightness of a picture, (H, W), uint8 or uint16; its own transparency is not looked at. Raises PictureError."""
+    mask = pictures.read(path)
+    if mask.grey:
+        return np.ascontiguousarray(mask.samples)
+    like = mask.pixels[..., 0]
+    return _by_bands(lambda rows: as_luma(scaled(mask.pixels[rows]))[..., 0], like=like)
+
+
+def rain_layer(rainy: Picture, restored: Picture) -> Picture:
+    """What was taken out, on black: where the network made a pixel brighter it is black too."""
+    layer = _by_bands(lambda rows: scaled(rainy.samples[rows]) - scaled(restored.samples[rows]), like=rainy.samples)
+    kept = Metadata(icc=rainy.metadata.icc, jpeg=rainy.metadata.jpeg, tiff_compression=rainy.metadata.tiff_compression)
+    return replace(rainy, alpha=None, metadata=kept).with_samples(layer)
+
+
+def _by_bands(values: Callable[[slice], NDArray[np.float32]], *, like: NDArray[Any]) -> NDArray[Any]:
+    """An array like another, a few rows of it computed at a time: floats of 100 megapixels are 1.2 GB."""
+    result = np.empty(like.shape, like.dtype)
+    for top in range(0, len(like), BAND_ROWS):
+        rows = slice(top, top + BAND_ROWS)
+        result[rows] = as_samples(values(rows), like.dtype)
+    return result

@@ -1,0 +1,90 @@
+"""One page that opens from the disk: each picture before and after, under a line that is moved with the mouse or the keys."""
+
+from __future__ import annotations
+
+import base64
+import html
+from importlib.resources import files
+from pathlib import Path
+from types import TracebackType
+
+from derain.restore.report_file import ReportFile
+from derain.restore.workshop import Record
+
+MOST_PICTURES = 300
+"""More would make a page of more than 100 MB, which browsers open badly."""
+HEAD = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>derain: before and after</title>
+<style>
+{style}</style>
+</head>
+<body>
+<h1>Before and after</h1>
+<p>{about}</p>
+"""
+PICTURE = """<section>
+<h2>{name}</h2>
+<p>{facts}</p>
+<div class="pair" style="--share: 50%; aspect-ratio: {width} / {height}; max-width: {width}px">
+<img src="{restored}" alt="restored: {name}" width="{width}" height="{height}">
+<img src="{rainy}" alt="rainy: {name}" width="{width}" height="{height}" class="before">
+<input type="range" min="0" max="100" value="50" step="0.1" aria-label="share of the rainy picture in {name}"
+ oninput="this.parentNode.style.setProperty('--share', this.value + '%')">
+</div>
+</section>
+"""
+FAILURE = '<section class="failed"><h2>{name}</h2><p>{error}</p></section>\n'
+
+
+class Page:
+    """A context manager around a batch; the page is written as records come, and appears under its name at the end."""
+
+    def __init__(self, path: Path, about: str) -> None:
+        self._file = ReportFile(path)
+        self._about = about
+        self._shown = self._left_out = 0
+
+    def __enter__(self) -> Page:
+        style = files("derain.restore").joinpath("page.css").read_text(encoding="utf-8")
+        self._file.write(HEAD.format(style=style, about=html.escape(self._about)))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        more = f"<p>{self._left_out} more are not shown.</p>\n" if self._left_out else ""
+        self._file.write(f"{more}</body>\n</html>\n")
+        self._file.close()
+
+    def note(self, record: Record) -> None:
+        """Show one picture, or why there is none; by one thread at a time."""
+        if self._shown == MOST_PICTURES:
+            self._left_out += 1
+            return
+        self._shown += 1
+        name = html.escape(str(record.source))
+        if record.error is not None or record.preview is None:
+            self._file.write(FAILURE.format(name=name, error=html.escape(record.error or "")))
+            return
+        seconds = sum(record.seconds.values())
+        small = record.preview
+        self._file.write(
+            PICTURE.format(
+                name=name,
+                facts=f"{record.width} x {record.height} pixels, {seconds:.1f} s",
+                width=small.width,
+                height=small.height,
+                rainy=_inside(small.rainy),
+                restored=_inside(small.restored),
+            )
+        )
+
+    def refuse(self, source: Path, error: str) -> None:
+        """Tell of an input that was not begun."""
+        self.note(Record(source, source, error=error))
+
+
+def _inside(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -1,0 +1,125 @@
+"""One errand from file to file: read, restore, write, and a record of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from derain import picture as pictures
+from derain.errors import DerainError
+from derain.picture import Picture
+from derain.restore.errands import Errand
+from derain.restore.mixing import rain_layer
+from derain.restore.preview import Preview, preview
+from derain.restore.restorer import Restorer
+from derain.restore.treatment import Treatment
+
+
+@dataclass
+class Record:
+    """What was done with one picture, and how long it took."""
+
+    source: Path
+    target: Path
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "restore": 0.0, "write": 0.0})
+    error: str | None = None
+    """Why there is no result."""
+    preview: Preview | None = None
+
+    @property
+    def megapixels(self) -> float:
+        """Pixels that were restored, in millions."""
+        return self.frames * self.width * self.height / 1e6
+
+
+class Workshop:
+    """Does errands, from any number of threads; `previews` says whether records carry small pictures for looking."""
+
+    def __init__(self, restorer: Restorer, treatment: Treatment, *, previews: bool = False) -> None:
+        self.restorer = restorer
+        self.treatment = treatment
+        self.previews = previews
+
+    def do(self, errand: Errand, *, on_tile: Callable[[int, int], None]) -> Record:
+        """Restore one file; `on_tile(done, total)` may raise to stop. Raises DerainError; nothing half done is left."""
+        record = Record(errand.source, errand.target)
+        count = pictures.count_frames(errand.source)
+        _make_folder(errand.target.parent)
+        if count == 1:
+            self._one(errand, record, on_tile)
+        else:
+            self._many(errand, record, lambda done, total: on_tile(done, total * count))
+        return record
+
+    def _one(self, errand: Errand, record: Record, on_tile: Callable[[int, int], None]) -> None:
+        (rainy,) = self._read(errand.source, record)
+        restored = self._restored(rainy, record, on_tile)
+        layer = rain_layer(rainy, restored) if errand.rain is not None else None
+        finished = self.treatment.finished(rainy, restored)
+        del rainy, restored  # of 100 megapixels each is 300 MB that the writer needs
+        with _timed(record, "write"):
+            if errand.rain is not None and layer is not None:
+                pictures.write(layer, errand.rain)
+                del layer
+            pictures.write(finished, errand.target)  # last, because its presence means that all is done
+
+    def _many(self, errand: Errand, record: Record, on_tile: Callable[[int, int], None]) -> None:
+        layers: list[Picture] = []
+
+        def finished() -> Iterator[Picture]:
+            for rainy in self._read(errand.source, record):
+                restored = self._restored(rainy, record, on_tile)
+                if errand.rain is not None:
+                    layers.append(rain_layer(rainy, restored))
+                yield self.treatment.finished(rainy, restored)
+
+        start = time.perf_counter()
+        pictures.write_frames(finished(), errand.target)
+        record.seconds["write"] = time.perf_counter() - start - record.seconds["read"] - record.seconds["restore"]
+        if errand.rain is not None:
+            pictures.write_frames(layers, errand.rain)
+
+    def _read(self, source: Path, record: Record) -> Iterator[Picture]:
+        frames = pictures.read_frames(source)
+        while True:
+            with _timed(record, "read"):
+                rainy = next(frames, None)
+            if rainy is None:
+                return
+            record.height, record.width = rainy.pixels.shape[:2]
+            record.frames += 1
+            yield rainy
+
+    def _restored(self, rainy: Picture, record: Record, on_tile: Callable[[int, int], None]) -> Picture:
+        treatment = self.treatment
+        with _timed(record, "restore"):
+            try:
+                restored = self.restorer.restore_picture(rainy, strength=treatment.strength, mask=treatment.mask, on_tile=on_tile)
+            except DerainError as error:
+                raise type(error)(f"{record.source}: {error}") from error
+        if self.previews and record.preview is None:
+            record.preview = preview(rainy, restored)
+        return restored
+
+
+@contextmanager
+def _timed(record: Record, kind: str) -> Iterator[None]:
+    """Add the seconds of a block to one kind of work."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        record.seconds[kind] += time.perf_counter() - start
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DerainError(f"{folder}: cannot be created ({error.strerror}); write to another folder with -o") from error

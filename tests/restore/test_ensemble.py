@@ -1,0 +1,46 @@
+"""Eight views of one picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from derain import Restorer
+from derain.restore.ensemble import Ensemble
+
+
+class Engine:
+    """A network that is the same for no two views: it adds a ramp from left to right."""
+
+    name, device, bytes_px = "toy", "cpu", 7
+
+    def __call__(self, rainy: np.ndarray) -> np.ndarray:
+        return rainy + np.linspace(-1, 1, rainy.shape[3], dtype=np.float32)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 9), (2, 6)])
+def test_views_are_turned_back(size, rng):
+    rainy = rng.random((2, 3, *size), dtype=np.float32)
+    np.testing.assert_allclose(Ensemble(Engine())(rainy), rainy, atol=1e-6)  # the ramps of eight views cancel
+
+
+def test_eight_views_are_seen(rng):
+    seen = []
+
+    class Noting(Engine):
+        def __call__(self, rainy: np.ndarray) -> np.ndarray:
+            seen.append(rainy.tobytes())
+            return rainy
+
+    Ensemble(Noting())(rng.random((1, 3, 4, 4), dtype=np.float32))
+    assert len(set(seen)) == 8
+
+
+def test_the_device_says_so(networks):
+    assert Restorer(networks / "copying.onnx", ensemble=True).engine.device.endswith("mean of 8 views")
+
+
+def test_a_picture_goes_through_as_with_one_view(networks, rng):
+    rainy = rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    one, eight = (Restorer(networks / "blurring.onnx", precision="float32", ensemble=many) for many in (False, True))
+    assert np.abs(one(rainy).astype(int) - eight(rainy)).max() <= 1  # a symmetric blur looks alike from all sides

@@ -1,0 +1,93 @@
+"""How much rain is taken out, where, and what it looked like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derain import Restorer, picture
+from derain.errors import PictureError
+from derain.picture import Picture
+from derain.restore.mixing import mixed, rain_layer, read_mask
+
+WHITE = np.full((300, 8, 3), 200, np.uint8)
+BLACK = np.zeros_like(WHITE)
+
+
+@pytest.mark.parametrize(("strength", "left"), [(0, 200), (0.25, 150), (0.5, 100), (1, 0)])
+def test_strength_is_the_share_that_is_taken_out(strength, left):
+    assert (mixed(WHITE, BLACK, strength=strength) == left).all()
+
+
+def test_full_strength_without_a_mask_copies_nothing():
+    assert mixed(WHITE, BLACK) is BLACK
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
+def test_a_strength_that_is_no_share_is_refused(strength):
+    with pytest.raises(PictureError, match="give a number from 0 to 1"):
+        mixed(WHITE, BLACK, strength=strength)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_mask_of_any_depth_is_soft(dtype):
+    most = np.iinfo(dtype).max
+    mask = np.zeros((300, 8), dtype)
+    mask[:, 2:4], mask[:, 4:] = most // 2 + 1, most
+    assert np.unique(mixed(WHITE, BLACK, mask=mask)).tolist() == [0, 100, 200]
+    assert mixed(WHITE, BLACK, mask=mask)[299, :, 0].tolist() == [200, 200, 100, 100, 0, 0, 0, 0]
+
+
+def test_a_mask_of_another_size_is_refused_with_both_sizes():
+    with pytest.raises(PictureError, match="the mask has 4x3 pixels and the picture 8x300"):
+        mixed(WHITE, BLACK, mask=np.zeros((3, 4), np.uint8))
+
+
+def test_strength_and_mask_multiply():
+    assert (mixed(WHITE, BLACK, strength=0.5, mask=np.full((300, 8), 255, np.uint8)) == 100).all()
+
+
+def test_a_coloured_mask_counts_by_its_brightness(tmp_path):
+    Image.new("RGB", (5, 4), (0, 255, 0)).save(tmp_path / "mask.png")
+    assert read_mask(tmp_path / "mask.png").tolist() == [[round(0.587 * 255)] * 5] * 4
+
+
+def test_rain_and_restored_add_up_where_rain_is_bright(rng):
+    restored = rng.integers(0, 100, (20, 30, 3), dtype=np.uint8)
+    rainy = restored + rng.integers(0, 100, (20, 30, 3), dtype=np.uint8)
+    layer = rain_layer(Picture(rainy), Picture(restored))
+    np.testing.assert_array_equal(layer.pixels + restored, rainy)
+
+
+def test_what_became_brighter_is_no_rain():
+    assert rain_layer(Picture(BLACK), Picture(WHITE)).pixels.max() == 0
+
+
+def test_the_rain_of_a_grey_picture_is_grey():
+    grey = Picture(picture.picture.as_colour(WHITE[..., 0]), grey=True)
+    assert rain_layer(grey, grey).grey
+
+
+@pytest.fixture(scope="module")
+def blur(networks) -> Restorer:
+    return Restorer(networks / "blurring.onnx", precision="float32")
+
+
+def test_colours_under_transparent_pixels_do_not_reach_the_visible_ones(blur):
+    rainy = np.full((40, 40, 3), 180, np.uint8)
+    alpha = np.full((40, 40), 255, np.uint8)
+    rainy[:, 20:], alpha[:, 20:] = 0, 0
+    restored = blur.restore_picture(Picture(rainy, alpha=alpha)).pixels
+    assert set(restored[8:32, 8:20].ravel().tolist()) == {180}
+
+
+def test_colours_under_transparent_pixels_stay(blur, rng):
+    rainy = rng.integers(0, 256, (40, 40, 4), dtype=np.uint8)
+    rainy[10:20, 5:30, 3] = 0
+    np.testing.assert_array_equal(blur(rainy)[10:20, 5:30], rainy[10:20, 5:30])
+
+
+def test_a_picture_that_is_all_transparent_goes_through(blur):
+    rainy = np.zeros((7, 5, 4), np.uint8)
+    np.testing.assert_array_equal(blur(rainy), rainy)

@@ -1,0 +1,119 @@
+"""The JSON and the page that tell of a batch."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derain import picture
+from derain.cli.main import main
+from derain.errors import DerainError
+from derain.picture import Picture
+from derain.restore import page
+from derain.restore.batch import Outcome
+from derain.restore.journal import Journal
+from derain.restore.page import Page
+from derain.restore.preview import SIDE_PX, preview
+from derain.restore.workshop import Record
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two photos, one of them broken, with names that HTML and JSON must escape."""
+    picture.write(Picture(np.full((20, 30, 3), 255, np.uint8)), tmp_path / 'a <b> "c" é.png')
+    (tmp_path / "broken.png").write_text("no picture")
+    return tmp_path
+
+
+@pytest.fixture
+def run(networks, photos):
+    """Runs the command line over the photos."""
+    model = ["--model", str(networks / "darkening.onnx"), "--precision", "float32", "--quiet"]
+    return lambda *options: main([str(photos), "-o", str(photos / "out"), *model, *map(str, options)])
+
+
+def test_the_journal_tells_of_every_picture(run, photos):
+    assert run("--json", photos / "done.json") == 1
+    told = json.loads((photos / "done.json").read_text())
+    good, bad = sorted(told["pictures"], key=lambda entry: "error" in entry)
+    assert (Path(good["target"]).name, good["width"], good["height"]) == ('a <b> "c" é.png', 30, 20)
+    assert "is not a picture" in bad["error"]
+
+
+def test_the_journal_tells_the_times(run, photos):
+    run("--json", photos / "done.json")
+    told = json.loads((photos / "done.json").read_text())
+    (good,) = (entry for entry in told["pictures"] if "error" not in entry)
+    assert sum(good["seconds"].values()) <= told["summary"]["seconds"]
+    assert set(good["seconds"]) == {"read", "restore", "write"}
+
+
+def test_the_journal_is_whole_after_ctrl_c(tmp_path):
+    journal = Journal(tmp_path / "done.json", {"derain": "0"})
+    with pytest.raises(KeyboardInterrupt), journal:
+        journal.note(Record(Path("a.png"), Path("b.png")))
+        journal.close(Outcome(restored=1, was_interrupted=True))
+        raise KeyboardInterrupt
+    assert json.loads((tmp_path / "done.json").read_text())["summary"]["interrupted"] is True
+
+
+def test_a_journal_that_cannot_be_written_is_refused(tmp_path):
+    with pytest.raises(DerainError, match=r"done\.json: its folder does not exist; create it first"):
+        Journal(tmp_path / "no" / "done.json", {})
+
+
+def test_the_page_needs_no_other_file(run, photos):
+    run("--report", photos / "out.html")
+    text = (photos / "out.html").read_text()
+    links = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert len(links) == 2
+    assert all(link.startswith("data:image/jpeg;base64,") for link in links)
+    assert "http" not in text
+
+
+def test_the_page_shows_before_and_after(run, photos):
+    run("--report", photos / "out.html")
+    jpegs = re.findall(r"base64,([^\"]*)", (photos / "out.html").read_text())
+    lights = [np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg)))).mean().round() for jpeg in jpegs]
+    assert lights == [191, 255]
+
+
+def test_the_page_escapes_names_and_tells_of_failures(run, photos):
+    run("--report", photos / "out.html")
+    text = (photos / "out.html").read_text()
+    assert "a &lt;b&gt; &quot;c&quot; é.png" in text
+    assert "is not a picture" in text
+
+
+def test_the_page_stops_at_a_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "MOST_PICTURES", 2)
+    with Page(tmp_path / "out.html", "about") as report:
+        for _ in range(5):
+            report.refuse(Path("a.png"), "broken")
+    text = (tmp_path / "out.html").read_text()
+    assert (text.count("<section"), "3 more are not shown" in text) == (2, True)
+
+
+@pytest.mark.parametrize("size", [(30, 40), (1000, 20), (3000, 5000)])
+def test_previews_have_a_bounded_size(size):
+    photo = Picture(np.zeros((*size, 3), np.uint8))
+    small = preview(photo, photo)
+    assert max(small.width, small.height) <= SIDE_PX
+    assert Image.open(io.BytesIO(small.rainy)).size == (small.width, small.height)
+
+
+def test_transparency_is_white_in_a_preview():
+    photo = Picture(np.zeros((8, 8, 3), np.uint8), alpha=np.zeros((8, 8), np.uint8))
+    assert np.asarray(Image.open(io.BytesIO(preview(photo, photo).rainy))).min() > 250
+
+
+def test_a_batch_of_failures_alone_still_tells(networks, tmp_path):
+    assert main([str(tmp_path / "none.png"), "--json", str(tmp_path / "a.json"), "--model", str(networks / "copying.onnx")]) == 1
+    assert "there is no such file" in json.loads((tmp_path / "a.json").read_text())["pictures"][0]["error"]
