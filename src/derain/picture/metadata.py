@@ -117,5 +117,5 @@ def _is_lossless_webp(file: BinaryIO) -> bool:
         name, size = struct.unpack("<4sI", head)
         if name in {b"VP8 ", b"VP8L"}:
             return bool(name == b"VP8L")
-        file.seek(size + size % 2, 1)
+        file.seek(16 if name == b"ANMF" else size + size % 2, 1)  # a frame has a head of 16 bytes, and then chunks of its own
     return False

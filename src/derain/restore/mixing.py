@@ -54,7 +54,14 @@ def read_mask(path: str | Path) -> Pixels:
 def rain_layer(rainy: Picture, restored: Picture) -> Picture:
     """What was taken out, on black: where the network made a pixel brighter it is black too."""
     layer = _by_bands(lambda rows: scaled(rainy.samples[rows]) - scaled(restored.samples[rows]), like=rainy.samples)
-    kept = Metadata(icc=rainy.metadata.icc, jpeg=rainy.metadata.jpeg, tiff_compression=rainy.metadata.tiff_compression)
+    source = rainy.metadata
+    kept = Metadata(
+        icc=source.icc,
+        jpeg=source.jpeg,
+        tiff_compression=source.tiff_compression,
+        webp_lossless=source.webp_lossless,
+        showing=source.showing,
+    )
     return replace(rainy, alpha=None, metadata=kept).with_samples(layer)
 
 
