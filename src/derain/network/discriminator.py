@@ -1,0 +1,46 @@
+"""The discriminator of MCDDL: it sees the generator's own features at every level (section 3.3, equation 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from derain.network.configuration import PLNLINConfiguration
+from derain.network.plnlim import PLNLIM
+
+STAGES = 2  # N of every PLNLIM of the discriminator
+
+
+class Discriminator(nn.Module):
+    """Scores a picture together with the content that the generator made of it, at each side layer.
+
+    `image` (N, 3, H, W) in 0..1 and `features`, F_H of each level (N, C_k, H / 2 ** (k - 1), W / 2 ** (k - 1)) -> a map of logits
+    (N, 1, H_k, W_k) for each level, high where the pair looks rain-free. `configuration` is the generator's.
+    """
+
+    def __init__(self, configuration: PLNLINConfiguration) -> None:
+        super().__init__()
+        channels = configuration.channels
+
+        def module(c: int) -> PLNLIM:
+            return PLNLIM(c, stages=STAGES, configuration=configuration)
+
+        above = (channels[0], *channels[:-1])  # what the layer before hands down
+        self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.image = module(channels[0])
+        self.join = nn.ModuleList(nn.Conv2d(c + a, c, 3, padding=1) for c, a in zip(channels, above, strict=True))
+        self.side = nn.ModuleList(module(c) for c in channels)
+        self.score = nn.ModuleList(nn.Conv2d(c, 1, 3, padding=1) for c in channels)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
+        x = self.image(self.enter(image.contiguous(memory_format=torch.channels_last)))  # F_D^1, the layer j = 0 of the text
+        scores = []
+        for join, side, score, content in zip(self.join, self.side, self.score, features, strict=True):
+            x = side(join(torch.cat([content, x], dim=1)))
+            scores.append(score(x))
+            x = F.max_pool2d(x, 2)
+        return scores
