@@ -20,6 +20,7 @@ def train(
     crop: int = 112,
     steps: int = 5,
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto",
+    kernels: Literal["auto", "eager"] = "auto",
 ) -> None:
     """Time whole training steps, in crops (patches) per second. Run it on an otherwise idle machine.
 
@@ -39,15 +40,26 @@ def train(
         Steps to time, after two that warm up.
     precision
         auto measures whether bfloat16 products are faster here.
+    kernels
+        auto takes the C++ kernels where they compile, eager PyTorch's operations alone.
     """
     from derain.about import machine
     from derain.train.bench import bench_train
 
-    speed = bench_train(preset, processes=processes, threads=threads, batch=batch, crop_px=crop, steps=steps, precision=precision)
+    speed = bench_train(
+        preset,
+        processes=processes,
+        threads=threads,
+        batch=batch,
+        crop_px=crop,
+        steps=steps,
+        precision=precision,
+        choice=kernels,
+    )
     print(machine("torch"))
     print(
-        f"{speed.preset}, {speed.precision}, {speed.processes} x {speed.threads} threads, batch {speed.batch} each, "
-        f"{speed.crop_px} px: "
+        f"{speed.preset}, {speed.precision}, {speed.kernels}, {speed.processes} x {speed.threads} threads, "
+        f"batch {speed.batch} each, {speed.crop_px} px: "
         f"{speed.patches_per_s:.2f} patches/s (spread {speed.spread:.0%}), {speed.share:.0%} of the matrix-product rate, "
         f"{speed.product_gflops:.0f} GFLOP/s"
     )

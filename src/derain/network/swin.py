@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.network.initialisation import start_small
+from derain.network.kernels import fused_swin_block
 
 BLOCKED = -1000.0  # added to the logit of a pair that must not see each other; Swin has -100, whose exp is not quite 0
 
@@ -104,6 +105,8 @@ class SwinBlock(nn.Module):
         start_small(self.mlp[2])
 
     def forward(self, x: Tensor) -> Tensor:
+        if (fused := fused_swin_block(self, x)) is not None:
+            return fused
         height, width = x.shape[-2:]
         x = x.permute(0, 2, 3, 1)
         right, bottom = -width % self.window_px, -height % self.window_px

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from derain.network import PLNLIN, preset
+from derain.network import PLNLIN, kernels, preset
 from derain.train.memory import keep_memory
 from derain.train.recipe import Loss, Optimiser
 from derain.train.speed import bfloat16_is_faster, product_rate
@@ -39,6 +39,8 @@ class StepSpeed:
     """Multiplications of one forward pass with heads, in 1e9."""
     product_gflops: float
     """Rate of a large matrix product in the same precision with as many threads."""
+    kernels: str = ""
+    """Which path was timed (`derain.network.kernels.path`)."""
 
     @property
     def share(self) -> float:
@@ -55,6 +57,7 @@ def bench_train(
     crop_px: int = 112,
     steps: int = 5,
     precision: str = "auto",
+    choice: kernels.Choice = "auto",
 ) -> StepSpeed:
     """Time training steps of `processes` processes at once, each with its own batch and `threads` threads (0: an equal share).
 
@@ -62,7 +65,7 @@ def bench_train(
     """
     preset(name)
     threads = threads or max(1, (os.cpu_count() or 1) // processes)
-    work = [(name, threads, batch, crop_px, steps, precision)] * processes
+    work = [(name, threads, batch, crop_px, steps, precision, choice)] * processes
     if processes == 1:
         return _bench_one(*work[0])
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
@@ -76,10 +79,13 @@ def bench_train(
     )
 
 
-def _bench_one(name: str, threads: int, batch: int, crop_px: int, steps: int, precision: str) -> StepSpeed:
+def _bench_one(
+    name: str, threads: int, batch: int, crop_px: int, steps: int, precision: str, choice: kernels.Choice
+) -> StepSpeed:
     """Time `steps` whole steps on random crops, after two that warm up."""
     keep_memory()
     torch.set_num_threads(threads)
+    path = kernels.choose(choice)
     dtype = torch.bfloat16 if precision == "bf16-mixed" or (precision == "auto" and bfloat16_is_faster()) else torch.float32
     torch.manual_seed(0)
     network = PLNLIN(preset(name))
@@ -106,6 +112,7 @@ def _bench_one(name: str, threads: int, batch: int, crop_px: int, steps: int, pr
         spread=(max(seconds) - min(seconds)) / statistics.median(seconds),
         gmac_per_patch=count_macs(network, crop_px=crop_px, heads=True) / 1e9,
         product_gflops=product_rate(dtype),
+        kernels=path,
     )
 
 

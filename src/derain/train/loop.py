@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
 from derain.errors import DerainError
-from derain.network import PLNLIN
+from derain.network import PLNLIN, kernels
 from derain.train.ema import Average
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
@@ -76,6 +77,8 @@ def launch(machine: Machine) -> Fabric:
         precision=precision,
     )
     fabric.launch()
+    if fabric.device.type == "cpu":
+        fabric.print(f"training by {kernels.choose(machine.kernels)}", file=sys.stderr)
     return fabric
 
 

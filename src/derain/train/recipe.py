@@ -142,6 +142,8 @@ class Machine:
     """`auto` measures whether bfloat16 products are faster here."""
     workers: int = 0
     """Processes that prepare crops; 0 prepares them in the training process."""
+    kernels: Literal["auto", "eager"] = "auto"
+    """On a CPU, `auto` trains by the C++ kernels where they compile, `eager` by PyTorch's operations alone."""
 
 
 @dataclass(frozen=True)

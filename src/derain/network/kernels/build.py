@@ -1,0 +1,78 @@
+"""Whether the kernels run: what the user chose, what the machine can, and whether they compile."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+Choice = Literal["auto", "eager"]
+
+FLAGS = ("-O3", "-std=c++17", "-march=x86-64-v4", "-mavx512bf16")
+FOLDER = Path(__file__).parent
+log = logging.getLogger(__name__)
+_chosen: Choice = "eager"
+
+
+def choose(kernels: Choice) -> str:
+    """Let networks use the kernels (`auto`) or not (`eager`, which is so at the start), and return `path()`.
+
+    The environment variable DERAIN_KERNELS=eager outranks `auto`.
+    """
+    global _chosen
+    _chosen = "eager" if os.environ.get("DERAIN_KERNELS") == "eager" else kernels
+    return path()
+
+
+def path() -> str:
+    """Which path training takes on the CPU, and why: for a log."""
+    if _chosen == "eager":
+        return "PyTorch's operations"
+    return "C++ kernels" if library() else f"PyTorch's operations ({_obstacle() or 'the kernels do not compile'})"
+
+
+def kernels() -> Any | None:
+    """The compiled operators where they were chosen and can run, else None."""
+    return library() if _chosen == "auto" else None
+
+
+@functools.cache
+def library() -> Any | None:
+    """Compile (once in the life of a machine, in half a minute) and load the operators; None where that cannot be done."""
+    if _obstacle():
+        return None
+    from torch.utils import cpp_extension
+
+    before = os.environ.get("MAX_JOBS")
+    os.environ["MAX_JOBS"] = "1"  # whoever else works on this machine goes on
+    try:
+        cpp_extension.load(
+            "derain_kernels",
+            [str(file) for file in sorted(FOLDER.glob("*.cpp"))],
+            extra_cflags=list(FLAGS),
+            is_python_module=False,
+        )
+    except (RuntimeError, OSError) as error:
+        log.warning("the C++ kernels do not compile, training goes on without them: %s", error)
+        return None
+    finally:
+        if before is None:
+            del os.environ["MAX_JOBS"]
+        else:
+            os.environ["MAX_JOBS"] = before
+    return torch.ops.derain
+
+
+def _obstacle() -> str | None:
+    """What the machine lacks, or None."""
+    from torch.utils import cpp_extension
+
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return "no AVX-512"
+    if not cpp_extension.is_ninja_available():
+        return "no ninja"
+    return None

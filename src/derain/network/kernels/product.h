@@ -1,0 +1,119 @@
+// Products of small matrices that lie in the first two caches, and the layouts that they need.
+//
+// Both operands are read as words of 32 bits, which hold one float32 or a pair of bfloat16 along the inner dimension:
+// - by rows: (row, column), pairs within a row; the left operand of a product over the columns;
+// - by tokens: (row / 2, column), a pair being two rows; the right operand of a product over the rows, and, read with its steps
+//   exchanged, the left operand of such a product. In float32 both are the same.
+#pragma once
+
+#include "vector.h"
+
+namespace derain {
+
+template <class T>
+struct Left {
+  const typename T::Element* data;
+  int row, inner;  // words from one row to the next, and from one word of the inner dimension to the next
+};
+
+template <class T>
+struct Right {
+  const typename T::Element* data;
+  int line;  // words from one word of the inner dimension to the next; columns are neighbours
+};
+
+constexpr int widest_block(int vectors, int most) {
+  while (vectors % most) --most;
+  return most;
+}
+
+// left (M, K words) times right (K words, N). `use(row, column, sums)` is given each row of a block of results while it is in
+// registers: `sums` is an array of vectors that begins at `column`.
+template <class T, int M, int N, int K, class Use>
+[[gnu::always_inline]] inline void product(Left<T> left, Right<T> right, Use&& use) {
+  constexpr int ROWS = M % 7 == 0 ? 7 : 8;
+  constexpr int VECTORS = widest_block(N / LANES, ROWS == 7 ? 4 : 3);  // all sums stay in the 32 registers
+  static_assert(M % ROWS == 0 && N % LANES == 0);
+  for (int column = 0; column < N; column += VECTORS * LANES)
+    for (int row = 0; row < M; row += ROWS) {
+      __m512 sums[ROWS][VECTORS] = {};
+      const auto* a = left.data + row * left.row * T::PAIR;
+      const auto* b = right.data + column * T::PAIR;
+#pragma GCC unroll 1
+      for (int k = 0; k < K; ++k, a += left.inner * T::PAIR, b += right.line * T::PAIR) {
+        __m512i columns[VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; ++v) columns[v] = _mm512_loadu_si512(b + v * LANES * T::PAIR);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; ++r) {
+          const __m512i word = broadcast_word(a + r * left.row * T::PAIR);
+#pragma GCC unroll 4
+          for (int v = 0; v < VECTORS; ++v) sums[r][v] = T::dot(sums[r][v], word, columns[v]);
+        }
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < ROWS; ++r) use(row + r, column, sums[r]);
+    }
+}
+
+// Words from one pair of `rows` rows to the end: the inner dimension of a product over rows.
+template <class T>
+constexpr int words(int rows) {
+  return (rows + T::PAIR - 1) / T::PAIR;
+}
+
+// (ROWS, N) by rows -> by tokens, in `room` where it is another layout. A last row without a partner is paired with zeros.
+template <class T, int ROWS, int N>
+inline const typename T::Element* by_tokens(const typename T::Element* rows, typename T::Element* room) {
+  if constexpr (T::PAIR == 1) {
+    return rows;
+  } else {
+    for (int row = 0; row < ROWS; row += 2)
+      for (int column = 0; column < N; column += LANES) {
+        const auto* at = reinterpret_cast<const __m256i*>(rows + row * N + column);
+        const auto* below = reinterpret_cast<const __m256i*>(rows + (row + 1) * N + column);
+        const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(at));
+        const __m512i high = row + 1 < ROWS ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(below)) : _mm512_setzero_si512();
+        _mm512_storeu_si512(room + row * N + column * 2, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+      }
+    return room;
+  }
+}
+
+// `rows` rows of `words` words, `step` words apart -> (words, line): the right operand of a product over the columns.
+template <class T>
+inline void transpose_words(const typename T::Element* from, int step, int rows, int words, typename T::Element* to, int line) {
+  for (int row = 0; row < rows; ++row)
+    for (int word = 0; word < words; ++word)
+      std::memcpy(to + (word * line + row) * T::PAIR, from + (row * step + word) * T::PAIR, sizeof(uint32_t));
+}
+
+// sums[column] += the rows' sum.
+template <class T, int ROWS, int N>
+inline void add_rows(const typename T::Element* rows, float* sums) {
+  for (int column = 0; column < N; column += LANES) {
+    __m512 sum = _mm512_loadu_ps(sums + column);
+    for (int row = 0; row < ROWS; ++row) sum = _mm512_add_ps(sum, T::load(rows + row * N + column));
+    _mm512_storeu_ps(sums + column, sum);
+  }
+}
+
+// A float32 weight (out, in), row by row, as the right operand of x W^T, whose inner dimension is `in`, or, `transposed`, of x W,
+// whose inner dimension is `out`.
+template <class T>
+inline void pack_weight(const float* weight, int out, int in, bool transposed, typename T::Element* packed) {
+  const int inner = transposed ? out : in, columns = transposed ? in : out;
+  for (int k = 0; k < inner; ++k)
+    for (int n = 0; n < columns; ++n) {
+      const float value = transposed ? weight[k * in + n] : weight[n * in + k];
+      auto* to = packed + (k / T::PAIR * columns + n) * T::PAIR + k % T::PAIR;
+      if constexpr (T::PAIR == 1) {
+        *to = value;
+      } else {
+        const __m128bh rounded = _mm_cvtneps_pbh(_mm_set_ss(value));
+        std::memcpy(to, &rounded, sizeof *to);
+      }
+    }
+}
+
+}  // namespace derain

@@ -1,0 +1,156 @@
+"""The kernels against the reference in PyTorch. The first test that needs them waits for the compiler, half a minute."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from derain.network import kernels
+from derain.network.swin import SwinBlock
+
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.03}  # of the norm of the difference, relative to the norm
+
+
+@pytest.fixture
+def choose():
+    yield kernels.choose
+    kernels.choose("eager")
+
+
+@pytest.fixture
+def compiled(choose):
+    if choose("auto") != "C++ kernels":
+        pytest.skip(kernels.path())
+    return choose
+
+
+@pytest.fixture
+def make_block(stirred):
+    def make(channels=16, *, shift_px=3, window_px=7, heads=1):
+        torch.manual_seed(0)
+        return stirred(SwinBlock(channels, window_px=window_px, shift_px=shift_px, heads=heads, mlp_ratio=4), by=0.2)
+
+    return make
+
+
+def noise(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(memory_format=torch.channels_last)
+
+
+def outcome(network, x, dtype=torch.float32):
+    """Output, and gradients of the input and of all parameters, in float32."""
+    x = x.to(dtype).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        y = network(x)
+    assert y.dtype == dtype
+    gradients = torch.autograd.grad(y, [x, *network.parameters()], noise(*y.shape).to(y.dtype))
+    return [y.detach().float(), *(g.float() for g in gradients)]
+
+
+def by_both(choose, network, x):
+    outcomes = []
+    for choice in ("eager", "auto"):
+        choose(choice)
+        outcomes.append(outcome(network, x))
+    return outcomes
+
+
+def is_fused(network, x):
+    return "Fused" in next_name(network(x.requires_grad_()))
+
+
+def next_name(y):
+    """The name of the operation under the permutation that ends a block."""
+    return y.grad_fn.next_functions[0][0].name()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shift_px", [0, 3])
+@pytest.mark.parametrize("channels", [16, 32, 48, 64])
+def test_swin_block_and_its_gradients_are_the_reference_s(compiled, make_block, channels, shift_px, dtype):
+    block, x = make_block(channels, shift_px=shift_px), noise(2, channels, 21, 35)
+    compiled("eager")
+    reference = outcome(block, x)  # in float32: in bfloat16 it is further away than the kernels are
+    compiled("auto")
+    for expected, actual in zip(reference, outcome(block, x, dtype), strict=True):
+        assert (actual - expected).norm() <= TOLERANCES[dtype] * expected.norm()
+
+
+@pytest.mark.parametrize("size", [(7, 7), (7, 21), (14, 7)])
+def test_single_rows_and_columns_of_windows_wrap_like_the_reference(compiled, make_block, size):
+    reference, fused = by_both(compiled, make_block(), noise(1, 16, *size))
+    for expected, actual in zip(reference, fused, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_great_logits_do_not_overflow(compiled, make_block):
+    block = make_block(shift_px=0)
+    with torch.no_grad():
+        block.attention.qkv.weight *= 30
+    reference, fused = by_both(compiled, block, noise(1, 16, 14, 14))
+    torch.testing.assert_close(fused[0], reference[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_same_step_twice_is_the_same_bit_for_bit(compiled, make_block, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        block, x = make_block(32), noise(2, 32, 28, 28)
+        for first, second in zip(outcome(block, x), outcome(block, x), strict=True):
+            assert torch.equal(first, second)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_memory_in_another_order_gives_the_same(compiled, make_block):
+    block, x = make_block(), noise(2, 16, 14, 21)
+    for first, second in zip(outcome(block, x), outcome(block, x.contiguous()), strict=True):
+        torch.testing.assert_close(first, second)
+
+
+@pytest.mark.parametrize(
+    ("block", "shape"),
+    [
+        ({"channels": 12}, (1, 12, 14, 14)),
+        ({"heads": 2}, (1, 16, 14, 14)),
+        ({"window_px": 5}, (1, 16, 15, 15)),
+        ({}, (1, 16, 14, 15)),
+    ],
+    ids=["channels", "heads", "window", "size"],
+)
+def test_what_the_kernels_do_not_know_the_reference_computes(compiled, make_block, block, shape):
+    assert not is_fused(make_block(**block), noise(*shape))
+
+
+def test_without_gradients_the_reference_computes(compiled, make_block):
+    block, x = make_block(), noise(1, 16, 14, 14)
+    with torch.no_grad():
+        y = block(x)
+    compiled("eager")
+    assert torch.equal(y, block(x).detach())
+
+
+def test_networks_take_the_reference_until_kernels_are_chosen(make_block):
+    assert not is_fused(make_block(), noise(1, 16, 14, 14))
+
+
+def test_environment_variable_outranks_the_choice(choose, monkeypatch):
+    monkeypatch.setenv("DERAIN_KERNELS", "eager")
+    assert choose("auto") == "PyTorch's operations"
+
+
+def test_without_a_compiler_the_reference_computes(tmp_path):
+    """In a process of its own, because an extension is looked up once in a process."""
+    program = """
+import torch
+from derain.network import kernels
+from derain.network.swin import SwinBlock
+print(kernels.choose("auto"))
+SwinBlock(16, window_px=7, shift_px=3, heads=1, mlp_ratio=4)(torch.zeros(1, 16, 14, 14)).sum().backward()
+"""
+    environment = os.environ | {"CXX": str(tmp_path / "none"), "TORCH_EXTENSIONS_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("PyTorch's operations (")
