@@ -6,14 +6,17 @@ import importlib.util
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from cyclopts import App
 
 from derain import DerainError, __version__
 from derain.errors import MissingExtraError
+from derain.video.kinds import PIPE, SUFFIXES
 
 VERBS = {
     "restore": "Take the rain out of photos and folders; what `derain photo.jpg` does.",
+    "video": "Take the rain out of clips and pipes; what `derain clip.mp4` does.",
     "info": "Models, engines, devices and versions.",
     "rain": "Put rain onto a clean photo.",
     "train": "Train a network after a recipe.",
@@ -26,6 +29,7 @@ VERBS = {
 none of them."""
 ABOUT = {"--help", "-h", "--version"}
 EXTRAS = dict.fromkeys(["torch", "lightning_fabric", "safetensors", "onnx", "onnxscript", "tensorboard"], "train")
+EXTRAS["av"] = "video"
 """Modules that are not there after a plain `pip install derain`, and the extra that brings them."""
 
 
@@ -33,7 +37,7 @@ def build_app() -> App:
     """The command line with every verb that is there."""
     app = App(
         name="derain",
-        help="Takes the rain out of photographs: `derain photo.jpg` writes `photo_derained.jpg` beside it.",
+        help="Takes the rain out of photographs and clips: `derain photo.jpg` writes `photo_derained.jpg` beside it.",
         version=__version__,
         suppress_keyboard_interrupt=False,
         result_action="return_value",
@@ -52,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if tokens and tokens[0] not in {*VERBS, *ABOUT}:
-        tokens.insert(0, "restore")  # a photo that is called like a verb is given as ./train
+        tokens.insert(0, _verb_for(tokens))  # a photo that is called like a verb is given as ./train
     warnings.filterwarnings("ignore", module="PIL")  # a damaged file gets one sentence of ours
     try:
         return int(build_app()(tokens or ["--help"]) or 0)
@@ -66,6 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("derain: interrupted", file=sys.stderr)
         return 130
+
+
+def _verb_for(tokens: Sequence[str]) -> str:
+    """The verb that is meant by a command line without one."""
+    is_clip = any(token == PIPE or Path(token).suffix.lower() in SUFFIXES for token in tokens)
+    return "video" if is_clip else "restore"
 
 
 def _refuse(text: str) -> int:

@@ -1,0 +1,90 @@
+"""What a person sees while clips are restored: a bar with frames a second and time left, and one line for each clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
+from rich.text import Text
+
+from derain.cli.progress import INTERRUPTED
+from derain.errors import DerainError
+from derain.video.frames import Tally
+from derain.video.orders import Order
+
+
+class Screening:
+    """Tells about one clip after the other on stderr; a `Watcher`."""
+
+    def __init__(self, problems: Sequence[str], *, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
+        self._exit_code = 0
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        columns = (BarColumn(), _Count(), _Rate(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=self._console, disable=is_quiet or not self._console.is_terminal, transient=True)
+        for text in problems:
+            self.complain(text)
+
+    def show(self, order: Order, carry_out: Callable[[], Tally]) -> None:
+        """Carry out one order under a bar of its own, and tell how it ended; nothing after Ctrl-C."""
+        if self._exit_code == INTERRUPTED:
+            return
+        self._task = self._bar.add_task("", total=None)
+        try:
+            with self._bar:
+                tally = carry_out()
+        except DerainError as error:
+            self.complain(str(error))
+            return
+        finally:
+            self._bar.remove_task(self._task)
+        if tally.was_interrupted:
+            self._exit_code = INTERRUPTED
+        self.say(_sentence(order, tally))
+        for note in tally.notes:
+            self.say(f"  {note}")
+
+    def begin(self, frames: int | None) -> None:
+        """See `Watcher`."""
+        self._bar.update(self._task, total=frames)
+
+    def advance(self) -> None:
+        """See `Watcher`."""
+        self._bar.advance(self._task)
+
+    def say(self, text: str) -> None:
+        """Print a line, unless quiet."""
+        if not self.is_quiet:
+            self._console.print(text, markup=False)
+
+    def complain(self, text: str) -> None:
+        """Print a problem, always."""
+        self._console.print(f"derain: {text}", markup=False)
+        self._exit_code = self._exit_code or 1
+
+    def close(self) -> int:
+        """The exit code: 0, 1 if anything failed, 130 after Ctrl-C."""
+        return self._exit_code
+
+
+def _sentence(order: Order, tally: Tally) -> str:
+    where = "standard output" if order.is_pipe else order.target
+    rate = tally.frames / tally.seconds if tally.seconds else 0.0
+    other = 1 - tally.network_seconds / tally.seconds if tally.seconds else 0.0
+    speed = f"{rate:.3g} frames a second, {other:.1%} of the time not the network's"
+    facts = [f"{where}: {tally.frames} frames in {tally.seconds:.1f} s ({speed})"]
+    if tally.flicker is not None:
+        facts.append("flicker {:.2f} before and {:.2f} after the temporal step".format(*tally.flicker))
+    facts += ["interrupted"] if tally.was_interrupted else []
+    return ", ".join(facts)
+
+
+class _Count(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:.0f}/{'?' if task.total is None else f'{task.total:.0f}'}")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} frames a second" if task.speed else "")

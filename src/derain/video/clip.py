@@ -1,0 +1,82 @@
+"""`restore_clip`: a clip to a clip of the same kind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from derain.restore.restorer import Restorer
+from derain.video.codecs import Encoding, choose
+from derain.video.errors import VideoError, told_of
+from derain.video.frames import Tally, Wishes, restored_frames
+from derain.video.sink import Sink, partial_of
+from derain.video.source import Source
+from derain.video.stages import in_stages
+
+PARTIAL = "_partial"
+"""What the name of a clip ends with that Ctrl-C cut short."""
+
+
+def restore_clip(
+    path: Path,
+    target: Path,
+    restorer: Restorer,
+    wishes: Wishes | None = None,
+    *,
+    codec: str | None = None,
+    crf: float | None = None,
+    on_start: Callable[[int | None], None] = lambda frames: None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> Tally:
+    """Restore the frames of a clip; sound, subtitles, chapters, rotation, colours and time stamps stay as they are.
+
+    `target` appears when it is complete. After Ctrl-C the frames so far lie in a clip of their own, `target` with PARTIAL at its
+    name, or nowhere if there are none. `on_start(frames)` is told how many frames there should be, `on_frame()` is called after
+    each. Raises VideoError for what FFmpeg or the disk refuses.
+    """
+    with Source(str(path), str(path)) as source:
+        encoding = _encoding(source, target, codec, crf)
+        partial = partial_of(target)
+        try:
+            sink = Sink(partial, str(target), source, encoding)
+            on_start(source.frames)
+            tally = _run(source, sink, restorer, wishes or Wishes(), on_frame)
+            tally.notes[:0] = encoding.notes
+            if not tally.was_interrupted:
+                with told_of(str(target)):
+                    partial.replace(target)
+            elif sink.frames:
+                kept = target.with_stem(target.stem + PARTIAL)
+                partial.replace(kept)
+                tally.notes.append(f"the first {sink.frames} frames are in {kept}")
+            return tally
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_frame: Callable[[], None]) -> Tally:
+    tally, start = Tally(), time.perf_counter()
+    try:
+        in_stages(source, lambda shots: restored_frames(shots, restorer, wishes, tally, on_frame=on_frame), sink.write)
+        sink.copy(source.trailing)
+    except KeyboardInterrupt:
+        tally.was_interrupted = True
+    except BaseException:
+        sink.abandon()
+        raise
+    sink.close()
+    tally.seconds = time.perf_counter() - start
+    if source.damaged:
+        tally.notes.append(f"{source.damaged} damaged packets were passed over")
+    tally.notes += sink.dropped
+    return tally
+
+
+def _encoding(source: Source, target: Path, codec: str | None, crf: float | None) -> Encoding:
+    first = source.first
+    size = first.width, first.height
+    try:
+        return choose(target, source.stream.codec_context.codec.canonical_name, first.format, size, codec=codec, crf=crf)
+    except VideoError as error:
+        raise VideoError(f"{target}: {error}") from None

@@ -1,0 +1,103 @@
+"""Which encoder writes a clip, with which layout of pixels and which quality."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from av.codec import Codec
+from av.codec.codec import UnknownCodecError
+from av.video.format import VideoFormat
+
+from derain.video.colours import depth_bits
+from derain.video.errors import VideoError
+
+SAME_CODEC = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "av1": "libsvtav1",
+    "vp8": "libvpx",
+    "vp9": "libvpx-vp9",
+    "ffv1": "ffv1",
+    "prores": "prores_ks",
+    "rawvideo": "rawvideo",
+}
+"""The encoder that gives a clip the codec that it had; others get the usual one of their container."""
+USUAL = {".webm": "libvpx-vp9", ".ogv": "libvpx", ".y4m": "rawvideo"}
+QUALITY = {"libx264": 16, "libx265": 18, "libsvtav1": 22, "libvpx-vp9": 22, "libvpx": 8}
+"""Constant rate factors at which people see no loss; others have none, or are lossless."""
+FIXED = {
+    "libsvtav1": {"preset": "8", "svtav1-params": "enable-overlays=0"},
+    "libvpx-vp9": {"b:v": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"},
+    "libvpx": {"b:v": "20M", "deadline": "good", "cpu-used": "4"},
+    "libx265": {"x265-params": "log-level=error"},
+}
+EVEN_ONLY = {"libx264", "libx265", "libsvtav1"}
+"""Encoders whose chroma of half the size wants sides that can be halved."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the frames of a clip are written."""
+
+    codec: str
+    layout: str
+    """FFmpeg's name of the layout of a pixel."""
+    options: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What could not be kept, a sentence each."""
+
+
+def choose(
+    target: Path,
+    source_codec: str,
+    source_layout: VideoFormat,
+    size: tuple[int, int],
+    *,
+    codec: str | None = None,
+    crf: float | None = None,
+) -> Encoding:
+    """The encoder of the source's codec, or `codec`, with the source's layout of pixels or the one that is nearest to it.
+
+    Raises VideoError for a codec that is not there or does not encode pictures.
+    """
+    name = codec or SAME_CODEC.get(source_codec) or USUAL.get(target.suffix.lower(), "libx264")
+    if codec is None and target.suffix.lower() in USUAL and source_codec not in {"vp8", "vp9", "av1", "rawvideo"}:
+        name = USUAL[target.suffix.lower()]
+    layouts = _layouts(name)
+    layout = _nearest(layouts, source_layout, needs_even=name in EVEN_ONLY and any(side % 2 for side in size))
+    options = dict(FIXED.get(name, {}))
+    quality = QUALITY.get(name) if crf is None else crf
+    if quality is not None:
+        options["crf"] = f"{quality:g}"
+    notes = []
+    if depth_bits(VideoFormat(layout)) < depth_bits(source_layout):
+        bits = depth_bits(source_layout)
+        notes.append(f"{name} does not keep {bits} bits here: written with 8; another --codec may (libx265)")
+    if any(component.is_alpha for component in source_layout.components):
+        notes.append("its transparency is left out")
+    return Encoding(name, layout, options, tuple(notes))
+
+
+def _layouts(name: str) -> list[str]:
+    try:
+        codec = Codec(name, "w")
+    except UnknownCodecError:
+        raise VideoError(f"--codec {name}: this FFmpeg has no such encoder; try libx264, libx265, libsvtav1 or ffv1") from None
+    if codec.type != "video":
+        raise VideoError(f"--codec {name}: encodes {codec.type} and not pictures; try libx264, libx265, libsvtav1 or ffv1")
+    return [layout.name for layout in codec.video_formats or []]
+
+
+def _nearest(known: list[str], source: VideoFormat, *, needs_even: bool) -> str:
+    """The layout of the source, or one of its depth and chroma, or of its depth, or any."""
+    name = source.name.replace("yuvj", "yuv").replace("yuva", "yuv")
+    depth = next((f"{bits}le" for bits in (10, 12, 16) if depth_bits(source) == bits), "") if depth_bits(source) > 8 else ""
+    chroma = next(iter(re.findall(r"4[124][0124]", name)), "444" if source.is_rgb else "420")
+    finer = {"411": "422", "410": "420", "440": "444"}.get(chroma, chroma)
+    wanted = [name, *(f"yuv{part}p{bits}" for bits in (depth, "10le" if depth else "") for part in (chroma, finer, "420", "444"))]
+    wanted += [f"yuv{part}p" for part in (chroma, finer, "420", "444")]
+    if needs_even:
+        wanted = [layout for layout in wanted if "444" in layout or not layout.startswith("yuv")]
+    return next((layout for layout in wanted if not known or layout in known), known[0] if known else "yuv420p")

@@ -1,0 +1,110 @@
+"""Frames of a clip to red, green and blue, and back by the same way.
+
+By FFmpeg's default, which is fast, a frame that nobody changed comes back with 48 dB of luma; by the flags below with 64 and
+more, in 3 ms for 640 x 360 (2026-11-23, FFmpeg 8.1, one thread of a Zen 5 core).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from derain.picture import Pixels
+
+ACCURATE = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
+MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
+MATRICES |= {9: Colorspace.BT2020, 10: Colorspace.BT2020}
+"""The names of ITU-T H.273, table 4, that FFmpeg converts."""
+HD_LINES = 720
+"""From here on a clip that does not say is taken for BT.709, below for BT.601, as players do."""
+
+
+@dataclass(frozen=True)
+class Colours:
+    """What the numbers of a clip stand for, in the codes of ITU-T H.273 as its frames give them."""
+
+    matrix: int
+    range: int
+    primaries: int
+    transfer: int
+    lines: int
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Colours:
+        """The colours of a clip, from its first frame."""
+        return cls(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc, frame.height)
+
+    @property
+    def known_matrix(self) -> Colorspace:
+        """The matrix, guessed where the clip does not say."""
+        return MATRICES.get(self.matrix, Colorspace.ITU709 if self.lines >= HD_LINES else Colorspace.ITU601)
+
+    def known_range(self, layout: VideoFormat) -> ColorRange:
+        """The range, guessed where the clip does not say: studio for luma and chroma, full for all else."""
+        if self.range in {ColorRange.MPEG, ColorRange.JPEG}:
+            return ColorRange(self.range)
+        is_studio = layout.name.startswith(("yuv", "nv", "p0")) and not layout.name.startswith("yuvj")
+        return ColorRange.MPEG if is_studio else ColorRange.JPEG
+
+
+class Unpacker:
+    """Frames to samples, all of the size of the first; one for each thread."""
+
+    def __init__(self, first: VideoFrame) -> None:
+        self.colours = Colours.of(first)
+        self.size = first.width, first.height
+        self.is_deep = depth_bits(first.format) > 8
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> Pixels:
+        """(H, W, 3), uint8, or uint16 if the clip has more than 8 bits."""
+        frame = self._reformatter.reformat(
+            frame,
+            *self.size,
+            format="rgb48le" if self.is_deep else "rgb24",
+            src_colorspace=self.colours.known_matrix,
+            dst_colorspace=self.colours.known_matrix,
+            src_color_range=self.colours.known_range(frame.format),
+            dst_color_range=ColorRange.JPEG,
+            interpolation=ACCURATE,
+            threads=1,
+        )
+        return frame.to_ndarray().astype(np.uint16 if self.is_deep else np.uint8, copy=False)
+
+
+class Packer:
+    """Samples to frames of one layout; one for each thread."""
+
+    def __init__(self, colours: Colours, layout: str) -> None:
+        self.colours = colours
+        self.layout = VideoFormat(layout)
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, samples: Pixels) -> VideoFrame:
+        """A frame with the colours of the clip that the samples, (H, W, 3), come from."""
+        array: NDArray[Any] = np.ascontiguousarray(samples)
+        frame = VideoFrame.from_ndarray(array, format="rgb48le" if samples.dtype == np.uint16 else "rgb24")
+        packed = self._reformatter.reformat(
+            frame,
+            format=self.layout.name,
+            src_colorspace=self.colours.known_matrix,
+            dst_colorspace=self.colours.known_matrix,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=self.colours.known_range(self.layout),
+            interpolation=ACCURATE,
+            threads=1,
+        )
+        packed.colorspace, packed.color_range = self.colours.matrix, self.colours.range
+        packed.color_primaries, packed.color_trc = self.colours.primaries, self.colours.transfer
+        return packed
+
+
+def depth_bits(layout: VideoFormat) -> int:
+    """Bits of the deepest component."""
+    return max((component.bits for component in layout.components), default=8)

@@ -1,0 +1,76 @@
+"""Frames of a clip as pictures in a folder, in the order of their numbers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from derain import picture as pictures
+from derain.errors import DerainError, PictureError
+from derain.picture import Picture, Pixels
+from derain.restore.errands import PICTURE_SUFFIXES
+from derain.restore.restorer import Restorer
+from derain.video.errors import VideoError
+from derain.video.frames import Tally, Wishes, restored_frames
+from derain.video.stages import in_stages
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The pictures right in a folder; frame 2 comes before frame 10. Raises VideoError if there are none."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    if not found:
+        raise VideoError(f"{folder}: holds no frames that derain reads; name a folder of pictures or a clip")
+    return sorted(found, key=lambda path: [(int(part), part) if part.isdigit() else (-1, part) for part in _parts(path.name)])
+
+
+def restore_numbered(
+    folder: Path,
+    output: Path,
+    restorer: Restorer,
+    wishes: Wishes | None = None,
+    *,
+    overwrite: bool = False,
+    on_start: Callable[[int | None], None] = lambda frames: None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> Tally:
+    """Restore the frames in `folder` into files of the same names in `output`, with all that they carry.
+
+    Frames that are there already are left alone, unless `overwrite`. A frame that cannot be read is passed over with a note.
+    Raises DerainError for a folder without frames, and for an output that cannot be written.
+    """
+    frames = [path for path in numbered(folder) if overwrite or not (output / path.name).exists()]
+    if output.exists() and output.samefile(folder) and not overwrite:
+        raise VideoError(f"{output}: is the folder of the frames; give --overwrite to replace them or another -o")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DerainError(f"{output}: cannot be created ({error.strerror}); write to another folder with -o") from error
+    tally, start = Tally(), time.perf_counter()
+    on_start(len(frames))
+
+    def read() -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
+        for path in frames:
+            try:
+                rainy = pictures.read(path)
+            except PictureError as error:
+                tally.notes.append(str(error))
+                on_frame()
+                continue
+            yield rainy.samples, (rainy, output / path.name)
+
+    def write(shot: tuple[Pixels, tuple[Picture, Path]]) -> None:
+        samples, (rainy, target) = shot
+        pictures.write(rainy.with_samples(samples), target)
+
+    try:
+        in_stages(read(), lambda shots: restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame), write)
+    except KeyboardInterrupt:
+        tally.was_interrupted = True
+    tally.seconds = time.perf_counter() - start
+    return tally
+
+
+def _parts(name: str) -> list[str]:
+    return re.split(r"(\d+)", name)

@@ -1,0 +1,120 @@
+"""What a command line asks for: clips, folders of frames and pipes, and where they go."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from derain.errors import DerainError
+from derain.restore.restorer import Restorer
+from derain.video.clip import restore_clip
+from derain.video.frames import Tally, Wishes
+from derain.video.kinds import PIPE, SUFFIXES
+from derain.video.numbered import restore_numbered
+from derain.video.pipe import restore_pipe
+
+
+class Watcher(Protocol):
+    """Who is told how far it is."""
+
+    def begin(self, frames: int | None) -> None:
+        """There are so many frames, or nobody knows how many."""
+
+    def advance(self) -> None:
+        """One more is done."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One clip, folder of frames or pipe."""
+
+    source: Path
+    target: Path
+    overwrite: bool = False
+    raw: tuple[int, int, str] | None = None
+    """Width, height and pixel format of the frames on standard input."""
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it goes from standard input to standard output."""
+        return str(self.source) == PIPE
+
+    def carry_out(
+        self, restorer: Restorer, wishes: Wishes, watcher: Watcher, *, codec: str | None = None, crf: float | None = None
+    ) -> Tally:
+        """Restore it. Raises DerainError."""
+        if self.is_pipe:
+            watcher.begin(None)
+            pipes = sys.stdin.buffer, sys.stdout.buffer
+            return restore_pipe(*pipes, restorer, wishes, raw=self.raw, on_frame=watcher.advance)
+        begin, advance = watcher.begin, watcher.advance
+        if self.source.is_dir():
+            frames = self.source, self.target
+            return restore_numbered(*frames, restorer, wishes, overwrite=self.overwrite, on_start=begin, on_frame=advance)
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        clip = self.source, self.target
+        return restore_clip(*clip, restorer, wishes, codec=codec, crf=crf, on_start=begin, on_frame=advance)
+
+
+@dataclass
+class Orders:
+    """The orders of a command line."""
+
+    todo: list[Order] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """Inputs that cannot be done, each with a sentence."""
+
+
+def find_orders(
+    inputs: Sequence[Path],
+    *,
+    output: Path | None = None,
+    suffix: str = "_derained",
+    overwrite: bool = False,
+    raw: str | None = None,
+    pix_fmt: str = "rgb24",
+) -> Orders:
+    """List what is to be restored, and where to.
+
+    A clip goes beside its source with `suffix` at its name, into the folder `output`, or to `output` itself if that has the
+    suffix of a clip. Frames go into the folder `output`, or one beside theirs. Raises DerainError for what cannot be meant.
+    """
+    pipes = [str(path) == PIPE for path in inputs]
+    if any(pipes) or str(output) == PIPE or raw is not None:
+        if pipes != [True] or str(output) != PIPE:
+            raise DerainError("a pipe goes from standard input to standard output and nowhere else: `derain - -o -`")
+        return Orders([Order(Path(PIPE), Path(PIPE), raw=None if raw is None else (*_size(raw), pix_fmt))])
+    orders, taken = Orders(), set()
+    is_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
+    if is_file and len(inputs) > 1:
+        raise DerainError(f"{output}: is the name of one clip, and there are {len(inputs)}; name a folder")
+    for source in inputs:
+        if output is None:
+            target = source.with_name(source.name + suffix) if source.is_dir() else source.with_stem(source.stem + suffix)
+        elif is_file or (source.is_dir() and len(inputs) == 1):
+            target = output
+        else:
+            target = output / source.name
+        if not source.is_dir() and target.exists() and not overwrite:
+            orders.problems.append(f"{source}: {target} exists; give --overwrite to replace it or another -o")
+        elif target.exists() and source.exists() and target.samefile(source) and not source.is_dir():
+            orders.problems.append(f"{source}: would be written while it is read; give another -o")
+        elif target in taken:
+            orders.problems.append(
+                f"{source}: would overwrite the result of another clip; restore the two into different folders"
+            )
+        else:
+            taken.add(target)
+            orders.todo.append(Order(source, target, overwrite))
+    return orders
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
+        raise DerainError(f"--raw {text}: is no size; write WIDTHxHEIGHT, as 1920x1080")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,96 @@
+"""`restore_pipe`: frames from standard input to standard output, in the form in which they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from typing import BinaryIO
+
+from av.codec import CodecContext
+from av.video.codeccontext import VideoCodecContext
+
+from derain.restore.restorer import Restorer
+from derain.video.colours import Colours, Packer
+from derain.video.errors import told_of
+from derain.video.frames import Tally, Wishes, restored_frames
+from derain.video.source import Shot, Source
+from derain.video.stages import in_stages
+
+MOST_HEAD = 1024
+"""Bytes of the first line of a YUV4MPEG2 stream."""
+
+
+def restore_pipe(
+    inlet: BinaryIO,
+    outlet: BinaryIO,
+    restorer: Restorer,
+    wishes: Wishes | None = None,
+    *,
+    raw: tuple[int, int, str] | None = None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> Tally:
+    """Restore frames as they come.
+
+    They are a stream in YUV4MPEG2 (`ffmpeg -f yuv4mpegpipe`), whose first line is handed on as it is, or raw frames of (width,
+    height, pixel format). Raises VideoError for anything else. `on_frame()` is called after each.
+    """
+    form, options, head = "yuv4mpegpipe", {}, b""
+    if raw is None:
+        head = inlet.readline(MOST_HEAD)
+    else:
+        form, options = "rawvideo", {"video_size": f"{raw[0]}x{raw[1]}", "pixel_format": raw[2]}
+    tally, start = Tally(), time.perf_counter()
+    with Source(_Inlet(head, inlet), "standard input", format=form, options=options) as source:
+        sink = _Outlet(outlet, source, head, before_frame=b"FRAME\n" if raw is None else b"")
+        try:
+            in_stages(
+                source,
+                lambda shots: restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame),
+                sink.write,
+            )
+        except KeyboardInterrupt:
+            tally.was_interrupted = True
+    tally.seconds = time.perf_counter() - start
+    return tally
+
+
+class _Inlet:
+    """What was read already, and then the rest; FFmpeg must not look for its end, or go back."""
+
+    def __init__(self, head: bytes, file: BinaryIO) -> None:
+        self._head = head
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end."""
+        if self._head:
+            first, self._head = self._head[:size], self._head[size:]
+            return first
+        return self._file.read(size)
+
+
+class _Outlet:
+    """Writes frames without the padding that FFmpeg's rows have in memory."""
+
+    def __init__(self, file: BinaryIO, source: Source, head: bytes, *, before_frame: bytes) -> None:
+        self._file = file
+        self._before_frame = before_frame
+        self._pack = Packer(Colours.of(source.first), source.first.format.name)
+        codec = CodecContext.create("rawvideo", "w")
+        assert isinstance(codec, VideoCodecContext)
+        self._codec = codec
+        codec.width, codec.height, codec.pix_fmt = source.first.width, source.first.height, source.first.format.name
+        codec.time_base = source.stream.time_base or Fraction(1, 25)
+        self._put(head)
+
+    def write(self, shot: Shot) -> None:
+        """Write one frame, at once: somebody waits for it."""
+        samples, _ = shot
+        packets = self._codec.encode(self._pack(samples))
+        self._put(self._before_frame + b"".join(bytes(packet) for packet in packets))
+
+    def _put(self, data: bytes) -> None:
+        with told_of("standard output"):
+            self._file.write(data)
+            self._file.flush()

@@ -1,0 +1,159 @@
+"""A clip as a row of frames and of packets that are handed through, in the order of the file."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.sidedata.sidedata import SideData
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from derain.picture import Pixels
+from derain.video.colours import Unpacker
+from derain.video.errors import VideoError, told_of
+
+
+@dataclass(frozen=True, eq=False)
+class Stamp:
+    """What a frame needs to be written beside its samples."""
+
+    pts: int
+    """When it is shown, in units of the clip's time base."""
+    duration: int
+    """0 where the clip does not say."""
+    packets: tuple[Packet[Any], ...]
+    """What of other streams lies before it in the file."""
+
+
+Shot: TypeAlias = tuple[Pixels, Stamp]
+Item: TypeAlias = "VideoFrame | Packet[Any]"  # at run time a packet has no parameter
+
+
+class Source:
+    """An open clip. A context manager; raises VideoError for what is no clip, or has no frame that can be decoded."""
+
+    def __init__(self, file: Any, name: str, *, format: str | None = None, options: dict[str, str] | None = None) -> None:
+        """`file` is a path or an open binary file, `name` is what errors begin with."""
+        self.name = name
+        self.damaged = 0
+        """Packets that could not be decoded so far."""
+        with told_of(name):
+            self.container: InputContainer = av.open(file, format=format, options=options or {}, metadata_errors="replace")
+        self.stream = self._main_stream()
+        self.stream.thread_type = "AUTO"
+        self._items = self._decoded()
+        self._early: list[Item] = []
+        self.trailing: tuple[Packet[Any], ...] = ()
+        """After the last frame: the packets that came behind it."""
+        self.first = self._first_frame()
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+    def __iter__(self) -> Iterator[Shot]:
+        """The frames, each with the packets of all other streams that came before it."""
+        packets: list[Packet[Any]] = []
+        unpack = Unpacker(self.first)
+        for item in itertools.chain(self._early, self._items):
+            if isinstance(item, VideoFrame):
+                with told_of(self.name):
+                    samples = unpack(item)
+                yield samples, Stamp(item.pts or 0, item.duration, tuple(packets))
+                packets.clear()
+            else:
+                packets.append(item)
+        self.trailing = tuple(packets)
+
+    @property
+    def frames(self) -> int | None:
+        """How many frames the clip says, or is estimated, to have; None where nobody knows."""
+        if self.stream.frames:
+            return self.stream.frames
+        rate = self.stream.average_rate
+        if self.stream.duration is not None and self.stream.time_base is not None and rate:
+            return round(self.stream.duration * self.stream.time_base * rate)
+        if self.container.duration and rate:
+            return round(self.container.duration / av.time_base * rate)
+        return None
+
+    @property
+    def display_matrix(self) -> list[int] | None:
+        """How players turn the clip: nine numbers, or None for not at all."""
+        matrix = self.first.side_data.get("DISPLAYMATRIX")
+        return list(struct.unpack("=9i", bytes(matrix))) if isinstance(matrix, SideData) else None
+
+    def _main_stream(self) -> VideoStream:
+        streams = [stream for stream in self.container.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not streams:
+            self.container.close()
+            raise VideoError(f"{self.name}: holds no moving picture; restore photos with `derain restore`")
+        if streams[0].codec_context is None:
+            raise VideoError(f"{self.name}: its frames are in a format that FFmpeg does not know; convert it first")
+        return streams[0]
+
+    def _first_frame(self) -> VideoFrame:
+        for item in self._items:
+            self._early.append(item)
+            if isinstance(item, VideoFrame):
+                return item
+        self.container.close()
+        raise VideoError(f"{self.name}: not one of its frames can be decoded; check it with `ffprobe`")
+
+    def _decoded(self) -> Iterator[Item]:
+        last: int | None = None
+        for packet in self._packets():
+            if packet.stream is not self.stream:
+                if packet.dts is not None or packet.size:
+                    yield packet
+                continue
+            for frame in self._frames(packet):
+                frame.pts = _later(frame.pts if frame.pts is not None else frame.dts, last, step=frame.duration or 1)
+                last = frame.pts
+                yield frame
+
+    def _packets(self) -> Iterator[Packet[Any]]:
+        """What the file gives, and the order to give out what is left, also where the file breaks off."""
+        packets = self.container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError:
+                self.damaged += 1
+                packet = None
+            if packet is None:
+                return
+            yield packet
+
+    def _frames(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
+        is_last = not packet.size and packet.dts is None
+        while True:
+            try:
+                yield from self.stream.decode(packet)
+            except EOFError:
+                return
+            except FFmpegError:  # a packet that is damaged must not end the run
+                self.damaged += 1
+                if is_last:  # what is behind it in the decoder still comes
+                    continue
+            return
+
+
+def _later(pts: int | None, last: int | None, *, step: int) -> int:
+    """A time stamp that rises: where there is none, or it goes back, one step after the last one."""
+    if last is None:
+        return 0 if pts is None else pts
+    if pts is None:
+        return last + step
+    return pts if pts > last else last + 1

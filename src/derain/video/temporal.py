@@ -1,0 +1,98 @@
+"""Less flicker: what the network leaves of a place that stands still is made to agree from frame to frame.
+
+A network that sees one frame at a time takes a little more of a wall away here and a little less there, and the wall shimmers.
+Where restored neighbours differ by no more than such a shimmer, each restored pixel becomes their weighted mean; where they
+differ by more, something moves, and nothing is done. What changes is the layer of rain that is taken out of a frame, and no pixel
+by more than SHIMMER.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from derain.picture import Pixels
+from derain.video.flicker import Flicker
+
+REACH = 2
+"""Frames before and after that are asked."""
+SHIMMER = 12
+"""Levels of 255 by which still places differ at most; above it a difference counts as motion."""
+NEAR_PX = 4
+"""A difference is judged with those around it, so that a moving edge is not taken for still where it crosses its like."""
+LEVELS = np.arange(256)
+TRUST = (np.clip(1 - (LEVELS / SHIMMER) ** 2, 0, 1) ** 2).astype(np.float32)
+"""Weight of a neighbour by its difference: Tukey's biweight, which ends at SHIMMER."""
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A frame before and after the network, and what belongs to it on its way."""
+
+    rainy: Pixels
+    restored: Pixels
+    tag: Any
+
+
+def steadied(frames: Iterable[Restored], *, before: Flicker, after: Flicker) -> Iterator[Restored]:
+    """The same frames in the same order, with less flicker; REACH of them late. Frames of another size begin anew.
+
+    `before` and `after` are shown every frame as the network gave it, and as it goes on.
+    """
+    window: deque[Restored] = deque()
+    middle = 0
+    for frame in frames:
+        before.see(frame.restored)
+        if window and window[-1].restored.shape != frame.restored.shape:
+            yield from _rest(window, middle, after)
+            window.clear()
+            middle = 0
+        window.append(frame)
+        if len(window) > middle + REACH:
+            yield _steadied(window, middle, after)
+            if middle == REACH:
+                window.popleft()
+            else:
+                middle += 1
+    yield from _rest(window, middle, after)
+
+
+def _rest(window: deque[Restored], middle: int, after: Flicker) -> Iterator[Restored]:
+    for index in range(middle, len(window)):
+        yield _steadied(window, index, after)
+
+
+def _steadied(window: deque[Restored], middle: int, after: Flicker) -> Restored:
+    frame = window[middle]
+    near = [window[index].restored for index in range(max(middle - REACH, 0), min(middle + REACH + 1, len(window)))]
+    steady = agreed(frame.restored, [other for other in near if other is not frame.restored])
+    after.see(steady)
+    return replace(frame, restored=steady)
+
+
+def agreed(image: Pixels, others: Iterable[Pixels]) -> Pixels:
+    """(H, W) or (H, W, 3) -> the same: the mean of it and those of the others that hardly differ, pixel by pixel."""
+    total = image.astype(np.float32)
+    weights = np.ones(image.shape[:2], np.float32)
+    for other in others:
+        trust = TRUST[_difference(image, other)]
+        weights += trust
+        total += (trust if image.ndim == 2 else trust[..., None]) * other
+    total /= weights if image.ndim == 2 else weights[..., None]
+    return (total + np.float32(0.5)).astype(image.dtype)
+
+
+def _difference(one: Pixels, two: Pixels) -> NDArray[np.uint8]:
+    """(H, W), levels of 255: the largest of the channels, where a pixel or the mean around it differs most."""
+    apart = np.maximum(one, two) - np.minimum(one, two)
+    if apart.dtype == np.uint16:
+        apart = (apart + np.uint16(128)) // np.uint16(257) if apart.max() < 65408 else apart // np.uint16(257)
+    levels = (apart if apart.ndim == 2 else apart.max(axis=2)).astype(np.uint8)
+    around = np.asarray(Image.fromarray(levels).filter(ImageFilter.BoxBlur(NEAR_PX)))
+    return np.maximum(levels, np.minimum(around.astype(np.uint16) * 2, 255).astype(np.uint8))

@@ -1,0 +1,74 @@
+"""Which encoder, which layout, which quality."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from av.video.format import VideoFormat
+
+from derain.video.codecs import choose
+from derain.video.errors import VideoError
+
+
+def chosen(target: str, source_codec: str, layout: str, size=(64, 48), **wishes: object):
+    return choose(Path(target), source_codec, VideoFormat(layout), size, **wishes)
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "encoder"),
+    [
+        ("a.mp4", "h264", "libx264"),
+        ("a.mkv", "hevc", "libx265"),
+        ("a.mp4", "av1", "libsvtav1"),
+        ("a.webm", "vp9", "libvpx-vp9"),
+        ("a.webm", "h264", "libvpx-vp9"),
+        ("a.avi", "msmpeg4v3", "libx264"),
+        ("a.mov", "prores", "prores_ks"),
+    ],
+)
+def test_the_codec_of_the_clip_or_the_usual_one(target, source, encoder):
+    assert chosen(target, source, "yuv420p").codec == encoder
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "nearest"),
+    [
+        ("libx264", "yuvj420p", "yuv420p"),
+        ("libx265", "yuv420p12le", "yuv420p12le"),
+        ("libx264", "yuv420p12le", "yuv420p10le"),
+        ("libx264", "yuv411p", "yuv422p"),
+        ("libx264", "gbrp", "yuv444p"),
+        ("libx264", "yuva420p", "yuv420p"),
+        ("libsvtav1", "yuv444p10le", "yuv420p10le"),
+        ("libvpx", "yuv420p10le", "yuv420p"),
+    ],
+)
+def test_the_nearest_layout(codec, layout, nearest):
+    assert chosen("a.mkv", "h264", layout, codec=codec).layout == nearest
+
+
+def test_bits_that_are_lost_are_told():
+    assert "does not keep 10 bits" in chosen("a.mkv", "h264", "yuv420p10le", codec="libvpx").notes[0]
+
+
+def test_transparency_that_is_lost_is_told():
+    assert chosen("a.webm", "vp9", "yuva420p", codec="libx264").notes == ("its transparency is left out",)
+
+
+def test_odd_sides_keep_every_pixel():
+    assert chosen("a.mp4", "h264", "yuv420p", (63, 48)).layout == "yuv444p"
+
+
+def test_quality_is_handed_to_the_encoder():
+    assert chosen("a.mp4", "h264", "yuv420p", crf=31).options["crf"] == "31"
+
+
+def test_an_unknown_codec_is_refused_with_some_that_there_are():
+    with pytest.raises(VideoError, match="no such encoder; try libx264"):
+        chosen("a.mp4", "h264", "yuv420p", codec="steam")
+
+
+def test_a_codec_for_sound_is_refused():
+    with pytest.raises(VideoError, match="encodes audio and not pictures"):
+        chosen("a.mp4", "h264", "yuv420p", codec="aac")

@@ -1,0 +1,72 @@
+"""Frames to samples and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from av import VideoFrame
+from av.video.format import VideoFormat
+from av.video.reformatter import ColorRange, Colorspace
+
+from derain.video.colours import Colours, Packer, Unpacker
+
+from .conftest import light, ramp
+
+
+def frame(layout: str, matrix: int, color_range: int) -> VideoFrame:
+    made = VideoFrame.from_ndarray(ramp(0, (320, 240)), format="rgb24").reformat(format=layout)
+    made.colorspace, made.color_range = matrix, color_range
+    return made
+
+
+@pytest.mark.parametrize("color_range", [1, 2])
+@pytest.mark.parametrize("matrix", [1, 5, 9])
+@pytest.mark.parametrize(("layout", "decibels"), [("yuv420p", 60), ("yuv444p", 60), ("yuv420p10le", 55)])
+def test_a_frame_that_nobody_changed_comes_back(layout, decibels, matrix, color_range):
+    before = frame(layout, matrix, color_range)
+    after = Packer(Colours.of(before), layout)(Unpacker(before)(before))
+    white = 255 if layout.endswith("p") else 1023
+    assert 10 * np.log10(white**2 / np.square(light(after) - light(before)).mean().clip(1e-9)) > decibels
+
+
+@pytest.mark.parametrize(("color_range", "white"), [(1, 235), (2, 255)])
+def test_white_is_white_in_either_range(color_range, white):
+    made = VideoFrame(8, 8, "yuv420p")
+    for plane, value in zip(made.planes, (white, 128, 128), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    made.colorspace, made.color_range = 1, color_range
+    assert Unpacker(made)(made).min() >= 254
+
+
+@pytest.mark.parametrize(("matrix", "green"), [(1, 173), (5, 145)])
+def test_the_matrix_of_the_clip_is_taken(matrix, green):
+    """Studio luma of pure green: 16 + 219 * Kg, by ITU-R BT.709 and BT.601."""
+    made = VideoFrame(8, 8, "yuv444p")
+    made.colorspace, made.color_range = matrix, 1
+    samples = np.zeros((8, 8, 3), np.uint8)
+    samples[..., 1] = 255
+    assert np.abs(light(Packer(Colours.of(made), "yuv444p")(samples)) - green).max() <= 1
+
+
+@pytest.mark.parametrize(("lines", "matrix"), [(719, Colorspace.ITU601), (720, Colorspace.ITU709)])
+def test_a_clip_that_does_not_say_is_taken_for_what_players_take_it(lines, matrix):
+    assert Colours(2, 0, 2, 2, lines).known_matrix == matrix
+
+
+@pytest.mark.parametrize(
+    ("layout", "known"), [("yuv420p", ColorRange.MPEG), ("yuvj420p", ColorRange.JPEG), ("gray", ColorRange.JPEG)]
+)
+def test_a_range_that_is_not_told(layout, known):
+    assert Colours(2, 0, 2, 2, 480).known_range(VideoFormat(layout)) == known
+
+
+def test_frames_of_another_size_are_made_to_fit():
+    unpack = Unpacker(frame("yuv420p", 1, 1))
+    smaller = VideoFrame.from_ndarray(ramp(0), format="rgb24").reformat(format="yuv420p")
+    assert unpack(smaller).shape == (240, 320, 3)
+
+
+@pytest.mark.parametrize(("layout", "dtype"), [("yuv420p", np.uint8), ("yuv422p10le", np.uint16), ("gray12le", np.uint16)])
+def test_samples_are_as_deep_as_the_clip(layout, dtype):
+    made = frame(layout, 1, 1)
+    assert Unpacker(made)(made).dtype == dtype

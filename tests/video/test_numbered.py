@@ -1,0 +1,75 @@
+"""Folders of numbered frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from derain import picture
+from derain.picture import Picture
+from derain.video.errors import VideoError
+from derain.video.frames import Wishes
+from derain.video.numbered import numbered, restore_numbered
+
+from .conftest import copying
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve frames whose brightness is their number, without leading zeros."""
+    (tmp_path / "in").mkdir()
+    for index in range(1, 13):
+        picture.write(Picture(np.full((8, 9, 3), 10 * index, np.uint8)), tmp_path / "in" / f"f{index}.png")
+    return tmp_path / "in"
+
+
+def test_numbers_are_in_order(folder):
+    assert [path.name for path in numbered(folder)] == [f"f{index}.png" for index in range(1, 13)]
+
+
+def test_frames_are_restored_under_their_names(folder, tmp_path):
+    restore_numbered(folder, tmp_path / "out", lambda rainy: rainy // 2)
+    lights = [int(picture.read(path).pixels[0, 0, 0]) for path in numbered(tmp_path / "out")]
+    assert lights == [5 * index for index in range(1, 13)]
+
+
+def test_the_temporal_step_sees_them_in_order(folder, tmp_path):
+    """Neighbours are ten levels apart: in the order of their names f1 and f10 would be."""
+    tally = restore_numbered(folder, tmp_path / "out", copying, Wishes(temporal=True))
+    assert tally.flicker[0] == pytest.approx(0, abs=1e-4)
+
+
+def test_frames_that_are_there_are_left_alone(folder, tmp_path):
+    restore_numbered(folder, tmp_path / "out", copying)
+    (tmp_path / "out" / "f3.png").unlink()
+    assert restore_numbered(folder, tmp_path / "out", copying).frames == 1
+
+
+def test_a_bad_frame_is_told_and_passed_over(folder, tmp_path):
+    (folder / "f5.png").write_text("no picture")
+    tally = restore_numbered(folder, tmp_path / "out", copying)
+    assert (tally.frames, len(tally.notes), "f5.png: is not a picture" in tally.notes[0]) == (11, 1, True)
+
+
+def test_grey_and_transparent_frames_stay_so(rng, tmp_path):
+    (tmp_path / "in").mkdir()
+    samples = rng.integers(0, 256, (8, 9), dtype=np.uint8)
+    for index in range(3):
+        grey = Picture(picture.picture.as_colour(samples), alpha=samples, grey=True)
+        picture.write(grey, tmp_path / "in" / f"{index}.png")
+    restore_numbered(tmp_path / "in", tmp_path / "out", copying)
+    after = picture.read(tmp_path / "out" / "1.png")
+    assert after.grey
+    np.testing.assert_array_equal(after.alpha, samples)
+
+
+def test_the_frames_are_not_written_over(folder):
+    with pytest.raises(VideoError, match="is the folder of the frames"):
+        restore_numbered(folder, folder, copying)
+
+
+def test_a_folder_without_frames_is_refused(tmp_path):
+    with pytest.raises(VideoError, match="holds no frames"):
+        restore_numbered(tmp_path, tmp_path / "out", copying)

@@ -1,0 +1,74 @@
+"""Which clip goes where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from derain.errors import DerainError
+from derain.video.orders import find_orders
+
+
+def targets(*inputs: Path, **options) -> list[Path]:
+    return [order.target for order in find_orders(inputs, **options).todo]
+
+
+def test_the_default_is_beside_the_clip(tmp_path):
+    assert targets(tmp_path / "clip.mp4") == [tmp_path / "clip_derained.mp4"]
+
+
+def test_an_output_that_is_named_like_a_clip_is_the_file(tmp_path):
+    assert targets(tmp_path / "clip.mp4", output=tmp_path / "out.mkv") == [tmp_path / "out.mkv"]
+
+
+def test_another_output_is_a_folder(tmp_path):
+    assert targets(tmp_path / "a.mp4", tmp_path / "b.mov", output=tmp_path / "o") == [
+        tmp_path / "o" / "a.mp4",
+        tmp_path / "o" / "b.mov",
+    ]
+
+
+def test_frames_go_into_a_folder_of_their_own(tmp_path):
+    (tmp_path / "frames").mkdir()
+    assert targets(tmp_path / "frames") == [tmp_path / "frames_derained"]
+    assert targets(tmp_path / "frames", output=tmp_path / "out") == [tmp_path / "out"]
+
+
+def test_an_existing_clip_is_kept(tmp_path):
+    (tmp_path / "clip_derained.mp4").touch()
+    found = find_orders([tmp_path / "clip.mp4"])
+    assert (found.todo, "exists; give --overwrite" in found.problems[0]) == ([], True)
+
+
+def test_a_clip_is_not_written_while_it_is_read(tmp_path):
+    (tmp_path / "clip.mp4").touch()
+    found = find_orders([tmp_path / "clip.mp4"], output=tmp_path / "clip.mp4", overwrite=True)
+    assert "would be written while it is read" in found.problems[0]
+
+
+def test_two_clips_with_one_target_are_a_problem(tmp_path):
+    found = find_orders([tmp_path / "a" / "clip.mp4", tmp_path / "b" / "clip.mp4"], output=tmp_path / "out")
+    assert (len(found.todo), "would overwrite the result of another" in found.problems[0]) == (1, True)
+
+
+def test_one_file_for_many_clips_is_refused(tmp_path):
+    with pytest.raises(DerainError, match="is the name of one clip, and there are 2"):
+        find_orders([tmp_path / "a.mp4", tmp_path / "b.mp4"], output=tmp_path / "out.mp4")
+
+
+def test_a_pipe():
+    (order,) = find_orders([Path("-")], output=Path("-"), raw="64x48", pix_fmt="bgr24").todo
+    assert (order.is_pipe, order.raw) == (True, (64, 48, "bgr24"))
+
+
+@pytest.mark.parametrize(("inputs", "output"), [(["-"], None), (["-", "a.mp4"], "-"), (["a.mp4"], "-"), (["-"], "out.mp4")])
+def test_half_a_pipe_is_refused(inputs, output):
+    with pytest.raises(DerainError, match="a pipe goes from standard input to standard output"):
+        find_orders([Path(name) for name in inputs], output=output and Path(output))
+
+
+@pytest.mark.parametrize("raw", ["64", "0x8", "axb"])
+def test_a_size_that_is_none_is_refused(raw):
+    with pytest.raises(DerainError, match="write WIDTHxHEIGHT"):
+        find_orders([Path("-")], output=Path("-"), raw=raw)

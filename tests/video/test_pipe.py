@@ -1,0 +1,70 @@
+"""Frames on standard input and output."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from derain.video.errors import VideoError
+from derain.video.pipe import restore_pipe
+
+from .conftest import copying
+
+
+def y4m(frames: list[bytes], head: str = "W64 H48 F30000:1001 Ip A4:3 C420jpeg") -> bytes:
+    return b"YUV4MPEG2 " + head.encode() + b"\n" + b"".join(b"FRAME\n" + frame for frame in frames)
+
+
+@pytest.fixture
+def frames() -> list[bytes]:
+    """Luma ramps at half brightness, grey."""
+    luma = np.tile(np.linspace(40, 200, 64).astype(np.uint8), (48, 1)).tobytes()
+    return [luma + bytes([128]) * (2 * 32 * 24)] * 5
+
+
+def through(data: bytes, network=copying, **options: object) -> bytes:
+    outlet = io.BytesIO()
+    restore_pipe(io.BytesIO(data), outlet, network, **options)
+    return outlet.getvalue()
+
+
+def test_every_frame_comes_out(frames):
+    assert through(y4m(frames)).count(b"FRAME\n") == 5
+
+
+def test_size_rate_and_shape_of_a_pixel_are_told_on(frames):
+    assert through(y4m(frames)).startswith(b"YUV4MPEG2 W64 H48 F30000:1001 Ip A4:3 C420jpeg\nFRAME\n")
+
+
+def test_luma_hardly_changes(frames):
+    last = np.frombuffer(through(y4m(frames))[-len(frames[0]) :], np.uint8).astype(int)
+    assert np.abs(last - np.frombuffer(frames[0], np.uint8)).max() <= 1
+
+
+def test_ten_bits_stay_ten_bits():
+    frame = np.concatenate([np.linspace(64, 940, 64 * 48).astype("<u2"), np.full(2 * 32 * 24, 512, "<u2")]).tobytes()
+    out = through(y4m([frame] * 2, "W64 H48 F25:1 Ip A1:1 C420p10 XYSCSS=420P10"))
+    assert np.abs(np.frombuffer(out[-len(frame) :], "<u2").astype(int) - np.frombuffer(frame, "<u2")).max() <= 2
+
+
+@pytest.mark.parametrize("layout", ["rgb24", "bgr24", "rgb48le"])
+def test_raw_frames(layout, rng):
+    data = rng.bytes(64 * 48 * (6 if "48" in layout else 3) * 4)
+    assert through(data, raw=(64, 48, layout)) == data
+
+
+def test_raw_frames_are_restored():
+    assert through(bytes([200]) * (8 * 8 * 3), network=lambda rainy: rainy // 2, raw=(8, 8, "rgb24")) == bytes([100]) * 192
+
+
+@pytest.mark.parametrize("data", [b"", b"no frames at all\n" * 9])
+def test_what_is_no_stream_is_one_sentence(data):
+    with pytest.raises(VideoError, match=r"^standard input: [^\n]+$"):
+        through(data)
+
+
+def test_an_unknown_layout_is_one_sentence():
+    with pytest.raises(VideoError, match=r"^standard input: [^\n]+$"):
+        through(bytes(999), raw=(8, 8, "steam"))
