@@ -125,3 +125,11 @@ def test_large_backgrounds_are_there_at_half_size_too(tmp_path, rng):
 def test_missing_folder_of_backgrounds_is_named():
     with pytest.raises(DataError, match="nowhere"):
         load_pictures(["nowhere"])
+
+
+def test_crops_are_not_mirrored_where_the_recipe_says_so(sources):
+    collection = sources.collections[0]
+    rainy, _ = crops(sources, pair=1, flip=False)[0]
+    found = np.round(rainy.transpose(1, 2, 0) * 255).astype(np.uint8)
+    windows = [np.lib.stride_tricks.sliding_window_view(r, found.shape)[:, :, 0] for r in collection.rainy]
+    assert any((w == found).all(axis=(2, 3, 4)).any() for w in windows)

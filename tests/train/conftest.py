@@ -24,6 +24,7 @@ rendered = 1
 dry = 1
 [loss]
 absolute = 0.2
+beta = 0.0
 [optimiser]
 name = "adamw"
 learning_rate = 1e-3

@@ -2,15 +2,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 import torch
+from training_commands import command, state_of, wait_for
 
 from derain.errors import DataError, RecipeError, WeightsError
-from derain.train.loop import TrainingError, setup
+from derain.train.loop import setup
 from derain.train.recipe import read_recipe
+from derain.train.updates import TrainingError
 from derain.train.weights_file import load_weights
 
 
@@ -18,23 +19,8 @@ def run(project, *overrides, resume=False, weights=None):
     return setup(read_recipe(project / "recipe.toml", overrides), resume=resume, weights=weights)
 
 
-def state(project, folder="run"):
-    return torch.load(project / folder / "state.ckpt", weights_only=True)
-
-
 def events(project, kind):
     return [e for line in (project / "run/log.jsonl").read_text().splitlines() if (e := json.loads(line))["event"] == kind]
-
-
-def command(project, *arguments):
-    return [sys.executable, "-m", "derain.cli.main", "train", str(project / "recipe.toml"), *arguments]
-
-
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
 
 
 def test_run_leaves_state_weights_log_and_validation(project):
@@ -59,7 +45,7 @@ def test_resumed_run_has_the_same_weights_bit_for_bit(project):
     stop.send_signal(signal.SIGTERM)
     stop.wait(60)
     run(project, resume=True)
-    whole, resumed = state(project, "whole"), state(project)
+    whole, resumed = state_of(project, "whole"), state_of(project)
     assert resumed["step"] == 6
     assert all(torch.equal(whole["network"][k], resumed["network"][k]) for k in whole["network"])
     assert all(torch.equal(a, b) for a, b in zip(whole["average"]["values"], resumed["average"]["values"], strict=True))
@@ -72,16 +58,16 @@ def test_sigterm_ends_a_run_with_its_state_saved(project):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "stopped by a signal" in said
-    assert state(project)["step"] == events(project, "train")[-1]["step"]
+    assert state_of(project)["step"] == events(project, "train")[-1]["step"]
 
 
-def test_kill_at_any_moment_leaves_a_whole_state(project):
+def test_kill_at_any_moment_leaves_a_whole_state_of(project):
     process = subprocess.Popen(command(project, "length.steps=100000", "record.save_every_minutes=0", "validation.pairs=[]"))
     wait_for(lambda: (project / "run/state.ckpt").exists())
     time.sleep(0.5)
     process.kill()
     process.wait(60)
-    assert state(project)["step"] >= 1
+    assert state_of(project)["step"] >= 1
 
 
 def test_two_processes_average_their_gradients(project):
@@ -91,9 +77,9 @@ def test_two_processes_average_their_gradients(project):
         command(project, "machine.processes=2", "length.steps=3"), capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stderr
-    one, two = state(project, "one")["network"], state(project)["network"]
+    one, two = state_of(project, "one")["network"], state_of(project)["network"]
     assert max((one[k] - two[k]).abs().max().item() for k in one) < 2e-4
-    assert "mean" in state(project)["card"]["validation"]
+    assert "mean" in state_of(project)["card"]["validation"]
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_names_the_crops(project):
@@ -111,7 +97,7 @@ def test_run_is_not_overwritten(project):
 def test_weights_alone_start_a_new_run(project):
     run(project, "length.steps=2")
     run(project, f"record.folder={project / 'next'}", "length.steps=1", weights=project / "run/weights.safetensors")
-    assert state(project, "next")["step"] == 1
+    assert state_of(project, "next")["step"] == 1
 
 
 def test_weights_of_another_network_are_refused(project):

@@ -19,7 +19,7 @@ Layer = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Mix:
-    """How often each kind of crop is drawn, relative to the others; the last two are shares of all crops, 0 to 1."""
+    """How often each kind of crop is drawn, relative to the others; `jpeg` and `turn` are shares of all crops, 0 to 1."""
 
     pair: float = 1.0
     """A pair as it was published."""
@@ -33,6 +33,8 @@ class Mix:
     """No rain: what the network must leave alone."""
     jpeg: float = 0.0
     """Share of the crops whose background and rainy picture are JPEG-compressed (published pairs keep their clean side)."""
+    flip: bool = True
+    """Whether crops are mirrored at random, left to right and top to bottom."""
     turn: float = 0.0
     """Share of the crops that are transposed, so that rain falls sideways."""
 
@@ -73,7 +75,7 @@ class Crops:
         rng = np.random.default_rng([self.seed, index])
         kind = self.kinds[rng.choice(len(self.kinds), p=self.shares)]
         rainy, clean = getattr(self, f"_{kind}")(rng, rng.random() < self.mix.jpeg)
-        return turned(rng, rainy, clean, transpose=rng.random() < self.mix.turn)
+        return turned(rng, rainy, clean, flip=self.mix.flip, transpose=rng.random() < self.mix.turn)
 
     def _pair(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
         collection = drawn(rng, self.sources.collections)
@@ -146,10 +148,10 @@ def jpeg(image: Image8, *, quality: int) -> Image8:
 
 
 def turned(
-    rng: np.random.Generator, rainy: Image8, clean: Image8, *, transpose: bool
+    rng: np.random.Generator, rainy: Image8, clean: Image8, *, flip: bool, transpose: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mirror both crops alike at random, left to right and top to bottom; (H, W, 3) uint8 -> (3, H, W) float32 in 0..1."""
-    across, down = (slice(None, None, int(step)) for step in rng.choice([1, -1], 2))
+    """Mirror both crops alike at random, if asked to, and transpose them; (H, W, 3) uint8 -> (3, H, W) float32 in 0..1."""
+    across, down = (slice(None, None, int(step)) for step in (rng.choice([1, -1], 2) if flip else (1, 1)))
 
     def turn(image: Image8) -> NDArray[np.float32]:
         image = image[down, across].transpose((2, 1, 0) if transpose else (2, 0, 1))

@@ -125,7 +125,7 @@ def count_macs(network: PLNLIN, *, crop_px: int = 112, heads: bool = False) -> i
         if isinstance(module, nn.Conv2d):
             total += output.numel() * module.weight[0].numel()
         elif isinstance(module, nn.Linear):
-            total += inputs[0].numel() * module.out_features
+            total += sum(x.numel() for x in inputs) * module.out_features
         elif hasattr(module, "position_bias"):
             total += 2 * inputs[0].numel() * inputs[0].shape[1]  # queries by keys, and weights by values
 

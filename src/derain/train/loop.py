@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
 
 from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
-from derain.errors import DerainError
-from derain.network import PLNLIN, kernels
+from derain.network import PLNLIN, Discriminator, kernels
 from derain.train.ema import Average
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
 from derain.train.recipe import Data, Machine, Recipe
+from derain.train.record import Log, check, write_weights
 from derain.train.schedule import rate_factor
 from derain.train.speed import bfloat16_is_faster
 from derain.train.state import NAME, State, load_state, make_optimiser, save_state
-from derain.train.steps import restoration_loss
-from derain.train.validation import summary, validate, validation_pairs
-from derain.train.weights_file import fill, load_weights, save_weights
-
-WEIGHTS = "weights.safetensors"
-
-
-class TrainingError(DerainError):
-    """A run that cannot go on."""
+from derain.train.together import Batches, StopSignal, agree, due
+from derain.train.updates import Batch, TrainingError, iterate
+from derain.train.validation import validation_pairs
+from derain.train.weights_file import fill, load_weights
 
 
 def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = None) -> dict[str, Any]:
@@ -96,12 +85,22 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
     network.mark_forward_method("hierarchy")
     average = Average(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
     state = State(network, optimiser, average, recipe=recipe.as_dict())
+    if recipe.loss.beta:
+        critic = Discriminator(recipe.network)
+        state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
     if resume:
         load_state(fabric, state, folder / NAME)
     if fabric.is_global_zero:
         (folder / "recipe.json").write_text(json.dumps(recipe.as_dict(), indent=1))
     fit(fabric, recipe, state, crops=crops, pairs=pairs, folder=folder)
     return state.card
+
+
+def set_rate(state: State, rate: float) -> None:
+    """Give both optimisers their learning rate."""
+    for optimiser in (state.optimiser, state.discriminator_optimiser):
+        for group in optimiser.param_groups if optimiser else ():
+            group["lr"] = rate
 
 
 def load_sources(data: Data) -> Sources:
@@ -115,42 +114,6 @@ def load_sources(data: Data) -> Sources:
         backgrounds=load_pictures(data.backgrounds, exclude=data.exclude, least_px=least_px),
         streaks=load_pictures(data.streaks, least_px=least_px, grey=True),
     )
-
-
-class Batches:
-    """Index lists for one process of `world`, from `first_step` on: step s takes the indices s * batch to (s + 1) * batch."""
-
-    def __init__(self, *, batch: int, rank: int, world: int, first_step: int) -> None:
-        self.batch, self.rank, self.world, self.first_step = batch, rank, world, first_step
-
-    def of(self, step: int) -> list[int]:
-        """The indices of one step."""
-        share = self.batch // self.world
-        first = step * self.batch + self.rank * share
-        return list(range(first, first + share))
-
-    def __iter__(self) -> Iterator[list[int]]:
-        step = self.first_step
-        while True:
-            yield self.of(step)
-            step += 1
-
-
-class StopSignal:
-    """Remembers Ctrl-C and SIGTERM until the step is over."""
-
-    def __init__(self) -> None:
-        self.received = False
-        self.before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def _receive(self, number: int, _: FrameType | None) -> None:
-        self.received = True
-        signal.signal(number, self.before[signal.Signals(number)])  # a second one acts at once
-
-    def close(self) -> None:
-        """Give the signals back."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
 
 
 def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: list[tuple[str, Pair]], folder: Path) -> None:
@@ -169,9 +132,8 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
         for rainy, clean in loader:
             rainy, clean = fabric.to_device((rainy, clean))
             factor = rate_factor(recipe.schedule, length, step=state.step, hours=state.hours, warm_steps=state.warm_steps)
-            for group in state.optimiser.param_groups:
-                group["lr"] = optimiser.learning_rate * factor
-            terms, norm = update(fabric, state, rainy, clean, recipe, indices=batches.of(state.step))
+            set_rate(state, optimiser.learning_rate * factor)
+            facts = iterate(fabric, state, Batch(rainy, clean, batches.of(state.step)), recipe)
             state.step += 1
             state.warm_steps += 1
             now = time.monotonic()
@@ -179,10 +141,8 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
             stopping, state.hours = agree(fabric, stop.received, state.hours)
             ended = bool(length.steps and state.step >= length.steps) or bool(length.hours and state.hours >= length.hours)
             if state.step % recipe.record.log_every_steps == 0 or ended:
-                log.write(
-                    "train", state, rate=optimiser.learning_rate * factor, norm=norm, **{k: float(v) for k, v in terms.items()}
-                )
-            progress.show(state, float(sum(terms.values())))
+                log.write("train", state, rate=optimiser.learning_rate * factor, **facts)
+            progress.show(state, facts.get("loss"))
             if ended or stopping:
                 break
             minutes, steps = recipe.validation.every_minutes, recipe.validation.every_steps
@@ -201,103 +161,3 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
     finally:
         stop.close()
         log.close()
-
-
-def update(
-    fabric: Fabric, state: State, rainy: Tensor, clean: Tensor, recipe: Recipe, *, indices: list[int]
-) -> tuple[dict[str, Tensor], float]:
-    """One update of the generator (equation 9). Returns the terms of the loss and the norm of the gradient before clipping."""
-    with fabric.autocast():
-        made = state.network.hierarchy(rainy)
-    total, terms = restoration_loss(made, clean, recipe.loss)
-    fabric.backward(total)
-    norm = fabric.clip_gradients(
-        state.network, state.optimiser, max_norm=recipe.optimiser.clip_norm or math.inf, error_if_nonfinite=False
-    )
-    if not bool(torch.isfinite(norm)) or not bool(torch.isfinite(total)):
-        # the gradient is averaged over all processes, so that all of them see this in the same step, before any weight is touched
-        raise TrainingError(
-            f"step {state.step}: the loss is {total.item()} and the gradient's norm {float(norm)} on crops {indices[0]} to "
-            f"{indices[-1]} of seed {recipe.seed}; the last saved state is whole: resume it with a lower optimiser.learning_rate "
-            f"or with optimiser.clip_norm"
-        )
-    state.optimiser.step()
-    state.optimiser.zero_grad()
-    if state.average:
-        state.average.update(state.network)
-    return terms, float(norm)
-
-
-def agree(fabric: Fabric, stopping: bool, hours: float) -> tuple[bool, float]:
-    """Let all processes stop together, and go by the clock of the first."""
-    if fabric.world_size == 1:
-        return stopping, hours
-    facts = torch.tensor([float(stopping), hours if fabric.is_global_zero else 0.0], dtype=torch.float64)
-    facts = fabric.all_reduce(facts, reduce_op="sum")
-    return bool(facts[0] > 0), float(facts[1])
-
-
-def due(fabric: Fabric, seconds: float, minutes: float) -> bool:
-    """Whether `minutes` have gone by on the clock of the first process."""
-    return bool(fabric.broadcast(seconds >= 60 * minutes)) if fabric.world_size > 1 else seconds >= 60 * minutes
-
-
-def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log, *, recipe: Recipe, folder: Path) -> None:
-    """Validate the averaged weights and write them with their figures."""
-    network = state.network.module
-    if state.average:
-        state.average.swap(network)
-    try:
-        scores = validate(network, pairs, device=fabric.device, rank=fabric.global_rank, world=fabric.world_size)
-    finally:
-        if state.average:
-            state.average.swap(network)
-    if fabric.world_size > 1:
-        scores = fabric.all_reduce(scores, reduce_op="sum")
-    state.card = {"step": state.step, "hours": round(state.hours, 3), "protocol": "paper", "validation": summary(pairs, scores)}
-    log.write(
-        "validation",
-        state,
-        **{
-            f"{name}_{what}": v
-            for name, pair in state.card["validation"].items()
-            for what, v in zip(("psnr", "ssim"), pair, strict=True)
-        },
-    )
-    write_weights(fabric, state, recipe, folder)
-
-
-def write_weights(fabric: Fabric, state: State, recipe: Recipe, folder: Path) -> None:
-    """Leave the averaged weights in `folder`."""
-    if not fabric.is_global_zero:
-        return
-    network = state.network.module
-    if state.average:
-        state.average.swap(network)
-    card = {"steps": state.step, "hours": round(state.hours, 3), "validation": state.card}
-    save_weights(folder / WEIGHTS, network, configuration=recipe.network, card=card)
-    if state.average:
-        state.average.swap(network)
-
-
-class Log:
-    """A JSON line for each event, and TensorBoard's scalars, from the first process."""
-
-    def __init__(self, fabric: Fabric, folder: Path) -> None:
-        self.path = folder / "log.jsonl"
-        self.board = SummaryWriter(str(folder)) if fabric.is_global_zero else None
-
-    def write(self, event: str, state: State, **values: float) -> None:
-        """Append one event."""
-        if self.board is None:
-            return
-        line = {"event": event, "step": state.step, "hours": round(state.hours, 5), **values}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        for name, value in values.items():
-            self.board.add_scalar(f"{event}/{name}", value, state.step)
-
-    def close(self) -> None:
-        """Flush TensorBoard's file."""
-        if self.board is not None:
-            self.board.close()

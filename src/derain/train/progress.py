@@ -24,11 +24,12 @@ class Progress:
         self.last: tuple[float, int, float] | None = None
         self.loss = 0.0
 
-    def show(self, state: State, loss: float) -> None:
-        """Called after each step."""
+    def show(self, state: State, loss: float | None) -> None:
+        """Called after each step, with the generator's loss if it was updated."""
         if not self.enabled:
             return
-        self.loss = loss if self.last is None else 0.98 * self.loss + 0.02 * loss
+        if loss is not None:
+            self.loss = loss if self.last is None else 0.98 * self.loss + 0.02 * loss
         now = time.monotonic()
         if self.last is None:
             self.last = (now, state.step, state.hours)

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from derain.data.crops import Mix
 from derain.errors import DerainError, RecipeError
-from derain.network.configuration import PAPER, PRESETS, PLNLINConfiguration, preset
+from derain.network.configuration import LEVELS, PAPER, PRESETS, PLNLINConfiguration, preset
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -56,7 +56,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Loss:
-    """Equations (9) to (11): pixel + absolute * L1 + alpha * hierarchical. The adversarial term is the discriminator's affair."""
+    """Equations (9) to (12): pixel + absolute * L1 + alpha * hierarchical + beta * adversarial."""
 
     pixel: float = 1.0
     """Weight of 1 - SSIM (equation 10)."""
@@ -66,6 +66,10 @@ class Loss:
     """Weight of the hierarchical term."""
     levels: tuple[float, ...] = (0.1, 0.05, 0.02, 0.01)
     """lambda_k of equation (11), from full resolution down."""
+    beta: float = 1.0
+    """Weight of the adversarial term; 0 trains without a discriminator."""
+    layers: tuple[float, ...] = (0.0005, 0.001, 0.0025, 0.005)
+    """mu_l of equation (12), from full resolution down."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,19 @@ class Optimiser:
     """Crops in a step, over all processes."""
     ema: float = 0.0
     """Decay of the averaged weights that are validated and exported; 0 takes the weights themselves."""
+
+
+@dataclass(frozen=True)
+class Adversarial:
+    """Algorithm 1: how often each network is updated. The text does not say which is the frequent one; ours is the generator."""
+
+    generator_every: int = 1
+    """The generator is updated at every such step."""
+    discriminator_every: int = 5
+    """r: the discriminator is updated at every such step."""
+    warmup_steps: int = 0
+    """First steps in which the discriminator is updated every time and the generator without its adversarial term: weights that
+    were trained without a discriminator should not meet a random one."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +170,7 @@ class Recipe:
     network: PLNLINConfiguration
     data: Data = field(default_factory=Data)
     loss: Loss = field(default_factory=Loss)
+    adversarial: Adversarial = field(default_factory=Adversarial)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     length: Length = field(default_factory=Length)
@@ -175,6 +193,10 @@ class Recipe:
                 f"optimiser.batch = {self.optimiser.batch} does not divide among "
                 f"{self.machine.processes * self.machine.nodes} processes; choose a multiple"
             )
+        if min(self.adversarial.generator_every, self.adversarial.discriminator_every) < 1:
+            raise RecipeError("adversarial: generator_every and discriminator_every count steps; set both to 1 or more")
+        if len(self.loss.levels) != LEVELS or len(self.loss.layers) != LEVELS:
+            raise RecipeError(f"loss: levels and layers have a weight for each of {LEVELS} scales; give {LEVELS} numbers")
         if self.data.crop_px % self.network.multiple_px:
             raise RecipeError(
                 f"data.crop_px = {self.data.crop_px} is no multiple of {self.network.multiple_px}, "

@@ -24,6 +24,8 @@ class State:
     network: nn.Module
     optimiser: torch.optim.Optimizer
     average: Average | None = None
+    discriminator: nn.Module | None = None
+    discriminator_optimiser: torch.optim.Optimizer | None = None
     step: int = 0
     """Updates so far."""
     hours: float = 0.0
@@ -68,21 +70,30 @@ def load_state(fabric: Fabric, state: State, path: Path) -> None:
         ) from None
     if saved["recipe"]["network"] != contents["recipe"]["network"]:
         raise RecipeError(f"{path}: was saved by a run with another network; resume it with its own recipe")
-    unwrapped = state.network.module if hasattr(state.network, "module") else state.network
-    unwrapped.load_state_dict(saved["network"])
+    unwrapped(state.network).load_state_dict(saved["network"])
     state.optimiser.load_state_dict(saved["optimiser"])
+    if state.discriminator is not None and state.discriminator_optimiser is not None and saved.get("discriminator"):
+        unwrapped(state.discriminator).load_state_dict(saved["discriminator"])
+        state.discriminator_optimiser.load_state_dict(saved["discriminator_optimiser"])
     if state.average is not None and saved["average"] is not None:
         state.average.load_state_dict(saved["average"])
     torch.set_rng_state(saved["random"])
     state.step, state.hours, state.warm_steps, state.card = saved["step"], saved["hours"], saved["warm_steps"], saved["card"]
 
 
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network itself, without what Fabric puts around it."""
+    inner = getattr(network, "module", None)
+    return inner if isinstance(inner, nn.Module) else network
+
+
 def _contents(state: State) -> dict[str, Any]:
-    unwrapped = state.network.module if hasattr(state.network, "module") else state.network
     return {
-        "network": unwrapped.state_dict(),
+        "network": unwrapped(state.network).state_dict(),
         "optimiser": state.optimiser.state_dict(),
         "average": state.average.state_dict() if state.average else None,
+        "discriminator": unwrapped(state.discriminator).state_dict() if state.discriminator else None,
+        "discriminator_optimiser": state.discriminator_optimiser.state_dict() if state.discriminator_optimiser else None,
         "random": torch.get_rng_state(),
         "step": state.step,
         "hours": state.hours,

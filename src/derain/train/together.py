@@ -1,0 +1,60 @@
+"""What keeps several processes in step: shares of a batch, signals, and one clock."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import torch
+from lightning_fabric import Fabric
+
+
+class Batches:
+    """Index lists for one process of `world`, from `first_step` on: step s takes the indices s * batch to (s + 1) * batch."""
+
+    def __init__(self, *, batch: int, rank: int, world: int, first_step: int) -> None:
+        self.batch, self.rank, self.world, self.first_step = batch, rank, world, first_step
+
+    def of(self, step: int) -> list[int]:
+        """The indices of one step."""
+        share = self.batch // self.world
+        first = step * self.batch + self.rank * share
+        return list(range(first, first + share))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        step = self.first_step
+        while True:
+            yield self.of(step)
+            step += 1
+
+
+class StopSignal:
+    """Remembers Ctrl-C and SIGTERM until the step is over."""
+
+    def __init__(self) -> None:
+        self.received = False
+        self.before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        self.received = True
+        signal.signal(number, self.before[signal.Signals(number)])  # a second one acts at once
+
+    def close(self) -> None:
+        """Give the signals back."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def agree(fabric: Fabric, stopping: bool, hours: float) -> tuple[bool, float]:
+    """Let all processes stop together, and go by the clock of the first."""
+    if fabric.world_size == 1:
+        return stopping, hours
+    facts = torch.tensor([float(stopping), hours if fabric.is_global_zero else 0.0], dtype=torch.float64)
+    facts = fabric.all_reduce(facts, reduce_op="sum")
+    return bool(facts[0] > 0), float(facts[1])
+
+
+def due(fabric: Fabric, seconds: float, minutes: float) -> bool:
+    """Whether `minutes` have gone by on the clock of the first process."""
+    return bool(fabric.broadcast(seconds >= 60 * minutes)) if fabric.world_size > 1 else seconds >= 60 * minutes

@@ -1,0 +1,106 @@
+"""Algorithm 1: which network is updated when, and the update itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from derain.errors import DerainError
+from derain.network.generator import Hierarchy
+from derain.train.recipe import Recipe
+from derain.train.state import State, unwrapped
+from derain.train.steps import Sides, adversarial_part, discriminator_loss, rain_free_features, restoration_loss
+
+
+class TrainingError(DerainError):
+    """A run that cannot go on."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The crops of one step: rainy and clean, (N, 3, H, W) in 0..1."""
+
+    rainy: Tensor
+    clean: Tensor
+    indices: list[int]
+
+
+def iterate(fabric: Fabric, state: State, batch: Batch, recipe: Recipe) -> dict[str, float]:
+    """One iteration of Algorithm 1. Returns the terms of the losses and the norm of the generator's gradient before clipping.
+
+    Raises TrainingError before any weight is touched if the loss or its gradient is not finite.
+    """
+    turns = recipe.adversarial
+    if state.discriminator is None:
+        return generator_update(fabric, state, batch, recipe, clean_features=None)[0]
+    warming = state.step < turns.warmup_steps
+    with fabric.autocast():
+        clean_features = rain_free_features(state.network, batch.clean)
+    facts: dict[str, float] = {}
+    if warming or state.step % turns.generator_every == 0:
+        facts, made = generator_update(fabric, state, batch, recipe, clean_features=None if warming else clean_features)
+    else:
+        with torch.no_grad(), fabric.autocast():
+            made = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
+    if warming or state.step % turns.discriminator_every == 0:
+        sides = Sides(made.restored.detach(), [f.detach() for f in made.features], batch.clean, clean_features)
+        facts["discriminator"] = discriminator_update(fabric, state, sides, batch, recipe)
+    return facts
+
+
+def generator_update(
+    fabric: Fabric, state: State, batch: Batch, recipe: Recipe, *, clean_features: list[Tensor] | None
+) -> tuple[dict[str, float], Hierarchy]:
+    """Equation (9) for the generator, without its adversarial term where `clean_features` is None."""
+    with fabric.autocast():
+        made: Hierarchy = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
+    total, terms = restoration_loss(made, batch.clean, recipe.loss)
+    if clean_features is not None and state.discriminator is not None:
+        with fabric.autocast():
+            # not through what Fabric wraps it in: no gradient of the discriminator is to be exchanged here
+            part, more = adversarial_part(unwrapped(state.discriminator), made, batch.clean, clean_features, recipe.loss)
+        total, terms = total + part, terms | more
+    fabric.backward(total)
+    norm = _step(fabric, state.network, state.optimiser, total, state=state, batch=batch, recipe=recipe)
+    if state.average:
+        state.average.update(state.network)
+    return {name: float(term) for name, term in terms.items()} | {"norm": norm, "loss": total.item()}, made
+
+
+def discriminator_update(fabric: Fabric, state: State, sides: Sides, batch: Batch, recipe: Recipe) -> float:
+    """Equation (12), mirrored, for the discriminator. Returns its loss."""
+    assert state.discriminator is not None and state.discriminator_optimiser is not None
+    with fabric.autocast():
+        total = discriminator_loss(state.discriminator, sides, recipe.loss)
+    fabric.backward(total)
+    _step(fabric, state.discriminator, state.discriminator_optimiser, total, state=state, batch=batch, recipe=recipe)
+    return total.item()
+
+
+def _step(
+    fabric: Fabric,
+    network: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    total: Tensor,
+    *,
+    state: State,
+    batch: Batch,
+    recipe: Recipe,
+) -> float:
+    """Clip the gradient, check it, update. Returns its norm before clipping."""
+    most = recipe.optimiser.clip_norm or math.inf
+    norm = float(fabric.clip_gradients(network, optimiser, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
+    if not math.isfinite(norm) or not math.isfinite(total.item()):
+        # the gradient is averaged over all processes, so that all of them see this in the same step, before any weight is touched
+        raise TrainingError(
+            f"step {state.step}: the loss is {total.item()} and the gradient's norm {norm} on crops {batch.indices[0]} to "
+            f"{batch.indices[-1]} of seed {recipe.seed}; the last saved state is whole: resume it with a lower "
+            f"optimiser.learning_rate or with optimiser.clip_norm"
+        )
+    optimiser.step()
+    optimiser.zero_grad()
+    return norm

@@ -1,0 +1,137 @@
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from training_commands import command, state_of, wait_for
+
+from derain.network import PLNLIN, Discriminator, PLNLINConfiguration
+from derain.train.loop import setup
+from derain.train.recipe import Loss, Optimiser, read_recipe
+from derain.train.state import State, make_optimiser
+from derain.train.steps import adversarial_part, rain_free_features
+from derain.train.updates import Batch, discriminator_update, generator_update
+
+
+@pytest.fixture
+def fabric():
+    return Fabric(accelerator="cpu", devices=1)
+
+
+@pytest.fixture
+def run(fabric, project):
+    """A state with both networks, a batch and the recipe."""
+    torch.manual_seed(0)
+    configuration = PLNLINConfiguration(preset="tiny", channels=(4, 4, 4, 4), stages=(1, 1, 1, 1), head_stages=1)
+    networks = PLNLIN(configuration), Discriminator(configuration)
+    (network, optimiser), (critic, critic_optimiser) = (fabric.setup(n, make_optimiser(n, Optimiser())) for n in networks)
+    network.mark_forward_method("hierarchy")
+    batch = Batch(*torch.rand(2, 2, 3, 56, 56), [0, 1])
+    recipe = read_recipe(project / "recipe.toml", ["loss.beta=1"])
+    return State(network, optimiser, None, critic, critic_optimiser), batch, recipe
+
+
+def frozen(network):
+    """Every parameter, buffer and gradient of a network, copied."""
+    found = {name: value.clone() for name, value in network.state_dict().items()}
+    return found | {f"{n}.grad": None if p.grad is None else p.grad.clone() for n, p in network.named_parameters()}
+
+
+def same(a, b):
+    return all((a[k] is None and b[k] is None) or (a[k] is not None and b[k] is not None and torch.equal(a[k], b[k])) for k in a)
+
+
+def test_generators_step_touches_nothing_of_the_discriminator(fabric, run):
+    state, batch, recipe = run
+    generator, critic = frozen(state.network), frozen(state.discriminator)
+    generator_update(fabric, state, batch, recipe, clean_features=rain_free_features(state.network, batch.clean))
+    assert same(critic, frozen(state.discriminator))
+    assert not same(generator, frozen(state.network))
+
+
+def test_discriminators_step_touches_nothing_of_the_generator(fabric, run):
+    state, batch, recipe = run
+    from derain.train.steps import Sides
+
+    with torch.no_grad():
+        made = state.network.hierarchy(batch.rainy)
+    sides = Sides(made.restored, made.features, batch.clean, rain_free_features(state.network, batch.clean))
+    generator, critic = frozen(state.network), frozen(state.discriminator)
+    discriminator_update(fabric, state, sides, batch, recipe)
+    assert same(generator, frozen(state.network))
+    assert not same(critic, frozen(state.discriminator))
+
+
+def test_adversarial_part_names_each_side_layer(run):
+    state, batch, _ = run
+    made = state.network.hierarchy(batch.rainy)
+    loss = Loss(beta=2.0, layers=(1.0, 0.0, 0.0, 0.5))
+    total, terms = adversarial_part(state.discriminator, made, batch.clean, rain_free_features(state.network, batch.clean), loss)
+    assert total.item() == pytest.approx(2 * (terms["side_1"] + 0.5 * terms["side_4"]).item(), rel=1e-5)
+    assert total.requires_grad
+
+
+def test_discriminator_learns_to_tell_rain(fabric, run):
+    state, batch, recipe = run
+    from derain.train.steps import Sides
+
+    with torch.no_grad():
+        made = state.network.hierarchy(batch.rainy)
+    sides = Sides(made.restored + 0.2, made.features, batch.clean, rain_free_features(state.network, batch.clean))
+    for group in state.discriminator_optimiser.param_groups:
+        group["lr"] = 2e-3
+    losses = [discriminator_update(fabric, state, sides, batch, recipe) for _ in range(30)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def events(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("turns", "generator", "critic"),
+    [
+        (["adversarial.discriminator_every=3"], [1, 2, 3, 4, 5, 6], [1, 4]),
+        (["adversarial.generator_every=3", "adversarial.discriminator_every=1"], [1, 4], [1, 2, 3, 4, 5, 6]),
+        (["adversarial.warmup_steps=2", "adversarial.discriminator_every=4"], [1, 2, 3, 4, 5, 6], [1, 2, 5]),
+    ],
+)
+def test_networks_take_turns(project, turns, generator, critic):
+    setup(read_recipe(project / "recipe.toml", ["loss.beta=1", "validation.pairs=[]", *turns]))
+    found = [e for e in events(project / "run") if e["event"] == "train"]
+    assert [e["step"] for e in found if "pixel" in e] == generator
+    assert [e["step"] for e in found if "discriminator" in e] == critic
+
+
+def test_warm_up_has_no_adversarial_term(project):
+    setup(read_recipe(project / "recipe.toml", ["loss.beta=1", "validation.pairs=[]", "adversarial.warmup_steps=2"]))
+    assert ["side_1" in e for e in events(project / "run")] == [False, False, True, True, True, True]
+
+
+def test_two_networks_resume_bit_for_bit(project):
+    turns = ["loss.beta=1", "adversarial.discriminator_every=2", "validation.pairs=[]"]
+    setup(read_recipe(project / "recipe.toml", [*turns, f"record.folder={project / 'whole'}"]))
+    process = subprocess.Popen(command(project, *turns, "record.save_every_minutes=0"))
+    wait_for(lambda: (project / "run/state.ckpt").exists())
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    time.sleep(0.1)
+    setup(read_recipe(project / "recipe.toml", turns), resume=True)
+    whole, resumed = state_of(project, "whole"), state_of(project)
+    for kind in ("network", "discriminator"):
+        assert all(torch.equal(whole[kind][k], resumed[kind][k]) for k in whole[kind])
+
+
+def test_two_processes_play_the_game_of_one(project):
+    turns = ["loss.beta=1", "adversarial.discriminator_every=2", "validation.pairs=[]", "length.steps=3"]
+    setup(read_recipe(project / "recipe.toml", [*turns, f"record.folder={project / 'one'}"]))
+    done = subprocess.run(
+        command(project, *turns, "machine.processes=2"), capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = state_of(project, "one"), state_of(project)
+    for kind in ("network", "discriminator"):
+        assert max((one[kind][k] - two[kind][k]).abs().max().item() for k in one[kind]) < 2e-4
