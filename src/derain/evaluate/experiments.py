@@ -113,7 +113,8 @@ def _restorers(models: Sequence[str], *, device: str, threads: int | None) -> di
     candidates: dict[str, Candidate] = {}
     for model in models:
         name = Path(model).stem if Path(model).is_file() else model
-        _add(candidates, name, restoring(Restorer(model, device=device, threads=threads)))
+        # in float32, whatever is faster here: a figure must not depend on the processor
+        _add(candidates, name, restoring(Restorer(model, device=device, threads=threads, precision="float32")))
     return candidates
 
 
