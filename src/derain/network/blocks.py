@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.network.initialisation import start_at_zero, start_small
+from derain.network.kernels import fused_fusion, fused_sft
 
 
 class Pointwise(nn.Linear):
@@ -14,6 +15,15 @@ class Pointwise(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Fusion(Pointwise):
+    """A 1x1 convolution of feature maps side by side (equation 3): some of (N, C, H, W) -> (N, out, H, W)."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        if (fused := fused_fusion(self, maps)) is not None:
+            return fused
+        return super().forward(torch.cat(maps, dim=1))
 
 
 class ResidualBlock(nn.Module):
@@ -48,6 +58,8 @@ class SFT(nn.Module):
         start_at_zero(self.shift)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
+        if (fused := fused_sft(self, x, guide)) is not None:
+            return fused
         for_scale, for_shift = F.leaky_relu(self.first(guide), 0.1).chunk(2, dim=1)
         scale, shift = self.scale(for_scale), self.shift(for_shift)
         if self.bounded:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from derain.network.blocks import SFT, Pointwise, ResidualBlock
+from derain.network.blocks import SFT, Fusion, ResidualBlock
 from derain.network.configuration import PLNLINConfiguration
 from derain.network.swin import SwinBlock
 
@@ -37,15 +36,15 @@ class PLNLIM(nn.Module):
         self.nonlocal_ = nn.ModuleList(swin(i) for i in range(stages + 1))
         self.to_local = nn.ModuleList(sft() for _ in range(stages - 1))
         self.to_nonlocal = nn.ModuleList(sft() for _ in range(stages - 1))
-        self.fusion = nn.ModuleList(Pointwise((2 if i == 0 else 3) * channels, channels) for i in range(stages))
-        self.end = Pointwise(3 * channels, channels)
+        self.fusion = nn.ModuleList(Fusion((2 if i == 0 else 3) * channels, channels) for i in range(stages))
+        self.end = Fusion(3 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         local, nonlocal_ = self.local[0](x), self.nonlocal_[0](x)  # equation (2)
-        fusion = self.fusion[0](torch.cat([local, nonlocal_], dim=1))  # equation (3)
+        fusion = self.fusion[0](local, nonlocal_)  # equation (3)
         stages = zip(self.local[1:-1], self.nonlocal_[1:-1], self.to_local, self.to_nonlocal, self.fusion[1:], strict=True)
         for rb, stb, to_local, to_nonlocal, fuse in stages:
             local, nonlocal_ = rb(to_local(local, nonlocal_)), stb(to_nonlocal(nonlocal_, local))  # equations (4), (5)
-            fusion = fuse(torch.cat([fusion, local, nonlocal_], dim=1))
-        end = self.end(torch.cat([fusion, local, nonlocal_], dim=1))
+            fusion = fuse(fusion, local, nonlocal_)
+        end = self.end(fusion, local, nonlocal_)
         return self.local[-1](local) + self.nonlocal_[-1](nonlocal_) + end  # equation (6)

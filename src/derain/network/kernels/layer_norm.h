@@ -1,31 +1,33 @@
 // Layer norm of the rows of a small matrix, each of which is in registers.
 #pragma once
 
-#include <cmath>
-
 #include "vector.h"
 
 namespace derain {
 
+struct Affine {
+  const float *gain, *offset;
+};
+
 template <int C, int ROWS>
 class LayerNorm {
  public:
-  explicit LayerNorm(float epsilon) : epsilon(epsilon) {}
-
-  // Normalises one row and keeps it for `backward`; `affine` points to gain and offset; the result goes into its row of `out`.
+  // Normalises one row and keeps it for `backward`; the result goes into its row of `out`.
   template <class T>
-  [[gnu::always_inline]] inline void normalise(int row, __m512 (&x)[C / LANES], const float* const affine[2], typename T::Element* out) {
-    const float mean = _mm512_reduce_add_ps(sum_of(x)) / C;
+  [[gnu::always_inline]] inline void normalise(int row, __m512 (&x)[C / LANES], Affine affine, typename T::Element* out) {
+    const __m512 mean = _mm512_mul_ps(total(sum_of(x)), constant(1.0f / C));
     __m512 squares = _mm512_setzero_ps();
     for (__m512& part : x) {
-      part = _mm512_sub_ps(part, constant(mean));
+      part = _mm512_sub_ps(part, mean);
       squares = _mm512_fmadd_ps(part, part, squares);
     }
-    inverse[row] = 1.0f / std::sqrt(_mm512_reduce_add_ps(squares) / C + epsilon);
+    const __m512 variance = _mm512_mul_ps(total(squares), constant(1.0f / C));
+    const __m512 factor = inverse_root(_mm512_add_ps(variance, constant(EPSILON)));
+    inverse[row] = _mm512_cvtss_f32(factor);
     for (int v = 0; v < VECTORS; ++v) {
-      const __m512 normal = _mm512_mul_ps(x[v], constant(inverse[row]));
+      const __m512 normal = _mm512_mul_ps(x[v], factor);
       _mm512_storeu_ps(kept[row] + v * LANES, normal);
-      T::store(out + row * C + v * LANES, _mm512_fmadd_ps(normal, at(affine[0], v), at(affine[1], v)));
+      T::store(out + row * C + v * LANES, _mm512_fmadd_ps(normal, at(affine.gain, v), at(affine.offset, v)));
     }
   }
 
@@ -39,8 +41,8 @@ class LayerNorm {
       dx[v] = _mm512_mul_ps(d_out[v], at(gain, v));
       along[v] = _mm512_mul_ps(dx[v], at(kept[row], v));
     }
-    const __m512 mean = constant(_mm512_reduce_add_ps(sum_of(dx)) / C);
-    const __m512 slope = constant(_mm512_reduce_add_ps(sum_of(along)) / C);
+    const __m512 mean = _mm512_mul_ps(total(sum_of(dx)), constant(1.0f / C));
+    const __m512 slope = _mm512_mul_ps(total(sum_of(along)), constant(1.0f / C));
     for (int v = 0; v < VECTORS; ++v) {
       const __m512 centred = _mm512_fnmadd_ps(at(kept[row], v), slope, _mm512_sub_ps(dx[v], mean));
       dx[v] = _mm512_mul_ps(centred, constant(inverse[row]));
@@ -58,7 +60,8 @@ class LayerNorm {
     return sum;
   }
 
-  float epsilon;
+  static constexpr float EPSILON = 1e-5f;  // of nn.LayerNorm
+
   float inverse[ROWS];
   alignas(64) float kept[ROWS][C];
 };

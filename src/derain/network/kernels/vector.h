@@ -47,20 +47,49 @@ inline __m512 constant(float x) { return _mm512_set1_ps(x); }
 
 inline void add_to(float* sums, __m512 x) { _mm512_storeu_ps(sums, _mm512_add_ps(_mm512_loadu_ps(sums), x)); }
 
-// e ** x as 2 ** n * e ** r with |r| <= ln(2) / 2 and Taylor's polynomial, exact to 2e-7; 0 for -infinity.
-inline __m512 exponential(__m512 x) {
-  x = _mm512_max_ps(x, constant(-200.0f));  // infinity times 0 would be no number
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, constant(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
-  __m512 r = _mm512_fnmadd_ps(n, constant(0.693359375f), x);  // ln(2) in two parts: the first times n is exact
-  r = _mm512_fnmadd_ps(n, constant(-2.12194440e-4f), r);
-  __m512 sum = constant(1.0f / 720);
-  for (float coefficient : {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) sum = _mm512_fmadd_ps(sum, r, constant(coefficient));
+constexpr float LOG2_E = 1.44269504f;
+
+// 2 ** x as 2 ** n * 2 ** r with |r| <= 1 / 2 and Taylor's polynomial, exact to 2e-7. x is finite.
+inline __m512 power_of_two(__m512 x) {
+  const __m512 n = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT);
+  const __m512 r = _mm512_sub_ps(x, n);
+  __m512 sum = constant(1.5403530e-4f);
+  for (float coefficient : {1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 0.24022651f, 0.69314718f, 1.0f})
+    sum = _mm512_fmadd_ps(sum, r, constant(coefficient));
   return _mm512_scalef_ps(sum, n);
+}
+
+// The sum of all lanes in each lane.
+inline __m512 total(__m512 x) {
+  x = _mm512_add_ps(x, _mm512_shuffle_f32x4(x, x, 0x4E));
+  x = _mm512_add_ps(x, _mm512_shuffle_f32x4(x, x, 0xB1));
+  x = _mm512_add_ps(x, _mm512_permute_ps(x, 0x4E));
+  return _mm512_add_ps(x, _mm512_permute_ps(x, 0xB1));
+}
+
+// The greatest of all lanes in each lane.
+inline __m512 greatest(__m512 x) {
+  x = _mm512_max_ps(x, _mm512_shuffle_f32x4(x, x, 0x4E));
+  x = _mm512_max_ps(x, _mm512_shuffle_f32x4(x, x, 0xB1));
+  x = _mm512_max_ps(x, _mm512_permute_ps(x, 0x4E));
+  return _mm512_max_ps(x, _mm512_permute_ps(x, 0xB1));
+}
+
+// One step of Newton's makes 28 bits of 14.
+inline __m512 inverse_root(__m512 x) {
+  const __m512 guess = _mm512_rsqrt14_ps(x);
+  const __m512 half = _mm512_mul_ps(_mm512_mul_ps(x, constant(0.5f)), guess);
+  return _mm512_mul_ps(guess, _mm512_fnmadd_ps(half, guess, constant(1.5f)));
 }
 
 inline __m512 reciprocal(__m512 x) {
   const __m512 guess = _mm512_rcp14_ps(x);
-  return _mm512_mul_ps(guess, _mm512_fnmadd_ps(guess, x, constant(2.0f)));  // one step of Newton's: 14 bits become 28
+  return _mm512_mul_ps(guess, _mm512_fnmadd_ps(guess, x, constant(2.0f)));
+}
+
+inline __m512 hyperbolic_tangent(__m512 x) {
+  const __m512 square = power_of_two(_mm512_mul_ps(_mm512_min_ps(x, constant(20.0f)), constant(2 * LOG2_E)));  // stays finite
+  return _mm512_fnmadd_ps(reciprocal(_mm512_add_ps(square, constant(1.0f))), constant(2.0f), constant(1.0f));
 }
 
 struct Gelu {
@@ -71,7 +100,7 @@ struct Gelu {
 inline Gelu gelu(__m512 x) {
   const __m512 size = _mm512_abs_ps(x);
   const __m512 t = reciprocal(_mm512_fmadd_ps(size, constant(0.3275911f * 0.70710678f), constant(1.0f)));
-  const __m512 bell = exponential(_mm512_mul_ps(_mm512_mul_ps(x, x), constant(-0.5f)));
+  const __m512 bell = power_of_two(_mm512_mul_ps(_mm512_mul_ps(x, x), constant(-0.5f * LOG2_E)));
   __m512 tail = constant(0.5f * 1.061405429f);
   for (float coefficient : {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f})
     tail = _mm512_fmadd_ps(tail, t, constant(0.5f * coefficient));

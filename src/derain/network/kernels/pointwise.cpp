@@ -1,0 +1,256 @@
+// What PLNLIM computes pixel by pixel: the spatial feature transform (`derain.network.blocks.SFT`) and the fusion of two or three
+// feature maps by a 1x1 convolution (`derain.network.blocks.Fusion`), forward and backward, one tile of pixels at a time.
+#include <ATen/ops/empty_like.h>
+#include <torch/library.h>
+
+#include <memory>
+#include <utility>
+
+#include "tile.h"
+
+namespace derain {
+namespace {
+
+constexpr float LEAK = 0.1f;  // of SFT's LeakyReLU
+
+__m512 leaky(__m512 x) { return _mm512_max_ps(x, _mm512_mul_ps(x, constant(LEAK))); }
+
+// 1 where `value` of `leaky` came from the right, else LEAK.
+__m512 leaky_slope(__m512 value) {
+  const __mmask16 right = _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_GT_OQ);
+  return _mm512_mask_mov_ps(constant(LEAK), right, constant(1.0f));
+}
+
+template <class T, int C>
+struct SftWeights {
+  explicit SftWeights(const std::vector<at::Tensor>& p) : first(p[0], p[1]), scale(p[2], p[3]), shift(p[4], p[5]) {}
+
+  Layer<T, 2 * C, C> first;
+  Layer<T, C, C> scale, shift;
+};
+
+template <int C>
+struct SftGradients {
+  LayerGradient<2 * C, C> first;
+  LayerGradient<C, C> scale, shift;
+
+  void add_into(const std::vector<at::Tensor>& sums) const {
+    first.add_into(sums[0], sums[1]);
+    scale.add_into(sums[2], sums[3]);
+    shift.add_into(sums[4], sums[5]);
+  }
+};
+
+// y = x (1 + tanh(scale(guide))) + shift(guide), one tile after another in one thread.
+template <class T, int C>
+class Sft {
+ public:
+  using Element = typename T::Element;
+
+  explicit Sft(const SftWeights<T, C>& weights) : weights(weights) {}
+
+  void forward(const Element* x, const Element* guide, Element* y) {
+    look_at(guide);
+    scale_by([&](int row, int at, __m512 scale) { _mm512_storeu_ps(scales[row] + at, scale); });
+    product<T, TILE, C, ROW>(by_rows<T>(hidden + C, 2 * C), weights.shift.forth(), [&](int row, int, auto& sums) {
+      each(sums, [&](int at, __m512 sum) {
+        const __m512 value = T::load(x + row * C + at), shift = _mm512_add_ps(sum, _mm512_loadu_ps(weights.shift.bias + at));
+        T::store(y + row * C + at, _mm512_fmadd_ps(value, _mm512_loadu_ps(scales[row] + at), _mm512_add_ps(value, shift)));
+      });
+    });
+  }
+
+  void backward(const Element* x, const Element* guide, const Element* dy, Element* dx, Element* d_guide, SftGradients<C>& sums) {
+    look_at(guide);
+    scale_by([&](int row, int at, __m512 scale) {
+      const __m512 d = T::load(dy + row * C + at);
+      T::store(dx + row * C + at, _mm512_fmadd_ps(d, scale, d));
+      const __m512 slope = _mm512_fnmadd_ps(scale, scale, constant(1.0f));
+      T::store(d_scale + row * C + at, _mm512_mul_ps(_mm512_mul_ps(d, slope), T::load(x + row * C + at)));
+    });
+    const Element* hidden_tokens = by_tokens<T, TILE, 2 * C>(hidden, hidden_room);
+    const Element* for_scale = by_tokens<T, TILE, C>(d_scale, room);
+    add_weight_gradient<T, C, C>(for_scale, hidden_tokens, 2 * C, sums.scale.weight);
+    add_rows<T, TILE, C>(d_scale, sums.scale.bias);
+    const Element* for_shift = by_tokens<T, TILE, C>(dy, room);
+    add_weight_gradient<T, C, C>(for_shift, hidden_tokens + C * T::PAIR, 2 * C, sums.shift.weight);
+    add_rows<T, TILE, C>(dy, sums.shift.bias);
+
+    hidden_backward(d_scale, weights.scale.back(), 0);
+    hidden_backward(dy, weights.shift.back(), C);
+    const Element* d_hidden_tokens = by_tokens<T, TILE, 2 * C>(d_hidden, hidden_room);
+    add_weight_gradient<T, 2 * C, C>(d_hidden_tokens, by_tokens<T, TILE, C>(guide, room), C, sums.first.weight);
+    add_rows<T, TILE, 2 * C>(d_hidden, sums.first.bias);
+    product<T, TILE, C, 2 * ROW>(by_rows<T>(d_hidden, 2 * C), weights.first.back(), [&](int row, int, auto& sums) {
+      each(sums, [&](int at, __m512 sum) { T::store(d_guide + row * C + at, sum); });
+    });
+  }
+
+ private:
+  static constexpr int ROW = C / T::PAIR;  // words of a pixel
+
+  // The first layers of both paths: those for the scale to the left, those for the shift to the right.
+  void look_at(const Element* guide) {
+    product<T, TILE, 2 * C, ROW>(by_rows<T>(guide, C), weights.first.forth(), [&](int row, int column, auto& sums) {
+      each(sums, [&](int at, __m512 sum) {
+        const __m512 bias = _mm512_loadu_ps(weights.first.bias + column + at);
+        T::store(hidden + row * 2 * C + column + at, leaky(_mm512_add_ps(sum, bias)));
+      });
+    });
+  }
+
+  // `use(row, column, scale)`
+  template <class Use>
+  [[gnu::always_inline]] void scale_by(Use&& use) {
+    product<T, TILE, C, ROW>(by_rows<T>(hidden, 2 * C), weights.scale.forth(), [&](int row, int, auto& sums) {
+      each(sums, [&](int at, __m512 sum) {
+        use(row, at, hyperbolic_tangent(_mm512_add_ps(sum, _mm512_loadu_ps(weights.scale.bias + at))));
+      });
+    });
+  }
+
+  void hidden_backward(const Element* d_out, Right<T> weight, int first_column) {
+    product<T, TILE, C, ROW>(by_rows<T>(d_out, C), weight, [&](int row, int, auto& sums) {
+      each(sums, [&](int at, __m512 sum) {
+        const int here = row * 2 * C + first_column + at;
+        T::store(d_hidden + here, _mm512_mul_ps(sum, leaky_slope(T::load(hidden + here))));
+      });
+    });
+  }
+
+  const SftWeights<T, C>& weights;
+  alignas(64) float scales[TILE][C];
+  alignas(64) Element hidden[TILE * 2 * C], d_hidden[TILE * 2 * C], d_scale[TILE * C];
+  alignas(64) Element room[PAIRED_TILE<T> * C], hidden_room[PAIRED_TILE<T> * 2 * C];
+};
+
+at::Tensor sft_forward(const at::Tensor& x, const at::Tensor& guide, const std::vector<at::Tensor>& parameters) {
+  at::Tensor y = at::empty_like(x);
+  dispatch(x, [&](auto type, auto channels) {
+    using T = decltype(type);
+    constexpr int C = channels(), STEP = TILE * C;
+    const auto weights = std::make_unique<SftWeights<T, C>>(parameters);
+    in_slices(x.numel() / STEP, [&](int64_t first, int64_t last, int64_t) {
+      const auto sft = std::make_unique<Sft<T, C>>(*weights);
+      for (int64_t at = first * STEP; at < last * STEP; at += STEP) sft->forward(read<T>(x) + at, read<T>(guide) + at, write<T>(y) + at);
+    });
+  });
+  return y;
+}
+
+// dx, dguide and the gradients of the parameters.
+std::vector<at::Tensor> sft_backward(const at::Tensor& x, const at::Tensor& guide, const at::Tensor& dy,
+                                     const std::vector<at::Tensor>& parameters) {
+  at::Tensor dx = at::empty_like(x), d_guide = at::empty_like(guide);
+  std::vector<at::Tensor> gradients = zeros_like_each(parameters);
+  dispatch(x, [&](auto type, auto channels) {
+    using T = decltype(type);
+    constexpr int C = channels(), STEP = TILE * C;
+    const auto weights = std::make_unique<SftWeights<T, C>>(parameters);
+    std::vector<std::unique_ptr<SftGradients<C>>> sums(at::get_num_threads());
+    in_slices(x.numel() / STEP, [&](int64_t first, int64_t last, int64_t slice) {
+      const auto sft = std::make_unique<Sft<T, C>>(*weights);
+      sums[slice] = std::make_unique<SftGradients<C>>();
+      for (int64_t at = first * STEP; at < last * STEP; at += STEP)
+        sft->backward(read<T>(x) + at, read<T>(guide) + at, read<T>(dy) + at, write<T>(dx) + at, write<T>(d_guide) + at, *sums[slice]);
+    });
+    for (const auto& sum : sums) sum->add_into(gradients);
+  });
+  gradients.insert(gradients.begin(), {dx, d_guide});
+  return gradients;
+}
+
+// The maps' pixels side by side, (TILE, MAPS * C), as `torch.cat` would lay them out for the whole picture.
+template <class T, int C, int MAPS>
+void join(const std::vector<at::Tensor>& maps, int64_t from, typename T::Element* joined) {
+  for (int map = 0; map < MAPS; ++map)
+    for (int row = 0; row < TILE; ++row)
+      std::memcpy(joined + (row * MAPS + map) * C, read<T>(maps[map]) + from + row * C, sizeof *joined * C);
+}
+
+template <class T, int C, int MAPS>
+void fuse(const std::vector<at::Tensor>& maps, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& y) {
+  constexpr int WIDE = MAPS * C, STEP = TILE * C;
+  const auto layer = std::make_unique<Layer<T, C, WIDE>>(weight, bias);
+  in_slices(y.numel() / STEP, [&](int64_t first, int64_t last, int64_t) {
+    alignas(64) typename T::Element joined[TILE * WIDE];
+    for (int64_t from = first * STEP; from < last * STEP; from += STEP) {
+      join<T, C, MAPS>(maps, from, joined);
+      product<T, TILE, C, WIDE / T::PAIR>(by_rows<T>(joined, WIDE), layer->forth(), [&](int row, int, auto& sums) {
+        each(sums, [&](int at, __m512 sum) {
+          T::store(write<T>(y) + from + row * C + at, _mm512_add_ps(sum, _mm512_loadu_ps(layer->bias + at)));
+        });
+      });
+    }
+  });
+}
+
+template <class T, int C, int MAPS>
+void fuse_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& bias,
+                   const std::vector<at::Tensor>& d_maps, const at::Tensor& d_weight, const at::Tensor& d_bias) {
+  constexpr int WIDE = MAPS * C, STEP = TILE * C;
+  const auto layer = std::make_unique<Layer<T, C, WIDE>>(weight, bias);
+  std::vector<std::unique_ptr<LayerGradient<C, WIDE>>> sums(at::get_num_threads());
+  in_slices(dy.numel() / STEP, [&](int64_t first, int64_t last, int64_t slice) {
+    alignas(64) typename T::Element joined[TILE * WIDE], joined_room[PAIRED_TILE<T> * WIDE], room[PAIRED_TILE<T> * C];
+    sums[slice] = std::make_unique<LayerGradient<C, WIDE>>();
+    for (int64_t from = first * STEP; from < last * STEP; from += STEP) {
+      const auto* d_out = read<T>(dy) + from;
+      join<T, C, MAPS>(maps, from, joined);
+      const auto* d_out_tokens = by_tokens<T, TILE, C>(d_out, room);
+      add_weight_gradient<T, C, WIDE>(d_out_tokens, by_tokens<T, TILE, WIDE>(joined, joined_room), WIDE, sums[slice]->weight);
+      add_rows<T, TILE, C>(d_out, sums[slice]->bias);
+      product<T, TILE, WIDE, C / T::PAIR>(by_rows<T>(d_out, C), layer->back(), [&](int row, int column, auto& parts) {
+        each(parts, [&](int at, __m512 part) {
+          const int map = (column + at) / C, channel = (column + at) % C;
+          T::store(write<T>(d_maps[map]) + from + row * C + channel, part);
+        });
+      });
+    }
+  });
+  for (const auto& sum : sums) sum->add_into(d_weight, d_bias);
+}
+
+// Calls `run(number type, channels, number of maps)`.
+template <class Run>
+void dispatch_maps(const std::vector<at::Tensor>& maps, const Run& run) {
+  dispatch(maps[0], [&](auto type, auto channels) {
+    switch (maps.size()) {
+      case 2: return run(type, channels, std::integral_constant<int, 2>());
+      case 3: return run(type, channels, std::integral_constant<int, 3>());
+      default: TORCH_CHECK(false, "derain: no kernel for ", maps.size(), " maps");
+    }
+  });
+}
+
+at::Tensor fusion_forward(const std::vector<at::Tensor>& maps, const at::Tensor& weight, const at::Tensor& bias) {
+  at::Tensor y = at::empty_like(maps[0]);
+  dispatch_maps(maps, [&](auto type, auto channels, auto count) {
+    fuse<decltype(type), channels(), count()>(maps, weight, bias, y);
+  });
+  return y;
+}
+
+// The gradients of the maps, the weight and the bias.
+std::vector<at::Tensor> fusion_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, const at::Tensor& weight,
+                                        const at::Tensor& bias) {
+  std::vector<at::Tensor> gradients;
+  for (const auto& map : maps) gradients.push_back(at::empty_like(map));
+  const auto d_layer = zeros_like_each({weight, bias});
+  dispatch_maps(maps, [&](auto type, auto channels, auto count) {
+    fuse_backward<decltype(type), channels(), count()>(maps, dy, weight, bias, gradients, d_layer[0], d_layer[1]);
+  });
+  gradients.insert(gradients.end(), d_layer.begin(), d_layer.end());
+  return gradients;
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(derain, library) {
+  library.def("sft_forward(Tensor x, Tensor guide, Tensor[] parameters) -> Tensor", sft_forward);
+  library.def("sft_backward(Tensor x, Tensor guide, Tensor dy, Tensor[] parameters) -> Tensor[]", sft_backward);
+  library.def("fusion_forward(Tensor[] maps, Tensor weight, Tensor bias) -> Tensor", fusion_forward);
+  library.def("fusion_backward(Tensor[] maps, Tensor dy, Tensor weight, Tensor bias) -> Tensor[]", fusion_backward);
+}
+
+}  // namespace derain

@@ -1,0 +1,118 @@
+// What the kernels have in common: tiles of pixels, threads, and the way from a tensor to its kernel.
+#pragma once
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <type_traits>
+#include <vector>
+
+#include "product.h"
+
+namespace derain {
+
+constexpr int WINDOW = 7;
+constexpr int TILE = WINDOW * WINDOW;  // pixels that are computed together: those of a window, or neighbours in memory
+
+template <int N, class Use>
+[[gnu::always_inline]] inline void each(const __m512 (&vectors)[N], Use&& use) {
+  for (int v = 0; v < N; ++v) use(v * LANES, vectors[v]);
+}
+
+// (rows, columns) as a left operand. Where it is a part of wider rows, `columns` are those of the whole.
+template <class T>
+inline Left<T> by_rows(const typename T::Element* rows, int columns) {
+  return {rows, columns / T::PAIR, 1};
+}
+
+// gradient (OUT, IN) += d_out^T in, of a tile's pixels; both by tokens, `in_line` words apart.
+template <class T, int OUT, int IN>
+inline void add_weight_gradient(const typename T::Element* d_out, const typename T::Element* in, int in_line, float* gradient) {
+  product<T, OUT, IN, words<T>(TILE)>(Left<T>{d_out, 1, OUT}, Right<T>{in, in_line}, [&](int row, int column, auto& sums) {
+    each(sums, [&](int at, __m512 sum) { add_to(gradient + row * IN + column + at, sum); });
+  });
+}
+
+// A matrix of a tile by tokens has rows for whole pairs.
+template <class T>
+constexpr int PAIRED_TILE = words<T>(TILE) * T::PAIR;
+
+// A linear layer's weight, (OUT, IN), for x W^T and for the way back, and its bias.
+template <class T, int OUT, int IN>
+struct Layer {
+  Layer(const at::Tensor& weight, const at::Tensor& bias) : bias(bias.const_data_ptr<float>()) {
+    pack_weight<T>(weight.const_data_ptr<float>(), OUT, IN, false, forth_);
+    pack_weight<T>(weight.const_data_ptr<float>(), OUT, IN, true, back_);
+  }
+
+  Right<T> forth() const { return {forth_, OUT}; }
+  Right<T> back() const { return {back_, IN}; }
+
+  const float* bias;
+
+ private:
+  alignas(64) typename T::Element forth_[OUT * IN], back_[OUT * IN];
+};
+
+inline void add_sums(const float* from, const at::Tensor& sum) {
+  auto* to = sum.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < sum.numel(); ++i) to[i] += from[i];
+}
+
+// The sums of a layer's gradients.
+template <int OUT, int IN>
+struct LayerGradient {
+  float weight[OUT * IN], bias[OUT];
+
+  void add_into(const at::Tensor& weight_sum, const at::Tensor& bias_sum) const {
+    add_sums(weight, weight_sum);
+    add_sums(bias, bias_sum);
+  }
+};
+
+// Calls `work(first, last, slice)` for equal slices of `count`, one for each thread: what a slice sums up, and in which order the
+// slices are added, depends on the number of threads alone.
+template <class Work>
+void in_slices(int64_t count, const Work& work) {
+  const int64_t slices = at::get_num_threads();
+  at::parallel_for(0, slices, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t slice = begin; slice < end; ++slice) work(count * slice / slices, count * (slice + 1) / slices, slice);
+  });
+}
+
+// Calls `run(number type, std::integral_constant<int, C>)` for the number type and the channels of x, (N, H, W, C).
+template <class Run>
+void dispatch(const at::Tensor& x, const Run& run) {
+  TORCH_CHECK(x.is_contiguous() && x.size(0) * x.size(1) * x.size(2) % TILE == 0, "derain: no kernel for this memory or size");
+  const auto with_channels = [&](auto type) {
+    switch (x.size(3)) {
+      case 16: return run(type, std::integral_constant<int, 16>());
+      case 32: return run(type, std::integral_constant<int, 32>());
+      case 48: return run(type, std::integral_constant<int, 48>());
+      case 64: return run(type, std::integral_constant<int, 64>());
+      default: TORCH_CHECK(false, "derain: no kernel for ", x.size(3), " channels");
+    }
+  };
+  if (x.scalar_type() == at::kBFloat16) with_channels(BFloat16());
+  else if (x.scalar_type() == at::kFloat) with_channels(Float32());
+  else TORCH_CHECK(false, "derain: no kernel for ", x.scalar_type());
+}
+
+template <class T>
+const typename T::Element* read(const at::Tensor& x) {
+  return static_cast<const typename T::Element*>(x.const_data_ptr());
+}
+
+template <class T>
+typename T::Element* write(const at::Tensor& x) {
+  return static_cast<typename T::Element*>(x.mutable_data_ptr());
+}
+
+inline std::vector<at::Tensor> zeros_like_each(const std::vector<at::Tensor>& parameters) {
+  std::vector<at::Tensor> zeros;
+  for (const auto& parameter : parameters) zeros.push_back(at::zeros(parameter.sizes(), parameter.options()));
+  return zeros;
+}
+
+}  // namespace derain
