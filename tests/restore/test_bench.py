@@ -1,0 +1,41 @@
+"""`derain bench restore`, with a network that darkens."""
+
+import pytest
+
+from derain.about import machine
+from derain.cli.main import main
+from derain.errors import DerainError, WeightsError
+from derain.restore.bench import bench_restore
+
+
+@pytest.fixture(scope="module")
+def toy(networks):
+    return str(networks / "darkening.onnx")
+
+
+def test_there_is_a_row_for_each_engine_and_precision(toy):
+    table = bench_restore(toy, engines=["openvino", "onnxruntime"], precisions=["float32"], sizes=["48x32", "16x24"], repeats=1)
+    assert table.row_count == 2
+    assert [column.header for column in table.columns] == ["engine", "precision", "16x24 s", "MiB", "48x32 s", "MiB"]
+
+
+def test_size_that_is_none_is_refused(toy):
+    with pytest.raises(DerainError, match="WIDTHxHEIGHT"):
+        bench_restore(toy, sizes=["large"])
+
+
+def test_unknown_model_is_said_by_the_process_that_opens_it():
+    with pytest.raises((DerainError, WeightsError), match="nowhere"):
+        bench_restore("nowhere", engines=["openvino"], precisions=["float32"], sizes=["8x8"], repeats=1)
+
+
+def test_verb_says_where_it_measured(toy, capsys):
+    arguments = ["--model", toy, "--engine", "openvino", "--precision", "float32", "--size", "16x16", "--repeats", "1"]
+    assert main(["bench", "restore", *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "threads" in said
+    assert "openvino" in said
+
+
+def test_machine_names_the_versions():
+    assert "numpy" in machine("numpy")
