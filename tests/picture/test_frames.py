@@ -165,3 +165,11 @@ def test_the_command_line_restores_every_frame(frames, networks, tmp_path):
     ):
         assert np.abs(before - after - rain)[..., :3].max() <= 1
         assert after.sum() < before.sum()
+
+
+def test_grey_and_transparent_goes_into_a_gif(tmp_path):
+    alpha = np.zeros((9, 9), np.uint8)
+    alpha[3:6] = 255
+    grey = Picture(np.full((9, 9, 3), 77, np.uint8), alpha=alpha, grey=True)
+    picture.write(grey, tmp_path / "out.gif")
+    np.testing.assert_array_equal(picture.read(tmp_path / "out.gif").alpha, alpha)

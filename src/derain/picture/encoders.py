@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
+from PIL import Image
+
 from derain.picture.deep_png import write_deep_png
 from derain.picture.metadata import png_info
 from derain.picture.opening import HEIF, register_heif
@@ -70,7 +72,12 @@ def _write_bmp(picture: Picture, file: BinaryIO) -> None:
 
 
 def _write_gif(picture: Picture, file: BinaryIO) -> None:
-    pillow_image(picture).save(file, "GIF")
+    _for_gif(picture).save(file, "GIF")
+
+
+def _for_gif(picture: Picture) -> Image.Image:
+    image = pillow_image(picture)
+    return image.convert("RGBA") if image.mode == "LA" else image  # of which Pillow would drop the alpha
 
 
 def _write_avif(picture: Picture, file: BinaryIO) -> None:
@@ -100,7 +107,7 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
         for frame in frames:
             options = options or options_of(frame.metadata)  # what describes the file is told with its first frame
             showings.append(frame.metadata.showing or Showing(0, None))
-            images.append(pillow_image(frame))
+            images.append(_for_gif(frame) if kind == "GIF" else pillow_image(frame))
         if kind == "PNG" and showings[0].duration_ms is None:
             options["default_image"] = True
         if showings[-1].loop is not None and kind != "AVIF":
