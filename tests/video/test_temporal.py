@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from derain.video.flicker import Flicker
-from derain.video.temporal import REACH, SHIMMER, Restored, agreed, steadied
+from derain.video.temporal import REACH, SHIMMER, Restored, agreed, steadied, trust
 
 
 def run(frames: list[np.ndarray]) -> tuple[list[np.ndarray], float, float]:
@@ -82,12 +82,14 @@ def test_frames_that_are_alike_stay_as_they_are(dtype, rng):
 
 def test_both_depths_do_the_same(wall, rng):
     other = (wall + rng.normal(0, 2, wall.shape)).round().astype(np.uint8)
-    shallow, deep = agreed(wall, [other]), agreed(wall.astype(np.uint16) * 257, [other.astype(np.uint16) * 257])
+    pairs = (wall, other), (wall.astype(np.uint16) * 257, other.astype(np.uint16) * 257)
+    shallow, deep = (agreed(one, [(two, trust(one, two))]) for one, two in pairs)
     assert np.abs(shallow - deep / 257).max() <= 0.51
 
 
 def test_grey_frames():
-    assert agreed(np.full((9, 9), 100, np.uint8), [np.full((9, 9), 102, np.uint8)]).tolist() == [[101] * 9] * 9
+    one, two = np.full((9, 9), 100, np.uint8), np.full((9, 9), 102, np.uint8)
+    assert agreed(one, [(two, trust(one, two))]).tolist() == [[101] * 9] * 9
 
 
 @pytest.mark.parametrize("count", [0, 1, REACH, REACH + 1, 2 * REACH + 2])

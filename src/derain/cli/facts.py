@@ -14,7 +14,7 @@ from derain import __version__
 from derain.restore.engine import ENGINES
 from derain.weights import models
 
-PACKAGES = ("numpy", "pillow", "torch")
+PACKAGES = ("numpy", "pillow", "torch", "av", "pillow-heif")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 """Instructions that decide how fast a network runs, in Linux's words."""
 

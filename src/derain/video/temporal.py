@@ -40,20 +40,30 @@ class Restored:
     tag: Any
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A frame in the window."""
+
+    frame: Restored
+    trusts: list[NDArray[np.float32]]
+    """How far each of the frames before it is trusted, the nearest first."""
+
+
 def steadied(frames: Iterable[Restored], *, before: Flicker, after: Flicker) -> Iterator[Restored]:
     """The same frames in the same order, with less flicker; REACH of them late. Frames of another size begin anew.
 
     `before` and `after` are shown every frame as the network gave it, and as it goes on.
     """
-    window: deque[Restored] = deque()
+    window: deque[_Seen] = deque()
     middle = 0
     for frame in frames:
         before.see(frame.restored)
-        if window and window[-1].restored.shape != frame.restored.shape:
+        if window and window[-1].frame.restored.shape != frame.restored.shape:
             yield from _rest(window, middle, after)
             window.clear()
             middle = 0
-        window.append(frame)
+        earlier = [seen.frame.restored for seen in reversed(window)][:REACH]
+        window.append(_Seen(frame, [trust(frame.restored, other) for other in earlier]))
         if len(window) > middle + REACH:
             yield _steadied(window, middle, after)
             if middle == REACH:
@@ -63,36 +73,40 @@ def steadied(frames: Iterable[Restored], *, before: Flicker, after: Flicker) -> 
     yield from _rest(window, middle, after)
 
 
-def _rest(window: deque[Restored], middle: int, after: Flicker) -> Iterator[Restored]:
+def _rest(window: deque[_Seen], middle: int, after: Flicker) -> Iterator[Restored]:
     for index in range(middle, len(window)):
         yield _steadied(window, index, after)
 
 
-def _steadied(window: deque[Restored], middle: int, after: Flicker) -> Restored:
-    frame = window[middle]
-    near = [window[index].restored for index in range(max(middle - REACH, 0), min(middle + REACH + 1, len(window)))]
-    steady = agreed(frame.restored, [other for other in near if other is not frame.restored])
+def _steadied(window: deque[_Seen], middle: int, after: Flicker) -> Restored:
+    frame = window[middle].frame
+    others = []
+    for index in range(max(middle - REACH, 0), min(middle + REACH + 1, len(window))):
+        if index != middle:  # a pair is compared once: when the later of the two came
+            trusts = window[max(index, middle)].trusts
+            others.append((window[index].frame.restored, trusts[abs(index - middle) - 1]))
+    steady = agreed(frame.restored, others)
     after.see(steady)
     return replace(frame, restored=steady)
 
 
-def agreed(image: Pixels, others: Iterable[Pixels]) -> Pixels:
-    """(H, W) or (H, W, 3) -> the same: the mean of it and those of the others that hardly differ, pixel by pixel."""
+def agreed(image: Pixels, others: Iterable[tuple[Pixels, NDArray[np.float32]]]) -> Pixels:
+    """(H, W) or (H, W, 3) -> the same: its mean with others, which have weights of their own, (H, W), beside its 1."""
     total = image.astype(np.float32)
     weights = np.ones(image.shape[:2], np.float32)
-    for other in others:
-        trust = TRUST[_difference(image, other)]
-        weights += trust
-        total += (trust if image.ndim == 2 else trust[..., None]) * other
+    for other, weight in others:
+        weights += weight
+        total += (weight if image.ndim == 2 else weight[..., None]) * other
     total /= weights if image.ndim == 2 else weights[..., None]
     return (total + np.float32(0.5)).astype(image.dtype)
 
 
-def _difference(one: Pixels, two: Pixels) -> NDArray[np.uint8]:
-    """(H, W), levels of 255: the largest of the channels, where a pixel or the mean around it differs most."""
+def trust(one: Pixels, two: Pixels) -> NDArray[np.float32]:
+    """(H, W), 1 where two frames are alike, 0 where a pixel, or twice the mean around it, differs by SHIMMER or more."""
     apart = np.maximum(one, two) - np.minimum(one, two)
     if apart.dtype == np.uint16:
-        apart = (apart + np.uint16(128)) // np.uint16(257) if apart.max() < 65408 else apart // np.uint16(257)
-    levels = (apart if apart.ndim == 2 else apart.max(axis=2)).astype(np.uint8)
+        apart = (apart >> 8) + (apart >> 7 & 1)  # to levels of 255, rounded
+    levels = np.minimum(apart if apart.ndim == 2 else apart.max(axis=2), 255).astype(np.uint8)
     around = np.asarray(Image.fromarray(levels).filter(ImageFilter.BoxBlur(NEAR_PX)))
-    return np.maximum(levels, np.minimum(around.astype(np.uint16) * 2, 255).astype(np.uint8))
+    trusted: NDArray[np.float32] = TRUST[np.maximum(levels, np.minimum(around.astype(np.uint16) * 2, 255))]
+    return trusted
