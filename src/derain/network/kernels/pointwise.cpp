@@ -163,9 +163,10 @@ std::vector<at::Tensor> sft_backward(const at::Tensor& x, const at::Tensor& guid
 // The maps' pixels side by side, (TILE, MAPS * C), as `torch.cat` would lay them out for the whole picture.
 template <class T, int C, int MAPS>
 void join(const std::vector<at::Tensor>& maps, int64_t from, typename T::Element* joined) {
-  for (int map = 0; map < MAPS; ++map)
-    for (int row = 0; row < TILE; ++row)
-      std::memcpy(joined + (row * MAPS + map) * C, read<T>(maps[map]) + from + row * C, sizeof *joined * C);
+  for (int map = 0; map < MAPS; ++map) {
+    const auto* pixels = read<T>(maps[map]) + from;
+    for (int row = 0; row < TILE; ++row) std::memcpy(joined + (row * MAPS + map) * C, pixels + row * C, sizeof *joined * C);
+  }
 }
 
 template <class T, int C, int MAPS>
@@ -176,9 +177,10 @@ void fuse(const std::vector<at::Tensor>& maps, const at::Tensor& weight, const a
     alignas(64) typename T::Element joined[TILE * WIDE];
     for (int64_t from = first * STEP; from < last * STEP; from += STEP) {
       join<T, C, MAPS>(maps, from, joined);
+      auto* out = write<T>(y) + from;
       product<T, TILE, C, WIDE / T::PAIR>(by_rows<T>(joined, WIDE), layer->forth(), [&](int row, int, auto& sums) {
         each(sums, [&](int at, __m512 sum) {
-          T::store(write<T>(y) + from + row * C + at, _mm512_add_ps(sum, _mm512_loadu_ps(layer->bias + at)));
+          T::store(out + row * C + at, _mm512_add_ps(sum, _mm512_loadu_ps(layer->bias + at)));
         });
       });
     }
@@ -196,6 +198,8 @@ void fuse_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, co
     sums[slice] = std::make_unique<LayerGradient<C, WIDE>>();
     for (int64_t from = first * STEP; from < last * STEP; from += STEP) {
       const auto* d_out = read<T>(dy) + from;
+      typename T::Element* d_pixels[MAPS];
+      for (int map = 0; map < MAPS; ++map) d_pixels[map] = write<T>(d_maps[map]) + from;
       join<T, C, MAPS>(maps, from, joined);
       const auto* d_out_tokens = by_tokens<T, TILE, C>(d_out, room);
       add_weight_gradient<T, C, WIDE>(d_out_tokens, by_tokens<T, TILE, WIDE>(joined, joined_room), WIDE, sums[slice]->weight);
@@ -203,7 +207,7 @@ void fuse_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, co
       product<T, TILE, WIDE, C / T::PAIR>(by_rows<T>(d_out, C), layer->back(), [&](int row, int column, auto& parts) {
         each(parts, [&](int at, __m512 part) {
           const int map = (column + at) / C, channel = (column + at) % C;
-          T::store(write<T>(d_maps[map]) + from + row * C + channel, part);
+          T::store(d_pixels[map] + row * C + channel, part);
         });
       });
     }
