@@ -32,6 +32,10 @@ class PLNLINConfiguration:
     """Heads of each window attention."""
     mlp_ratio: int = 4
     """Hidden width of the MLP of a Swin block, in multiples of its channels."""
+    unit: str = "plnlim"
+    """What the generator is built of: a name in `variants.UNITS`. All but the first are rows of the paper's ablations."""
+    discriminator_unit: str = "plnlim"
+    """What the discriminator is built of."""
     bounded_sft: bool = True
     """Whether an SFT scales by 1 + tanh(scale); unbounded, eight stages overflow."""
 

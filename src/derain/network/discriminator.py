@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.network.configuration import PLNLINConfiguration
-from derain.network.plnlim import PLNLIM
+from derain.network.variants import unit
 
 STAGES = 2  # N of every PLNLIM of the discriminator
 
@@ -25,8 +25,8 @@ class Discriminator(nn.Module):
         super().__init__()
         channels = configuration.channels
 
-        def module(c: int) -> PLNLIM:
-            return PLNLIM(c, stages=STAGES, configuration=configuration)
+        def module(c: int) -> nn.Module:
+            return unit(configuration.discriminator_unit)(c, stages=STAGES, configuration=configuration)
 
         above = (channels[0], *channels[:-1])  # what the layer before hands down
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)

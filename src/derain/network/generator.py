@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.network.configuration import LEVELS, PLNLINConfiguration
-from derain.network.plnlim import PLNLIM
+from derain.network.variants import unit
 
 
 class Hierarchy(NamedTuple):
@@ -30,7 +30,7 @@ class HierarchicalHead(nn.Module):
     def __init__(self, channels: int, *, configuration: PLNLINConfiguration) -> None:
         super().__init__()
         self.join = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.module = PLNLIM(channels, stages=configuration.head_stages, configuration=configuration)
+        self.module = unit(configuration.unit)(channels, stages=configuration.head_stages, configuration=configuration)
         self.picture = nn.Conv2d(channels, 3, 3, padding=1)
 
     def forward(self, encoded: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,8 @@ class PLNLIN(nn.Module):
         channels, stages = configuration.channels, configuration.stages
 
         def modules() -> nn.ModuleList:
-            return nn.ModuleList(PLNLIM(c, stages=n, configuration=configuration) for c, n in zip(channels, stages, strict=True))
+            kind = unit(configuration.unit)
+            return nn.ModuleList(kind(c, stages=n, configuration=configuration) for c, n in zip(channels, stages, strict=True))
 
         def between(up: bool) -> nn.ModuleList:
             steps = pairwise(channels)

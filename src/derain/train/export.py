@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from derain.errors import WeightsError
 from derain.network.blocks import SFT, ResidualBlock
 from derain.network.configuration import LEVELS
 from derain.network.generator import PLNLIN
@@ -52,7 +53,14 @@ def export(network: PLNLIN, path: str | Path, *, card: Mapping[str, Any], half: 
 
 
 def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> bytes:
-    """Return the serialised ONNX model of `network`: `rainy` float32 (N, 3, H, W) in, `restored` of the same shape out."""
+    """Return the serialised ONNX model of `network`: `rainy` float32 (N, 3, H, W) in, `restored` of the same shape out.
+
+    Raises WeightsError for a variant of an ablation.
+    """
+    if network.configuration.unit != "plnlim":
+        raise WeightsError(
+            f"a network of the unit {network.configuration.unit!r} is for ablations and is not exported; evaluate it in torch"
+        )
     graph = Graph(half=half)
     with torch.no_grad():
         restored = _Exporter(graph, network).generator()

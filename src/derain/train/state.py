@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from derain.errors import RecipeError, WeightsError
+from derain.network import PLNLINConfiguration
 from derain.train.ema import Average
 from derain.train.recipe import Optimiser
 
@@ -68,7 +69,8 @@ def load_state(fabric: Fabric, state: State, path: Path) -> None:
         raise WeightsError(
             f"{path}: is damaged ({error.__class__.__name__}); start anew with --weights and the last exported weights"
         ) from None
-    if saved["recipe"]["network"] != contents["recipe"]["network"]:
+    own, other = (PLNLINConfiguration.from_mapping(found["recipe"]["network"]) for found in (contents, saved))
+    if own != other:
         raise RecipeError(f"{path}: was saved by a run with another network; resume it with its own recipe")
     unwrapped(state.network).load_state_dict(saved["network"])
     state.optimiser.load_state_dict(saved["optimiser"])
