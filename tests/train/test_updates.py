@@ -8,11 +8,13 @@ import torch
 from lightning_fabric import Fabric
 from training_commands import command, state_of, wait_for
 
+from derain.errors import RecipeError
 from derain.network import PLNLIN, Discriminator, PLNLINConfiguration
 from derain.train.loop import setup
+from derain.train.manners import MANNERS, rain_free_features
 from derain.train.recipe import Loss, Optimiser, read_recipe
 from derain.train.state import State, make_optimiser
-from derain.train.steps import adversarial_part, rain_free_features
+from derain.train.steps import Sides, adversarial_part
 from derain.train.updates import Batch, discriminator_update, generator_update
 
 
@@ -47,15 +49,13 @@ def same(a, b):
 def test_generators_step_touches_nothing_of_the_discriminator(fabric, run):
     state, batch, recipe = run
     generator, critic = frozen(state.network), frozen(state.discriminator)
-    generator_update(fabric, state, batch, recipe, clean_features=rain_free_features(state.network, batch.clean))
+    generator_update(fabric, state, batch, recipe, clean_content=rain_free_features(state.network, batch.clean))
     assert same(critic, frozen(state.discriminator))
     assert not same(generator, frozen(state.network))
 
 
 def test_discriminators_step_touches_nothing_of_the_generator(fabric, run):
     state, batch, recipe = run
-    from derain.train.steps import Sides
-
     with torch.no_grad():
         made = state.network.hierarchy(batch.rainy)
     sides = Sides(made.restored, made.features, batch.clean, rain_free_features(state.network, batch.clean))
@@ -68,16 +68,15 @@ def test_discriminators_step_touches_nothing_of_the_generator(fabric, run):
 def test_adversarial_part_names_each_side_layer(run):
     state, batch, _ = run
     made = state.network.hierarchy(batch.rainy)
+    sides = Sides(made.restored, made.features, batch.clean, rain_free_features(state.network, batch.clean))
     loss = Loss(beta=2.0, layers=(1.0, 0.0, 0.0, 0.5))
-    total, terms = adversarial_part(state.discriminator, made, batch.clean, rain_free_features(state.network, batch.clean), loss)
+    total, terms = adversarial_part(state.discriminator, sides, loss)
     assert total.item() == pytest.approx(2 * (terms["side_1"] + 0.5 * terms["side_4"]).item(), rel=1e-5)
     assert total.requires_grad
 
 
 def test_discriminator_learns_to_tell_rain(fabric, run):
     state, batch, recipe = run
-    from derain.train.steps import Sides
-
     with torch.no_grad():
         made = state.network.hierarchy(batch.rainy)
     sides = Sides(made.restored + 0.2, made.features, batch.clean, rain_free_features(state.network, batch.clean))
@@ -135,3 +134,19 @@ def test_two_processes_play_the_game_of_one(project):
     one, two = state_of(project, "one"), state_of(project)
     for kind in ("network", "discriminator"):
         assert max((one[kind][k] - two[kind][k]).abs().max().item() for k in one[kind]) < 2e-4
+
+
+@pytest.mark.parametrize("name", MANNERS)
+def test_every_manner_trains_saves_and_resumes(project, name):
+    game = ["loss.beta=1", "validation.pairs=[]", f"adversarial.manner={name}", "adversarial.discriminator_every=1"]
+    setup(read_recipe(project / "recipe.toml", [*game, "length.steps=2"]))
+    setup(read_recipe(project / "recipe.toml", [*game, "length.steps=3"]), resume=True)
+    found = events(project / "run")[-1]
+    assert found["step"] == 3
+    judged = {key for key in found if key.startswith("side_")}
+    assert judged == ({"side_1", "side_2", "side_3", "side_4"} if name in ("mcddl", "deep-image") else {"side_4"})
+
+
+def test_unknown_manner_lists_the_known_ones(project):
+    with pytest.raises(RecipeError, match="msg-gan"):
+        setup(read_recipe(project / "recipe.toml", ["loss.beta=1", "adversarial.manner=rude"]))

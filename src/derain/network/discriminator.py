@@ -18,10 +18,11 @@ class Discriminator(nn.Module):
     """Scores a picture together with the content that the generator made of it, at each side layer.
 
     `image` (N, 3, H, W) in 0..1 and `features`, F_H of each level (N, C_k, H / 2 ** (k - 1), W / 2 ** (k - 1)) -> a map of logits
-    (N, 1, H_k, W_k) for each level, high where the pair looks rain-free. `configuration` is the generator's.
+    (N, 1, H_k, W_k) for each level, high where the pair looks rain-free. `configuration` is the generator's;
+    `content_channels` are those of `features`, the generator's own unless a variant shows something else.
     """
 
-    def __init__(self, configuration: PLNLINConfiguration) -> None:
+    def __init__(self, configuration: PLNLINConfiguration, *, content_channels: Sequence[int] | None = None) -> None:
         super().__init__()
         channels = configuration.channels
 
@@ -31,7 +32,9 @@ class Discriminator(nn.Module):
         above = (channels[0], *channels[:-1])  # what the layer before hands down
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
         self.image = module(channels[0])
-        self.join = nn.ModuleList(nn.Conv2d(c + a, c, 3, padding=1) for c, a in zip(channels, above, strict=True))
+        content = channels if content_channels is None else content_channels
+        joins = zip(content, above, channels, strict=True)
+        self.join = nn.ModuleList(nn.Conv2d(shown + handed, c, 3, padding=1) for shown, handed, c in joins)
         self.side = nn.ModuleList(module(c) for c in channels)
         self.score = nn.ModuleList(nn.Conv2d(c, 1, 3, padding=1) for c in channels)
         self.to(memory_format=torch.channels_last)

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
-from derain.network import PLNLIN, Discriminator, kernels
+from derain.network import PLNLIN, kernels
 from derain.train.ema import Average
+from derain.train.manners import manner
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
 from derain.train.recipe import Data, Machine, Recipe
@@ -86,7 +87,7 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
     average = Average(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
     state = State(network, optimiser, average, recipe=recipe.as_dict())
     if recipe.loss.beta:
-        critic = Discriminator(recipe.network)
+        critic = manner(recipe.adversarial.manner).discriminator(recipe.network)
         state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
     if resume:
         load_state(fabric, state, folder / NAME)

@@ -92,6 +92,9 @@ class Optimiser:
 class Adversarial:
     """Algorithm 1: how often each network is updated. The text does not say which is the frequent one; ours is the generator."""
 
+    manner: str = "mcddl"
+    """What the discriminator is shown and where it judges: a name in `manners.MANNERS`, of which all but the first are rows of
+    Table 1."""
     generator_every: int = 1
     """The generator is updated at every such step."""
     discriminator_every: int = 5

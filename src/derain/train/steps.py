@@ -17,14 +17,14 @@ from derain.train.recipe import Loss
 
 @dataclass(frozen=True)
 class Sides:
-    """What the discriminator compares: a picture and the generator's features on each side, none of them with a gradient."""
+    """What the discriminator compares: a picture and its content on each side. In its own update none has a gradient."""
 
     restored: Tensor
-    """Y: (N, 3, H, W), and below F_H of the rainy picture."""
-    restored_features: list[Tensor]
+    """Y: (N, 3, H, W), and below what belongs to it: F_H of the rainy picture."""
+    restored_content: list[Tensor]
     clean: Tensor
-    """Z: (N, 3, H, W), and below F_H of the clean picture: rain-free features come from the generator fed with it."""
-    clean_features: list[Tensor]
+    """Z: (N, 3, H, W), and below what belongs to it: F_H of the clean picture."""
+    clean_content: list[Tensor]
 
 
 def restoration_loss(made: Hierarchy, clean: Tensor, loss: Loss) -> tuple[Tensor, dict[str, Tensor]]:
@@ -41,35 +41,28 @@ def restoration_loss(made: Hierarchy, clean: Tensor, loss: Loss) -> tuple[Tensor
     return sum(terms.values(), clean.new_zeros(())), {name: term.detach() for name, term in terms.items()}
 
 
-def rain_free_features(generator: nn.Module, clean: Tensor) -> list[Tensor]:
-    """F_H of the clean picture, without gradient."""
-    with torch.no_grad():
-        features: list[Tensor] = generator.hierarchy(clean).features  # type: ignore[operator]
-    return features
-
-
-def adversarial_part(
-    discriminator: nn.Module, made: Hierarchy, clean: Tensor, clean_features: list[Tensor], loss: Loss
-) -> tuple[Tensor, dict[str, Tensor]]:
+def adversarial_part(discriminator: nn.Module, sides: Sides, loss: Loss) -> tuple[Tensor, dict[str, Tensor]]:
     """The adversarial term of equation (9), beta times equation (12), and equation (8) at each side layer by name.
 
     The discriminator is held still: the gradient goes through it to the generator, and none stays in it.
     """
     with held_still(discriminator):
         with torch.no_grad():
-            real = discriminator(clean, clean_features)
-        fake = discriminator(made.restored, made.features)
+            real = discriminator(sides.clean, sides.clean_content)
+        fake = discriminator(sides.restored, sides.restored_content)
     terms = generator_terms(fake, real)
-    total = loss.beta * adversarial_loss(terms, loss.layers)
-    return total, {"adversarial": total.detach()} | {f"side_{k}": term.detach() for k, term in enumerate(terms, 1)}
+    names = range(1 + len(loss.layers) - len(terms), 1 + len(loss.layers))  # judged at the last layer alone, it is the fourth
+    total = loss.beta * adversarial_loss(terms, loss.layers[-len(terms) :])
+    return total, {"adversarial": total.detach()} | {f"side_{k}": term.detach() for k, term in zip(names, terms, strict=True)}
 
 
 def discriminator_loss(discriminator: nn.Module, sides: Sides, loss: Loss) -> Tensor:
     """Equation (12) with the mirror image of equation (8), with a gradient for the discriminator alone."""
     pictures = torch.cat([sides.restored, sides.clean])  # one pass for both sides: there is no batch norm to mix them
-    features = [torch.cat(both) for both in zip(sides.restored_features, sides.clean_features, strict=True)]
-    fake, real = zip(*(scores.chunk(2) for scores in discriminator(pictures, features)), strict=True)
-    return adversarial_loss(discriminator_terms(fake, real), loss.layers)
+    content = [torch.cat(both) for both in zip(sides.restored_content, sides.clean_content, strict=True)]
+    fake, real = zip(*(scores.chunk(2) for scores in discriminator(pictures, content)), strict=True)
+    terms = discriminator_terms(fake, real)
+    return adversarial_loss(terms, loss.layers[-len(terms) :])
 
 
 @contextmanager

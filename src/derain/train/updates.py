@@ -11,9 +11,10 @@ from torch import Tensor
 
 from derain.errors import DerainError
 from derain.network.generator import Hierarchy
+from derain.train.manners import manner
 from derain.train.recipe import Recipe
 from derain.train.state import State, unwrapped
-from derain.train.steps import Sides, adversarial_part, discriminator_loss, rain_free_features, restoration_loss
+from derain.train.steps import Sides, adversarial_part, discriminator_loss, restoration_loss
 
 
 class TrainingError(DerainError):
@@ -36,33 +37,35 @@ def iterate(fabric: Fabric, state: State, batch: Batch, recipe: Recipe) -> dict[
     """
     turns = recipe.adversarial
     if state.discriminator is None:
-        return generator_update(fabric, state, batch, recipe, clean_features=None)[0]
+        return generator_update(fabric, state, batch, recipe, clean_content=None)[0]
     warming = state.step < turns.warmup_steps
     with fabric.autocast():
-        clean_features = rain_free_features(state.network, batch.clean)
+        clean_content = manner(turns.manner).of_clean(state.network, batch.clean)
     facts: dict[str, float] = {}
     if warming or state.step % turns.generator_every == 0:
-        facts, made = generator_update(fabric, state, batch, recipe, clean_features=None if warming else clean_features)
+        facts, made = generator_update(fabric, state, batch, recipe, clean_content=None if warming else clean_content)
     else:
         with torch.no_grad(), fabric.autocast():
             made = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
     if warming or state.step % turns.discriminator_every == 0:
-        sides = Sides(made.restored.detach(), [f.detach() for f in made.features], batch.clean, clean_features)
+        content = [c.detach() for c in manner(turns.manner).of_restored(made)]
+        sides = Sides(made.restored.detach(), content, batch.clean, clean_content)
         facts["discriminator"] = discriminator_update(fabric, state, sides, batch, recipe)
     return facts
 
 
 def generator_update(
-    fabric: Fabric, state: State, batch: Batch, recipe: Recipe, *, clean_features: list[Tensor] | None
+    fabric: Fabric, state: State, batch: Batch, recipe: Recipe, *, clean_content: list[Tensor] | None
 ) -> tuple[dict[str, float], Hierarchy]:
-    """Equation (9) for the generator, without its adversarial term where `clean_features` is None."""
+    """Equation (9) for the generator, without its adversarial term where `clean_content` is None."""
     with fabric.autocast():
         made: Hierarchy = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
     total, terms = restoration_loss(made, batch.clean, recipe.loss)
-    if clean_features is not None and state.discriminator is not None:
+    if clean_content is not None and state.discriminator is not None:
         with fabric.autocast():
             # not through what Fabric wraps it in: no gradient of the discriminator is to be exchanged here
-            part, more = adversarial_part(unwrapped(state.discriminator), made, batch.clean, clean_features, recipe.loss)
+            sides = Sides(made.restored, manner(recipe.adversarial.manner).of_restored(made), batch.clean, clean_content)
+            part, more = adversarial_part(unwrapped(state.discriminator), sides, recipe.loss)
         total, terms = total + part, terms | more
     fabric.backward(total)
     norm = _step(fabric, state.network, state.optimiser, total, state=state, batch=batch, recipe=recipe)
