@@ -14,7 +14,8 @@ class LayerNorm {
  public:
   // Normalises one row and keeps it for `backward`; the result goes into its row of `out`.
   template <class T>
-  [[gnu::always_inline]] inline void normalise(int row, __m512 (&x)[C / LANES], Affine affine, typename T::Element* out) {
+  [[gnu::always_inline]] inline void normalise(int row, __m512 (&x)[C / LANES], Affine affine,
+                                               typename T::Element* out) {
     const __m512 mean = _mm512_mul_ps(total(sum_of(x)), constant(1.0f / C));
     __m512 squares = _mm512_setzero_ps();
     for (__m512& part : x) {

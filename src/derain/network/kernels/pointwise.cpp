@@ -132,7 +132,8 @@ at::Tensor sft_forward(const at::Tensor& x, const at::Tensor& guide, const std::
     const auto weights = std::make_unique<SftWeights<T, C>>(parameters);
     in_slices(x.numel() / STEP, [&](int64_t first, int64_t last, int64_t) {
       const auto sft = std::make_unique<Sft<T, C>>(*weights);
-      for (int64_t at = first * STEP; at < last * STEP; at += STEP) sft->forward(read<T>(x) + at, read<T>(guide) + at, write<T>(y) + at);
+      for (int64_t at = first * STEP; at < last * STEP; at += STEP)
+        sft->forward(read<T>(x) + at, read<T>(guide) + at, write<T>(y) + at);
     });
   });
   return y;
@@ -152,7 +153,8 @@ std::vector<at::Tensor> sft_backward(const at::Tensor& x, const at::Tensor& guid
       const auto sft = std::make_unique<Sft<T, C>>(*weights);
       sums[slice] = std::make_unique<SftGradients<C>>();
       for (int64_t at = first * STEP; at < last * STEP; at += STEP)
-        sft->backward(read<T>(x) + at, read<T>(guide) + at, read<T>(dy) + at, write<T>(dx) + at, write<T>(d_guide) + at, *sums[slice]);
+        sft->backward(read<T>(x) + at, read<T>(guide) + at, read<T>(dy) + at, write<T>(dx) + at, write<T>(d_guide) + at,
+                      *sums[slice]);
     });
     for (const auto& sum : sums) sum->add_into(gradients);
   });

@@ -18,9 +18,8 @@ namespace {
 constexpr int KEYS = 64;  // the columns of the logits: TILE, and a blocked rest that fills the vectors
 constexpr int OFFSETS = 2 * WINDOW - 1;
 constexpr int SIDES = 4;  // a shifted window may cross the bottom edge, the right edge, both or none
-constexpr float BLOCKED = -1e9f;
-
-constexpr int POSITION = 4;  // the position bias among the parameters, in the order of `parameters` in fused.py
+constexpr float BLOCKED = -1e9f;  // finite, so that `power_of_two` may see it
+constexpr int POSITION = 4;       // the position bias among the parameters, whose order is that of `fused_swin_block` in fused.py
 
 int relative_position(int query, int key) {
   const int rows = query / WINDOW - key / WINDOW, columns = query % WINDOW - key % WINDOW;
@@ -152,8 +151,9 @@ class Block {
   }
 
  private:
-  static constexpr int ROW = C / T::PAIR;           // words of a pixel
-  static constexpr int TOKENS = words<T>(TILE);     // words of a channel
+  static constexpr int ROW = C / T::PAIR;        // words of a pixel
+  static constexpr int TOKENS = words<T>(TILE);  // words of a channel
+  static constexpr int WIDE = 4 * C > KEYS ? 4 * C : KEYS;
 
   // x + attention(norm(x)) into `middle`, and its norm into `normal`; what led there stays for the backward pass.
   void attend(const Element* x, const Place& place) {
@@ -201,9 +201,7 @@ class Block {
     const __m512 sum = _mm512_add_ps(_mm512_add_ps(logits[0], logits[1]), _mm512_add_ps(logits[2], logits[3]));
     const __m512 share = reciprocal(total(sum));
     each(logits, [&](int at, __m512 weight) {
-      const __m512 seen = _mm512_mul_ps(weight, share);
-      _mm512_storeu_ps(exact_probability[row] + at, seen);
-      T::store(probability + row * KEYS + at, seen);
+      T::store(probability + row * KEYS + at, _mm512_mul_ps(weight, share));
     });
   }
 
@@ -215,7 +213,7 @@ class Block {
       each(sums, [&](int at, __m512 sum) {
         const Gelu activation = gelu(_mm512_add_ps(sum, _mm512_loadu_ps(bias + at)));
         T::store(hidden + row * 4 * C + column + at, activation.value);
-        _mm512_storeu_ps(slope[row] + column + at, activation.slope);
+        T::store(slope + row * 4 * C + column + at, activation.slope);
       });
     });
     const Element* d_out_tokens = by_tokens<T, TILE, C>(d_out, narrow_room);
@@ -225,7 +223,7 @@ class Block {
     Element* d_hidden = wide;  // the hidden values are spent
     product<T, TILE, 4 * C, ROW>(by_rows<T>(d_out, C), weights.contract.back(), [&](int row, int column, auto& sums) {
       each(sums, [&](int at, __m512 sum) {
-        T::store(d_hidden + row * 4 * C + column + at, _mm512_mul_ps(sum, _mm512_loadu_ps(slope[row] + column + at)));
+        T::store(d_hidden + row * 4 * C + column + at, _mm512_mul_ps(sum, T::load(slope + row * 4 * C + column + at)));
       });
     });
     const Element* d_hidden_tokens = by_tokens<T, TILE, 4 * C>(d_hidden, wide_room);
@@ -263,14 +261,14 @@ class Block {
     product<T, TILE, C, TOKENS>(Left<T>{probability_tokens, 1, KEYS}, Right<T>{d_context_tokens, C}, to_d_qkv(2));
 
     transpose_words<T>(qkv + 2 * C, 3 * ROW, TILE, ROW, keys, KEYS);  // the values, where the keys were
-    Element* d_logits = probability;                                    // spent, rounded; the exact one stays
+    Element* d_logits = probability;  // a row of one takes the place of that of the other
     const __m512 scale = constant(1.0f / std::sqrt(float(C)));
     product<T, TILE, KEYS, ROW>(by_rows<T>(d_context, C), Right<T>{keys, KEYS}, [&](int row, int, auto& d_seen) {
       __m512 mean = _mm512_setzero_ps();
-      each(d_seen, [&](int at, __m512 d) { mean = _mm512_fmadd_ps(d, _mm512_loadu_ps(exact_probability[row] + at), mean); });
+      each(d_seen, [&](int at, __m512 d) { mean = _mm512_fmadd_ps(d, T::load(probability + row * KEYS + at), mean); });
       mean = total(mean);
       each(d_seen, [&](int at, __m512 d) {
-        const __m512 d_logit = _mm512_mul_ps(_mm512_loadu_ps(exact_probability[row] + at), _mm512_sub_ps(d, mean));
+        const __m512 d_logit = _mm512_mul_ps(T::load(probability + row * KEYS + at), _mm512_sub_ps(d, mean));
         add_to(sums.position[row] + at, d_logit);
         T::store(d_logits + row * KEYS + at, _mm512_mul_ps(d_logit, scale));
       });
@@ -293,14 +291,12 @@ class Block {
     });
   }
 
-  static constexpr int WIDE = 4 * C > KEYS ? 4 * C : KEYS;
-
   const Weights<T, C>& weights;
   LayerNorm<C, TILE> attention_norm, mlp_norm;
   const Element* qkv_tokens = nullptr;
-  alignas(64) float middle[TILE][C], d_middle[TILE][C], exact_probability[TILE][KEYS], slope[TILE][4 * C];
+  alignas(64) float middle[TILE][C], d_middle[TILE][C];
   alignas(64) Element attention_normal[TILE * C], normal[TILE * C], context[TILE * C], d_out[TILE * C];
-  alignas(64) Element qkv[TILE * 3 * C], d_qkv[TILE * 3 * C], probability[TILE * KEYS], wide[TILE * WIDE];
+  alignas(64) Element qkv[TILE * 3 * C], d_qkv[TILE * 3 * C], probability[TILE * KEYS], wide[TILE * WIDE], slope[TILE * 4 * C];
   alignas(64) Element qkv_room[PAIRED_TILE<T> * 3 * C], narrow_room[PAIRED_TILE<T> * C], wide_room[PAIRED_TILE<T> * WIDE];
   alignas(64) Element keys[ROW * KEYS * T::PAIR] = {};  // by channels; the columns past TILE stay zero
 };
