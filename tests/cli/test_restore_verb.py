@@ -136,7 +136,7 @@ def test_save_rain(photo, darken):
 
 
 def test_ensemble(photo, darken, capsys):
-    assert main([str(photo), "--ensemble", *darken]) == 0
+    assert main([str(photo), "--ensemble", "8", *darken]) == 0
     assert "mean of 8 views" in capsys.readouterr().err
 
 

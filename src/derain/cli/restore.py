@@ -27,7 +27,7 @@ def restore(
     limit_mib: Annotated[int | None, Parameter(validator=Positive)] = None,
     strength: Annotated[float, Parameter(validator=Share)] = 1.0,
     mask: Path | None = None,
-    ensemble: Annotated[bool, Flag] = False,
+    ensemble: Literal[1, 4, 8] = 1,
     save_rain: Annotated[bool, Flag] = False,
     strip: Annotated[bool, Flag] = False,
     compare: Annotated[bool, Flag] = False,
@@ -68,7 +68,8 @@ def restore(
     mask
         A picture of the photo's size: rain is taken out where it is white, half of it where it is grey, none where it is black.
     ensemble
-        Take the mean over eight flips and rotations: a little better, and eight times slower.
+        Take the mean over 4 flips, or over 8 flips and quarter turns: better with a network that knows rain from all sides, and
+        as many times slower.
     save_rain
         Write what was taken out as a picture, too: `photo_derained_rain.jpg`.
     strip

@@ -31,7 +31,7 @@ def video(
     threads: Annotated[int | None, Parameter(validator=Positive)] = None,
     tile_px: Annotated[int | None, Parameter(name="--tile", validator=Positive)] = None,
     limit_mib: Annotated[int | None, Parameter(validator=Positive)] = None,
-    ensemble: Annotated[bool, Flag] = False,
+    ensemble: Literal[1, 4, 8] = 1,
     overwrite: Annotated[bool, Flag] = False,
     suffix: str = "_derained",
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative=())] = False,
@@ -74,7 +74,8 @@ def video(
     limit_mib
         Memory for the network in MiB.
     ensemble
-        Take the mean over eight flips and rotations: a little better, and eight times slower.
+        Take the mean over 4 flips, or over 8 flips and quarter turns: better with a network that knows rain from all sides, and
+        as many times slower.
     overwrite
         Replace files that exist.
     suffix

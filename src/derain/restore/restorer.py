@@ -30,7 +30,8 @@ class Restorer:
     """Takes the rain out of pictures with one model that stays loaded; may be called from several threads.
 
     `model` is the name of a shipped model or the path of a weights file. `tile_px` bounds the side of a tile; without it the tile
-    follows from `limit_mib`, the memory that the network may take. `ensemble` takes the mean over eight views of each tile.
+    follows from `limit_mib`, the memory that the network may take. `ensemble` is the number of views of each tile whose mean is
+    taken: 1, 4 or 8.
     Raises WeightsError and EngineError.
     """
 
@@ -44,11 +45,11 @@ class Restorer:
         limit_mib: int | None = None,
         threads: int | None = None,
         precision: str | None = None,
-        ensemble: bool = False,
+        ensemble: int = 1,
     ) -> None:
         self.model = find(model)
         opened = open_engine(self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision)
-        self.engine: Engine = Ensemble(opened) if ensemble else opened
+        self.engine: Engine = opened if ensemble == 1 else Ensemble(opened, views=ensemble)
         self.tile_px = tile_px
         self.limit_mib = limit_mib
 
