@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -53,6 +54,16 @@ def test_the_journal_tells_the_times(run, photos):
     (good,) = (entry for entry in told["pictures"] if "error" not in entry)
     assert sum(good["seconds"].values()) <= told["summary"]["seconds"]
     assert set(good["seconds"]) == {"read", "restore", "write"}
+
+
+def test_names_that_are_no_text_are_told_whole(run, photos):
+    odd = os.fsdecode(b"\xff{0} \xe4.png")
+    picture.write(Picture(np.zeros((8, 8, 3), np.uint8)), photos / odd)
+    run("--json", photos / "done.json", "--report", photos / "out.html")
+    told = json.loads((photos / "done.json").read_text())
+    assert odd in {Path(entry["source"]).name for entry in told["pictures"]}
+    assert "?{0} ?.png" in (photos / "out.html").read_text()
+    assert (photos / "out" / odd).exists()
 
 
 def test_the_journal_is_whole_after_ctrl_c(tmp_path):

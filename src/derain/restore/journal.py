@@ -27,7 +27,7 @@ class Journal:
         self._outcome: Outcome | None = None
 
     def __enter__(self) -> Journal:
-        head = json.dumps(dict(self._about), indent=1, ensure_ascii=False)
+        head = json.dumps(dict(self._about), indent=1)
         self._file.write(head.removesuffix("\n}") + ',\n "pictures": [')
         return self
 
@@ -37,7 +37,7 @@ class Journal:
 
     def note(self, record: Record) -> None:
         """Write the entry of one picture; by one thread at a time."""
-        self._file.write(f"{self._separator}  {json.dumps(_entry(record), ensure_ascii=False)}")
+        self._file.write(f"{self._separator}  {json.dumps(_entry(record))}")
         self._separator = ",\n"
 
     def refuse(self, source: Path, error: str) -> None:

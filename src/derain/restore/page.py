@@ -25,6 +25,7 @@ HEAD = """<!DOCTYPE html>
 <body>
 <h1>Before and after</h1>
 <p>{about}</p>
+<p>Left of the line is the rainy picture, right of it the restored one; the line is moved with the mouse or the arrow keys.</p>
 """
 PICTURE = """<section>
 <h2>{name}</h2>

@@ -20,9 +20,9 @@ class ReportFile:
             raise self._refusal(error) from error
 
     def write(self, text: str) -> None:
-        """Append; names of files that are not UTF-8 stay as they are."""
+        """Append; what is not text, as some names of files, becomes question marks."""
         try:
-            self._file.write(text.encode("utf-8", errors="surrogateescape"))
+            self._file.write(text.encode("utf-8", errors="replace"))
         except OSError as error:
             raise self._refusal(error) from error
 
