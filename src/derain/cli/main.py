@@ -21,6 +21,7 @@ VERBS = {
     "rain": "Put rain onto a clean photo.",
     "train": "Train a network after a recipe.",
     "export": "Make the network that `derain` runs out of trained weights.",
+    "ablate": "Train the rows of one of the paper's ablation tables.",
     "bench": "Measure the speed of this machine.",
     "evaluate": "Measure restored pictures against clean ones.",
     "data": "Check and prepare folders of training pictures.",

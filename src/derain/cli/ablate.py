@@ -1,0 +1,58 @@
+"""`derain ablate`: train the rows of one of the paper's ablation tables alike and compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def ablate(
+    table: str,
+    /,
+    *overrides: str,
+    recipe: Path = Path("recipes/ablation.toml"),
+    data: list[Path] | None = None,
+    validate: list[Path] | None = None,
+    minutes: float = 10.0,
+    steps: int = 0,
+    output: Path | None = None,
+) -> None:
+    """Train all rows of TABLE (table1, table3 to table7) for an equal number of steps and write what came out.
+
+    Parameters
+    ----------
+    table
+        Which table of the paper.
+    overrides
+        Values to use in place of the recipe's, as section.key=value.
+    recipe
+        Everything that the rows do not change.
+    data
+        Folders of training pairs, in place of the recipe's.
+    validate
+        Folders of pairs to evaluate on, in place of the recipe's.
+    minutes
+        Time for the paper's own row; all rows get as many steps as it takes then.
+    steps
+        Steps for each row, in place of minutes.
+    output
+        Folder for the runs, table.md and table.csv; default runs/TABLE.
+    """
+    from rich.console import Console
+
+    from derain.about import machine
+    from derain.train import ablation
+
+    console = Console(highlight=False)
+    given = list(overrides)
+    for key, folders in (("data.pairs", data), ("validation.pairs", validate)):
+        if folders:
+            listed = ", ".join(f'{{folder="{folder.resolve()}"}}' for folder in folders)
+            given.append(f"{key}=[{listed}]")
+    folder = output or Path("runs") / table
+    outcomes = ablation.ablate(
+        table, recipe, given, folder=folder, steps=steps, minutes=minutes, on_row=lambda text: console.print(text, markup=False)
+    )
+    text = ablation.as_markdown(outcomes)
+    (folder / "table.md").write_text(f"{text}\n{machine('torch')}\n", encoding="utf-8")
+    (folder / "table.csv").write_text(ablation.as_csv(outcomes), encoding="utf-8")
+    console.print(text, markup=False)

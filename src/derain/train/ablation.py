@@ -1,0 +1,202 @@
+"""The paper's ablations, Tables 1 and 3 to 7: every row trained alike, and one table of what came out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from derain.errors import DerainError, RecipeError
+from derain.network import PLNLIN, Discriminator
+from derain.network.matching import matched, parameters
+from derain.train.recipe import Recipe, read_recipe
+from derain.train.weights_file import load_weights
+
+PILOT_STEPS, PILOT_SKIPPED = 12, 4
+Printed = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: its name in the paper, what it changes, and the PSNR and SSIM printed for Rain200H, where they are."""
+
+    label: str
+    overrides: tuple[str, ...] = ()
+    printed: Printed = None
+    unit: str = "plnlim"
+    """The generator's unit; its channels are matched so that the parameter counts agree."""
+
+
+OURS = (30.164, 0.9227)
+TABLES = {
+    "table1": [
+        Row("classical: final layer, image only", ("adversarial.manner=classical",)),
+        Row("MSG-GAN: images of every scale, final layer", ("adversarial.manner=msg-gan",)),
+        Row("side layers, image only", ("adversarial.manner=deep-image",)),
+        Row("final layer, with content", ("adversarial.manner=content-final",)),
+        Row("ours: side layers, with content", (), OURS),
+    ],
+    "table3": [
+        Row("(a) without fusion branch", unit="without-fusion"),
+        Row("(b) concatenation for SFT", unit="concatenation"),
+        Row("(c) both local", unit="both-local"),
+        Row("(d) both non-local", unit="both-nonlocal"),
+        Row("(e) without interaction", unit="without-interaction"),
+        Row("(f) ours", (), OURS),
+    ],
+    "table4": [
+        Row("local: residual blocks", unit="residual", printed=(29.866, 0.9190)),
+        Row("non-local: Swin blocks", unit="swin", printed=(29.948, 0.9194)),
+        Row("ours: PLNLIM", (), OURS),
+    ],
+    "table5": [
+        Row("without hierarchical supervision", ("loss.alpha=0.0",)),
+        Row("ours: with it", (), OURS),
+    ],
+    "table6": [
+        Row("discriminator of residual blocks", ('network.discriminator_unit="residual"',), (29.983, 0.9174)),
+        Row("discriminator of Swin blocks", ('network.discriminator_unit="swin"',), (29.992, 0.9175)),
+        Row("ours: discriminator of PLNLIMs", (), OURS),
+    ],
+    "table7": [
+        *(Row(f"r = {r}", (f"adversarial.discriminator_every={r}",), OURS if r == 5 else None) for r in (1, 3, 5, 7, 9)),
+        Row("r = 1/5", ("adversarial.generator_every=5", "adversarial.discriminator_every=1")),
+    ],
+}
+"""Rows by table. Where the text names no value (r but for 5), the values are ours."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a row came to."""
+
+    label: str
+    generator_parameters: int
+    discriminator_parameters: int
+    steps: int
+    validation: dict[str, tuple[float, float]]
+    """PSNR in dB and SSIM, protocol `paper`, of each validation folder."""
+    printed: Printed
+
+
+def ablate(
+    table: str,
+    recipe: Path,
+    overrides: Sequence[str] = (),
+    *,
+    folder: Path,
+    steps: int = 0,
+    minutes: float = 0.0,
+    on_row: Callable[[str], None] = print,
+) -> list[Outcome]:
+    """Train each row of `table` from the same seed, on the same crops, for the same number of steps, and evaluate it.
+
+    `recipe` gives all that the rows do not change. Either `steps` or `minutes`, from which the steps follow by the speed of the
+    paper's own row. A row that has been trained in `folder` already is not trained again, one that was cut off goes on. Raises
+    RecipeError.
+    """
+    if table not in TABLES:
+        raise RecipeError(f"{table}: no such table; choose one of {', '.join(TABLES)}")
+    base = read_recipe(recipe, overrides)
+    if not base.validation.pairs:
+        raise RecipeError(f"{recipe}: names no pairs to evaluate on; give [[validation.pairs]]")
+    folder = folder.resolve()
+    if not steps:
+        on_row("timing a few steps")
+        steps = steps_in(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
+    outcomes = []
+    for number, row in enumerate(TABLES[table], 1):
+        on_row(f"{number} of {len(TABLES[table])}: {row.label}, {steps} steps")
+        given = [*overrides, *row_overrides(row, base), f"length.steps={steps}", "length.hours=0.0", "schedule.by=steps"]
+        outcomes.append(train_row(row, recipe, [*given, f"record.folder={folder / str(number)}"]))
+    return outcomes
+
+
+def row_overrides(row: Row, base: Recipe) -> list[str]:
+    """What a row changes in the recipe `base`, matched channels included."""
+    if row.unit == "plnlim":
+        return list(row.overrides)
+    network = matched(replace(base.network, unit=row.unit), like=base.network)
+    return [*row.overrides, f'network.unit="{network.unit}"', f"network.channels={list(network.channels)}"]
+
+
+def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
+    """Train one row in a process of its own, or go on with it, and read what it left."""
+    built = read_recipe(recipe, overrides)
+    folder = Path(built.record.folder)
+    resume = ["--resume"] if (folder / "state.ckpt").exists() else []
+    card = _card(folder) if resume else {}
+    if card.get("steps") != built.length.steps or "validation" not in card.get("validation", {}):
+        _train(recipe, [*overrides, *resume], label=row.label)
+        card = _card(folder)
+    return Outcome(
+        label=row.label,
+        generator_parameters=parameters(PLNLIN, built.network),
+        discriminator_parameters=parameters(Discriminator, built.network) if built.loss.beta else 0,
+        steps=card["steps"],
+        validation={name: (float(psnr), float(ssim)) for name, (psnr, ssim) in card["validation"]["validation"].items()},
+        printed=row.printed,
+    )
+
+
+def steps_in(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
+    """How many steps of `recipe` fit into `minutes` here, from the last of a few."""
+    folder = Path(read_recipe(recipe, overrides).record.folder)
+    (folder / "state.ckpt").unlink(missing_ok=True)
+    (folder / "log.jsonl").unlink(missing_ok=True)
+    pilot = [
+        f"length.steps={PILOT_STEPS}",
+        "length.hours=0.0",
+        "schedule.by=steps",
+        "record.log_every_steps=1",
+        "validation.pairs=[]",
+    ]
+    _train(recipe, [*overrides, *pilot], label="timing")
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    hours = events[-1]["hours"] - events[PILOT_SKIPPED - 1]["hours"]
+    return max(1, round(minutes / 60 / hours * (PILOT_STEPS - PILOT_SKIPPED)))
+
+
+def _card(folder: Path) -> dict[str, object]:
+    return load_weights(folder / "weights.safetensors")[2]
+
+
+def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
+    command = [sys.executable, "-m", "derain.cli.main", "train", str(recipe), *arguments]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise DerainError(f"{label}: training ended with code {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+
+
+def as_markdown(outcomes: Sequence[Outcome]) -> str:
+    """The outcomes as a table, with what the paper prints for Rain200H beside them."""
+    sets = list(outcomes[0].validation)
+    lines = ["| row | G parameters | D parameters | steps | " + " | ".join(sets) + " | printed (Rain200H, full training) |"]
+    lines.append("|---" * (5 + len(sets)) + "|")
+    for o in outcomes:
+        scores = " | ".join(f"{psnr:.2f} / {ssim:.4f}" for psnr, ssim in o.validation.values())
+        printed = f"{o.printed[0]:.3f} / {o.printed[1]:.4f}" if o.printed else ""
+        lines.append(
+            f"| {o.label} | {o.generator_parameters:,} | {o.discriminator_parameters:,} | {o.steps:,} | {scores} | {printed} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def as_csv(outcomes: Sequence[Outcome]) -> str:
+    """The outcomes as comma-separated values, a line for each row and validation folder."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["row", "generator_parameters", "discriminator_parameters", "steps", "set", "psnr", "ssim", "paper_psnr", "paper_ssim"]
+    )
+    for o in outcomes:
+        facts = asdict(o)
+        for name, (psnr, ssim) in o.validation.items():
+            head = [facts[k] for k in ("label", "generator_parameters", "discriminator_parameters", "steps")]
+            writer.writerow([*head, name, psnr, ssim, *(o.printed or ("", ""))])
+    return text.getvalue()

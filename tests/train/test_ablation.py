@@ -1,0 +1,40 @@
+import pytest
+
+from derain.cli.main import main
+from derain.errors import RecipeError
+from derain.network import PLNLIN
+from derain.network.matching import WITHIN, parameters
+from derain.train.ablation import TABLES, ablate, row_overrides, steps_in
+from derain.train.recipe import read_recipe
+
+TINY = ["network.channels=[4, 4, 4, 4]", "loss.beta=1.0", "length.hours=0.0"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_of_every_table_are_valid_recipes_of_one_size(project, table):
+    base = read_recipe(project / "recipe.toml", ["network.channels=[32, 32, 32, 32]", "loss.beta=1.0"])
+    for row in TABLES[table]:
+        given = [f"network.channels={list(base.network.channels)}", "loss.beta=1.0", *row_overrides(row, base)]
+        variant = read_recipe(project / "recipe.toml", given)
+        assert abs(parameters(PLNLIN, variant.network) / parameters(PLNLIN, base.network) - 1) <= WITHIN
+
+
+def test_table_is_trained_and_written(project, capsys):
+    arguments = ["ablate", "table5", "--recipe", str(project / "recipe.toml"), "--steps", "2", "--output", str(project / "out")]
+    assert main([*arguments, *TINY]) == 0
+    table = (project / "out/table.md").read_text()
+    assert "without hierarchical supervision" in table
+    assert "30.164 / 0.9227" in table
+    assert len((project / "out/table.csv").read_text().splitlines()) == 1 + 2 * 2  # two rows, the folder and the mean
+    before = (project / "out/1/log.jsonl").stat().st_mtime_ns
+    assert main([*arguments, *TINY]) == 0
+    assert (project / "out/1/log.jsonl").stat().st_mtime_ns == before  # what is trained is not trained again
+
+
+def test_minutes_become_steps(project):
+    assert steps_in(1.0, project / "recipe.toml", [*TINY, f"record.folder={project / 'pilot'}"]) > 10
+
+
+def test_unknown_table_lists_the_known_ones(project):
+    with pytest.raises(RecipeError, match="table1, table3"):
+        ablate("table2", project / "recipe.toml", folder=project / "out", steps=1)
