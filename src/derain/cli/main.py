@@ -23,13 +23,16 @@ VERBS = {
     "export": "Make the network that `derain` runs out of trained weights.",
     "ablate": "Train the rows of one of the paper's ablation tables.",
     "bench": "Measure the speed of this machine.",
+    "plot": "Draw the paper's figures from runs and weights.",
     "evaluate": "Measure restored pictures against clean ones.",
     "data": "Check and prepare folders of training pictures.",
 }
 """Verb VERB is the function or `cyclopts.App` of that name in `derain.cli.VERB`. The sentences are here, so that `--help` imports
 none of them."""
 ABOUT = {"--help", "-h", "--version"}
-EXTRAS = dict.fromkeys(["torch", "lightning_fabric", "safetensors", "onnx", "onnxscript", "tensorboard"], "train")
+EXTRAS = dict.fromkeys(["torch", "lightning_fabric", "safetensors", "onnx", "tensorboard", "tomli"], "train") | {
+    "matplotlib": "plot"
+}
 EXTRAS["av"] = "video"
 """Modules that are not there after a plain `pip install derain`, and the extra that brings them."""
 

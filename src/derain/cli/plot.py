@@ -1,0 +1,70 @@
+"""`derain plot`: the paper's figures from runs and weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cyclopts import App
+
+plot = App(name="plot", help="Draw the paper's figures from runs and weights.")
+
+
+@plot.command
+def losses(*runs: Path, output: Path = Path("losses.png"), over: int = 10) -> None:
+    """Figure 7: the generator's adversarial loss at each side layer over training, a line for each of RUNS.
+
+    Parameters
+    ----------
+    runs
+        Folders of training runs.
+    output
+        PNG or SVG.
+    over
+        Logged steps in a mean.
+    """
+    from derain.plot.losses import draw_losses
+
+    draw_losses(runs, over=over).savefig(output, dpi=150)
+    print(output)
+
+
+@plot.command
+def features(
+    image: Path,
+    /,
+    *,
+    weights: Path | None = None,
+    module: str = "encoder",
+    level: int = 1,
+    stage: int = 2,
+    output: Path = Path("features.png"),
+) -> None:
+    """Figure 4: feature maps of the local, non-local and fusion branch for IMAGE.
+
+    Parameters
+    ----------
+    image
+        A picture, rainy as a rule.
+    weights
+        A weights file; default that of the model small.
+    module
+        encoder or decoder.
+    level
+        1, full resolution, to 4.
+    stage
+        1 to N of the module.
+    output
+        PNG or SVG.
+    """
+    import derain.picture
+    from derain.plot.features import draw_features
+    from derain.weights import find
+
+    rainy = derain.picture.read(image).samples
+    white = {"uint8": 255, "uint16": 65535}[rainy.dtype.name]
+    rgb = rainy if rainy.ndim == 3 else rainy[..., None].repeat(3, axis=-1)
+    figure = draw_features(
+        weights or find("small").safetensors_path, (rgb / white).astype("float32"), module=module, level=level, stage=stage
+    )
+    figure.savefig(output, dpi=150)
+    print(output)

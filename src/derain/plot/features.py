@@ -1,0 +1,70 @@
+"""Figure 4: what the local, the non-local and the fusion branch of a PLNLIM make of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from derain.errors import DataError
+from derain.network import PLNLIN
+from derain.network.plnlim import PLNLIM
+from derain.train.weights_file import load_network
+
+BRANCHES = ("local", "nonlocal_", "fusion")
+
+
+def branch_maps(
+    network: PLNLIN, rainy: NDArray[np.float32], *, module: str, level: int, stage: int
+) -> dict[str, NDArray[np.float32]]:
+    """The mean absolute feature of each branch, (H, W), after `stage` (1 to N) of the PLNLIM of `module` at `level`.
+
+    `module` is encoder or decoder, `rainy` (H, W, 3) in 0..1. Raises DataError for a module, level or stage that the network does not have.
+    """
+    if module not in ("encoder", "decoder") or not 1 <= level <= len(network.configuration.stages):
+        raise DataError(f"{module} {level}: no such module; choose encoder or decoder, and a level from 1 to 4")
+    plnlim = getattr(network, module)[level - 1]
+    if not isinstance(plnlim, PLNLIM) or not 1 <= stage <= len(plnlim.fusion):
+        raise DataError(f"stage {stage}: {module} {level} has stages 1 to {len(getattr(plnlim, 'fusion', []))}; choose one")
+    seen: dict[str, Tensor] = {}
+    hooks = [getattr(plnlim, branch)[stage - 1].register_forward_hook(_keep(seen, branch)) for branch in BRANCHES]
+    try:
+        with torch.no_grad():
+            network(torch.from_numpy(rainy).permute(2, 0, 1)[None])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    scale = 2 ** (level - 1)
+    height, width = (-(-side // scale) for side in rainy.shape[:2])  # without the padding
+    return {branch: seen[branch][0].abs().mean(dim=0)[:height, :width].numpy() for branch in BRANCHES}
+
+
+def draw_features(
+    weights: Path, rainy: NDArray[np.float32], *, module: str = "encoder", level: int = 1, stage: int = 2
+) -> Figure:
+    """The rainy picture and the map of each branch, each map from its own least to its greatest value."""
+    network, _ = load_network(weights)
+    maps = branch_maps(network, rainy, module=module, level=level, stage=stage)
+    height, width = rainy.shape[:2]
+    figure = Figure(figsize=(4 * (1 + len(maps)), 4 * height / width + 0.4), layout="constrained")
+    panels = figure.subplots(1, 1 + len(maps))
+    panels[0].imshow(rainy)
+    panels[0].set_title("rainy")
+    for panel, (branch, found) in zip(panels[1:], maps.items(), strict=True):
+        panel.imshow(found, cmap="viridis")
+        panel.set_title(f"{branch.replace('nonlocal_', 'non-local')}, {module} {level}, stage {stage}")
+    for panel in panels:
+        panel.set_axis_off()
+    return figure
+
+
+def _keep(seen: dict[str, Tensor], branch: str) -> Callable[[nn.Module, object, Tensor], None]:
+    def hook(_: nn.Module, __: object, output: Tensor) -> None:
+        seen[branch] = output
+
+    return hook

@@ -1,0 +1,61 @@
+"""Figure 7: the generator's adversarial loss at each side layer over training, one panel a layer, one line a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from derain.errors import DataError
+from derain.network.configuration import LEVELS
+
+Curve = tuple[list[int], list[float]]
+
+
+def read_curves(run: Path) -> dict[int, Curve]:
+    """Steps and equation (8) by side layer, 1 to 4, of a run's folder; layers that the run does not judge are left out.
+
+    Raises DataError if the folder has no log or the run had no discriminator.
+    """
+    path = run / "log.jsonl"
+    try:
+        events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a log ({error}); give the folder of a training run") from None
+    curves: dict[int, Curve] = {}
+    for layer in range(1, LEVELS + 1):
+        found = [(e["step"], e[f"side_{layer}"]) for e in events if f"side_{layer}" in e]
+        if found:
+            curves[layer] = ([step for step, _ in found], [value for _, value in found])
+    if not curves:
+        raise DataError(f"{path}: has no adversarial losses; train with loss.beta above 0")
+    return curves
+
+
+def smoothed(values: Sequence[float], *, over: int) -> list[float]:
+    """The mean of each value and up to `over` - 1 before it: crops differ more from step to step than training does."""
+    sums = np.cumsum(np.concatenate([[0.0], np.asarray(values, np.float64)]))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - over, 0)
+    means: list[float] = ((sums[ends] - sums[starts]) / (ends - starts)).tolist()
+    return means
+
+
+def draw_losses(runs: Sequence[Path], *, over: int = 10) -> Figure:
+    """A panel for each side layer and a line for each run, named by its folder, as a mean over `over` logged steps."""
+    figure = Figure(figsize=(4 * LEVELS, 3.2), layout="constrained")
+    panels = figure.subplots(1, LEVELS, sharex=True)
+    for run in runs:
+        curves = read_curves(run)
+        for layer, panel in enumerate(panels, 1):
+            if layer in curves:
+                steps, values = curves[layer]
+                panel.plot(steps, smoothed(values, over=over), label=run.resolve().name, linewidth=1.2)
+    for layer, panel in enumerate(panels, 1):
+        panel.set(title=f"side layer {layer}", xlabel="step", ylabel="adversarial loss of the generator" if layer == 1 else None)
+        panel.grid(alpha=0.3)
+    panels[-1].legend(fontsize="small")
+    return figure
