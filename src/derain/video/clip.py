@@ -67,8 +67,8 @@ def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_fram
         raise
     sink.close()
     tally.seconds = time.perf_counter() - start
-    if source.damaged:
-        tally.notes.append(f"{source.damaged} damaged packets were passed over")
+    if source.damaged or sink.refused:
+        tally.notes.append(f"{source.damaged + sink.refused} damaged packets were passed over")
     tally.notes += sink.dropped
     return tally
 

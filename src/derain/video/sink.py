@@ -32,6 +32,8 @@ class Sink:
         self.name = name
         self.dropped: list[str] = []
         """Streams that the target's format cannot hold."""
+        self.refused = 0
+        """Packets of other streams whose time stamps make no sense."""
         self.frames = 0
         self._pack = Packer(Colours.of(source.first), encoding.layout)
         self._copies: dict[int, Stream] = {}
@@ -61,9 +63,13 @@ class Sink:
         with told_of(self.name):
             for packet in packets:
                 stream = self._copies.get(packet.stream.index)
-                if stream is not None:
-                    packet.stream = stream
+                if stream is None:
+                    continue
+                packet.stream = stream
+                try:
                     self._container.mux_one(packet)
+                except av.error.ArgumentError:  # its time is before that of the last one: the clip is damaged there
+                    self.refused += 1
 
     def close(self) -> None:
         """Write what the encoder still holds, and the end of the file."""
