@@ -17,6 +17,7 @@ from derain.network.plnlim import PLNLIM
 from derain.train.weights_file import load_network
 
 BRANCHES = ("local", "nonlocal_", "fusion")
+SHOWN_PERCENT = (0.5, 99.5)
 
 
 def branch_maps(
@@ -47,7 +48,7 @@ def branch_maps(
 def draw_features(
     weights: Path, rainy: NDArray[np.float32], *, module: str = "encoder", level: int = 1, stage: int = 2
 ) -> Figure:
-    """The rainy picture and the map of each branch, each map from its own least to its greatest value."""
+    """The rainy picture and the map of each branch, each map over its own range but for the extremes."""
     network, _ = load_network(weights)
     maps = branch_maps(network, rainy, module=module, level=level, stage=stage)
     height, width = rainy.shape[:2]
@@ -56,7 +57,8 @@ def draw_features(
     panels[0].imshow(rainy)
     panels[0].set_title("rainy")
     for panel, (branch, found) in zip(panels[1:], maps.items(), strict=True):
-        panel.imshow(found, cmap="viridis")
+        least, greatest = np.percentile(found, SHOWN_PERCENT)
+        panel.imshow(found, cmap="viridis", vmin=least, vmax=greatest)
         panel.set_title(f"{branch.replace('nonlocal_', 'non-local')}, {module} {level}, stage {stage}")
     for panel in panels:
         panel.set_axis_off()
