@@ -33,8 +33,8 @@ class LayerNorm {
   }
 
   // dx of one row from the gradient of its result; adds to the gradients of gain and offset.
-  [[gnu::always_inline]] inline void backward(int row, const __m512 (&d_out)[C / LANES], const float* gain, __m512 (&dx)[C / LANES],
-                                              float* d_gain, float* d_offset) const {
+  [[gnu::always_inline]] inline void backward(int row, const __m512 (&d_out)[C / LANES], const float* gain,
+                                              __m512 (&dx)[C / LANES], float* d_gain, float* d_offset) const {
     __m512 along[VECTORS];
     for (int v = 0; v < VECTORS; ++v) {
       add_to(d_gain + v * LANES, _mm512_mul_ps(d_out[v], at(kept[row], v)));
