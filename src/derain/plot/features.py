@@ -25,7 +25,7 @@ def branch_maps(
 ) -> dict[str, NDArray[np.float32]]:
     """The mean absolute feature of each branch, (H, W), after `stage` (1 to N) of the PLNLIM of `module` at `level`.
 
-    `module` is encoder or decoder, `rainy` (H, W, 3) in 0..1. Raises DataError for a module, level or stage that the network does not have.
+    `module` is encoder or decoder, `rainy` (H, W, 3) in 0..1. Raises DataError for a module, level or stage that is not there.
     """
     if module not in ("encoder", "decoder") or not 1 <= level <= len(network.configuration.stages):
         raise DataError(f"{module} {level}: no such module; choose encoder or decoder, and a level from 1 to 4")
