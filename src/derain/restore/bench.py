@@ -13,7 +13,7 @@ import numpy as np
 from rich.table import Table
 
 from derain.errors import DerainError, EngineError
-from derain.restore.engine import ENGINES, PRECISIONS
+from derain.restore.engine import ENGINES
 from derain.restore.restorer import Restorer
 
 SIZES = ("481x321", "1920x1080", "4000x3000")
@@ -34,7 +34,9 @@ def bench_restore(
     """
     shapes = sorted((_shape(size) for size in sizes or SIZES), key=lambda shape: shape[0] * shape[1])
     names = list(engines or [name for name, kind in ENGINES.items() if kind.version()])
-    runners = [_Runner(model, name, precision) for name in names for precision in precisions or PRECISIONS]
+    if unknown := [name for name in names if name not in ENGINES]:
+        raise EngineError(f"there is no engine {unknown[0]!r}; the engines are {', '.join(ENGINES)}")
+    runners = [_Runner(model, name, precision) for name in names for precision in precisions or ENGINES[name].precisions]
     table = Table("engine", "precision", *(f"{w}x{h} s" if unit else "MiB" for h, w in shapes for unit in (1, 0)))
     cells: dict[_Runner, list[str]] = {runner: [runner.engine, runner.precision] for runner in runners}
     try:

@@ -48,6 +48,8 @@ class EngineKind:
     devices: Callable[[], tuple[str, ...]]
     requirement: str
     """What to give to `pip install`."""
+    precisions: tuple[str, ...] = PRECISIONS
+    """What it can be asked to compute in."""
 
 
 ENGINES = {
@@ -59,6 +61,7 @@ ENGINES = {
         onnxruntime_engine.version,
         onnxruntime_engine.devices,
         requirement="derain[onnxruntime]",
+        precisions=("float32",),
     ),
 }
 """In the order in which they are tried."""
