@@ -155,9 +155,10 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
                 saved = time.monotonic()
             away += time.monotonic() - now
         if pairs and not stopping:
-            check(fabric, state, pairs, log, recipe=recipe, folder=folder)
+            check(fabric, state, pairs, log, recipe=recipe, folder=folder)  # which leaves the weights too
+        else:
+            write_weights(fabric, state, recipe, folder)
         save_state(fabric, state, folder)
-        write_weights(fabric, state, recipe, folder)
         progress.end(state, "stopped by a signal" if stopping else "done", folder=folder)
     finally:
         stop.close()
