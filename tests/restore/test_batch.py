@@ -15,7 +15,6 @@ from derain import Restorer, picture
 from derain.picture import Picture
 from derain.restore.batch import Batch
 from derain.restore.errands import find_errands
-from derain.restore.journal import Journal
 from derain.restore.treatment import Treatment
 
 
