@@ -5,7 +5,7 @@ from derain.errors import RecipeError
 from derain.network import PLNLIN
 from derain.network.matching import WITHIN, parameters
 from derain.train.ablation import TABLES, ablate, row_overrides, steps_in
-from derain.train.recipe import read_recipe
+from derain.train.recipe_file import read_recipe
 
 TINY = ["network.channels=[4, 4, 4, 4]", "loss.beta=1.0", "length.hours=0.0"]
 

@@ -10,7 +10,7 @@ from training_commands import command, state_of, wait_for
 
 from derain.errors import DataError, RecipeError, WeightsError
 from derain.train.loop import setup
-from derain.train.recipe import read_recipe
+from derain.train.recipe_file import read_recipe
 from derain.train.updates import TrainingError
 from derain.train.weights_file import load_weights
 
@@ -38,13 +38,15 @@ def test_training_learns(project):
     assert sum(losses[-15:]) < 0.8 * sum(losses[:15])
 
 
-def test_resumed_run_has_the_same_weights_bit_for_bit(project):
-    run(project, f"record.folder={project / 'whole'}")
-    stop = subprocess.Popen(command(project, "length.steps=6", "record.save_every_minutes=0", "validation.pairs=[]"))
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_resumed_run_has_the_same_weights_bit_for_bit(project, optimiser):
+    kind = f"optimiser.name={optimiser}"
+    run(project, kind, f"record.folder={project / 'whole'}")
+    stop = subprocess.Popen(command(project, kind, "length.steps=6", "record.save_every_minutes=0", "validation.pairs=[]"))
     wait_for(lambda: (project / "run/state.ckpt").exists())
     stop.send_signal(signal.SIGTERM)
     stop.wait(60)
-    run(project, resume=True)
+    run(project, kind, resume=True)
     whole, resumed = state_of(project, "whole"), state_of(project)
     assert resumed["step"] == 6
     assert all(torch.equal(whole["network"][k], resumed["network"][k]) for k in whole["network"])

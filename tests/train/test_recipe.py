@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from derain.errors import RecipeError
-from derain.train.recipe import read_recipe
+from derain.train.recipe_file import read_recipe
 from derain.train.schedule import rate_factor
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
@@ -33,7 +33,7 @@ def test_folders_are_relative_to_the_recipe(project):
         ("optimizer.batch=1", "did you mean 'optimiser'"),
         ("optimiser.batch=x", "is no int"),
         ("optimiser.batch=true", "is no int"),
-        ("optimiser.name=sgd", "choose one of adam, adamw"),
+        ("optimiser.name=sgd", "choose one of adam, adamw, muon"),
         ("length.steps=0", "neither steps nor hours"),
         ("schedule.by=hours", "needs length.hours"),
         ("data.crop_px=100", "no multiple of 56"),

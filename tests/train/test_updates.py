@@ -12,7 +12,8 @@ from derain.errors import RecipeError
 from derain.network import PLNLIN, Discriminator, PLNLINConfiguration
 from derain.train.loop import setup
 from derain.train.manners import MANNERS, rain_free_features
-from derain.train.recipe import Loss, Optimiser, read_recipe
+from derain.train.recipe import Loss, Optimiser
+from derain.train.recipe_file import read_recipe
 from derain.train.state import State, make_optimiser
 from derain.train.steps import Sides, adversarial_part
 from derain.train.updates import Batch, discriminator_update, generator_update

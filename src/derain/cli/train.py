@@ -20,6 +20,6 @@ def train(recipe: Path, /, *overrides: str, resume: bool = False, weights: Path 
         Start from this weights file instead of from nothing, with a new optimiser.
     """
     from derain.train.loop import setup
-    from derain.train.recipe import read_recipe
+    from derain.train.recipe_file import read_recipe
 
     setup(read_recipe(recipe, overrides), resume=resume, weights=weights)

@@ -14,7 +14,8 @@ from pathlib import Path
 from derain.errors import DerainError, RecipeError
 from derain.network import PLNLIN, Discriminator
 from derain.network.matching import matched, parameters
-from derain.train.recipe import Recipe, read_recipe
+from derain.train.recipe import Recipe
+from derain.train.recipe_file import read_recipe
 from derain.train.weights_file import load_weights
 
 PILOT_STEPS, PILOT_SKIPPED = 12, 4

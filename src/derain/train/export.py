@@ -1,9 +1,6 @@
 """Export of a generator to ONNX: any height and width, arranged for inference engines.
 
-The graph is written node by node instead of traced, because the engines' time goes into copies: layer norms and the scale of
-the attention are folded into the products that follow them, pointwise products stay in the layout of the convolutions, a window
-is cut and merged in one transposition, and the masks of shifted windows are built once for a level. The numbers are those of
-`PLNLIN.forward`; `largest_difference` measures it.
+The graph is written by `network_graph`; its numbers are those of `PLNLIN.forward`, and `largest_difference` measures it.
 """
 
 from __future__ import annotations
@@ -16,16 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import nn
 
 from derain.errors import WeightsError
-from derain.network.blocks import SFT, ResidualBlock
-from derain.network.configuration import LEVELS
 from derain.network.generator import PLNLIN
-from derain.network.plnlim import PLNLIM
-from derain.network.swin import BLOCKED, SwinBlock
-from derain.train.graph import Graph, Name
+from derain.train.graph import Graph
+from derain.train.network_graph import NetworkGraph
 from derain.train.weights_file import FORMAT, save_weights
 
 TESTED_SIZES = ((112, 112), (1, 1), (7, 300), (57, 111), (321, 481))
@@ -63,7 +55,7 @@ def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> byt
         )
     graph = Graph(half=half)
     with torch.no_grad():
-        restored = _Exporter(graph, network).generator()
+        restored = NetworkGraph(graph, network).generator()
     metadata = {
         "derain.format": FORMAT,
         "derain.configuration": network.configuration.to_json(),
@@ -88,234 +80,3 @@ def largest_difference(
             expected = network.eval()(torch.from_numpy(rainy)).numpy()
         differences[height, width] = float(np.abs(opened(rainy) - expected).max())
     return differences
-
-
-class _Level:
-    """What the blocks of one level share: its size and the shapes for cutting windows, all computed in the graph."""
-
-    def __init__(self, graph: Graph, *, batch: Name, height: Name, width: Name, window_px: int, shift_px: int) -> None:
-        g, self.window_px, self.shift_px = graph, window_px, shift_px
-        side = g.integers([window_px])
-        rows, columns = g.node("Div", height, side), g.node("Div", width, side)
-        self.graph, self.height, self.width, self.batch = graph, height, width, batch
-        self.windows = g.node("Mul", rows, columns)
-        self.cut_shape = g.concat([batch, g.integers([-1]), rows, side, columns, side])
-        self.cut_rows = [batch, self.windows, g.integers([window_px**2])]
-        self.merge_shape = g.concat([batch, rows, columns, side, side, g.integers([-1])])
-        self.map_shape = g.concat([batch, g.integers([-1]), height, width])
-        self._mask: Name | None = None
-
-    @property
-    def mask(self) -> Name:
-        """(1, windows, area, area): 0 within a half, BLOCKED across the wrap; built once (`swin.shift_mask`)."""
-        if self._mask is None:
-            g = self.graph
-
-            def is_wrapped(size: Name, shape: list[int]) -> Name:
-                last = g.node("Sub", size, g.integers([self.shift_px]))
-                place = g.node("Range", g.scalar(0), g.node("Squeeze", size), g.scalar(1))
-                return g.node("Reshape", g.node("Cast", g.node("GreaterOrEqual", place, last), to=1), g.integers(shape))
-
-            area, one = self.window_px**2, g.integers([1])
-            part = g.node(
-                "Add", g.node("Mul", is_wrapped(self.height, [-1, 1]), g.floats([2.0])), is_wrapped(self.width, [1, -1])
-            )
-            rows, columns = (g.node("Div", s, g.integers([self.window_px])) for s in (self.height, self.width))
-            side = g.integers([self.window_px])
-            part = g.node("Transpose", g.node("Reshape", part, g.concat([rows, side, columns, side])), perm=[0, 2, 1, 3])
-            first = g.node("Reshape", part, g.concat([one, self.windows, g.integers([area]), one]))
-            second = g.node("Reshape", part, g.concat([one, self.windows, one, g.integers([area])]))
-            self._mask = g.node("Where", g.node("Equal", first, second), g.floats([0.0]), g.floats([BLOCKED]))
-        return self._mask
-
-
-class _Exporter:
-    """Writes the modules of one generator into a graph, each method the counterpart of one `forward`."""
-
-    def __init__(self, graph: Graph, network: PLNLIN) -> None:
-        self.g, self.network = graph, network
-
-    def generator(self) -> Name:
-        """`PLNLIN.forward`."""
-        g, network = self.g, self.network
-        configuration = network.configuration
-        batch, height, width = g.size_of("rainy", 0), g.size_of("rainy", 2), g.size_of("rainy", 3)
-        rows, columns = self._reflected(height), self._reflected(width)
-        padded = g.node("Gather", g.node("Gather", "rainy", rows, axis=2), columns, axis=3)
-        levels = []
-        for k in range(LEVELS):
-            sizes = (g.node("Div", g.node("Shape", index), g.integers([2**k])) for index in (rows, columns))
-            h, w = sizes
-            levels.append(
-                _Level(g, batch=batch, height=h, width=w, window_px=configuration.window_px, shift_px=configuration.shift_px)
-            )
-        x = self.convolution(padded, network.enter)
-        encoded = [self.plnlim(x, network.encoder[0], levels[0])]
-        for k in range(1, LEVELS):
-            encoded.append(self.plnlim(self.convolution(encoded[-1], network.down[k - 1]), network.encoder[k], levels[k]))
-        x = self.plnlim(encoded[-1], network.decoder[-1], levels[-1])
-        for k in reversed(range(LEVELS - 1)):
-            up = g.node(
-                "Resize",
-                x,
-                "",
-                g.floats([1.0, 1.0, 2.0, 2.0]),
-                mode="nearest",
-                coordinate_transformation_mode="asymmetric",
-                nearest_mode="floor",
-            )
-            joined = g.node("Concat", encoded[k], self.convolution(up, network.up[k]), axis=1)
-            x = self.plnlim(self.convolution(joined, network.join[k]), network.decoder[k], levels[k])
-        restored = g.node("Add", padded, self.convolution(x, network.leave))
-        ends = g.concat([height, width])
-        return g.node("Slice", restored, g.integers([0, 0]), ends, g.integers([2, 3]))
-
-    def _reflected(self, size: Name) -> Name:
-        """`generator.reflected`: the index that each position of the padded side shows."""
-        g, multiple = self.g, self.g.integers([self.network.configuration.multiple_px])
-        one = g.integers([1])
-        padded = g.node("Mul", g.node("Div", g.node("Sub", g.node("Add", size, multiple), one), multiple), multiple)
-        period = g.node("Max", g.node("Mul", g.node("Sub", size, one), g.integers([2])), one)
-        position = g.node("Mod", g.node("Range", g.scalar(0), g.node("Squeeze", padded), g.scalar(1)), period)
-        mirrored = g.node("Mod", g.node("Sub", period, position), period)
-        return g.node("Min", position, mirrored)
-
-    def plnlim(self, x: Name, module: PLNLIM, level: _Level) -> Name:
-        """`PLNLIM.forward`."""
-        g = self.g
-        local, nonlocal_ = self.residual(x, module.local[0]), self.swin(x, module.nonlocal_[0], level)
-        fusion = self.pointwise(g.node("Concat", local, nonlocal_, axis=1), module.fusion[0])
-        stages = zip(
-            module.local[1:-1], module.nonlocal_[1:-1], module.to_local, module.to_nonlocal, module.fusion[1:], strict=True
-        )
-        for rb, stb, to_local, to_nonlocal, fuse in stages:
-            local, nonlocal_ = (
-                self.residual(self.sft(local, nonlocal_, to_local), rb),
-                self.swin(self.sft(nonlocal_, local, to_nonlocal), stb, level),
-            )
-            fusion = self.pointwise(g.node("Concat", fusion, local, nonlocal_, axis=1), fuse)
-        end = self.pointwise(g.node("Concat", fusion, local, nonlocal_, axis=1), module.end)
-        both = g.node("Add", self.residual(local, module.local[-1]), self.swin(nonlocal_, module.nonlocal_[-1], level))
-        return g.node("Add", both, end)
-
-    def residual(self, x: Name, block: ResidualBlock) -> Name:
-        """`ResidualBlock.forward`."""
-        inner = self.g.node("LeakyRelu", self.convolution(x, block.first), alpha=0.2)
-        return self.g.node("Add", x, self.convolution(inner, block.second))
-
-    def sft(self, x: Name, guide: Name, module: SFT) -> Name:
-        """`SFT.forward`."""
-        g = self.g
-        inner = g.node("LeakyRelu", self.pointwise(guide, module.first), alpha=0.1)
-        scale, shift = g.split(inner, 2, axis=1)
-        scale, shift = self.pointwise(scale, module.scale), self.pointwise(shift, module.shift)
-        if module.bounded:
-            scale = g.node("Tanh", scale)
-        return g.node("Add", g.node("Mul", x, g.node("Add", scale, g.floats([1.0]))), shift)
-
-    def swin(self, x: Name, block: SwinBlock, level: _Level) -> Name:
-        """`SwinBlock.forward` for whole windows."""
-        g = self.g
-        if block.shift_px:
-            x = self._roll(x, block.shift_px)
-        windows = g.node("Transpose", g.node("Reshape", x, level.cut_shape), perm=[0, 2, 4, 3, 5, 1])
-        channels = block.attention_norm.normalized_shape[0]
-        windows = g.node("Reshape", windows, g.concat([*level.cut_rows, g.integers([channels])]))
-        windows = g.node("Add", windows, self.attention(self.normalised(windows, channels), block, level))
-        first = self.folded(*parameters(block.mlp[0]), block.mlp_norm)
-        hidden = g.node("Gelu", self.linear(self.normalised(windows, channels), *first))
-        windows = g.node("Add", windows, self.linear(hidden, *self.unfolded(block.mlp[2])))
-        x = g.node("Transpose", g.node("Reshape", windows, level.merge_shape), perm=[0, 5, 1, 3, 2, 4])
-        x = g.node("Reshape", x, level.map_shape)
-        return self._roll(x, -block.shift_px) if block.shift_px else x
-
-    def attention(self, x: Name, block: SwinBlock, level: _Level) -> Name:
-        """`WindowAttention.forward` on (N, windows, area, C), the norm before it and its scale folded into q, k and v."""
-        g, attention = self.g, block.attention
-        weight, bias = parameters(attention.qkv)
-        channels, heads = weight.shape[0] // 3, attention.heads
-        q, k, v = (
-            self.linear(x, *self.folded(w, b, block.attention_norm, scale=scale))
-            for w, b, scale in zip(np.split(weight, 3), np.split(bias, 3), (attention.scale, 1.0, 1.0), strict=True)
-        )
-        position = attention.bias().float().numpy()
-        if heads == 1:
-            logits = g.node("Add", g.node("MatMul", q, g.node("Transpose", k, perm=[0, 1, 3, 2])), g.weights(position[None]))
-            if block.shift_px:
-                logits = g.node("Add", logits, level.mask)
-            mixed = g.node("MatMul", g.node("Softmax", logits, axis=-1), v)
-        else:
-            split = g.concat([*level.cut_rows, g.integers([heads, channels // heads])])
-            q, k, v = (
-                g.node("Transpose", g.node("Reshape", part, split), perm=perm)
-                for part, perm in ((q, [0, 1, 3, 2, 4]), (k, [0, 1, 3, 4, 2]), (v, [0, 1, 3, 2, 4]))
-            )
-            logits = g.node("Add", g.node("MatMul", q, k), g.weights(position[None, None]))
-            if block.shift_px:
-                logits = g.node("Add", logits, g.node("Unsqueeze", level.mask, g.integers([2])))
-            mixed = g.node("Transpose", g.node("MatMul", g.node("Softmax", logits, axis=-1), v), perm=[0, 1, 3, 2, 4])
-            mixed = g.node("Reshape", mixed, g.concat([*level.cut_rows, g.integers([channels])]))
-        return self.linear(mixed, *self.unfolded(attention.projection))
-
-    def normalised(self, x: Name, channels: int) -> Name:
-        """A layer norm whose affine part is folded into what follows."""
-        return self.g.node("LayerNormalization", x, self.g.constant(np.ones(channels, np.float32)), axis=-1, epsilon=1e-5)
-
-    def folded(
-        self, weight: NDArray[np.float32], bias: NDArray[np.float32], norm: nn.LayerNorm, *, scale: float = 1.0
-    ) -> tuple[Name, Name]:
-        """Weight (in, out) and bias (out,) of a linear layer after the affine part of `norm` and before a scale, as one.
-
-        Written as products of constants, which every engine computes once when it loads: so the stored weights, in float16 too,
-        are those of the training.
-        """
-        g = self.g
-        gain, offset = parameters(norm)
-        kept = g.weights(weight.T)
-        moved = g.node("Add", g.node("MatMul", g.weights(offset), kept), g.weights(bias))
-        scaled = g.node("Mul", kept, g.weights(gain[:, None]))
-        if scale == 1:
-            return scaled, moved
-        return g.node("Mul", scaled, g.floats([scale])), g.node("Mul", moved, g.floats([scale]))
-
-    def unfolded(self, layer: nn.Module) -> tuple[Name, Name]:
-        """Weight (in, out) and bias (out,) of a linear layer."""
-        weight, bias = parameters(layer)
-        return self.g.weights(weight.T), self.g.weights(bias)
-
-    def linear(self, x: Name, weight: Name, bias: Name) -> Name:
-        """(..., in) -> (..., out), `weight` (in, out)."""
-        return self.g.node("Add", self.g.node("MatMul", x, weight), bias)
-
-    def convolution(self, x: Name, layer: nn.Module) -> Name:
-        """A 3x3 convolution with one pixel of zeros around."""
-        weight, bias = parameters(layer)
-        stride = layer.stride
-        return self.g.node(
-            "Conv",
-            x,
-            self.g.weights(weight),
-            self.g.weights(bias),
-            kernel_shape=[3, 3],
-            pads=[1, 1, 1, 1],
-            strides=list(stride),
-        )
-
-    def pointwise(self, x: Name, layer: nn.Module) -> Name:
-        """A 1x1 convolution, so that the engine keeps the layout of its neighbours."""
-        weight, bias = parameters(layer)
-        return self.g.node("Conv", x, self.g.weights(weight[:, :, None, None]), self.g.weights(bias), kernel_shape=[1, 1])
-
-    def _roll(self, x: Name, by_px: int) -> Name:
-        """Move a map up and to the left by `by_px`, cyclically; back if it is negative."""
-        g = self.g
-        far = g.integers([2**31 - 1])
-        for axis in (2, 3):
-            at, along = g.integers([by_px]), g.integers([axis])
-            x = g.node("Concat", g.node("Slice", x, at, far, along), g.node("Slice", x, g.integers([0]), at, along), axis=axis)
-        return x
-
-
-def parameters(layer: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weight and bias of a layer in float32."""
-    return layer.weight.float().numpy().copy(), layer.bias.float().numpy().copy()

@@ -13,6 +13,7 @@ from torch import nn
 from derain.errors import RecipeError, WeightsError
 from derain.network import PLNLINConfiguration
 from derain.train.ema import Average
+from derain.train.muon import Muon
 from derain.train.recipe import Optimiser
 
 NAME = "state.ckpt"
@@ -39,8 +40,8 @@ class State:
 
 
 def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Optimizer:
-    """Adam or AdamW; weight decay leaves vectors (biases, norms) alone."""
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optimiser.name]
+    """Adam, AdamW or Muon; weight decay leaves vectors (biases, norms) alone."""
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}[optimiser.name]
     matrices = [p for p in network.parameters() if p.ndim > 1]
     vectors = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": optimiser.weight_decay}, {"params": vectors, "weight_decay": 0.0}]

@@ -1,0 +1,80 @@
+"""Muon: momentum whose matrices are made orthogonal before each step (Jordan et al., 2024; Liu et al., arXiv 2502.16982)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that drives singular values towards one (Jordan et al.)
+ITERATIONS = 5
+EPSILON = 1e-7
+RMS = 0.2  # of an update's entries: what AdamW's have, so that the same learning rate serves both (Liu et al., section 2.2)
+
+
+class Muon(torch.optim.AdamW):
+    """Muon for matrices and convolution kernels, AdamW for vectors and for kernels that meet a picture's three channels.
+
+    A kernel (out, in, h, w) is taken as the matrix (out, in * h * w). `torch.optim.Muon` takes neither kernels nor several
+    matrices at once.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[dict[str, Any]],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        momentum: float = 0.95,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas)
+        self.momentum = momentum
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update of every parameter that has a gradient; a matrix's gradient is used up by it."""
+        for group in self.param_groups:
+            alike = defaultdict(list)
+            for parameter in filter(is_matrix, group["params"]):
+                if parameter.grad is not None:
+                    alike[parameter.shape].append(parameter)
+            for matrices in alike.values():
+                self.step_matrices(matrices, rate=group["lr"], decay=group["weight_decay"])
+        return super().step(closure)
+
+    def step_matrices(self, matrices: Sequence[nn.Parameter], *, rate: float, decay: float) -> None:
+        """Update parameters of one shape together."""
+        directions = []
+        for parameter in matrices:
+            gradient = parameter.grad
+            assert gradient is not None
+            state = self.state[parameter]
+            if not state:
+                state.update(momentum=torch.zeros_like(gradient), step=torch.zeros(()))  # AdamW loads no state without a step
+            momentum = state["momentum"]
+            momentum.lerp_(gradient, 1 - self.momentum)
+            directions.append(gradient.lerp(momentum, self.momentum).flatten(1))  # Nesterov's look ahead
+            parameter.grad = None
+        updates = orthogonal(torch.stack(directions))
+        scale = rate * RMS * max(updates.shape[1:]) ** 0.5
+        for parameter, update in zip(matrices, updates, strict=True):
+            parameter.mul_(1 - rate * decay).sub_(update.view_as(parameter), alpha=scale)
+
+
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether Muon updates it: at least two dimensions, and more than a picture's channels on both sides."""
+    return parameter.ndim > 1 and min(parameter.shape[:2]) > 3
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """(N, R, C) -> the nearest matrices whose singular values are all about one (0.7 to 1.2), by Newton and Schulz."""
+    a, b, c = COEFFICIENTS
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + EPSILON)
+    for _ in range(ITERATIONS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x

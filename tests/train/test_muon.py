@@ -1,0 +1,49 @@
+"""Muon: orthogonal updates for matrices and kernels, AdamW's for the rest."""
+
+import pytest
+import torch
+from torch import nn
+
+from derain.train.muon import Muon, orthogonal
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 144), (2, 64, 16), (1, 32, 32)])
+def test_singular_values_are_about_one(shape):
+    values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
+    assert 0.6 < values.min() < values.max() < 1.3
+
+
+def test_a_matrix_is_treated_alone():
+    matrices = torch.randn(4, 16, 40)
+    torch.testing.assert_close(orthogonal(matrices)[2:3], orthogonal(matrices[2:3]))
+
+
+def one_step(kind, parameter, gradient, **settings):
+    moved = nn.Parameter(parameter.clone())
+    moved.grad = gradient.clone()
+    kind([{"params": [moved], "weight_decay": 0.0}], lr=1e-2, **settings).step()
+    return moved.detach() - parameter
+
+
+@pytest.mark.parametrize("shape", [(16,), (169, 1), (16, 3, 3, 3), (3, 16, 3, 3)])
+def test_vectors_and_a_pictures_channels_move_as_by_adamw(shape):
+    parameter, gradient = torch.randn(shape), torch.randn(shape)
+    torch.testing.assert_close(one_step(Muon, parameter, gradient), one_step(torch.optim.AdamW, parameter, gradient))
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3, 3), (64, 16)])
+def test_an_update_is_as_large_as_adamws(shape):
+    move = one_step(Muon, torch.zeros(shape), torch.randn(shape))
+    assert 0.2 * 1e-2 * 0.3 < move.square().mean().sqrt() < 0.2 * 1e-2 * 1.3
+
+
+def test_the_scale_of_a_gradient_does_not_matter():
+    parameter, gradient = torch.randn(16, 16, 3, 3), torch.randn(16, 16, 3, 3)
+    torch.testing.assert_close(one_step(Muon, parameter, gradient), one_step(Muon, parameter, 100 * gradient))
+
+
+def test_weights_decay_before_the_step():
+    parameter = nn.Parameter(torch.ones(16, 16))
+    parameter.grad = torch.zeros(16, 16)
+    Muon([{"params": [parameter], "weight_decay": 0.1}], lr=0.5).step()
+    torch.testing.assert_close(parameter.detach(), torch.full((16, 16), 0.95))
