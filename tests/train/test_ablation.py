@@ -4,7 +4,7 @@ from derain.cli.main import main
 from derain.errors import RecipeError
 from derain.network import PLNLIN
 from derain.network.matching import WITHIN, parameters
-from derain.train.ablation import TABLES, ablate, row_overrides, steps_in
+from derain.train.ablation import OURS, TABLES, ablate, row_overrides, steps_in
 from derain.train.recipe_file import read_recipe
 
 TINY = ["network.channels=[4, 4, 4, 4]", "loss.beta=1.0", "length.hours=0.0"]
@@ -22,13 +22,18 @@ def test_rows_of_every_table_are_valid_recipes_of_one_size(project, table):
 def test_table_is_trained_and_written(project, capsys):
     arguments = ["ablate", "table5", "--recipe", str(project / "recipe.toml"), "--steps", "2", "--output", str(project / "out")]
     assert main([*arguments, *TINY]) == 0
-    table = (project / "out/table.md").read_text()
+    table = (project / "out/table5.md").read_text()
     assert "without hierarchical supervision" in table
     assert "30.164 / 0.9227" in table
-    assert len((project / "out/table.csv").read_text().splitlines()) == 1 + 2 * 2  # two rows, the folder and the mean
-    before = (project / "out/1/log.jsonl").stat().st_mtime_ns
-    assert main([*arguments, *TINY]) == 0
-    assert (project / "out/1/log.jsonl").stat().st_mtime_ns == before  # what is trained is not trained again
+    assert len((project / "out/table5.csv").read_text().splitlines()) == 1 + 2 * 2  # two rows, the folder and the mean
+    before = (project / "out/ours/log.jsonl").stat().st_mtime_ns
+    assert main([*arguments, *TINY]) == 0  # ours is a row of every table
+    assert (project / "out/ours/log.jsonl").stat().st_mtime_ns == before  # what is trained is not trained again
+
+
+def test_every_row_has_a_folder_of_its_own():
+    names = [row.name for rows in TABLES.values() for row in rows if row.printed != OURS]
+    assert len(set(names)) == len(names) == 19
 
 
 def test_minutes_become_steps(project):
@@ -37,4 +42,4 @@ def test_minutes_become_steps(project):
 
 def test_unknown_table_lists_the_known_ones(project):
     with pytest.raises(RecipeError, match="table1, table3"):
-        ablate("table2", project / "recipe.toml", folder=project / "out", steps=1)
+        ablate(["table2"], project / "recipe.toml", folder=project / "out", steps=1)

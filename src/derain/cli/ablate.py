@@ -16,12 +16,12 @@ def ablate(
     steps: int = 0,
     output: Path | None = None,
 ) -> None:
-    """Train all rows of TABLE (table1, table3 to table7) for an equal number of steps and write what came out.
+    """Train all rows of TABLE (table1, table3 to table7, or all) for an equal number of steps and write what came out.
 
     Parameters
     ----------
     table
-        Which table of the paper.
+        Which table of the paper. A row that several tables share is trained once.
     overrides
         Values to use in place of the recipe's, as section.key=value.
     recipe
@@ -35,7 +35,7 @@ def ablate(
     steps
         Steps for each row, in place of minutes.
     output
-        Folder for the runs, table.md and table.csv; default runs/TABLE.
+        Folder for the rows' runs and, for each table, TABLE.md and TABLE.csv; default runs/ablation.
     """
     from rich.console import Console
 
@@ -48,11 +48,13 @@ def ablate(
         if folders:
             listed = ", ".join(f'{{folder="{folder.resolve()}"}}' for folder in folders)
             given.append(f"{key}=[{listed}]")
-    folder = output or Path("runs") / table
+    folder = output or Path("runs/ablation")
+    tables = list(ablation.TABLES) if table == "all" else [table]
     outcomes = ablation.ablate(
-        table, recipe, given, folder=folder, steps=steps, minutes=minutes, on_row=lambda text: console.print(text, markup=False)
+        tables, recipe, given, folder=folder, steps=steps, minutes=minutes, on_row=lambda text: console.print(text, markup=False)
     )
-    text = ablation.as_markdown(outcomes)
-    (folder / "table.md").write_text(f"{text}\n{machine('torch')}\n", encoding="utf-8")
-    (folder / "table.csv").write_text(ablation.as_csv(outcomes), encoding="utf-8")
-    console.print(text, markup=False)
+    for name, rows in outcomes.items():
+        text = ablation.as_markdown(rows)
+        (folder / f"{name}.md").write_text(f"{text}\n{machine('torch')}\n", encoding="utf-8")
+        (folder / f"{name}.csv").write_text(ablation.as_csv(rows), encoding="utf-8")
+        console.print(text, markup=False)

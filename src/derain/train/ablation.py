@@ -32,6 +32,12 @@ class Row:
     unit: str = "plnlim"
     """The generator's unit; its channels are matched so that the parameter counts agree."""
 
+    @property
+    def name(self) -> str:
+        """Of the row's folder: what it changes."""
+        changes = [change.partition(".")[2].replace("=", "-").replace('"', "") for change in self.overrides]
+        return "_".join(changes) or self.unit
+
 
 OURS = (30.164, 0.9227)
 TABLES = {
@@ -86,7 +92,7 @@ class Outcome:
 
 
 def ablate(
-    table: str,
+    tables: Sequence[str],
     recipe: Path,
     overrides: Sequence[str] = (),
     *,
@@ -94,15 +100,16 @@ def ablate(
     steps: int = 0,
     minutes: float = 0.0,
     on_row: Callable[[str], None] = print,
-) -> list[Outcome]:
-    """Train each row of `table` from the same seed, on the same crops, for the same number of steps, and evaluate it.
+) -> dict[str, list[Outcome]]:
+    """Train each row of `tables` from the same seed, on the same crops, for the same number of steps, and evaluate it.
 
     `recipe` gives all that the rows do not change. Either `steps` or `minutes`, from which the steps follow by the speed of the
-    paper's own row. A row that has been trained in `folder` already is not trained again, one that was cut off goes on. Raises
-    RecipeError.
+    paper's own row. A row that has been trained in `folder` already, for this table or another, is not trained again, one that
+    was cut off goes on. Raises RecipeError.
     """
-    if table not in TABLES:
-        raise RecipeError(f"{table}: no such table; choose one of {', '.join(TABLES)}")
+    for table in tables:
+        if table not in TABLES:
+            raise RecipeError(f"{table}: no such table; choose one of {', '.join(TABLES)}")
     base = read_recipe(recipe, overrides)
     if not base.validation.pairs:
         raise RecipeError(f"{recipe}: names no pairs to evaluate on; give [[validation.pairs]]")
@@ -110,11 +117,15 @@ def ablate(
     if not steps:
         on_row("timing a few steps")
         steps = steps_in(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
-    outcomes = []
-    for number, row in enumerate(TABLES[table], 1):
-        on_row(f"{number} of {len(TABLES[table])}: {row.label}, {steps} steps")
-        given = [*overrides, *row_overrides(row, base), f"length.steps={steps}", "length.hours=0.0", "schedule.by=steps"]
-        outcomes.append(train_row(row, recipe, [*given, f"record.folder={folder / str(number)}"]))
+    outcomes: dict[str, list[Outcome]] = {}
+    for table in tables:
+        outcomes[table] = []
+        for number, row in enumerate(TABLES[table], 1):
+            on_row(f"{table}, {number} of {len(TABLES[table])}: {row.label}, {steps} steps")
+            given = [*overrides, *row_overrides(row, base)]
+            name = "ours" if read_recipe(recipe, given) == base else row.name
+            given += [f"length.steps={steps}", "length.hours=0.0", "schedule.by=steps", f"record.folder={folder / name}"]
+            outcomes[table].append(train_row(row, recipe, given))
     return outcomes
 
 
