@@ -5,6 +5,7 @@ from torch import nn
 from derain.cli.main import main
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.train.bench import StepSpeed, count_macs
+from derain.train.bench_mcddl import AlgorithmSpeed, bench_mcddl
 from derain.train.speed import product_rate
 
 
@@ -38,6 +39,17 @@ def test_verb_prints_patches_per_second(capsys):
 def test_two_processes_are_timed_at_once(capsys):
     assert main(["bench", "train", "--batch", "1", "--crop", "56", "--steps", "1", "--processes", "2"]) == 0
     assert "2 x 1 threads" in capsys.readouterr().out
+
+
+def test_share_of_the_discriminator_is_of_the_mean_step():
+    speed = AlgorithmSpeed("x", "32-true", "", 1, 1, 56, alone_s=1.0, adversarial_s=1.5, both_s=4.0, every=5)
+    assert speed.mean_s == pytest.approx(2.0)
+    assert speed.share == pytest.approx(0.5)
+
+
+def test_discriminator_makes_a_step_longer():
+    speed = bench_mcddl("small", threads=1, batch=1, crop_px=56, cycles=1)
+    assert speed.alone_s < speed.adversarial_s < speed.both_s
 
 
 def test_unknown_preset_is_one_sentence(capsys):

@@ -66,6 +66,47 @@ def train(
 
 
 @bench.command
+def mcddl(
+    preset: str = "small",
+    /,
+    *,
+    threads: int = 0,
+    batch: int = 4,
+    crop: int = 112,
+    cycles: int = 2,
+    kernels: Literal["auto", "eager"] = "auto",
+) -> None:
+    """Time steps of Algorithm 1, with and without the discriminator. Run it on an otherwise idle machine.
+
+    Parameters
+    ----------
+    preset
+        The network: small or paper.
+    threads
+        0 takes all cores.
+    batch
+        Crops in a step.
+    crop
+        Side of a crop in pixels.
+    cycles
+        Of five steps each, after one that warms up.
+    kernels
+        auto takes the C++ kernels where they compile, eager PyTorch's operations alone.
+    """
+    from derain.about import machine
+    from derain.train.bench_mcddl import bench_mcddl
+
+    speed = bench_mcddl(preset, threads=threads, batch=batch, crop_px=crop, cycles=cycles, choice=kernels)
+    print(machine("torch"))
+    print(
+        f"{speed.preset}, {speed.precision}, {speed.kernels}, {speed.threads} threads, batch {speed.batch}, {speed.crop_px} px: "
+        f"{speed.alone_s:.2f} s a step without discriminator, {speed.adversarial_s:.2f} with the adversarial term, "
+        f"{speed.both_s:.2f} with the discriminator's update too; {speed.mean_s:.2f} on average at r = {speed.every}, "
+        f"of which the discriminator's share is {speed.share:.0%}"
+    )
+
+
+@bench.command
 def restore(
     *,
     model: str = "small",

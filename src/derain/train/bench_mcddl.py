@@ -1,0 +1,105 @@
+"""What the discriminator costs: steps of Algorithm 1 timed beside steps of the generator alone."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+
+from derain.network import PLNLIN, Discriminator, kernels, preset
+from derain.train.memory import keep_memory
+from derain.train.recipe import Adversarial, Data, Length, Loss, Optimiser, PairFolder, Recipe
+from derain.train.speed import bfloat16_is_faster
+from derain.train.state import State, make_optimiser
+from derain.train.updates import Batch, iterate
+
+
+@dataclass(frozen=True)
+class AlgorithmSpeed:
+    """Median seconds of the three kinds of step, in one process."""
+
+    preset: str
+    precision: str
+    kernels: str
+    threads: int
+    batch: int
+    crop_px: int
+    alone_s: float
+    """The generator without a discriminator: equation (9) with beta = 0."""
+    adversarial_s: float
+    """The generator with its adversarial term: four steps of five."""
+    both_s: float
+    """The generator so, and the discriminator's own update: the fifth."""
+    every: int
+    """r: the discriminator is updated at every such step."""
+
+    @property
+    def mean_s(self) -> float:
+        """A step of Algorithm 1, averaged over r."""
+        return self.adversarial_s + (self.both_s - self.adversarial_s) / self.every
+
+    @property
+    def share(self) -> float:
+        """Of a step's time, what would not be spent without a discriminator."""
+        return 1 - self.alone_s / self.mean_s
+
+
+def bench_mcddl(
+    name: str = "small", *, threads: int = 0, batch: int = 4, crop_px: int = 112, cycles: int = 2, choice: kernels.Choice = "auto"
+) -> AlgorithmSpeed:
+    """Time `cycles` of r steps each with and without a discriminator, in turn, after one that warms up.
+
+    Raises WeightsError for an unknown preset.
+    """
+    network = preset(name)
+    keep_memory()
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    precision = "bf16-mixed" if bfloat16_is_faster() else "32-true"
+    path = kernels.choose(choice)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    torch.manual_seed(0)
+    rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
+    crops = Batch(rainy, clean, list(range(batch)))
+    length, data, every = Length(steps=1), Data(pairs=(PairFolder("."),)), Adversarial().discriminator_every
+    recipes = {beta: Recipe(network, data, loss=Loss(beta=beta), length=length) for beta in (0.0, 1.0)}
+    states = {beta: make_state(fabric, recipe) for beta, recipe in recipes.items()}
+    seconds = defaultdict(list)
+    for cycle in range(cycles + 1):
+        for beta, state in states.items():
+            for turn in range(every):
+                began = time.perf_counter()
+                iterate(fabric, state, crops, recipes[beta])
+                state.step += 1
+                if cycle:
+                    kind = "alone" if not beta else "adversarial" if turn else "both"
+                    seconds[kind].append(time.perf_counter() - began)
+    return AlgorithmSpeed(
+        preset=name,
+        precision=precision,
+        kernels=path,
+        threads=torch.get_num_threads(),
+        batch=batch,
+        crop_px=crop_px,
+        alone_s=statistics.median(seconds["alone"]),
+        adversarial_s=statistics.median(seconds["adversarial"]),
+        both_s=statistics.median(seconds["both"]),
+        every=every,
+    )
+
+
+def make_state(fabric: Fabric, recipe: Recipe) -> State:
+    """A run before its first step, with a discriminator if the recipe's loss has a place for one."""
+    optimiser = Optimiser(name="adamw")
+    generator = PLNLIN(recipe.network)
+    network, updates = fabric.setup(generator, make_optimiser(generator, optimiser))
+    network.mark_forward_method("hierarchy")
+    state = State(network, updates)
+    if recipe.loss.beta:
+        critic = Discriminator(recipe.network)
+        state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, optimiser))
+    return state
