@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from derain.evaluate.statistics import LEVEL, Comparison, Mean, compare, holm, mean, pooled_psnr
+from derain.evaluate.statistics import LEVEL, Comparison, Mean, compare, expansion, holm, mean, pooled_psnr
 
 
 def test_the_interval_agrees_with_scipy(rng):
@@ -13,7 +13,14 @@ def test_the_interval_agrees_with_scipy(rng):
     values = rng.normal(30, 3, 60)
     expected = stats.bootstrap((values,), np.mean, method="percentile", confidence_level=LEVEL, rng=1).confidence_interval
     found = mean(values.tolist())
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.05)
+    plain = [found.value + (end - found.value) / expansion(60) for end in (found.low, found.high)]
+    assert plain == pytest.approx((expected.low, expected.high), abs=0.05)
+
+
+@pytest.mark.parametrize("count", [6, 8, 20, 100])
+def test_the_interval_is_expanded_as_student_s_t_asks(count):
+    quantile = pytest.importorskip("scipy.stats").t.ppf(0.975, count - 1)
+    assert expansion(count) == pytest.approx(math.sqrt(count / (count - 1)) * quantile / 1.959964, rel=0.02)
 
 
 def test_the_interval_is_the_same_at_every_call(rng):
@@ -24,6 +31,11 @@ def test_the_interval_is_the_same_at_every_call(rng):
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(rng):
     held = [found.low <= 30 <= found.high for found in (mean(rng.normal(30, 3, 50).tolist()) for _ in range(100))]
     assert 0.87 <= np.mean(held) <= 1
+
+
+def test_the_interval_over_eight_pictures_holds_the_truth_about_as_often_as_it_says(rng):
+    held = [found.low <= 30 <= found.high for found in (mean(rng.normal(30, 3, 8).tolist()) for _ in range(300))]
+    assert np.mean(held) > 0.92  # the plain percentile interval: 0.87
 
 
 def test_identical_pictures_are_left_out_of_the_mean():
@@ -67,6 +79,17 @@ def test_a_difference_among_equals_is_claimed_as_seldom_as_the_level_allows(rng)
 
 def test_pictures_that_only_one_restored_perfectly_are_left_out_of_the_comparison():
     assert compare("a", "b", [1.0, math.inf, 2.0, math.nan]).pictures == 2
+
+
+def test_a_difference_among_equals_is_claimed_as_seldom_over_few_pictures(rng):
+    claimed = [compare("a", "b", rng.normal(0, 1, 8).tolist()).better is not None for _ in range(300)]
+    assert np.mean(claimed) < 0.09  # the plain bootstrap: 0.14
+
+
+@pytest.mark.parametrize(("pictures", "better"), [(2, None), (5, None), (6, "a")])
+def test_few_pictures_cannot_prove_much_however_large_the_difference(pictures, better):
+    # all n of them on one side: 2 / 2**n among equals, 0.0625 for 5 and 0.031 for 6
+    assert compare("a", "b", [10.0 + number for number in range(pictures)]).better == better
 
 
 def test_nothing_is_claimed_from_one_picture():

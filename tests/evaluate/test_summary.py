@@ -64,7 +64,7 @@ def test_p_is_corrected_for_the_number_of_pairs():
 
 
 def test_a_clear_difference_names_the_better_one():
-    line = differences(summary_of(row("a", [30, 31, 32, 33, 34]), row("b", [29, 30.1, 30.9, 32.2, 33]))).rows[0]
+    line = differences(summary_of(row("a", [30, 31, 32, 33, 34, 35]), row("b", [29, 30.1, 30.9, 32.2, 33, 34.1]))).rows[0]
     assert line[5] == "a"
 
 

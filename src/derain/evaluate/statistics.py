@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ _AT_ONCE = 500  # resamples drawn together: 1,400 pictures then need 11 MB
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean over pictures, and the percentile bootstrap interval of that mean: `nan` for fewer than two pictures."""
+    """The mean over pictures, and the bootstrap interval of that mean: `nan` for fewer than two pictures."""
 
     value: float
     low: float
@@ -63,7 +64,7 @@ def compare(first: str, second: str, differences: Sequence[float], *, seed: int 
     """Compare two by their differences, first - second, picture by picture; pictures with a difference not finite are left out.
 
     p is twice the smaller share of resampled means on one side of zero (Efron and Tibshirani, 1993, chapter 15), each count
-    plus one so that it is never nought.
+    plus one so that it is never nought; and no less than 2 / 2**n, the chance that n equals all fall on one side.
     """
     finite = [value for value in differences if math.isfinite(value)]
     if len(finite) < 2:
@@ -71,7 +72,7 @@ def compare(first: str, second: str, differences: Sequence[float], *, seed: int 
         return Comparison(first, second, Mean(value, math.nan, math.nan), math.nan, len(finite))
     means = resampled_means(finite, seed=seed)
     one_side = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-    p = min(1.0, 2 * (int(one_side) + 1) / (len(means) + 1))
+    p = min(1.0, max(2 * (int(one_side) + 1) / (len(means) + 1), 2.0 ** (1 - len(finite))))
     return Comparison(first, second, _mean_of(np.array(finite), means), p, len(finite))
 
 
@@ -87,15 +88,33 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def resampled_means(values: Sequence[float], *, seed: int = SEED) -> npt.NDArray[np.float64]:
-    """(RESAMPLES,): the means of samples drawn with replacement, the same draws for the same count and seed."""
+    """(RESAMPLES,): the means of samples drawn with replacement, spread out as few pictures need it.
+
+    The draws are the same for the same count and seed.
+    """
     numbers = np.asarray(values, dtype=np.float64)
     rng = np.random.default_rng(seed)
-    return np.concatenate(
+    means = np.concatenate(
         [
             numbers[rng.integers(len(numbers), size=(_AT_ONCE, len(numbers)), dtype=np.int32)].mean(axis=1)
             for _ in range(RESAMPLES // _AT_ONCE)
         ]
     )
+    spread: npt.NDArray[np.float64] = numbers.mean() + expansion(len(numbers)) * (means - numbers.mean())
+    return spread
+
+
+def expansion(count: int) -> float:
+    """By how much the bootstrap's means lie too close together: sqrt(n / (n - 1)) t / z at LEVEL (Hesterberg, 2015, section 3.2).
+
+    The resampled variance is that over n, and the normal quantile z stands for Student's t: with 8 equals the plain percentile
+    interval claims a difference in 14 of 100 cases instead of 5. 1.29 for 8 pictures, 1.03 for 53, 1.01 for 200.
+    """
+    if count < 2:
+        return 1.0
+    z, v = NormalDist().inv_cdf((1 + LEVEL) / 2), count - 1
+    t = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)  # Cornish and Fisher's expansion of t in 1 / v
+    return math.sqrt(count / v) * t / z
 
 
 def _mean_of(values: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64]) -> Mean:

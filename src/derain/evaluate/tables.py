@@ -101,8 +101,8 @@ def legend(summaries: Sequence[Summary]) -> list[str]:
             "PSNR is the mean of the dB of single pictures, without the identical ones, whose PSNR is infinite. Pooled PSNR is "
             "that of the squared error averaged over pictures, each counting the same, the identical ones with no error.",
             "MAE is in levels of 255, of the saved 8-bit RGB picture.",
-            f"Intervals: percentile bootstrap over pictures ({RESAMPLES:,} resamples, seeded): what another draw of as many such "
-            "pictures might give. They say nothing about other data sets.",
+            f"Intervals: percentile bootstrap over pictures ({RESAMPLES:,} resamples, seeded), expanded for the number of pictures "
+            "(Hesterberg): what another draw of as many such pictures might give. They say nothing about other data sets.",
         ]
     if any(summary.differences for summary in summaries):
         lines.append(
