@@ -9,6 +9,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from derain import picture
+from derain.errors import PictureError
 from derain.picture import Metadata, Picture
 from derain.picture.picture import as_colour
 
@@ -82,3 +83,37 @@ def test_a_deep_photo_is_turned_upright(samples, tmp_path):
     turned = Picture(samples, metadata=Metadata(exif=exif.tobytes().removeprefix(b"Exif\0\0")))
     picture.write(turned, tmp_path / "deep.png")
     np.testing.assert_array_equal(picture.read(tmp_path / "deep.png").pixels, np.rot90(samples, -1))
+
+
+@pytest.mark.parametrize("tile", [None, (32, 32)])
+@pytest.mark.parametrize("byteorder", "<>")
+def test_a_tiff_of_one_channel_after_the_other_keeps_every_bit(byteorder, tile, samples, tmp_path):
+    planes = {"photometric": "rgb", "planarconfig": "separate", "byteorder": byteorder, "tile": tile}
+    tifffile.imwrite(tmp_path / "deep.tif", np.moveaxis(samples, -1, 0), **planes)
+    np.testing.assert_array_equal(picture.read(tmp_path / "deep.tif").pixels, samples)
+
+
+@pytest.mark.parametrize(("planarconfig", "compression"), [("contig", None), ("contig", "zlib"), ("separate", None)])
+def test_colours_that_were_multiplied_with_their_alpha_are_divided(compression, planarconfig, rng, tmp_path):
+    colours = rng.integers(0, 65536, (30, 21, 3)).astype(np.uint16)
+    alpha = rng.integers(20000, 65536, (30, 21, 1)).astype(np.uint16)
+    samples = np.dstack([(colours.astype(np.uint32) * alpha // 65535).astype(np.uint16), alpha])
+    options = {"photometric": "rgb", "extrasamples": ["assocalpha"], "planarconfig": planarconfig, "compression": compression}
+    lying = np.moveaxis(samples, -1, 0) if planarconfig == "separate" else samples
+    tifffile.imwrite(tmp_path / "deep.tif", lying, **options)
+    rainy = picture.read(tmp_path / "deep.tif")
+    np.testing.assert_array_equal(rainy.alpha, samples[..., 3])
+    assert np.abs(rainy.pixels.astype(int) - colours).max() <= 4
+
+
+def test_channels_that_are_packed_one_after_the_other_are_refused(samples, tmp_path):
+    """Only their high bytes could be had."""
+    planes = {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib"}
+    tifffile.imwrite(tmp_path / "deep.tif", np.moveaxis(samples, -1, 0), **planes)
+    with pytest.raises(PictureError, match="one channel of 16 bits after the other; save it interleaved first"):
+        picture.read(tmp_path / "deep.tif")
+
+
+def test_a_tiff_in_which_zero_is_white_is_no_negative(samples, tmp_path):
+    tifffile.imwrite(tmp_path / "deep.tif", 65535 - samples[..., 0], photometric="miniswhite")
+    np.testing.assert_array_equal(picture.read(tmp_path / "deep.tif").samples, samples[..., 0])
