@@ -52,7 +52,7 @@ def test_csv_has_a_line_for_each_picture_of_each_row(written):
 
 def test_csv_has_both_metrics_of_every_protocol(written):
     (header, *_) = csv.reader(io.StringIO(written["csv"]))
-    assert header == ["data", "candidate", "picture", *(f"{p} {m}" for p in PROTOCOLS for m in ("PSNR", "SSIM")), "MAE"]
+    assert header == ["data", "candidate", "picture", *(f"{p} {m}" for p in PROTOCOLS for m in ("PSNR", "SSIM")), "MAE", "NIQE"]
 
 
 def test_json_has_null_for_the_psnr_of_identical_pictures(written):

@@ -75,11 +75,11 @@ def test_a_doubtful_difference_is_called_so():
 
 def test_the_table_of_means_has_psnr_and_ssim_under_each_protocol():
     table = means(summary_of(row("a", [20, 30])))
-    assert table.rows == [["a", "2", "25.00 / 0.9000", "5.00"]]
+    assert table.rows == [["a", "2", "25.00 / 0.9000", "5.00", "–"]]
 
 
 def test_a_candidate_without_pictures_has_dashes():
-    assert means(summary_of(row("a", []))).rows == [["a", "0", "– / –", "–"]]
+    assert means(summary_of(row("a", []))).rows == [["a", "0", "– / –", "–", "–"]]
 
 
 def test_a_candidate_identical_to_the_clean_pictures_is_called_so():

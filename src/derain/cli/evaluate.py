@@ -19,6 +19,7 @@ def evaluate(
     data: Names = None,
     outputs: Names = None,
     clean: Path | None = None,
+    photos: Names = None,
     only: Names = None,
     protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
     table2: Annotated[bool, Parameter(negative="")] = False,
@@ -32,7 +33,8 @@ def evaluate(
     """Measure PSNR and SSIM in all the ways in which papers take them.
 
     `derain evaluate --model small --data DIR` restores and scores every pair. `derain evaluate --outputs A=DIR --outputs B=DIR
-    --clean DIR` scores what other programs wrote, and says whether one is better or that is noise.
+    --clean DIR` scores what other programs wrote, and says whether one is better or that is noise. `derain evaluate --model small
+    --photos DIR` takes NIQE of photos of real rain, which have no clean side.
 
     Parameters
     ----------
@@ -44,6 +46,8 @@ def evaluate(
         Folders that another program wrote, as DIR or NAME=DIR; names are matched to those of `--data` or `--clean`.
     clean
         The folder of clean pictures for `--outputs`, where there are no rainy ones.
+    photos
+        Folders of photos of real rain, as DIR or NAME=DIR: NIQE, which needs no clean picture.
     only
         Score no pictures but those of these names, as held out of a training set.
     protocol
@@ -71,7 +75,7 @@ def evaluate(
     from derain.evaluate.session import Reports, hold
 
     reports = Reports(markdown=markdown, json=json, csv=csv, html=html)
-    nothing = table2 and not (model or data or outputs or clean)
+    nothing = table2 and not (model or data or outputs or clean or photos)
     asked = (
         []
         if nothing
@@ -80,6 +84,7 @@ def evaluate(
             data=data or (),
             outputs=outputs or (),
             clean=clean,
+            photos=photos or (),
             only=only or (),
             device=device,
             threads=threads,

@@ -11,7 +11,7 @@ from derain.data.pairs import find_pairs
 from derain.errors import DataError
 from derain.evaluate.matching import match
 from derain.evaluate.measure import UNTOUCHED, Candidate, Evaluation, Sample, measure, restoring, samples_of
-from derain.evaluate.outputs import match_to_clean, match_to_samples, notes_on, reading
+from derain.evaluate.outputs import match_to_clean, match_to_samples, notes_on, photos_in, reading
 
 _SAVED = "Outputs were scored as they lie on the disk: under `paper`, too, they are rounded by the program that saved them."
 
@@ -25,10 +25,12 @@ class Experiment:
     candidates: dict[str, Candidate]
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    has_clean: bool = True
 
     def run(self, protocols: Sequence[str], *, samples: Iterable[Sample] | None = None) -> Evaluation:
-        """Measure; `samples` are the same ones behind whatever shows progress."""
-        evaluation = measure(self.data, self.samples if samples is None else samples, self.candidates, protocols=protocols)
+        """Measure; `samples` are the same ones behind whatever shows progress. Without clean pictures no protocol applies."""
+        chosen = protocols if self.has_clean else ()
+        evaluation = measure(self.data, self.samples if samples is None else samples, self.candidates, protocols=chosen)
         return replace(evaluation, problems=[*self.problems, *evaluation.problems], notes=[*self.notes, *evaluation.notes])
 
 
@@ -38,49 +40,76 @@ def experiments(
     data: Sequence[str] = (),
     outputs: Sequence[str] = (),
     clean: Path | None = None,
+    photos: Sequence[str] = (),
     only: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
 ) -> list[Experiment]:
     """One experiment for each `data` (DIR or NAME=DIR), or one for `clean`, which is for `outputs` without rainy pictures.
 
-    `outputs` are DIR or NAME=DIR, `models` names or files; with `only`, no pictures but those of these names are scored. Raises
-    DerainError for what cannot be evaluated, before any work.
+    `photos` (DIR or NAME=DIR too) have no clean side: one experiment for each, behind the others. `outputs` are DIR or NAME=DIR,
+    `models` names or files; with `only`, no pictures but those of these names are scored. Raises DerainError for what cannot be
+    evaluated, before any work.
     """
-    _check(models=models, data=data, outputs=outputs, clean=clean)
+    _check(models=models, data=[*data, *photos], outputs=outputs, clean=clean)
     folders = _named(outputs)
     if clean is not None:
         return [_limited(_against_clean(folders, clean), only)]
     restorers = _restorers(models, device=device, threads=threads)
-    return [_limited(_on_pairs(name, folder, restorers, folders), only) for name, folder in _named(data).items()]
+    return [
+        *(_limited(_on_pairs(name, folder, restorers, folders), only) for name, folder in _named(data).items()),
+        *(_limited(_on_photos(name, folder, restorers, folders), only) for name, folder in _named(photos).items()),
+    ]
 
 
 def _check(*, models: Sequence[str], data: Sequence[str], outputs: Sequence[str], clean: Path | None) -> None:
     if not data and clean is None:
         raise DataError(
-            "nothing to evaluate on: give rainy and clean pictures with `--data DIR`, or clean ones with `--clean DIR`"
+            "nothing to evaluate on: give rainy and clean pictures with `--data DIR`, clean ones with `--clean DIR`, or photos "
+            "of real rain with `--photos DIR`"
         )
     if data and clean is not None:
-        raise DataError(f"`--clean {clean}` and `--data` were both given: `--data` brings its own clean pictures; leave one out")
+        raise DataError(
+            f"`--clean {clean}` was given with `--data` or `--photos`: `--data` brings its own clean pictures, and photos have "
+            "none; leave one out"
+        )
     if clean is not None and models:
         raise DataError(f"`--clean {clean}` has no rainy pictures for a model to restore: give pairs with `--data DIR`")
     if clean is not None and not outputs:
         raise DataError(f"`--clean {clean}` was given without outputs to score: add `--outputs DIR` or `--outputs NAME=DIR`")
     if len(data) > 1 and outputs:
-        raise DataError("`--outputs` belong to one data set: give one `--data DIR` with them, and run once for each data set")
+        raise DataError(
+            "`--outputs` belong to one data set: give one `--data DIR` or `--photos DIR` with them, and run once for each"
+        )
 
 
 def _on_pairs(name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]) -> Experiment:
     pairs = find_pairs(folder)
     samples = samples_of(pairs)
-    candidates, notes = dict(restorers), [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`"]
+    candidates, notes = _candidates(restorers, outputs, samples)
+    notes = [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`", *notes]
+    return Experiment(name, samples, candidates, [str(problem) for problem in pairs.problems], notes)
+
+
+def _on_photos(name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]) -> Experiment:
+    samples = photos_in(folder)
+    candidates, notes = _candidates(restorers, outputs, samples)
+    notes = [f"{folder}: {len(samples)} photos without clean pictures: NIQE alone, and your own eyes", *notes]
+    return Experiment(name, samples, candidates, [], notes, has_clean=False)
+
+
+def _candidates(
+    restorers: dict[str, Candidate], outputs: dict[str, Path], samples: Sequence[Sample]
+) -> tuple[dict[str, Candidate], list[str]]:
+    """Models and outputs by name, and what is to be said of the outputs."""
+    candidates, notes = dict(restorers), list[str]()
     for candidate, written in outputs.items():
         files, matching = match_to_samples(written, samples)
         _add(candidates, candidate, reading(files))
         notes += notes_on(candidate, matching)
     if outputs:
         notes.append(_SAVED)
-    return Experiment(name, samples, candidates, [str(problem) for problem in pairs.problems], notes)
+    return candidates, notes
 
 
 def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:

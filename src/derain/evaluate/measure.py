@@ -6,6 +6,7 @@ that names the file; nothing is resized and nothing is left out in silence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ import numpy as np
 from derain.data.pairs import PairSet
 from derain.errors import DataError, DerainError
 from derain.evaluate.metrics import Image, mae
+from derain.evaluate.niqe import SMALLEST_PX, niqe
 from derain.evaluate.protocols import PROTOCOLS, Protocol, Score, eight_bit, score
 
 UNTOUCHED = "untouched"
@@ -22,10 +24,10 @@ UNTOUCHED = "untouched"
 
 @dataclass(frozen=True)
 class Sample:
-    """A scene. `load() -> (rainy, clean)`, (H, W, 3) uint8 or uint16, rainy None where there is none; raises DerainError."""
+    """A scene. `load() -> (rainy, clean)`, (H, W, 3) uint8 or uint16, None for a side that is not there; raises DerainError."""
 
     name: str
-    load: Callable[[], tuple[Image | None, Image]]
+    load: Callable[[], tuple[Image | None, Image | None]]
 
 
 Candidate = Callable[[Sample, Image | None], Image | None]
@@ -35,11 +37,16 @@ sample. Raises DerainError."""
 
 @dataclass(frozen=True)
 class Result:
-    """What one candidate reached on one picture: a score by protocol, and the mean absolute error in 8-bit RGB levels."""
+    """What one candidate reached on one picture: a score by protocol, and the mean absolute error in 8-bit RGB levels.
+
+    Without a clean picture there are no scores, and `mae` is nan.
+    """
 
     sample: str
     scores: dict[str, Score]
     mae: float
+    niqe: float = math.nan
+    "nan for a picture that is too small for it."
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ class Evaluation:
 
     data: str
     protocols: list[str]
+    "None where there are no clean pictures: photos are ranked by NIQE alone."
     rows: list[Row]
     problems: list[str] = field(default_factory=list)
     "Pictures that should have been scored and could not be."
@@ -112,7 +120,7 @@ def _untouched(_: Sample, rainy: Image | None) -> Image | None:
 
 
 def _attempt(
-    candidate: Candidate, sample: Sample, rainy: Image | None, clean: Image, protocols: Sequence[Protocol]
+    candidate: Candidate, sample: Sample, rainy: Image | None, clean: Image | None, protocols: Sequence[Protocol]
 ) -> Result | str | None:
     """The result, or in words why there is none, or None where the candidate has nothing for this sample."""
     try:
@@ -122,8 +130,9 @@ def _attempt(
         return str(error)
 
 
-def _result(sample: str, restored: Image, clean: Image, protocols: Sequence[Protocol]) -> Result:
-    (height, width), (clean_height, clean_width) = restored.shape[:2], clean.shape[:2]
+def _result(sample: str, restored: Image, clean: Image | None, protocols: Sequence[Protocol]) -> Result:
+    height, width = restored.shape[:2]
+    clean_height, clean_width = restored.shape[:2] if clean is None else clean.shape[:2]
     if (height, width) != (clean_height, clean_width):
         raise DataError(
             f"is {width}x{height} but its clean picture is {clean_width}x{clean_height}; "
@@ -131,8 +140,13 @@ def _result(sample: str, restored: Image, clean: Image, protocols: Sequence[Prot
         )
     if not np.all(np.isfinite(restored)):
         raise DataError("holds values that are not numbers (NaN or infinity); the network diverged or the file is damaged")
+    naturalness = niqe(restored) if min(height, width) >= SMALLEST_PX else math.nan
+    if clean is None:
+        if math.isnan(naturalness):
+            raise DataError(f"is {width}x{height}, smaller than the {SMALLEST_PX}x{SMALLEST_PX} of NIQE; leave it out")
+        return Result(sample, {}, math.nan, naturalness)
     smallest = max(protocol.smallest_px for protocol in protocols)
     if min(height, width) < smallest:
         raise DataError(f"is {width}x{height}, smaller than the {smallest}x{smallest} window of SSIM; leave it out")
     scores = {protocol.name: score(protocol, restored, clean) for protocol in protocols}
-    return Result(sample, scores, mae(eight_bit(restored), eight_bit(clean)))
+    return Result(sample, scores, mae(eight_bit(restored), eight_bit(clean)), naturalness)

@@ -63,6 +63,11 @@ def match_to_clean(
     return [_clean_sample(name, scenes[scene_of[name]]) for name in names], files, matchings
 
 
+def photos_in(folder: Path) -> list[Sample]:
+    """The photos in a folder and below it as samples without a clean side. Raises DataError for none or no folder."""
+    return [_photo_sample(name, path) for name, path in picture_files(folder).items()]
+
+
 def notes_on(name: str, matching: Matching) -> list[str]:
     """Say what was matched, under which rule, and by name what was not."""
     count = len(matching.matches)
@@ -80,6 +85,10 @@ def notes_on(name: str, matching: Matching) -> list[str]:
 
 def _clean_sample(name: str, path: Path) -> Sample:
     return Sample(name, lambda: (None, read_opaque(path)))
+
+
+def _photo_sample(name: str, path: Path) -> Sample:
+    return Sample(name, lambda: (read_opaque(path), None))
 
 
 def _no_match(folder: Path, outputs: Sequence[str], scenes: Sequence[str]) -> str:

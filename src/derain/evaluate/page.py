@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from derain.evaluate.metrics import Image
 from derain.evaluate.protocols import eight_bit
 from derain.evaluate.report import Provenance
 from derain.evaluate.summary import Summary
-from derain.evaluate.tables import Table, decibels, legend, similarity, tables_of
+from derain.evaluate.tables import Table, decibels, legend, number, similarity, tables_of
 
 SHOWN = 3
 "Pictures at either end of the ranking of a candidate."
@@ -42,17 +43,23 @@ class Exhibit:
     result: Result
     rainy: Image | None
     restored: Image
-    clean: Image
+    clean: Image | None
+    untouched: Result | None
+    "What the rainy picture itself reached."
 
 
 def exhibits(experiment: Experiment, evaluation: Evaluation, *, shown: int = SHOWN) -> Iterator[Exhibit]:
-    """For each candidate its worst and best pictures, by PSNR under the first protocol; they are restored once more."""
+    """For each candidate its worst and best pictures, by PSNR under the first protocol, or else by NIQE.
+
+    They are restored once more.
+    """
     samples = {sample.name: sample for sample in experiment.samples}
-    protocol = evaluation.protocols[0]
+    protocol = next(iter(evaluation.protocols), None)
+    untouched = {result.sample: result for row in evaluation.rows if row.name == UNTOUCHED for result in row.results}
     for row in evaluation.rows:
         if row.name == UNTOUCHED:
             continue
-        ranked = sorted(row.results, key=lambda result: result.scores[protocol].psnr)
+        ranked = sorted(row.results, key=lambda result: result.scores[protocol].psnr if protocol else -result.niqe)
         worst = ranked[: min(shown, (len(ranked) + 1) // 2)]
         best = ranked[len(worst) :][::-1][:shown]
         for place, result in [*(("worst", result) for result in worst), *(("best", result) for result in best)]:
@@ -60,7 +67,7 @@ def exhibits(experiment: Experiment, evaluation: Evaluation, *, shown: int = SHO
             rainy, clean = sample.load()
             restored = experiment.candidates[row.name](sample, rainy)
             if restored is not None:
-                yield Exhibit(row.name, place, result, rainy, restored, clean)
+                yield Exhibit(row.name, place, result, rainy, restored, clean, untouched.get(result.sample))
 
 
 def page(shows: Sequence[tuple[Summary, Sequence[Exhibit]]], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
@@ -100,22 +107,44 @@ def error_map(restored: Image, clean: Image) -> npt.NDArray[np.uint8]:
 def _gallery(summary: Summary, shown: Sequence[Exhibit]) -> Iterator[str]:
     if not shown:
         return
-    yield f"<h2>{html.escape(summary.data)}: worst and best pictures by PSNR, protocol <code>{summary.protocols[0]}</code></h2>"
-    yield (
-        f"<p>Error map: the absolute error, mean of the channels; black is none, white is {ERROR_LEVELS} levels of 255 or more. "
-        f"Pictures are JPEG on this page, and at most {SHOWN_PX} pixels long: the figures are of the originals.</p>"
-    )
-    for exhibit in shown:
-        title = f"{exhibit.candidate}, {exhibit.place}: {exhibit.result.sample}"
-        scores = "; ".join(
-            f"{name} {decibels(score.psnr)} / {similarity(score.ssim)}" for name, score in exhibit.result.scores.items()
+    by = f"PSNR, protocol <code>{summary.protocols[0]}</code>" if summary.protocols else "NIQE"
+    yield f"<h2>{html.escape(summary.data)}: worst and best pictures by {by}</h2>"
+    yield f"<p>Pictures are JPEG on this page, and at most {SHOWN_PX} pixels long: the figures are of the originals."
+    if summary.protocols:
+        yield (
+            " Error: the absolute one, mean of the channels, in levels of 255: "
+            f'<span class="scale">0 <span></span> {ERROR_LEVELS} and more</span>'
         )
-        yield f"<section><h3>{html.escape(title)}</h3><p>{html.escape(scores)}</p><div>"
-        sides = {"rainy": exhibit.rainy, "restored": exhibit.restored, "clean": exhibit.clean}
-        for caption, image in {**sides, "error": error_map(exhibit.restored, exhibit.clean)}.items():
+    yield "</p>"
+    for exhibit in shown:
+        yield f"<section><h3>{html.escape(f'{exhibit.candidate}, {exhibit.place}: {exhibit.result.sample}')}</h3>"
+        yield f"<p>{html.escape(_scores(exhibit.result))}</p><div>"
+        error = None if exhibit.clean is None else error_map(exhibit.restored, exhibit.clean)
+        for image, caption in (
+            (exhibit.rainy, f"rainy{_short(exhibit.untouched)}"),
+            (exhibit.restored, f"restored{_short(exhibit.result)}"),
+            (exhibit.clean, "clean"),
+            (error, "error"),
+        ):
             if image is not None:
                 yield _figure(image, caption, alt=f"{caption}: {exhibit.result.sample}")
         yield "</div></section>"
+
+
+def _scores(result: Result) -> str:
+    """Every figure of a picture on one line."""
+    scores = [f"{name} {decibels(score.psnr)} / {similarity(score.ssim)}" for name, score in result.scores.items()]
+    return "; ".join([*scores, *(f"{name} {number(figure, 2)}" for name, figure in (("MAE", result.mae), ("NIQE", result.niqe)))])
+
+
+def _short(result: Result | None) -> str:
+    """For a caption: the figures by which pictures are ranked, so that the gain is seen beside the picture."""
+    if result is None:
+        return ""
+    score = next(iter(result.scores.values()), None)
+    if score is None:
+        return f", NIQE {number(result.niqe, 2)}"
+    return f", {decibels(score.psnr)}{'' if score.psnr == math.inf else ' dB'} / {similarity(score.ssim)}"
 
 
 def _figure(image: Image, caption: str, *, alt: str) -> str:
@@ -125,7 +154,7 @@ def _figure(image: Image, caption: str, *, alt: str) -> str:
     picture.save(jpeg, "JPEG", quality=90, subsampling=0)
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"
     size = f'width="{picture.width}" height="{picture.height}"'
-    return f'<figure><img src="{source}" {size} alt="{html.escape(alt)}"><figcaption>{caption}</figcaption></figure>'
+    return f'<figure><img src="{source}" {size} alt="{html.escape(alt)}"><figcaption>{html.escape(caption)}</figcaption></figure>'
 
 
 def _table(table: Table, *, level: int) -> str:

@@ -70,7 +70,10 @@ def as_json(summaries: Sequence[Summary], evaluations: Sequence[Evaluation], pro
         {
             **asdict(summary),
             "pictures": {
-                row.name: {result.sample: {"mae": result.mae, "scores": _as_dicts(result.scores)} for result in row.results}
+                row.name: {
+                    result.sample: {"mae": result.mae, "niqe": result.niqe, "scores": _as_dicts(result.scores)}
+                    for result in row.results
+                }
                 for row in evaluation.rows
             },
         }
@@ -86,16 +89,18 @@ def as_json(summaries: Sequence[Summary], evaluations: Sequence[Evaluation], pro
 
 
 def as_csv(evaluations: Sequence[Evaluation]) -> str:
-    """One line for each data set, candidate and picture; an infinite PSNR is written `inf`."""
+    """One line for each data set, candidate and picture; an infinite PSNR is written `inf`, and nothing what there is not."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    protocols = evaluations[0].protocols if evaluations else list(PROTOCOLS)
-    writer.writerow(["data", "candidate", "picture", *(f"{p} {m}" for p in protocols for m in ("PSNR", "SSIM")), "MAE"])
+    protocols = list(dict.fromkeys(name for one in evaluations for name in one.protocols)) if evaluations else list(PROTOCOLS)
+    writer.writerow(["data", "candidate", "picture", *(f"{p} {m}" for p in protocols for m in ("PSNR", "SSIM")), "MAE", "NIQE"])
     for evaluation in evaluations:
         for row in evaluation.rows:
             for result in row.results:
-                figures = [f"{figure:.6f}" for p in protocols for figure in (result.scores[p].psnr, result.scores[p].ssim)]
-                writer.writerow([evaluation.data, row.name, result.sample, *figures, f"{result.mae:.6f}"])
+                scores = [result.scores.get(protocol, Score(math.nan, math.nan)) for protocol in protocols]
+                figures = [*(figure for score in scores for figure in (score.psnr, score.ssim)), result.mae, result.niqe]
+                written = ["" if math.isnan(figure) else f"{figure:.6f}" for figure in figures]
+                writer.writerow([evaluation.data, row.name, result.sample, *written])
     return text.getvalue()
 
 

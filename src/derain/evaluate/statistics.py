@@ -30,7 +30,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Comparison:
-    """By how much `first` is better than `second` on the same pictures, and how sure that is."""
+    """By how much the figure of `first` is above that of `second` on the same pictures, and how sure that is."""
 
     first: str
     second: str
@@ -38,13 +38,14 @@ class Comparison:
     p: float
     "Two-sided, from the paired bootstrap, corrected for the number of comparisons (Holm) once `holm` has seen it."
     pictures: int
+    lower_is_better: bool = False
 
     @property
     def better(self) -> str | None:
         """The name of the better one at the level of `LEVEL`; None if that may be noise."""
         if not self.p < 1 - LEVEL:
             return None
-        return self.first if self.difference.value > 0 else self.second
+        return self.first if (self.difference.value > 0) != self.lower_is_better else self.second
 
 
 def mean(values: Sequence[float], *, seed: int = SEED) -> Mean:
@@ -60,7 +61,9 @@ def pooled_psnr(decibels: Sequence[float]) -> float:
     return psnr_of(float(np.mean([mean_square_of(value) for value in decibels]))) if decibels else math.nan
 
 
-def compare(first: str, second: str, differences: Sequence[float], *, seed: int = SEED) -> Comparison:
+def compare(
+    first: str, second: str, differences: Sequence[float], *, lower_is_better: bool = False, seed: int = SEED
+) -> Comparison:
     """Compare two by their differences, first - second, picture by picture; pictures with a difference not finite are left out.
 
     p is twice the smaller share of resampled means on one side of zero (Efron and Tibshirani, 1993, chapter 15), each count
@@ -69,11 +72,11 @@ def compare(first: str, second: str, differences: Sequence[float], *, seed: int 
     finite = [value for value in differences if math.isfinite(value)]
     if len(finite) < 2:
         value = finite[0] if finite else math.nan
-        return Comparison(first, second, Mean(value, math.nan, math.nan), math.nan, len(finite))
+        return Comparison(first, second, Mean(value, math.nan, math.nan), math.nan, len(finite), lower_is_better)
     means = resampled_means(finite, seed=seed)
     one_side = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
     p = min(1.0, max(2 * (int(one_side) + 1) / (len(means) + 1), 2.0 ** (1 - len(finite))))
-    return Comparison(first, second, _mean_of(np.array(finite), means), p, len(finite))
+    return Comparison(first, second, _mean_of(np.array(finite), means), p, len(finite), lower_is_better)
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
-from derain.evaluate.measure import UNTOUCHED, Evaluation, Row
+from derain.evaluate.measure import UNTOUCHED, Evaluation, Result, Row
 from derain.evaluate.statistics import Comparison, Mean, compare, holm, mean, pooled_psnr
 
-Metric = Literal["psnr", "ssim"]
+Metric = Literal["psnr", "ssim", "niqe"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,14 @@ class RowSummary:
     name: str
     pictures: int
     mae: float
+    niqe: Mean
+    "Lower is better; over the pictures that are large enough."
     scores: dict[str, ScoreSummary]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two candidates under one protocol in one metric; p is corrected for all the pairs compared so."""
+    """Two candidates under one protocol in one metric; p is corrected for all the pairs compared so. NIQE has no protocol."""
 
     protocol: str
     metric: Metric
@@ -59,9 +61,9 @@ class Summary:
 
 
 def summarise(evaluation: Evaluation) -> Summary:
-    """Summarise and rank, by the mean PSNR of the first protocol; candidates without a picture come last."""
+    """Summarise and rank, by the mean PSNR of the first protocol (photos by NIQE); candidates without a picture come last."""
     by_name = {row.name: row for row in evaluation.rows}
-    first = evaluation.protocols[0]
+    first = next(iter(evaluation.protocols), None)
     summaries = sorted((_row(row, evaluation.protocols) for row in evaluation.rows), key=lambda row: _rank(row, first))
     last = sorted(summaries, key=lambda row: row.name == UNTOUCHED)  # `model - untouched` is the gain
     compared = [by_name[row.name] for row in last if row.pictures]
@@ -78,6 +80,7 @@ def _row(row: Row, protocols: list[str]) -> RowSummary:
         row.name,
         len(row.results),
         math.fsum(errors) / len(errors) if errors else math.nan,
+        mean([result.niqe for result in row.results if not math.isnan(result.niqe)]),
         {protocol: _score(row, protocol) for protocol in protocols},
     )
 
@@ -89,9 +92,9 @@ def _score(row: Row, protocol: str) -> ScoreSummary:
     return ScoreSummary(mean(decibels), mean(similarities), pooled_psnr(decibels), sum(map(math.isinf, decibels)))
 
 
-def _rank(row: RowSummary, protocol: str) -> tuple[bool, float]:
-    decibels = row.scores[protocol].psnr.value
-    return row.name != UNTOUCHED, math.inf if math.isnan(decibels) else -decibels
+def _rank(row: RowSummary, protocol: str | None) -> tuple[bool, float]:
+    worse = -row.scores[protocol].psnr.value if protocol else row.niqe.value
+    return row.name != UNTOUCHED, math.inf if math.isnan(worse) else worse
 
 
 def _differences(rows: list[Row], protocols: list[str]) -> Iterator[Difference]:
@@ -101,13 +104,20 @@ def _differences(rows: list[Row], protocols: list[str]) -> Iterator[Difference]:
             compared = [_compare(a, b, protocol, metric) for a, b in combinations(rows, 2)]
             for comparison in holm(compared):
                 yield Difference(protocol, metric, comparison)
+    if not protocols:
+        for comparison in holm([_compare(a, b, None, "niqe") for a, b in combinations(rows, 2)]):
+            yield Difference("", "niqe", comparison)
 
 
-def _compare(first: Row, second: Row, protocol: str, metric: Metric) -> Comparison:
+def _compare(first: Row, second: Row, protocol: str | None, metric: Metric) -> Comparison:
     theirs = {result.sample: result for result in second.results}
     differences = [
-        getattr(result.scores[protocol], metric) - getattr(theirs[result.sample].scores[protocol], metric)
+        _figure(result, protocol, metric) - _figure(theirs[result.sample], protocol, metric)
         for result in first.results
         if result.sample in theirs
     ]
-    return compare(first.name, second.name, differences)
+    return compare(first.name, second.name, differences, lower_is_better=metric == "niqe")
+
+
+def _figure(result: Result, protocol: str | None, metric: Metric) -> float:
+    return float(getattr(result.scores[protocol] if protocol else result, metric))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from derain.evaluate.niqe import SMALLEST_PX
 from derain.evaluate.protocols import PROTOCOLS
 from derain.evaluate.statistics import LEVEL, RESAMPLES, Comparison, Mean
 from derain.evaluate.summary import Summary
@@ -31,6 +32,11 @@ class Table:
 
 def tables_of(summary: Summary) -> Iterator[Table]:
     """The tables of one data set: the means of all protocols side by side, then what stands behind them."""
+    if not summary.protocols:
+        yield naturalness(summary)
+        if summary.differences:
+            yield differences_in_naturalness(summary)
+        return
     yield means(summary)
     yield intervals(summary)
     if summary.differences:
@@ -45,10 +51,11 @@ def means(summary: Summary) -> Table:
             str(row.pictures),
             *(f"{decibels(row.scores[p].psnr.value)} / {similarity(row.scores[p].ssim.value)}" for p in summary.protocols),
             number(row.mae, 2),
+            number(row.niqe.value, 2),
         ]
         for row in summary.rows
     ]
-    columns = ["", "pictures", *summary.protocols, "MAE"]
+    columns = ["", "pictures", *summary.protocols, "MAE", "NIQE"]
     return Table(f"{summary.data}: PSNR in dB / SSIM", columns, rows)
 
 
@@ -92,6 +99,21 @@ def differences(summary: Summary) -> Table:
     )
 
 
+def naturalness(summary: Summary) -> Table:
+    """One line for each candidate on photos that have no clean side: NIQE with its interval."""
+    percent = f"{LEVEL:.0%}".replace("%", " %")
+    rows = [[row.name, str(row.pictures), number(row.niqe.value, 2), span(row.niqe, 2)] for row in summary.rows]
+    return Table(f"{summary.data}: NIQE (lower is better)", ["", "photos", "NIQE", percent], rows)
+
+
+def differences_in_naturalness(summary: Summary) -> Table:
+    """Every two candidates on the photos that both have."""
+    rows = [
+        [f"{c.first} - {c.second}", str(c.pictures), *_difference(c, 2)] for c in (one.comparison for one in summary.differences)
+    ]
+    return Table(f"{summary.data}: differences, photo by photo", ["", "photos", "NIQE", "p", "better"], rows)
+
+
 def legend(summaries: Sequence[Summary]) -> list[str]:
     """How to read the tables of these data sets, to be said once."""
     protocols = dict.fromkeys(protocol for summary in summaries for protocol in summary.protocols)
@@ -101,8 +123,14 @@ def legend(summaries: Sequence[Summary]) -> list[str]:
             "PSNR is the mean of the dB of single pictures, without the identical ones, whose PSNR is infinite. Pooled PSNR is "
             "that of the squared error averaged over pictures, each counting the same, the identical ones with no error.",
             "MAE is in levels of 255, of the saved 8-bit RGB picture.",
-            f"Intervals: percentile bootstrap over pictures ({RESAMPLES:,} resamples, seeded), expanded for the number of pictures "
-            "(Hesterberg): what another draw of as many such pictures might give. They say nothing about other data sets.",
+        ]
+    if summaries:
+        lines += [
+            "NIQE looks at the picture alone: how far its statistics are from those of clean photos; lower is better. They are "
+            "derain's own photos: never set it beside a NIQE of MATLAB's (docs/protocols/niqe.md). A picture with a side below "
+            f"{SMALLEST_PX} pixels has none.",
+            f"Intervals: percentile bootstrap over pictures ({RESAMPLES:,} resamples, seeded), expanded for the number of "
+            "pictures (Hesterberg): what another draw of as many such pictures might give. They say nothing about other data sets.",
         ]
     if any(summary.differences for summary in summaries):
         lines.append(

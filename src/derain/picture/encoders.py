@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 from PIL import Image
 
 from derain.picture.deep_png import write_deep_png
+from derain.picture.heif import with_colour_codes, write_heic
 from derain.picture.metadata import png_info
-from derain.picture.opening import HEIF, register_heif
 from derain.picture.picture import Metadata, Picture, Showing
 from derain.picture.samples import pillow_image
 from derain.picture.tiff import write_pages, write_tiff
 
 Options = dict[str, Any]
 """Arguments of `PIL.Image.Image.save`."""
+QUALITY = 90
+"""Of a lossy WebP, AVIF or HEIC, which do not say theirs."""
 
 
 def _png(metadata: Metadata) -> Options:
@@ -26,8 +29,7 @@ def _jpeg(metadata: Metadata) -> Options:
     options: Options = {"quality": 95, "subsampling": 0}  # of what was not a JPEG as little as possible is lost
     if metadata.jpeg is not None:
         options = {"qtables": [list(table) for table in metadata.jpeg.tables], "progressive": metadata.jpeg.progressive}
-        if metadata.jpeg.subsampling >= 0:
-            options["subsampling"] = metadata.jpeg.subsampling
+        options["subsampling"] = max(metadata.jpeg.subsampling, 0)  # Pillow writes no other kind: all of its chroma is kept
     described = _given(metadata, "exif", "icc", "dpi", "xmp", "comment")
     if "exif" in described:
         described["exif"] = b"Exif\0\0" + described["exif"]
@@ -37,16 +39,12 @@ def _jpeg(metadata: Metadata) -> Options:
 
 
 def _webp(metadata: Metadata) -> Options:
-    options: Options = {"lossless": True, "exact": True} if metadata.webp_lossless else {"quality": 90}
+    options: Options = {"lossless": True, "exact": True} if metadata.webp_lossless else {"quality": QUALITY}
     return options | _given(metadata, "exif", "icc", "xmp")
 
 
-def _avif(metadata: Metadata) -> Options:
-    return {"quality": 90, **_given(metadata, "exif", "icc", "xmp")}
-
-
-def _heic(metadata: Metadata) -> Options:
-    return {"quality": 90, **_given(metadata, "exif", "icc", "xmp")}
+def _described(metadata: Metadata) -> Options:
+    return {"quality": QUALITY, **_given(metadata, "exif", "icc", "xmp")}
 
 
 def _write_png(picture: Picture, file: BinaryIO) -> None:
@@ -81,12 +79,13 @@ def _for_gif(picture: Picture) -> Image.Image:
 
 
 def _write_avif(picture: Picture, file: BinaryIO) -> None:
-    pillow_image(picture).save(file, "AVIF", **_avif(picture.metadata))
+    packed = io.BytesIO()
+    pillow_image(picture).save(packed, "AVIF", **_described(picture.metadata))
+    file.write(with_colour_codes(packed.getvalue(), picture.metadata.colour_codes))
 
 
 def _write_heic(picture: Picture, file: BinaryIO) -> None:
-    register_heif()
-    pillow_image(picture).save(file, HEIF, **_heic(picture.metadata))
+    write_heic(picture, file, options=_described(picture.metadata))
 
 
 WRITERS: dict[str, Callable[[Picture, BinaryIO], None]] = {
@@ -103,9 +102,10 @@ WRITERS: dict[str, Callable[[Picture, BinaryIO], None]] = {
 
 def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[Iterable[Picture], BinaryIO], None]:
     def write(frames: Iterable[Picture], file: BinaryIO) -> None:
-        images, showings, options = [], [], Options()
+        images, showings, options, codes = [], [], Options(), None
         for frame in frames:
             options = options or options_of(frame.metadata)  # what describes the file is told with its first frame
+            codes = frame.metadata.colour_codes
             showings.append(frame.metadata.showing or Showing(0, None))
             images.append(_for_gif(frame) if kind == "GIF" else pillow_image(frame))
         if kind == "PNG" and showings[0].duration_ms is None:
@@ -115,7 +115,9 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
         if kind == "GIF" and any(image.mode.endswith("A") for image in images):
             options["disposal"] = 2  # or what becomes transparent would stay on the screen
         durations = [showing.duration_ms for showing in showings if showing.duration_ms is not None]
-        images[0].save(file, kind, save_all=True, append_images=images[1:], duration=durations, **options)
+        packed = io.BytesIO()
+        images[0].save(packed, kind, save_all=True, append_images=images[1:], duration=durations, **options)
+        file.write(with_colour_codes(packed.getvalue(), codes))
 
     return write
 
@@ -124,7 +126,7 @@ MOVING_WRITERS: dict[str, Callable[[Iterable[Picture], BinaryIO], None]] = {
     "GIF": _moving("GIF", lambda metadata: {}),
     "PNG": _moving("PNG", _png),
     "WEBP": _moving("WEBP", _webp),
-    "AVIF": _moving("AVIF", _avif),
+    "AVIF": _moving("AVIF", _described),
     "TIFF": write_pages,
 }
 

@@ -8,10 +8,14 @@ from typing import Any, BinaryIO
 from PIL import Image, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
+from derain.picture.heif import avif_boxes, heic_coding, uncommon
+from derain.picture.opening import HEIF
 from derain.picture.orientation import upright_exif, upright_xmp
 from derain.picture.picture import COLOUR_CHUNKS, JpegCoding, Metadata
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"
+EXIF_KEYWORD = b"Raw profile type exif"
+"""The text, in hexadecimal numbers, in which a PNG had its EXIF before there was a chunk for it."""
 PNG_CHUNKS = {*COLOUR_CHUNKS, b"tIME", b"tEXt", b"zTXt", b"iTXt"}
 DIRECTORIES = {34665, 34853}
 TIFF_TAGS = (270, 271, 272, 305, 306, 315, 316, 33432, 33723, *DIRECTORIES)
@@ -24,7 +28,7 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
     """Read the metadata of an open picture, for the upright form of it; `file` is moved."""
     info = image.info
     xmp = info.get("xmp")
-    exif = _tiff_exif(image) if image.format == "TIFF" else info.get("exif")
+    exif = _tiff_exif(image) if image.format == "TIFF" else info.get("exif") or _exif_of_a_text(info)
     if exif is not None:
         exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
     dpi = info.get("dpi")
@@ -35,6 +39,8 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
         dpi=_dpi(dpi, turned=orientation in {5, 6, 7, 8}),
         comment=info.get("comment") if image.format in {"JPEG", "MPO"} else None,
         iptc=_iptc(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
+        heic=heic_coding(image) if image.format == HEIF else None,
+        colour_codes=_colour_codes(image, file),
         png_chunks=_png_chunks(file) if image.format == "PNG" else (),
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
@@ -74,6 +80,18 @@ def _tiff_exif(image: Image.Image) -> bytes | None:
     return kept.tobytes() if len(kept) else None
 
 
+def _exif_of_a_text(info: dict[Any, Any]) -> bytes | None:
+    text = info.get(EXIF_KEYWORD.decode())
+    return bytes.fromhex("".join(text.split("\n")[3:])) if text else None
+
+
+def _colour_codes(image: Image.Image, file: BinaryIO) -> tuple[int, int] | None:
+    if image.format == "AVIF":
+        return uncommon(avif_boxes(file).colour_codes)
+    codes = image.info.get("nclx_profile") if image.format == HEIF else None
+    return uncommon((codes["color_primaries"], codes["transfer_characteristics"])) if codes else None
+
+
 def _dpi(dpi: Any, *, turned: bool) -> tuple[float, float] | None:
     if not isinstance(dpi, tuple) or len(dpi) != 2:
         return None
@@ -105,7 +123,7 @@ def _png_chunks(file: BinaryIO) -> tuple[tuple[bytes, bytes], ...]:
             file.seek(size + 4, 1)
             continue
         data = file.read(size)
-        if not data.startswith(XMP_KEYWORD):  # kept apart, because the orientation in it changes
+        if not data.startswith((XMP_KEYWORD, EXIF_KEYWORD)):  # kept apart, because the orientation in them changes
             chunks.append((name, data))
         file.seek(4, 1)
     return tuple(chunks)

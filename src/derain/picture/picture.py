@@ -24,6 +24,16 @@ class JpegCoding:
 
 
 @dataclass(frozen=True)
+class HeicCoding:
+    """How a HEIC was coded."""
+
+    bits: int
+    """8, 10 or 12 for a sample."""
+    chroma: int | None
+    """420, 422 or 444; None for grey."""
+
+
+@dataclass(frozen=True)
 class Showing:
     """How a frame of an animation is shown."""
 
@@ -49,6 +59,9 @@ class Metadata:
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     """(name, data) of the texts and the colour description of a PNG, byte for byte."""
     jpeg: JpegCoding | None = None
+    heic: HeicCoding | None = None
+    colour_codes: tuple[int, int] | None = None
+    """Primaries and transfer of an AVIF or HEIC in the codes of ITU-T H.273; None for those of sRGB."""
     tiff_compression: str | None = None
     webp_lossless: bool = False
     showing: Showing | None = None
@@ -73,6 +86,8 @@ class Picture:
     format: str = "PNG"
     """The kind of file: a key of `derain.picture.FORMATS`."""
     metadata: Metadata = field(default_factory=Metadata)
+    losses: tuple[str, ...] = ()
+    """What of the file could not be read and is going to be missing, a sentence each."""
 
     @property
     def depth_bits(self) -> int:

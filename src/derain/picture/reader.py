@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from derain.picture.deep import deep_channels, is_deep
+from derain.picture.heif import avif_boxes, deep_heic_channels
 from derain.picture.metadata import gather
 from derain.picture.opening import HEIF, MAX_MEGAPIXELS, opened, told_of
 from derain.picture.orientation import ORIENTATION, upright
@@ -88,7 +89,11 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> P
         twin.seek(index)
         return twin
 
-    samples: Pixels = deep_channels(image, again=again) if is_deep(image) else shallow_channels(image)
+    samples: Pixels
+    if image.format == HEIF and image.info.get("bit_depth", 8) > 8:
+        samples = deep_heic_channels(file)
+    else:
+        samples = deep_channels(image, again=again) if is_deep(image) else shallow_channels(image)
     orientation = image.getexif().get(ORIENTATION, 1)  # after decoding: Pillow has turned a TIFF, and then says 1
     samples = upright(samples, orientation)
     channels = 1 if samples.ndim == 2 else samples.shape[2]
@@ -99,4 +104,12 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> P
         grey=channels < 3,
         format=SAME_KIND.get(str(image.format), str(image.format)),
         metadata=gather(image, file, orientation=orientation),
+        losses=tuple(_losses(image, file)),
     )
+
+
+def _losses(image: ImageFile.ImageFile, file: BinaryIO) -> Iterator[str]:
+    if image.format == "AVIF" and (bits := avif_boxes(file).bits) > 8:
+        yield f"its {bits} bits for a sample are read as 8, because Pillow reads no more of an AVIF"
+    if image.format == HEIF and (count := getattr(image, "n_frames", 1)) > 1:
+        yield f"it holds {count} pictures, and the main one alone is restored and kept"
