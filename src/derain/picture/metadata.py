@@ -32,6 +32,7 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
     if exif is not None:
         exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
     dpi = info.get("dpi")
+    codes = _colour_codes(image, file)
     return Metadata(
         exif=exif or None,
         icc=info.get("icc_profile") or None,
@@ -40,8 +41,8 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
         comment=info.get("comment") if image.format in {"JPEG", "MPO"} else None,
         iptc=_iptc(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         heic=heic_coding(image) if image.format == HEIF else None,
-        colour_codes=_colour_codes(image, file),
-        png_chunks=_png_chunks(file) if image.format == "PNG" else (),
+        colour_codes=codes,
+        png_chunks=_png_chunks(file) if image.format == "PNG" else _cicp_chunk(codes),
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
         webp_lossless=image.format == "WEBP" and _is_lossless_webp(file),
@@ -83,6 +84,11 @@ def _tiff_exif(image: Image.Image) -> bytes | None:
 def _exif_of_a_text(info: dict[Any, Any]) -> bytes | None:
     text = info.get(EXIF_KEYWORD.decode())
     return bytes.fromhex("".join(text.split("\n")[3:])) if text else None
+
+
+def _cicp_chunk(codes: tuple[int, int] | None) -> tuple[tuple[bytes, bytes], ...]:
+    """What a PNG would say of an AVIF's or HEIC's colours: in RGB, of full range."""
+    return () if codes is None else ((b"cICP", bytes([*codes, 0, 1])),)
 
 
 def _colour_codes(image: Image.Image, file: BinaryIO) -> tuple[int, int] | None:

@@ -88,7 +88,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _check(picture: Picture, path: Path, kind: str) -> None:
-    if picture.alpha is not None and kind in OPAQUE:
+    if picture.alpha is not None and kind in OPAQUE and not picture.is_opaque:
         raise PictureError(f"{path}: {kind} holds no transparency and this picture has some; write .png, .webp or .tif")
     most_px = MOST_PX.get(kind)
     if most_px is not None and max(picture.pixels.shape[:2]) > most_px:

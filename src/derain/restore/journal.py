@@ -58,6 +58,7 @@ def _entry(record: Record) -> dict[str, Any]:
         "width": record.width,
         "height": record.height,
         "frames": record.frames,
+        "losses": list(record.losses),
         "seconds": {kind: round(seconds, 4) for kind, seconds in record.seconds.items()},
     }
 

@@ -30,6 +30,8 @@ class Record:
     seconds: dict[str, float] = field(default_factory=lambda: {"read": 0.0, "restore": 0.0, "write": 0.0})
     error: str | None = None
     """Why there is no result."""
+    losses: tuple[str, ...] = ()
+    """What of the file is missing in the result, a sentence each."""
     preview: Preview | None = None
 
     @property
@@ -94,6 +96,7 @@ class Workshop:
                 return
             record.height, record.width = rainy.pixels.shape[:2]
             record.frames += 1
+            record.losses = rainy.losses
             yield rainy
 
     def _restored(self, rainy: Picture, record: Record, on_tile: Callable[[int, int], None]) -> Picture:
