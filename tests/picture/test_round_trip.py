@@ -97,6 +97,12 @@ def test_sixteen_bits_are_rounded_to_eight_and_not_cut_off(tmp_path):
         assert np.asarray(after).tolist() == [[0, 0, 1, 1, 255, 255]]
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_an_alpha_that_lets_nothing_through_is_no_transparency(photo, suffix, tmp_path):
+    picture.write(Picture(photo, alpha=np.full(photo.shape[:2], 255, np.uint8)), tmp_path / f"out{suffix}")
+    assert picture.read(tmp_path / f"out{suffix}").alpha is None
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_photo_is_upright_as_pillow_turns_it(orientation, photo, tmp_path):
     from PIL import ImageOps
@@ -119,6 +125,18 @@ def test_orientation_is_applied_once(suffix, tmp_path):
     with Image.open(through(through(source))) as after:
         after.load()
         assert (after.size, after.getexif().get(0x0112, 1)) == ((24, 40), 1)
+
+
+def test_orientation_in_the_text_of_an_old_png_is_applied_once(tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    exif, told = Image.Exif(), PngInfo()
+    exif[0x010F], exif[0x0112] = "Maker", 6
+    told.add_text("Raw profile type exif", f"\nexif\n      {len(exif.tobytes())}\n{exif.tobytes().hex()}\n", zip=True)
+    Image.new("RGB", (40, 24)).save(tmp_path / "in.png", pnginfo=told)
+    with Image.open(through(through(tmp_path / "in.png"))) as after:
+        after.load()
+        assert (after.size, after.getexif()[0x010F], after.getexif().get(0x0112, 1)) == ((24, 40), "Maker", 1)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
@@ -169,6 +187,18 @@ def test_texts_and_gamma_of_a_png_survive(photo, tmp_path):
     Image.fromarray(photo).save(source, pnginfo=info)
     with Image.open(through(source)) as after:
         assert (after.info["Author"], round(after.info["gamma"], 5)) == ("me", 0.45455)
+
+
+def test_chroma_of_half_the_height_which_pillow_does_not_write_is_kept_whole(photo, tmp_path):
+    from PIL import JpegImagePlugin
+
+    Image.fromarray(photo).save(tmp_path / "in.jpg", subsampling=1)
+    data = bytearray((tmp_path / "in.jpg").read_bytes())
+    start = data.index(b"\xff\xc0")  # as many blocks make a picture of 48 x 64 in which luma is 1 x 2 instead of 2 x 1
+    data[start + 5 : start + 9], data[start + 11] = b"\0\x40\0\x30", 0x12
+    (tmp_path / "in.jpg").write_bytes(data)
+    with Image.open(tmp_path / "in.jpg") as before, Image.open(through(tmp_path / "in.jpg")) as after:
+        assert (JpegImagePlugin.get_sampling(before), JpegImagePlugin.get_sampling(after)) == (-1, 0)
 
 
 @pytest.mark.parametrize("quality", [30, 75, 97])

@@ -95,11 +95,6 @@ class Picture:
         return self.pixels.dtype.itemsize * 8
 
     @property
-    def is_opaque(self) -> bool:
-        """Whether there is no transparency, also none of that an alpha would allow."""
-        return self.alpha is None or bool((self.alpha == np.iinfo(self.alpha.dtype).max).all())
-
-    @property
     def samples(self) -> Pixels:
         """What the network is given: (H, W) of a grey picture, else (H, W, 3). A view."""
         return self.pixels[..., 0] if self.grey else self.pixels

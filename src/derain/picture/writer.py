@@ -7,8 +7,11 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from derain.errors import PictureError
 from derain.picture.encoders import MOVING_WRITERS, WRITERS
@@ -41,7 +44,7 @@ def write(picture: Picture, path: str | Path) -> None:
     """
     path = Path(path)
     kind = kind_of(path)
-    _check(picture, path, kind)
+    picture = _fitting(picture, path, kind)
     _written(path, lambda file: WRITERS[kind](picture, file))
 
 
@@ -58,8 +61,7 @@ def write_frames(frames: Iterable[Picture], path: str | Path) -> None:
 
     def checked() -> Iterator[Picture]:
         for frame in frames:
-            _check(frame, path, kind)
-            yield frame
+            yield _fitting(frame, path, kind)
 
     _written(path, lambda file: MOVING_WRITERS[kind](checked(), file))
 
@@ -87,12 +89,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def _check(picture: Picture, path: Path, kind: str) -> None:
-    if picture.alpha is not None and kind in OPAQUE and not picture.is_opaque:
-        raise PictureError(f"{path}: {kind} holds no transparency and this picture has some; write .png, .webp or .tif")
+def _fitting(picture: Picture, path: Path, kind: str) -> Picture:
+    """The picture, without an alpha that lets nothing through where the kind holds none; or PictureError."""
+    if picture.alpha is not None and kind in OPAQUE:
+        if (picture.alpha != np.iinfo(picture.alpha.dtype).max).any():
+            raise PictureError(f"{path}: {kind} holds no transparency and this picture has some; write .png, .webp or .tif")
+        picture = replace(picture, alpha=None)
     most_px = MOST_PX.get(kind)
     if most_px is not None and max(picture.pixels.shape[:2]) > most_px:
         raise PictureError(f"{path}: {kind} holds at most {most_px} pixels a side; write .png or .tif")
+    return picture
 
 
 def _written(path: Path, write_to: Callable[[BinaryIO], None]) -> None:
