@@ -135,6 +135,15 @@ def test_save_rain(photo, darken):
     assert picture.read(photo.with_name("photo_derained_rain.png")).pixels.max() == 64
 
 
+def test_what_cannot_be_kept_is_said(photo, darken, capsys):
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    shots = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    shots[0].save(photo.with_name("two.heic"), save_all=True, append_images=shots[1:])
+    assert main([str(photo.with_name("two.heic")), *darken]) == 0
+    assert "two.heic: it holds 2 pictures, and the main one alone is restored" in capsys.readouterr().err
+
+
 def test_ensemble(photo, darken, capsys):
     assert main([str(photo), "--ensemble", "8", *darken]) == 0
     assert "mean of 8 views" in capsys.readouterr().err

@@ -167,6 +167,14 @@ def test_the_command_line_restores_every_frame(frames, networks, tmp_path):
         assert after.sum() < before.sum()
 
 
+def test_a_rain_layer_that_cannot_be_written_leaves_the_photo_to_be_done(frames, networks, tmp_path):
+    source = animation(tmp_path / "in.webp", frames)
+    (tmp_path / "in_derained_rain.webp").mkdir()
+    options = ["--model", str(networks / "copying.onnx"), "--save-rain", "--overwrite"]
+    assert main([str(source), *options]) == 1
+    assert not (tmp_path / "in_derained.webp").exists()
+
+
 def test_grey_and_transparent_goes_into_a_gif(tmp_path):
     alpha = np.zeros((9, 9), np.uint8)
     alpha[3:6] = 255

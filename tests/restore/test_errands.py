@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from derain.errors import PictureError
+from derain.picture import Picture, read, write
 from derain.restore.errands import find_errands
 
 
@@ -109,6 +112,28 @@ def test_links_out_of_the_tree_are_left_alone(tree, tmp_path):
     (tree / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     found = find_errands([tree])
     assert ({errand.source.name for errand in found.todo}, found.links_outside) == ({"b.jpg", "ä b.PNG"}, 1)
+
+
+def test_what_is_no_file_is_no_picture(tree):
+    os.mkfifo(tree / "pipe.png")
+    found = find_errands([tree])
+    assert (len(found.todo), found.not_pictures) == (2, 2)
+
+
+def test_a_link_to_itself_is_a_picture_that_cannot_be_read(tree):
+    (tree / "loop.png").symlink_to("loop.png")
+    assert len(targets(tree)) == 3
+    with pytest.raises(PictureError, match=r"loop\.png: is a link that leads back to itself"):
+        read(tree / "loop.png")
+
+
+def test_a_result_whose_name_would_be_too_long_is_one_sentence(tmp_path):
+    source = tmp_path / f"{'x' * 250}.png"
+    picture = Picture(np.zeros((2, 2, 3), np.uint8))
+    write(picture, source)
+    (target,) = targets(source)
+    with pytest.raises(PictureError, match="its name is too long for this disk"):
+        write(picture, target)
 
 
 def test_links_within_the_tree_are_pictures(tree):

@@ -76,8 +76,14 @@ def test_the_journal_is_whole_after_ctrl_c(tmp_path):
 
 
 def test_a_journal_that_cannot_be_written_is_refused(tmp_path):
-    with pytest.raises(DerainError, match=r"done\.json: its folder does not exist; create it first"):
-        Journal(tmp_path / "no" / "done.json", {})
+    (tmp_path / "file").touch()
+    with pytest.raises(DerainError, match=r"done\.json: what should be its folder is a file"):
+        Journal(tmp_path / "file" / "done.json", {})
+
+
+def test_reports_may_lie_in_the_folder_of_the_results_that_is_not_there_yet(run, photos):
+    run("--json", photos / "out" / "done.json", "--report", photos / "out" / "out.html")
+    assert {path.suffix for path in (photos / "out").iterdir()} == {".png", ".json", ".html"}
 
 
 def test_the_page_needs_no_other_file(run, photos):

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from derain.restore.batch import Outcome
 from derain.restore.errands import Errands
+from derain.restore.workshop import Record
 
 INTERRUPTED = 130
 """The exit code of a shell command that Ctrl-C ended."""
@@ -43,6 +44,11 @@ class Report:
     def complain(self, text: str) -> None:
         """Print a problem, always."""
         self._console.print(f"derain: {text}", markup=False)
+
+    def tell_losses(self, record: Record) -> None:
+        """Print what of a picture could not be kept."""
+        for text in record.losses:
+            self.say(f"{record.source}: {text}")
 
     def advance(self, share: float) -> None:
         """Move the bar by a share of one picture."""

@@ -97,6 +97,7 @@ def restore(
     from derain.restore.restorer import Restorer
     from derain.restore.shard import Shard
     from derain.restore.treatment import Treatment
+    from derain.restore.workshop import Record
 
     if not inputs:
         raise DerainError("no photo is named; try `derain photo.jpg` or `derain --help`")
@@ -124,6 +125,11 @@ def restore(
         )
         screen.say(f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}")
     outcome = Outcome()
+
+    def on_record(record: Record) -> None:
+        records.note(record)
+        screen.tell_losses(record)
+
     with Records(errands, restorer, page=report, json=json) as records:
         if restorer is not None:
             batch = Batch(
@@ -133,7 +139,7 @@ def restore(
                 previews=report is not None,
                 on_progress=screen.advance,
                 on_problem=screen.complain,
-                on_record=records.note,
+                on_record=on_record,
             )
             with screen:
                 outcome = batch.run(errands.todo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import warnings
 from collections.abc import Iterator
@@ -82,6 +83,8 @@ def _fact(error: Exception) -> str:
             return "is a folder, not a picture; name a file in it"
         case PermissionError():
             return "may not be read by this user; change its permissions (chmod +r)"
+        case OSError(errno=errno.ELOOP):
+            return "is a link that leads back to itself; name the file that it should lead to"
         case UnidentifiedImageError():
             return "is not a picture that derain reads (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC); convert it first"
         case Image.DecompressionBombError():

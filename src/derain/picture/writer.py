@@ -114,12 +114,16 @@ def disk_fact(error: Exception) -> str:
     match error:
         case FileNotFoundError() | NotADirectoryError():
             return "its folder does not exist; create it first"
+        case FileExistsError():
+            return "what should be its folder is a file; write to another folder"
         case IsADirectoryError():
             return "is a folder; name a file in it"
         case PermissionError():
             return "may not be written by this user; write to another folder with -o"
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return "the disk is full; free some space or write to another disk with -o"
+        case OSError(errno=errno.ENAMETOOLONG):
+            return "its name is too long for this disk; give the file a shorter one"
         case OSError(errno=errno.EROFS):
             return "the disk is read-only; write to another folder with -o"
     return f"cannot be written ({str(error) or type(error).__name__}); try another kind of file, .png holds everything"

@@ -87,7 +87,7 @@ def _add(errands: Errands, errand: Errand, taken: dict[Path, Path], *, overwrite
     source, target = errand.source, errand.target
     targets = [target] if errand.rain is None else [target, errand.rain]
     rival = next((taken[path] for path in targets if path in taken), None)
-    existing = next((path for path in targets if path.exists()), None)
+    existing = next((path for path in targets if os.path.exists(path)), None)  # noqa: PTH110  # a name may be too long to ask
     if rival is not None:
         text = f"{source}: would overwrite the result of {rival}; restore the two into different folders"
         errands.problems.append((source, text))
@@ -115,7 +115,9 @@ def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iter
             path = Path(parent, name)
             if path.suffix.lower() not in PICTURE_SUFFIXES:
                 errands.not_pictures += not name.startswith(PARTIAL_PREFIX)
-            elif path.is_symlink() and not path.resolve().is_relative_to(root):
+            elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 errands.links_outside += 1
-            else:
+            elif path.is_symlink() or path.is_file():  # a link that leads nowhere is told of when it is read
                 yield path
+            else:
+                errands.not_pictures += 1

@@ -9,12 +9,13 @@ from derain.picture.writer import disk_fact, replacing
 
 
 class ReportFile:
-    """UTF-8 beside the final name until `close`. Raises DerainError for whatever the disk says."""
+    """UTF-8 beside the final name until `close`; its folder is made. Raises DerainError for whatever the disk says."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._replacing = replacing(path)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._replacing.__enter__()
         except OSError as error:
             raise self._refusal(error) from error

@@ -80,12 +80,12 @@ class Workshop:
                 if errand.rain is not None:
                     layers.append(rain_layer(rainy, restored))
                 yield self.treatment.finished(rainy, restored)
+            if errand.rain is not None:
+                pictures.write_frames(layers, errand.rain)  # before the target, because its presence means that all is done
 
         start = time.perf_counter()
         pictures.write_frames(finished(), errand.target)
         record.seconds["write"] = time.perf_counter() - start - record.seconds["read"] - record.seconds["restore"]
-        if errand.rain is not None:
-            pictures.write_frames(layers, errand.rain)
 
     def _read(self, source: Path, record: Record) -> Iterator[Picture]:
         frames = pictures.read_frames(source)
