@@ -130,7 +130,8 @@ def legend(summaries: Sequence[Summary]) -> list[str]:
             "derain's own photos: never set it beside a NIQE of MATLAB's (docs/protocols/niqe.md). A picture with a side below "
             f"{SMALLEST_PX} pixels has none.",
             f"Intervals: percentile bootstrap over pictures ({RESAMPLES:,} resamples, seeded), expanded for the number of "
-            "pictures (Hesterberg): what another draw of as many such pictures might give. They say nothing about other data sets.",
+            "pictures (Hesterberg, 2015): what another draw of as many such pictures might give. They say nothing about other "
+            "data sets.",
         ]
     if any(summary.differences for summary in summaries):
         lines.append(
