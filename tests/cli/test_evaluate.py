@@ -76,6 +76,11 @@ def test_several_outputs_can_follow_one_option(call, folder):
     assert "A - B" in call("--outputs", f"B={folder / 'B'}", f"A={folder / 'A'}", "--clean", folder / "clean")
 
 
+def test_photos_have_niqe(call, tmp_path):
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 220, 3), dtype=np.uint8)).save(tmp_path / "rain.png")
+    assert "NIQE (lower is better)" in call("--photos", tmp_path)
+
+
 def test_table2_works_without_data(call):
     assert "37.211 / 0.9734" in call("--table2")
 

@@ -209,7 +209,9 @@ def test_an_unknown_model_is_an_error(pairs_folder, brighter_restorer):
         ({"clean": "set/clean"}, "without outputs"),
         ({"clean": "set/clean", "models": ["small"]}, "no rainy pictures"),
         ({"clean": "set/clean", "data": ["set"], "outputs": ["x"]}, "brings its own clean pictures"),
+        ({"clean": "set/clean", "photos": ["set"], "outputs": ["x"]}, "photos have none"),
         ({"data": ["set", "other"], "outputs": ["x"]}, "belong to one data set"),
+        ({"data": ["set"], "photos": ["other"], "outputs": ["x"]}, "belong to one data set"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_any_work(asked, fact):
@@ -251,3 +253,48 @@ def test_home_is_understood_behind_a_name(pairs_folder, monkeypatch):
 def test_a_folder_with_an_equals_sign_in_its_name_is_a_folder(write_outputs, pairs_folder):
     folder = write_outputs("lr=2e-4", off=1)
     assert list(rows(run(outputs=[str(folder)], clean=pairs_folder / "clean"))) == ["lr=2e-4"]
+
+
+@pytest.fixture
+def photos(tmp_path, write_png, rng):
+    """Three photos of noise without a clean side; `soft` has the same names, its noise five times weaker."""
+    for name in ("a", "b", "c"):
+        noise = rng.normal(0, 40, (200, 200, 3))
+        write_png(f"photos/{name}.png", np.clip(128 + noise, 0, 255))
+        write_png(f"soft/{name}.png", np.clip(128 + noise / 5, 0, 255))
+    return tmp_path / "photos"
+
+
+def test_photos_without_clean_pictures_have_niqe_and_nothing_else(photos):
+    (row,) = run(photos=[str(photos)]).rows
+    assert [(result.scores, math.isnan(result.mae), result.niqe > 0) for result in row.results] == [({}, True, True)] * 3
+
+
+def test_photos_are_scored_beside_what_programs_made_of_them(photos):
+    found = rows(run(photos=[str(photos)], outputs=[f"A={photos.parent / 'soft'}"]))
+    assert [set(results) for results in found.values()] == [{"a", "b", "c"}] * 2 and list(found) == [UNTOUCHED, "A"]
+
+
+def test_a_model_restores_photos(photos, brighter_restorer):
+    assert len(rows(run(photos=[str(photos)], models=["small"]))["small"]) == 3
+
+
+def test_a_photo_too_small_for_niqe_is_reported(photos, write_png):
+    write_png("photos/d.png", np.zeros((100, 300, 3)))
+    (problem,) = run(photos=[str(photos)]).problems
+    assert problem.startswith("untouched, d: is 300x100, smaller than the 192x192 of NIQE")
+
+
+def test_an_unreadable_photo_does_not_stop_the_rest(photos):
+    (photos / "b.png").write_bytes(b"no picture")
+    evaluation = run(photos=[str(photos)])
+    assert ([str(photos / "b.png") in problem for problem in evaluation.problems], len(evaluation.rows[0].results)) == ([True], 2)
+
+
+def test_pairs_too_small_for_niqe_are_scored_all_the_same(pairs_folder):
+    assert all(math.isnan(result.niqe) and result.scores for result in rows(run(data=[str(pairs_folder)]))[UNTOUCHED].values())
+
+
+def test_pairs_and_photos_can_be_asked_for_together(pairs_folder, photos):
+    found = experiments(data=[str(pairs_folder)], photos=[f"real={photos}"])
+    assert [(experiment.data, experiment.has_clean) for experiment in found] == [("set", True), ("real", False)]

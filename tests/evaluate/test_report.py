@@ -141,3 +141,43 @@ def test_a_file_name_that_is_not_unicode_does_not_spoil_a_report(tmp_path):
 def test_a_report_that_cannot_be_written_is_refused_before_any_work(path, fact, tmp_path):
     with pytest.raises(DataError, match=fact):
         Reports(markdown=tmp_path / path)
+
+
+@pytest.fixture
+def written_of_photos(tmp_path, write_png, rng):
+    """kind -> the text of the report on three photos without a clean side, and what a program made of them."""
+    for name in ("a", "b", "c"):
+        write_png(f"photos/{name}.png", rng.integers(0, 255, (200, 200, 3)))
+        write_png(f"outputs/{name}.png", rng.integers(100, 155, (200, 200, 3)))
+    found = experiments(photos=[str(tmp_path / "photos")], outputs=[f"A={tmp_path / 'outputs'}"])
+    paths = {kind: tmp_path / f"report.{kind}" for kind in ("markdown", "json", "csv", "html")}
+    hold(found, list(PROTOCOLS), with_table2=True, console=Console(quiet=True)).write(Reports(**paths), PROVENANCE)
+    return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
+
+
+def test_markdown_on_photos_has_their_niqe(written_of_photos):
+    assert "| untouched | 3 |" in written_of_photos["markdown"] and "NIQE (lower is better)" in written_of_photos["markdown"]
+
+
+def test_csv_on_photos_has_no_protocol(written_of_photos):
+    lines = list(csv.DictReader(io.StringIO(written_of_photos["csv"])))
+    assert (list(lines[0]), lines[0]["MAE"], float(lines[0]["NIQE"]) > 0) == (
+        ["data", "candidate", "picture", "MAE", "NIQE"],
+        "",
+        True,
+    )
+
+
+def test_json_on_photos_has_the_niqe_of_each(written_of_photos):
+    pictures = json.loads(written_of_photos["json"], parse_constant=pytest.fail)["data"][0]["pictures"]
+    assert pictures["A"]["b"]["niqe"] > 0 and pictures["A"]["b"]["mae"] is None
+
+
+def test_the_page_on_photos_shows_rainy_and_restored(written_of_photos):
+    checker = Checker()
+    checker.feed(written_of_photos["html"])
+    assert (len(checker.sources), checker.open) == (3 * 2, [])
+
+
+def test_captions_say_what_the_rainy_and_the_restored_picture_reached(checked):
+    assert "restored, 38.59 dB / " in checked.text and "rainy, " in checked.text  # A is 3 levels off: 20 log10(255 / 3)

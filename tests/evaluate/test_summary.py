@@ -7,7 +7,11 @@ import pytest
 from derain.evaluate.measure import UNTOUCHED, Evaluation, Result, Row
 from derain.evaluate.protocols import Score
 from derain.evaluate.summary import summarise
-from derain.evaluate.tables import differences, intervals, means
+from derain.evaluate.tables import differences, intervals, means, tables_of
+
+
+def photos(name, figures):
+    return Row(name, [Result(f"p{i}", {}, math.nan, figure) for i, figure in enumerate(figures)])
 
 
 def row(name, decibels, similarity=0.9):
@@ -88,3 +92,28 @@ def test_a_candidate_identical_to_the_clean_pictures_is_called_so():
 
 def test_markdown_escapes_what_would_end_a_cell():
     assert "| a\\|b | 1 |" in means(summary_of(row("a|b", [20]))).markdown()
+
+
+@pytest.fixture
+def of_photos():
+    """Eight photos, on which `a` has the lower NIQE each time."""
+    lower, higher = [3.0, 3.5, 4.0, 4.5, 3.2, 3.8, 4.1, 3.9], [4.0, 4.4, 5.1, 5.5, 4.3, 4.7, 5.0, 5.0]
+    return summarise(Evaluation("set", [], [photos(UNTOUCHED, [9.0] * 8), photos("b", higher), photos("a", lower)]))
+
+
+def test_photos_are_ranked_by_niqe_the_lowest_first(of_photos):
+    assert [row.name for row in of_photos.rows] == [UNTOUCHED, "a", "b"]
+
+
+def test_the_lower_niqe_is_the_better_one(of_photos):
+    assert [one.comparison.better for one in of_photos.differences] == ["a", "a", "b"]
+
+
+def test_photos_have_tables_of_niqe_alone(of_photos):
+    assert [table.columns[2] for table in tables_of(of_photos)] == ["NIQE", "NIQE"]
+
+
+def test_the_mean_niqe_of_pairs_is_shown_beside_the_protocols():
+    small_one = Result("small", {"rgb": Score(20, 0.9)}, 5.0)
+    results = [Result("p", {"rgb": Score(20, 0.9)}, 5.0, niqe) for niqe in (3.0, 4.0)]
+    assert means(summary_of(Row("a", [*results, small_one]))).rows[0][-1] == "3.50"

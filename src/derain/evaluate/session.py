@@ -103,7 +103,8 @@ def _tracked(experiment: Experiment, console: Console) -> Iterable[Sample]:
 
 
 def _print(table: Table, console: Console) -> None:
-    grid = RichTable(title=Text(table.title, style="bold"), title_justify="left", box=None, pad_edge=False)
+    console.print(Text(table.title, style="bold"))  # a title of its own would be broken at the width of the table
+    grid = RichTable(box=None, pad_edge=False)
     for index, column in enumerate(table.columns):
         grid.add_column(Text(column), justify="left" if index == 0 else "right")
     for row in table.rows:
