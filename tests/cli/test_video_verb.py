@@ -90,6 +90,19 @@ def test_a_folder_of_frames(darken, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
+def test_a_frame_that_cannot_be_read_makes_the_exit_code_1(darken, tmp_path, capsys):
+    (tmp_path / "1.png").write_text("no picture")
+    assert main(["video", str(tmp_path), "-o", str(tmp_path / "out"), "--quiet", *darken]) == 1
+    assert "1.png: is not a picture" in capsys.readouterr().err
+
+
+def test_an_encoder_that_likes_to_talk_is_quiet(darken, tmp_path):
+    source = clip(tmp_path / "clip.mp4")
+    command = [sys.executable, "-m", "derain.cli.main", str(source), "--codec", "libsvtav1", *darken]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Svt" not in done.stderr
+
+
 def test_a_pipe(darken):
     frames = b"YUV4MPEG2 W16 H8 F30:1 Ip A1:1 C444\n" + (b"FRAME\n" + bytes([235]) * 128 + bytes([128]) * 256) * 3
     command = [sys.executable, "-m", "derain.cli.main", "-", "-o", "-", *darken]

@@ -27,6 +27,7 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         codec: str = "libx264",
         layout: str = "yuv420p",
         steps: tuple[int, ...] = (512,),
+        tick: Fraction = TICK,
         sound: str | None = "aac",
         size: tuple[int, int] = (64, 48),
         options: dict[str, str] | None = None,
@@ -37,7 +38,7 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         with av.open(str(path), "w") as container:
             stream = container.add_stream(codec, rate=30, options=options or {})
             stream.width, stream.height, stream.pix_fmt = *size, layout
-            stream.codec_context.time_base = TICK
+            stream.codec_context.time_base = tick
             for key, value in colours.items():
                 setattr(stream.codec_context, key, value)
             if matrix:
@@ -46,11 +47,11 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
             pts = 0
             for index, step in zip(range(frames), itertools.cycle(steps), strict=False):
                 frame = av.VideoFrame.from_ndarray(ramp(index, size), format="rgb24").reformat(format=layout)
-                frame.pts, frame.time_base = pts, TICK
+                frame.pts, frame.time_base = pts, tick
                 container.mux(stream.encode(frame))
                 pts += step
             if tone:
-                _sound(container, tone, seconds=float(pts * TICK))
+                _sound(container, tone, seconds=float(pts * tick))
             container.mux(stream.encode(None))
         return path
 

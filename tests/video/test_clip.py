@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from derain.errors import PictureError
 from derain.video.clip import restore_clip
 from derain.video.errors import VideoError
 from derain.video.frames import Wishes
@@ -132,6 +133,34 @@ def test_codec_and_layout_are_kept(codec, layout, suffix, make_clip):
     assert told[0][1] == layout
 
 
+@pytest.mark.parametrize(
+    ("codec", "layout", "name"),
+    [
+        ("mpeg4", "yuv420p", "clip.avi"),
+        ("mjpeg", "yuvj420p", "clip.avi"),
+        ("utvideo", "yuv420p", "clip.avi"),
+        ("ffv1", "yuv420p", "clip.avi"),
+        ("flv1", "yuv420p", "clip.flv"),
+        ("mpeg2video", "yuv420p", "clip.mpg"),
+        ("mpeg2video", "yuv420p", "clip.mxf"),
+    ],
+)
+def test_old_kinds_of_clips_keep_their_times(codec, layout, name, make_clip):
+    sound = {"clip.avi": "pcm_s16le", "clip.mpg": "mp2"}.get(name)
+    source = make_clip(name, codec=codec, layout=layout, steps=(1,), tick=Fraction(1, 30), sound=sound)
+    out = through(source)
+    assert times(out) == times(source)
+    if sound:
+        assert packets(out, "audio") == packets(source, "audio")
+
+
+@pytest.mark.parametrize(("codec", "layout", "suffix"), [("libx264rgb", "rgb24", ".mkv"), ("png", "rgb24", ".mov")])
+def test_a_clip_in_rgb_looks_as_it_did(codec, layout, suffix, make_clip):
+    source = make_clip(f"clip{suffix}", codec=codec, layout=layout, sound=None)
+    before, after = (decoded(path)[3].to_ndarray(format="rgb24").astype(int) for path in (source, through(source)))
+    assert np.abs(after - before).mean() < 3
+
+
 def test_ten_bits_are_ten_bits(tmp_path):
     """A ramp of luma with a value for each pixel."""
     ramp = np.tile(np.arange(64, 940, 2, dtype=np.uint16), (48, 1))
@@ -192,6 +221,13 @@ def test_the_mask_says_where(make_clip):
     restore_clip(source, target, lambda rainy: rainy // 2, Wishes(mask=mask), crf=1)
     change = light(decoded(source)[0]) - light(decoded(target)[0])
     assert np.abs(change[:, :28]).max() < 6 < change[:, 36:].min()
+
+
+def test_a_mask_of_another_size_is_told_with_the_name_of_the_clip(make_clip):
+    source = make_clip()
+    with pytest.raises(PictureError, match=r"clip\.mp4: the mask has 3x2 pixels and the picture 64x48"):
+        restore_clip(source, source.with_name("out.mp4"), copying, Wishes(mask=np.zeros((2, 3), np.uint8)))
+    assert [path.name for path in source.parent.iterdir()] == ["clip.mp4"]
 
 
 def damaged(source: Path) -> Path:

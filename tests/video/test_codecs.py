@@ -23,7 +23,11 @@ def chosen(target: str, source_codec: str, layout: str, size=(64, 48), **wishes:
         ("a.mp4", "av1", "libsvtav1"),
         ("a.webm", "vp9", "libvpx-vp9"),
         ("a.webm", "h264", "libvpx-vp9"),
-        ("a.avi", "msmpeg4v3", "libx264"),
+        ("a.avi", "msmpeg4v3", "mpeg4"),
+        ("a.avi", "h264", "libx264"),
+        ("a.avi", "mjpeg", "mjpeg"),
+        ("a.mpg", "mpeg2video", "mpeg2video"),
+        ("a.ogv", "theora", "libvpx"),
         ("a.mov", "prores", "prores_ks"),
     ],
 )
@@ -50,6 +54,14 @@ def test_the_nearest_layout(codec, layout, nearest):
 
 def test_bits_that_are_lost_are_told():
     assert "does not keep 10 bits" in chosen("a.mkv", "h264", "yuv420p10le", codec="libvpx").notes[0]
+
+
+def test_bits_that_are_lost_in_part_are_told_right():
+    assert "12 bits here: written with 10;" in chosen("a.mkv", "hevc", "yuv420p12le", codec="libx264").notes[0]
+
+
+def test_a_quality_that_the_codec_does_not_know_is_told():
+    assert chosen("a.mov", "prores", "yuv422p10le", crf=20).notes == ("prores_ks has no constant rate factor: --crf is left out",)
 
 
 def test_transparency_that_is_lost_is_told():

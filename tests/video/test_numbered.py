@@ -50,7 +50,13 @@ def test_frames_that_are_there_are_left_alone(folder, tmp_path):
 def test_a_bad_frame_is_told_and_passed_over(folder, tmp_path):
     (folder / "f5.png").write_text("no picture")
     tally = restore_numbered(folder, tmp_path / "out", copying)
-    assert (tally.frames, len(tally.notes), "f5.png: is not a picture" in tally.notes[0]) == (11, 1, True)
+    assert (tally.frames, len(tally.problems), "f5.png: is not a picture" in tally.problems[0]) == (11, 1, True)
+
+
+def test_frames_of_another_size_than_the_mask_are_told(folder, tmp_path):
+    picture.write(Picture(np.zeros((5, 5, 3), np.uint8)), folder / "f5.png")
+    tally = restore_numbered(folder, tmp_path / "out", copying, Wishes(mask=np.zeros((8, 9), np.uint8)))
+    assert (tally.frames, "f5.png: the mask has 9x8 pixels and the picture 5x5" in tally.problems[0]) == (11, True)
 
 
 def test_grey_and_transparent_frames_stay_so(rng, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -55,6 +56,29 @@ def test_two_clips_with_one_target_are_a_problem(tmp_path):
 def test_one_file_for_many_clips_is_refused(tmp_path):
     with pytest.raises(DerainError, match="is the name of one clip, and there are 2"):
         find_orders([tmp_path / "a.mp4", tmp_path / "b.mp4"], output=tmp_path / "out.mp4")
+
+
+def test_frames_do_not_go_into_a_clip(tmp_path):
+    with pytest.raises(DerainError, match="is the name of one clip, and there are frames in a folder; name a folder"):
+        find_orders([tmp_path], output=tmp_path / "out.mp4")
+
+
+def test_a_photo_among_clips_is_told(tmp_path):
+    found = find_orders([tmp_path / "a.mp4", tmp_path / "b.jpg"], output=tmp_path / "out")
+    assert (len(found.todo), "b.jpg: is a photo beside clips" in found.problems[0]) == (1, True)
+
+
+def test_the_folder_that_one_is_in_goes_beside_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (order,) = find_orders([Path()]).todo
+    assert order.target == tmp_path.with_name(f"{tmp_path.name}_derained")
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    (order,) = find_orders([tmp_path / "a.mp4"], output=tmp_path / "file" / "out.mp4").todo
+    with pytest.raises(DerainError, match="file: cannot be created"):
+        order.carry_out(None, None, MagicMock())
 
 
 def test_a_pipe():

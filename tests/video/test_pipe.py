@@ -65,6 +65,17 @@ def test_what_is_no_stream_is_one_sentence(data):
         through(data)
 
 
+@pytest.mark.parametrize("layout", ["pal8", "bayer_rggb8"])
+def test_a_layout_that_can_be_read_and_not_written_is_one_sentence(layout):
+    with pytest.raises(VideoError, match=f"^standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt$"):
+        through(bytes(9999), raw=(8, 8, layout))
+
+
+def test_transparency_that_is_lost_is_told():
+    tally = restore_pipe(io.BytesIO(bytes(8 * 8 * 4)), io.BytesIO(), copying, raw=(8, 8, "rgba"))
+    assert tally.notes == ["its transparency is left out"]
+
+
 def test_an_unknown_layout_is_one_sentence():
     with pytest.raises(VideoError, match=r"^standard input: [^\n]+$"):
         through(bytes(999), raw=(8, 8, "steam"))

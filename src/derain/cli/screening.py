@@ -42,6 +42,8 @@ class Screening:
         if tally.was_interrupted:
             self._exit_code = INTERRUPTED
         self.say(_sentence(order, tally))
+        for problem in tally.problems:
+            self.complain(problem)
         for note in tally.notes:
             self.say(f"  {note}")
 

@@ -26,9 +26,7 @@ def mixed(rainy: NDArray[Any], restored: NDArray[Any], *, strength: float = 1.0,
     """
     if not 0 <= strength <= 1:
         raise PictureError(f"a strength of {strength:g} is not a share of the rain; give a number from 0 to 1")
-    if mask is not None and mask.shape != rainy.shape[:2]:
-        sizes = [f"{width}x{height}" for height, width in (mask.shape, rainy.shape[:2])]
-        raise PictureError(f"the mask has {sizes[0]} pixels and the picture {sizes[1]}; give a mask of the picture's size")
+    check_mask(mask, rainy)
     if mask is None and strength == 1:
         return restored
 
@@ -40,6 +38,13 @@ def mixed(rainy: NDArray[Any], restored: NDArray[Any], *, strength: float = 1.0,
         return before - share * (before - scaled(restored[rows]))
 
     return _by_bands(mix, like=rainy)
+
+
+def check_mask(mask: Pixels | None, rainy: NDArray[Any]) -> None:
+    """Raise PictureError for a mask of another size than the picture's."""
+    if mask is not None and mask.shape != rainy.shape[:2]:
+        sizes = [f"{width}x{height}" for height, width in (mask.shape, rainy.shape[:2])]
+        raise PictureError(f"the mask has {sizes[0]} pixels and the picture {sizes[1]}; give a mask of the picture's size")
 
 
 def read_mask(path: str | Path) -> Pixels:

@@ -52,7 +52,7 @@ class Workshop:
         """Restore one file; `on_tile(done, total)` may raise to stop. Raises DerainError; nothing half done is left."""
         record = Record(errand.source, errand.target)
         count = pictures.count_frames(errand.source)
-        _make_folder(errand.target.parent)
+        make_folder(errand.target.parent)
         if count == 1:
             self._one(errand, record, on_tile)
         else:
@@ -121,7 +121,8 @@ def _timed(record: Record, kind: str) -> Iterator[None]:
         record.seconds[kind] += time.perf_counter() - start
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Create a folder and those above it, where they are not there. Raises DerainError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from derain.errors import PictureError
 from derain.restore.restorer import Restorer
 from derain.video.codecs import Encoding, choose
 from derain.video.errors import VideoError, told_of
@@ -62,6 +63,9 @@ def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_fram
         sink.copy(source.trailing)
     except KeyboardInterrupt:
         tally.was_interrupted = True
+    except PictureError as error:  # of the frames, which do not know where they come from
+        sink.abandon()
+        raise PictureError(f"{source.name}: {error}") from error
     except BaseException:
         sink.abandon()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,20 +20,34 @@ SAME_CODEC = {
     "av1": "libsvtav1",
     "vp8": "libvpx",
     "vp9": "libvpx-vp9",
+    "mjpeg": "mjpeg",
     "ffv1": "ffv1",
+    "ffvhuff": "ffvhuff",
+    "huffyuv": "huffyuv",
+    "utvideo": "utvideo",
     "prores": "prores_ks",
     "rawvideo": "rawvideo",
 }
 """The encoder that gives a clip the codec that it had; others get the usual one of their container."""
-USUAL = {".webm": "libvpx-vp9", ".ogv": "libvpx", ".y4m": "rawvideo"}
+USUAL = {".webm": "libvpx-vp9", ".ogv": "libvpx", ".y4m": "rawvideo", ".avi": "mpeg4"}
+USUAL |= dict.fromkeys((".mpeg", ".mpg", ".mxf"), "mpeg2video")
+"""Where H.264 does not belong, or would be shown at other times than it is to be."""
+CLOSED = {".webm": {"vp8", "vp9", "av1"}, ".ogv": {"vp8"}, ".y4m": {"rawvideo"}}
+"""Containers that hold nothing but some codecs."""
 QUALITY = {"libx264": 16, "libx265": 18, "libsvtav1": 22, "libvpx-vp9": 22, "libvpx": 8}
 """Constant rate factors at which people see no loss; others have none, or are lossless."""
+FINEST = {"flags": "+qscale", "global_quality": str(2 * 118)}
+"""Of the old codecs: FFmpeg's quality 2 of 31, in its unit."""
 FIXED = {
+    **dict.fromkeys(["mpeg2video", "mpeg4", "mjpeg"], FINEST),
     "libsvtav1": {"preset": "8", "svtav1-params": "enable-overlays=0"},
     "libvpx-vp9": {"b:v": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"},
     "libvpx": {"b:v": "20M", "deadline": "good", "cpu-used": "4"},
     "libx265": {"x265-params": "log-level=error"},
 }
+IN_ORDER = {".avi", ".flv", ".mpeg", ".mpg", ".mxf"}
+"""Formats that cannot say when a frame is shown which is coded before its predecessor, or only by moving all of them."""
+os.environ.setdefault("SVT_LOG", "1")  # or libsvtav1 says twenty lines about each clip
 EVEN_ONLY = {"libx264", "libx265", "libsvtav1"}
 """Encoders whose chroma of half the size wants sides that can be halved."""
 
@@ -62,19 +77,23 @@ def choose(
 
     Raises VideoError for a codec that is not there or does not encode pictures.
     """
-    name = codec or SAME_CODEC.get(source_codec) or USUAL.get(target.suffix.lower(), "libx264")
-    if codec is None and target.suffix.lower() in USUAL and source_codec not in {"vp8", "vp9", "av1", "rawvideo"}:
-        name = USUAL[target.suffix.lower()]
+    suffix = target.suffix.lower()
+    same = SAME_CODEC.get(source_codec) if source_codec in CLOSED.get(suffix, SAME_CODEC) else None
+    name = codec or same or USUAL.get(suffix, "libx264")
     layouts = _layouts(name)
     layout = _nearest(layouts, source_layout, needs_even=name in EVEN_ONLY and any(side % 2 for side in size))
     options = dict(FIXED.get(name, {}))
     quality = QUALITY.get(name) if crf is None else crf
     if quality is not None:
         options["crf"] = f"{quality:g}"
+    if suffix in IN_ORDER:
+        options["bf"] = "0"
     notes = []
-    if depth_bits(VideoFormat(layout)) < depth_bits(source_layout):
-        bits = depth_bits(source_layout)
-        notes.append(f"{name} does not keep {bits} bits here: written with 8; another --codec may (libx265)")
+    bits, kept_bits = depth_bits(source_layout), depth_bits(VideoFormat(layout))
+    if kept_bits < bits:
+        notes.append(f"{name} does not keep {bits} bits here: written with {kept_bits}; another --codec may (libx265)")
+    if crf is not None and name in {*SAME_CODEC.values(), *USUAL.values()} - QUALITY.keys():
+        notes.append(f"{name} has no constant rate factor: --crf is left out")
     if any(component.is_alpha for component in source_layout.components):
         notes.append("its transparency is left out")
     return Encoding(name, layout, options, tuple(notes))

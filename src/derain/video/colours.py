@@ -6,7 +6,7 @@ more, in 3 ms for 640 x 360 (2026-11-23, FFmpeg 8.1, one thread of a Zen 5 core)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ ACCURATE = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.
 MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
 MATRICES |= {9: Colorspace.BT2020, 10: Colorspace.BT2020}
 """The names of ITU-T H.273, table 4, that FFmpeg converts."""
+RGB = 0
+"""Its name for no matrix at all."""
 HD_LINES = 720
 """From here on a clip that does not say is taken for BT.709, below for BT.601, as players do."""
 
@@ -39,6 +41,10 @@ class Colours:
     def of(cls, frame: VideoFrame) -> Colours:
         """The colours of a clip, from its first frame."""
         return cls(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc, frame.height)
+
+    def written_as(self, layout: VideoFormat) -> Colours:
+        """The same with a matrix for luma and chroma, if the clip was RGB, which has none, and `layout` is not."""
+        return replace(self, matrix=int(self.known_matrix)) if self.matrix == RGB and not layout.is_rgb else self
 
     @property
     def known_matrix(self) -> Colorspace:
@@ -82,8 +88,8 @@ class Packer:
     """Samples to frames of one layout; one for each thread."""
 
     def __init__(self, colours: Colours, layout: str) -> None:
-        self.colours = colours
         self.layout = VideoFormat(layout)
+        self.colours = colours.written_as(self.layout)
         self._reformatter = VideoReformatter()
 
     def __call__(self, samples: Pixels) -> VideoFrame:

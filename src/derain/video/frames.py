@@ -36,6 +36,8 @@ class Tally:
     was_interrupted: bool = False
     notes: list[str] = field(default_factory=list)
     """What could not be kept, a sentence each."""
+    problems: list[str] = field(default_factory=list)
+    """Which frames have no result, a sentence each."""
 
 
 def restored_frames(

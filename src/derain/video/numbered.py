@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from derain import picture as pictures
-from derain.errors import DerainError, PictureError
+from derain.errors import PictureError
 from derain.picture import Picture, Pixels
 from derain.restore.errands import PICTURE_SUFFIXES
+from derain.restore.mixing import check_mask
 from derain.restore.restorer import Restorer
+from derain.restore.workshop import make_folder
 from derain.video.errors import VideoError
 from derain.video.frames import Tally, Wishes, restored_frames
 from derain.video.stages import in_stages
@@ -37,25 +39,22 @@ def restore_numbered(
 ) -> Tally:
     """Restore the frames in `folder` into files of the same names in `output`, with all that they carry.
 
-    Frames that are there already are left alone, unless `overwrite`. A frame that cannot be read is passed over with a note.
+    Frames that are there already are left alone, unless `overwrite`. A frame that cannot be read is passed over and told of.
     Raises DerainError for a folder without frames, and for an output that cannot be written.
     """
     frames = [path for path in numbered(folder) if overwrite or not (output / path.name).exists()]
     if output.exists() and output.samefile(folder) and not overwrite:
         raise VideoError(f"{output}: is the folder of the frames; give --overwrite to replace them or another -o")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DerainError(f"{output}: cannot be created ({error.strerror}); write to another folder with -o") from error
+    make_folder(output)
     tally, start = Tally(), time.perf_counter()
     on_start(len(frames))
 
     def read() -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
         for path in frames:
             try:
-                rainy = pictures.read(path)
+                rainy = _read(path, wishes or Wishes())
             except PictureError as error:
-                tally.notes.append(str(error))
+                tally.problems.append(str(error))
                 on_frame()
                 continue
             yield rainy.samples, (rainy, output / path.name)
@@ -70,6 +69,15 @@ def restore_numbered(
         tally.was_interrupted = True
     tally.seconds = time.perf_counter() - start
     return tally
+
+
+def _read(path: Path, wishes: Wishes) -> Picture:
+    rainy = pictures.read(path)
+    try:
+        check_mask(wishes.mask, rainy.samples)
+    except PictureError as error:
+        raise PictureError(f"{path}: {error}") from error
+    return rainy
 
 
 def _parts(name: str) -> list[str]:

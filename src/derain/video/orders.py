@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from derain.errors import DerainError
+from derain.restore.errands import PICTURE_SUFFIXES
 from derain.restore.restorer import Restorer
+from derain.restore.workshop import make_folder
 from derain.video.clip import restore_clip
 from derain.video.frames import Tally, Wishes
 from derain.video.kinds import PIPE, SUFFIXES
@@ -55,7 +57,7 @@ class Order:
         if self.source.is_dir():
             frames = self.source, self.target
             return restore_numbered(*frames, restorer, wishes, overwrite=self.overwrite, on_start=begin, on_frame=advance)
-        self.target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.target.parent)
         clip = self.source, self.target
         return restore_clip(*clip, restorer, wishes, codec=codec, crf=crf, on_start=begin, on_frame=advance)
 
@@ -90,11 +92,15 @@ def find_orders(
         return Orders([Order(Path(PIPE), Path(PIPE), raw=None if raw is None else (*_size(raw), pix_fmt))])
     orders, taken = Orders(), set()
     is_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
-    if is_file and len(inputs) > 1:
-        raise DerainError(f"{output}: is the name of one clip, and there are {len(inputs)}; name a folder")
+    if is_file and (len(inputs) > 1 or inputs[0].is_dir()):
+        asked = len(inputs) if len(inputs) > 1 else "frames in a folder"
+        raise DerainError(f"{output}: is the name of one clip, and there are {asked}; name a folder")
     for source in inputs:
+        if source.suffix.lower() in PICTURE_SUFFIXES and not source.is_dir():
+            orders.problems.append(f"{source}: is a photo beside clips; restore it by itself with `derain restore`")
+            continue
         if output is None:
-            target = source.with_name(source.name + suffix) if source.is_dir() else source.with_stem(source.stem + suffix)
+            target = _beside(source, suffix)
         elif is_file or (source.is_dir() and len(inputs) == 1):
             target = output
         else:
@@ -111,6 +117,13 @@ def find_orders(
             taken.add(target)
             orders.todo.append(Order(source, target, overwrite))
     return orders
+
+
+def _beside(source: Path, suffix: str) -> Path:
+    if source.is_dir():
+        folder = source.resolve() if source.name in {"", ".."} else source  # of `.`, what it is called
+        return folder.with_name(folder.name + suffix)
+    return source.with_stem(source.stem + suffix)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -8,11 +8,12 @@ from fractions import Fraction
 from typing import BinaryIO
 
 from av.codec import CodecContext
+from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from derain.restore.restorer import Restorer
 from derain.video.colours import Colours, Packer
-from derain.video.errors import told_of
+from derain.video.errors import VideoError, told_of
 from derain.video.frames import Tally, Wishes, restored_frames
 from derain.video.source import Shot, Source
 from derain.video.stages import in_stages
@@ -51,6 +52,8 @@ def restore_pipe(
             )
         except KeyboardInterrupt:
             tally.was_interrupted = True
+        if any(component.is_alpha for component in source.first.format.components):
+            tally.notes.append("its transparency is left out")
     tally.seconds = time.perf_counter() - start
     return tally
 
@@ -87,7 +90,11 @@ class _Outlet:
     def write(self, shot: Shot) -> None:
         """Write one frame, at once: somebody waits for it."""
         samples, _ = shot
-        packets = self._codec.encode(self._pack(samples))
+        try:
+            packets = self._codec.encode(self._pack(samples))
+        except (FFmpegError, OSError, ValueError) as error:
+            layout = self._pack.layout.name
+            raise VideoError(f"standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt") from error
         self._put(self._before_frame + b"".join(bytes(packet) for packet in packets))
 
     def _put(self, data: bytes) -> None:

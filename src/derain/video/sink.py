@@ -23,6 +23,9 @@ from derain.video.source import Shot, Source
 WRITERS_OWN = {"encoder", "duration"}
 """What a stream says of the program that wrote it, and of its old bytes."""
 
+BY_RATE = {"mpeg2video"}
+"""Encoders that count in frames and know no finer time."""
+
 
 class Sink:
     """An open target with the streams of `source`. Raises VideoError for whatever its format, its codec or the disk refuses."""
@@ -90,14 +93,15 @@ class Sink:
         if not isinstance(stream, VideoStream):
             raise VideoError(f"--codec {encoding.codec}: does not encode pictures; try libx264")
         self._time_base = source.first.time_base or source.stream.time_base or 1 / rate
-        colours, context = Colours.of(source.first), stream.codec_context
+        colours, context = self._pack.colours, stream.codec_context
         context.width, context.height, context.pix_fmt = source.first.width, source.first.height, encoding.layout
         context.color_range, context.colorspace = colours.range, colours.matrix
         context.color_primaries, context.color_trc = colours.primaries, colours.transfer
         context.flags |= Flags.frame_duration
         if source.stream.sample_aspect_ratio:  # None and 0 stand for not known
             context.sample_aspect_ratio = source.stream.sample_aspect_ratio
-        stream.time_base = context.time_base = self._time_base
+        stream.time_base = self._time_base
+        context.time_base = 1 / rate if encoding.codec in BY_RATE else self._time_base
         _describe(stream, source.stream)
         if source.display_matrix is not None:
             stream.set_display_matrix(source.display_matrix)
