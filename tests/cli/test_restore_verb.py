@@ -64,6 +64,15 @@ def test_quiet_still_tells_of_failures(photo, darken, capsys):
     assert "photo.png: is not a picture" in capsys.readouterr().err
 
 
+def test_of_a_damaged_tiff_nothing_but_the_sentence_is_said(photo, darken):
+    picture.write(picture.read(photo), photo.with_suffix(".tif"))
+    whole = photo.with_suffix(".tif").read_bytes()
+    photo.with_suffix(".tif").write_bytes(whole[:-20])
+    command = [sys.executable, "-m", "derain.cli.main", str(photo.with_suffix(".tif")), "--quiet", *darken]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
+    assert (len(lines), "photo.tif: is damaged or cut short" in lines[0]) == (1, True)
+
+
 def test_one_failure_makes_the_exit_code_1(photo, darken):
     photo.with_name("bad.png").write_text("no picture")
     assert main([str(photo.parent), "-o", str(photo.parent / "out"), *darken]) == 1

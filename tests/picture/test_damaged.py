@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import struct
 import time
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from damage import SECONDS, cut, flipped, lying
 from PIL import Image
 
 from derain import Restorer, picture
@@ -20,8 +19,6 @@ from derain.restore.errands import Errand
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 SUFFIXES = [".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".avif", ".heic", ".apng", ".tiff"]
 """The last two are an animation and a TIFF of three pages."""
-SECONDS = 10
-"""No file is looked at for longer; most take a hundredth of a second."""
 
 
 def whole(folder: Path, suffix: str, rng: np.random.Generator) -> bytes:
@@ -37,26 +34,6 @@ def whole(folder: Path, suffix: str, rng: np.random.Generator) -> bytes:
     else:
         picture.write(frames[0], path)
     return path.read_bytes()
-
-
-def cut(data: bytes, rng: np.random.Generator) -> bytes:
-    return data[: int(len(data) * rng.uniform(0, 0.98))]
-
-
-def flipped(data: bytes, rng: np.random.Generator) -> bytes:
-    damaged = np.frombuffer(data, np.uint8).copy()
-    damaged[rng.integers(0, len(data), 8)] ^= rng.integers(1, 256, 8).astype(np.uint8)
-    return damaged.tobytes()
-
-
-def lying(data: bytes, rng: np.random.Generator) -> bytes:
-    """The first hundred bytes, where sizes and counts are, hold numbers as large as can be; a PNG has its checksum mended."""
-    damaged = bytearray(data)
-    position = int(rng.integers(8, 96))
-    damaged[position : position + 4] = rng.choice([b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\0\0\xff\xff"])
-    if data.startswith(b"\x89PNG"):
-        damaged[29:33] = struct.pack(">I", zlib.crc32(damaged[12:29]))
-    return bytes(damaged)
 
 
 @pytest.fixture(scope="module")

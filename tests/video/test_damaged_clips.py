@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
+from damage import SECONDS, cut, flipped, lying
 
 from derain.errors import DerainError
 from derain.video.clip import restore_clip
@@ -18,26 +19,8 @@ from derain.video.source import Source
 
 from .conftest import copying, decoded
 
-SECONDS = 10
 
-
-def cut(data: bytes, rng: np.random.Generator) -> bytes:
-    return data[: int(len(data) * rng.uniform(0.02, 0.98))]
-
-
-def flipped(data: bytes, rng: np.random.Generator) -> bytes:
-    damaged = np.frombuffer(data, np.uint8).copy()
-    damaged[rng.integers(0, len(data), 10)] ^= rng.integers(1, 256, 10).astype(np.uint8)
-    return damaged.tobytes()
-
-
-def lying(data: bytes, rng: np.random.Generator) -> bytes:
-    damaged, position = bytearray(data), int(rng.integers(0, 800))
-    damaged[position : position + 4] = b"\x7f\xff\xff\xff"
-    return bytes(damaged)
-
-
-@pytest.mark.parametrize("damage", [cut, flipped, lying])
+@pytest.mark.parametrize("damage", [cut, flipped, partial(lying, head_bytes=800)], ids=["cut", "flipped", "lying"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_a_damaged_clip(suffix, damage, make_clip, rng, tmp_path):
     data = make_clip(f"clip{suffix}").read_bytes()

@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
+from derain.cli.network import USUAL, Flag, Network, Positive, Quiet, Share
 from derain.errors import DerainError
-
-Positive = validators.Number(gte=1)
-Share = validators.Number(gte=0, lte=1)
-Flag = Parameter(negative=())
 
 
 def restore(
     *inputs: Path,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    model: Annotated[str, Parameter(name=["--model", "-m"])] = "small",
-    engine: Literal["openvino", "onnxruntime"] | None = None,
-    device: str = "cpu",
-    precision: Literal["float32", "bfloat16"] | None = None,
-    threads: Annotated[int | None, Parameter(validator=Positive)] = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=Positive)] = 2,
-    tile_px: Annotated[int | None, Parameter(name="--tile", validator=Positive)] = None,
-    limit_mib: Annotated[int | None, Parameter(validator=Positive)] = None,
-    strength: Annotated[float, Parameter(validator=Share)] = 1.0,
+    strength: Share = 1.0,
     mask: Path | None = None,
-    ensemble: Literal[1, 4, 8] = 1,
-    save_rain: Annotated[bool, Flag] = False,
-    strip: Annotated[bool, Flag] = False,
-    compare: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
+    save_rain: Flag = False,
+    strip: Flag = False,
+    compare: Flag = False,
+    overwrite: Flag = False,
     suffix: str | None = None,
     shard: str | None = None,
     report: Path | None = None,
     json: Path | None = None,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative=())] = False,
+    quiet: Quiet = False,
+    network: Network = USUAL,
 ) -> int:
     """Take the rain out of photos and folders.
 
@@ -47,29 +37,12 @@ def restore(
     output
         A folder, which mirrors the tree of the inputs; or a file, when there is one photo. Without it, `photo_derained.jpg`
         beside `photo.jpg`.
-    model
-        The name of a model (`derain info` lists them) or the path of a weights file.
-    engine
-        What runs the network; without it, the first one that is installed.
-    device
-        Where it runs; `derain info` lists the devices of this machine.
-    precision
-        float32 is exact; bfloat16 is faster on processors that have it, and is then the default.
-    threads
-        Threads of the processor for the network; without it, all cores.
     jobs
         Pictures in hand at a time: the network takes one, the others are read or written.
-    tile_px
-        Largest side of a tile in pixels; without it, the tile follows from --limit-mib.
-    limit_mib
-        Memory for the network in MiB.
     strength
         The share of the estimated rain that is taken out, 0 to 1.
     mask
         A picture of the photo's size: rain is taken out where it is white, half of it where it is grey, none where it is black.
-    ensemble
-        Take the mean over 4 flips, or over 8 flips and quarter turns: better with a network that knows rain from all sides, and
-        as many times slower.
     save_rain
         Write what was taken out as a picture, too: `photo_derained_rain.jpg`.
     strip
@@ -91,16 +64,17 @@ def restore(
     """
     from derain.cli.progress import Report
     from derain.cli.records import Records
+    from derain.picture.opening import silence_libtiff
     from derain.restore.batch import Batch, Outcome
     from derain.restore.errands import find_errands
     from derain.restore.mixing import read_mask
-    from derain.restore.restorer import Restorer
     from derain.restore.shard import Shard
     from derain.restore.treatment import Treatment
     from derain.restore.workshop import Record
 
     if not inputs:
         raise DerainError("no photo is named; try `derain photo.jpg` or `derain --help`")
+    silence_libtiff()
     errands = find_errands(
         inputs,
         output=output,
@@ -113,16 +87,7 @@ def restore(
     screen = Report(errands, is_quiet=quiet)
     restorer = None
     if errands.todo:
-        restorer = Restorer(
-            model,
-            engine=engine,
-            device=device,
-            tile_px=tile_px,
-            limit_mib=limit_mib,
-            threads=threads,
-            precision=precision,
-            ensemble=ensemble,
-        )
+        restorer = network.load()
         screen.say(f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}")
     outcome = Outcome()
 

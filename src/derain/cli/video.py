@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter
 
+from derain.cli.network import USUAL, Flag, Network, Quiet, Share
 from derain.errors import DerainError
-
-Positive = validators.Number(gte=1)
-Share = validators.Number(gte=0, lte=1)
-Flag = Parameter(negative=())
 
 
 def video(
@@ -19,22 +16,15 @@ def video(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = None,
     codec: str | None = None,
     crf: float | None = None,
-    temporal: Annotated[bool, Flag] = False,
-    strength: Annotated[float, Parameter(validator=Share)] = 1.0,
+    temporal: Flag = False,
+    strength: Share = 1.0,
     mask: Path | None = None,
     raw: str | None = None,
     pix_fmt: str = "rgb24",
-    model: Annotated[str, Parameter(name=["--model", "-m"])] = "small",
-    engine: Literal["openvino", "onnxruntime"] | None = None,
-    device: str = "cpu",
-    precision: Literal["float32", "bfloat16"] | None = None,
-    threads: Annotated[int | None, Parameter(validator=Positive)] = None,
-    tile_px: Annotated[int | None, Parameter(name="--tile", validator=Positive)] = None,
-    limit_mib: Annotated[int | None, Parameter(validator=Positive)] = None,
-    ensemble: Literal[1, 4, 8] = 1,
-    overwrite: Annotated[bool, Flag] = False,
+    overwrite: Flag = False,
     suffix: str = "_derained",
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative=())] = False,
+    quiet: Quiet = False,
+    network: Network = USUAL,
 ) -> int:
     """Take the rain out of clips; sound, subtitles, rotation, colours and time stamps stay.
 
@@ -59,23 +49,6 @@ def video(
         Standard input holds raw frames of this size, WIDTHxHEIGHT.
     pix_fmt
         FFmpeg's name of the layout of a raw pixel.
-    model
-        The name of a model (`derain info` lists them) or the path of a weights file.
-    engine
-        What runs the network; without it, the first one that is installed.
-    device
-        Where it runs; `derain info` lists the devices of this machine.
-    precision
-        float32 is exact; bfloat16 is faster on processors that have it, and is then the default.
-    threads
-        Threads of the processor for the network; without it, all cores.
-    tile_px
-        Largest side of a tile in pixels; without it, the tile follows from --limit-mib.
-    limit_mib
-        Memory for the network in MiB.
-    ensemble
-        Take the mean over 4 flips, or over 8 flips and quarter turns: better with a network that knows rain from all sides, and
-        as many times slower.
     overwrite
         Replace files that exist.
     suffix
@@ -86,28 +59,20 @@ def video(
     from functools import partial
 
     from derain.cli.screening import Screening
+    from derain.picture.opening import silence_libtiff
     from derain.restore.mixing import read_mask
-    from derain.restore.restorer import Restorer
     from derain.video.frames import Wishes
     from derain.video.orders import find_orders
 
     if not inputs:
         raise DerainError("no clip is named; try `derain clip.mp4` or `derain video --help`")
+    silence_libtiff()
     orders = find_orders(inputs, output=output, suffix=suffix, overwrite=overwrite, raw=raw, pix_fmt=pix_fmt)
     wishes = Wishes(strength, None if mask is None else read_mask(mask), temporal)
     screening = Screening(orders.problems, is_quiet=quiet)
     if not orders.todo:
         return screening.close()
-    restorer = Restorer(
-        model,
-        engine=engine,
-        device=device,
-        tile_px=tile_px,
-        limit_mib=limit_mib,
-        threads=threads,
-        precision=precision,
-        ensemble=ensemble,
-    )
+    restorer = network.load()
     screening.say(f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}")
     for order in orders.todo:
         screening.show(order, partial(order.carry_out, restorer, wishes, screening, codec=codec, crf=crf))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageFile, UnidentifiedImageError, features
+from PIL import Image, ImageFile, UnidentifiedImageError, _imaging, features
 
 from derain.errors import MissingExtraError, PictureError
 from derain.picture.samples import UnreadableKindError
@@ -44,6 +45,14 @@ def register_heif() -> None:
     except ImportError:
         raise MissingExtraError("HEIC", extra="heif") from None
     pillow_heif.register_heif_opener()
+
+
+def silence_libtiff() -> None:
+    """Keep libtiff from writing lines of its own to stderr, in the whole process: a damaged file gets one sentence of ours."""
+    library = ctypes.CDLL(_imaging.__file__)
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        with suppress(AttributeError):  # a build of Pillow that does not show the functions of its libraries
+            getattr(library, name)(None)
 
 
 @contextmanager

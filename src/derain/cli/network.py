@@ -1,0 +1,61 @@
+"""The options of every verb that restores: which network, on what, within how much memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter, validators
+
+if TYPE_CHECKING:
+    from derain.restore.restorer import Restorer
+
+Positive = validators.Number(gte=1)
+Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
+Flag = Annotated[bool, Parameter(negative=())]
+Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=())]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Network:
+    """What runs.
+
+    Parameters
+    ----------
+    model
+        The name of a model (`derain info` lists them) or the path of a weights file.
+    engine
+        What runs the network; without it, the first one that is installed.
+    device
+        Where it runs; `derain info` lists the devices of this machine.
+    precision
+        float32 is exact; bfloat16 is faster on processors that have it, and is then the default.
+    threads
+        Threads of the processor for the network; without it, all cores.
+    tile_px
+        Largest side of a tile in pixels; without it, the tile follows from --limit-mib.
+    limit_mib
+        Memory for the network in MiB.
+    ensemble
+        Take the mean over 4 flips, or over 8 flips and quarter turns: better with a network that knows rain from all sides, and
+        as many times slower.
+    """
+
+    model: Annotated[str, Parameter(name=["--model", "-m"])] = "small"
+    engine: Literal["openvino", "onnxruntime"] | None = None
+    device: str = "cpu"
+    precision: Literal["float32", "bfloat16"] | None = None
+    threads: Annotated[int | None, Parameter(validator=Positive)] = None
+    tile_px: Annotated[int | None, Parameter(name="--tile", validator=Positive)] = None
+    limit_mib: Annotated[int | None, Parameter(validator=Positive)] = None
+    ensemble: Literal[1, 4, 8] = 1
+
+    def load(self) -> Restorer:
+        """The network as it was asked for. Raises WeightsError and EngineError."""
+        from derain.restore.restorer import Restorer
+
+        return Restorer(**vars(self))
+
+
+USUAL = Network()
