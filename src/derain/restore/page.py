@@ -33,7 +33,7 @@ PICTURE = """<section>
 <div class="pair" style="--share: 50%; aspect-ratio: {width} / {height}; max-width: {width}px">
 <img src="{restored}" alt="restored: {name}" width="{width}" height="{height}">
 <img src="{rainy}" alt="rainy: {name}" width="{width}" height="{height}" class="before">
-<input type="range" min="0" max="100" value="50" step="0.1" aria-label="share of the rainy picture in {name}"
+<input type="range" min="0" max="100" value="50" step="0.5" aria-label="share of the rainy picture in {name}"
  oninput="this.parentNode.style.setProperty('--share', this.value + '%')">
 </div>
 </section>
