@@ -58,6 +58,14 @@ def test_a_long_list_is_cut_short_unless_all_is_asked_for(folders, capsys):
     assert "... and 5 more" in short and "alone14.png" not in short and "alone14.png" in capsys.readouterr().out
 
 
+def test_a_background_that_many_share_is_cut_short_too(folders, capsys):
+    for index in range(14):
+        for side in ("rainy", "clean"):
+            shutil.copy(folders[0] / side / "rocket.png", folders[0] / side / f"rocket{index}.png")
+    check(folders[0], jobs=1)
+    assert "rocket8.png and 5 more" in capsys.readouterr().out
+
+
 def test_no_folder_at_all_is_an_error():
     with pytest.raises(DataError, match="no folder is given"):
         check()

@@ -195,6 +195,20 @@ def test_outputs_none_of_whose_names_fit_are_an_error(write_png, tmp_path):
         experiments(outputs=[str(tmp_path / "written")], clean=tmp_path / "clean")
 
 
+def test_inputs_among_the_outputs_are_an_error_that_says_how_to_name_the_outputs(write_outputs, pairs_folder):
+    for pattern in ("{}_input", "{}_restored"):
+        folder = write_outputs("mixed", off=5, pattern=pattern)
+    with pytest.raises(DataError, match=r"001_input, 001_restored fit 001\); .*NAME=DIR/\*_fake_B.png"):
+        experiments(outputs=[f"A={folder}"], clean=pairs_folder / "clean")
+
+
+def test_outputs_among_inputs_are_named_by_a_pattern(write_outputs, pairs_folder):
+    for pattern, off in (("{}_input", 20), ("{}_restored", 5)):
+        folder = write_outputs("mixed", off=off, pattern=pattern)
+    results = rows(run(outputs=[f"A={folder}/*_restored.png"], clean=pairs_folder / "clean"))["A"]
+    assert [result.mae for result in results.values()] == [5] * 6
+
+
 def test_an_unknown_model_is_an_error(pairs_folder, brighter_restorer):
     with pytest.raises(DerainError, match="no such model"):
         experiments(models=["nosuch"], data=[str(pairs_folder)])

@@ -100,6 +100,35 @@ def test_pictures_that_differ_in_their_suffix_alone_keep_it(tmp_path):
     assert sorted(picture_files(tmp_path)) == ["1.jpg", "1.png"]
 
 
+@pytest.mark.parametrize(
+    "pattern", ["Rain200L/norain-{}x2_out", "{}-DRSformer-Rain200L-x1", "epoch_2_{}_restored", "10/{}", "test_1/{}_1"]
+)
+def test_a_number_that_all_names_share_hides_no_scene_of_that_number(pattern):
+    outputs = [pattern.format(number) for number in (1, 2, 10)]
+    assert partners(outputs, SCENES, several=True) == dict(zip(outputs, SCENES, strict=True))
+
+
+@pytest.mark.parametrize("sides", [("{}_real_A", "{}_fake_B"), ("{}_input", "{}_restored"), ("{}_rainy", "{}_derained", "{}_gt")])
+def test_inputs_and_outputs_in_one_folder_are_not_taken_for_outputs_of_one_scene(sides):
+    assert partners([side.format(number) for number in (1, 2, 10) for side in sides], SCENES, several=True) == {}
+
+
+def test_many_outputs_of_one_scene_may_bear_the_name_of_the_program():
+    found = match(["901_PReNet_1", "901_PReNet_14"], ["901", "902"], several=True)
+    assert [matched.name for matched in found.matches] == ["901_1", "901_14"]
+
+
+def test_a_folder_may_end_in_a_pattern(tmp_path):
+    for name in ("1_real_A.png", "1_fake_B.png", "2_fake_B.png"):
+        (tmp_path / name).touch()
+    assert list(picture_files(tmp_path / "*_fake_B.png")) == ["1_fake_B", "2_fake_B"]
+
+
+def test_a_pattern_that_fits_nothing_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"no picture called \*_B.png in it"):
+        picture_files(tmp_path / "*_B.png")
+
+
 @pytest.mark.parametrize(("folder", "fact"), [("nowhere", "no such folder"), ("", "no picture in it")])
 def test_a_folder_without_pictures_is_refused(folder, fact, tmp_path):
     with pytest.raises(DataError, match=fact):

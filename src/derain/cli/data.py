@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +71,7 @@ def report(result: Check, *, lines: int | None) -> list[str]:
     if len(result.folders) > 1:
         if result.shared:
             text.append(f"{len(result.shared)} backgrounds are in more than one folder:")
-            text += _first([" = ".join(map(str, group)) for group in result.shared], lines)
+            text += _first([_group(map(str, group), lines) for group in result.shared], lines)
             text += [f"  {one.found.folder}: {one.shared} of its clean pictures" for one in result.folders if one.shared]
         else:
             text.append("The folders share no background.")
@@ -85,7 +86,7 @@ def _folder_report(one: FolderCheck, *, lines: int | None) -> list[str]:
     text.append(f"  backgrounds  {one.backgrounds} different ones")
     if one.duplicates:
         text.append(f"  {len(one.duplicates)} backgrounds occur more than once:")
-        text += _first([" = ".join(path.name for path in group) for group in one.duplicates], lines)
+        text += _first([_group((path.name for path in group), lines) for group in one.duplicates], lines)
     if one.found.ignored:
         text.append(f"  {len(one.found.ignored)} other pictures ignored (masks, streaks, or not in the list)")
     if one.problems:
@@ -97,6 +98,12 @@ def _folder_report(one: FolderCheck, *, lines: int | None) -> list[str]:
 def _counts(counts: dict[str, int], *, shown: int = 4) -> str:
     text = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:shown])
     return text + (f", {len(counts) - shown} more" if len(counts) > shown else "")
+
+
+def _group(names: Iterable[str], most: int | None) -> str:
+    """`a = b = c`; frames of a video make groups of hundreds."""
+    every = list(names)
+    return " = ".join(every[:most]) + (f" and {len(every) - most} more" if most is not None and len(every) > most else "")
 
 
 def _first(found: list[str], lines: int | None) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,25 +57,36 @@ def match(outputs: Sequence[str], scenes: Sequence[str], *, several: bool = Fals
     rules: list[tuple[str, Callable[[Sequence[str]], list[Hashable]]]] = [
         ("the same", lambda names: [_plain(name) for name in names]),
         ("the same but for words like `rain` and `derained` and leading zeros", lambda names: list(map(_key, names))),
-        ("the same but for such words and what all names of the folder share", lambda names: list(_distinct(names))),
+        (
+            "the same but for words like `rain` and `derained`, leading zeros, and what all names of the folder share",
+            lambda names: [*_distinct(list(map(_key, names)))],
+        ),
     ]
     found = [_under(rule, outputs, scenes, keys_of(outputs), keys_of(scenes)) for rule, keys_of in rules]
     if several:
         found.append(_to_shorter(outputs, scenes))
-    return max(found, key=lambda matching: len(matching.matches))  # the first of equals: the strictest
+    # the first of equals: the strictest; where nothing is matched, the one that can say why
+    return max(found, key=lambda matching: (len(matching.matches), 0 if matching.matches else len(matching.ambiguous)))
 
 
 def picture_files(folder: Path) -> dict[str, Path]:
     """The pictures in a folder and below it: name -> path, in natural order. Raises DataError for none or no folder.
 
-    The name is the path below the folder without its suffix; with it where two files differ in nothing else.
+    `folder` may end in a pattern, `results/*_fake_B.png`, where a program has put inputs and outputs into one folder. The name is
+    the path below the folder without its suffix; with it where two files differ in nothing else.
     """
+    pattern = "*"
+    if not folder.is_dir() and "*" in folder.name:
+        folder, pattern = folder.parent, folder.name
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the folder that holds the pictures")
-    files = [path for path in folder.rglob("*") if path.is_file() and naming.is_picture(path) and not path.name.startswith(".")]
+    files = [
+        path for path in folder.rglob(pattern) if path.is_file() and naming.is_picture(path) and not path.name.startswith(".")
+    ]
     files.sort(key=lambda path: naming.natural(path.relative_to(folder).as_posix()))
     if not files:
-        raise DataError(f"{folder}: no picture in it; derain reads {', '.join(sorted(naming.PICTURE_SUFFIXES))}")
+        of_that_name = "" if pattern == "*" else f" called {pattern}"
+        raise DataError(f"{folder}: no picture{of_that_name} in it; derain reads {', '.join(sorted(naming.PICTURE_SUFFIXES))}")
     relative = {path: path.relative_to(folder) for path in files}
     stems = Counter(name.with_suffix("") for name in relative.values())
     return {
@@ -95,12 +106,26 @@ def _key(name: str) -> Key:
     return tuple(token for token in tokens if not _WORD.fullmatch(token)) or tuple(tokens)
 
 
-def _distinct(names: Sequence[str]) -> Iterator[Key]:
-    """The keys without the tokens that all of them have: `Rain100L-PReNet-7` -> ("7",)."""
-    keys = [_key(name) for name in names]
-    shared = set.intersection(*map(set, keys)) if keys else set()
-    for key in keys:
-        yield tuple(token for token in key if token not in shared) or key
+def _distinct(keys: Sequence[Key]) -> list[Key]:
+    """The keys without what all of them have: `Rain100L-PReNet-7-x2` -> ("7",).
+
+    A word that all have goes wherever it stands, a number only from the ends that all have in common: 2-x2 is picture 2.
+    """
+    bare = _without_shared_words(keys)
+    if len(set(bare)) < 2:
+        return list(keys)
+    shortest = min(map(len, bare))
+    head = next((i for i in range(shortest) if len({key[i] for key in bare}) > 1), shortest - 1)
+    left = shortest - head
+    tail = next((i for i in range(left) if len({key[-1 - i] for key in bare}) > 1), left - 1)
+    return [key[head : len(key) - tail] for key in bare]
+
+
+def _without_shared_words(keys: Sequence[Key]) -> list[Key]:
+    """`901_PReNet_3` -> ("901", "3"); the keys as they are if one of them has nothing else."""
+    shared = {word for word in set.intersection(*map(set, keys)) if not word.isdecimal()} if keys else set()
+    bare = [tuple(token for token in key if token not in shared) for key in keys]
+    return bare if all(bare) else list(keys)
 
 
 def _without_suffix(name: str) -> str:
@@ -131,14 +156,18 @@ def _under(
 
 
 def _to_shorter(outputs: Sequence[str], scenes: Sequence[str]) -> Matching:
-    """901_1, ..., 901_14 all belong to the scene 901: the longest scene that an output's key begins with."""
+    """901_1, ..., 901_14 all belong to the scene 901: the longest scene that an output's key begins with.
+
+    Only numbers may come after it: 901_real_A and 901_fake_B are not two outputs of one scene.
+    """
     scenes_of = defaultdict(list)
-    for scene in scenes:
-        scenes_of[_key(scene)].append(scene)
+    for scene, key in zip(scenes, _without_shared_words(list(map(_key, scenes))), strict=True):
+        scenes_of[key].append(scene)
     matches = defaultdict(list)
-    for output in outputs:
-        key = _key(output)
-        end = next((end for end in range(len(key), 0, -1) if len(scenes_of.get(key[:end], ())) == 1), None)
+    for output, key in zip(outputs, _without_shared_words(list(map(_key, outputs))), strict=True):
+        numbers = next((i for i in range(len(key)) if all(map(str.isdecimal, key[i:]))), len(key))
+        ends = range(len(key), max(numbers, 1) - 1, -1)
+        end = next((end for end in ends if len(scenes_of.get(key[:end], ())) == 1), None)
         if end is not None:
             match = Match(output, scenes_of[key[:end]][0], "_".join(key[end:]))
             matches[match.name].append(match)

@@ -37,7 +37,7 @@ def match_to_samples(folder: Path, samples: Sequence[Sample]) -> tuple[dict[str,
     files = picture_files(folder)
     matching = match(list(files), [sample.name for sample in samples])
     if not matching.matches:
-        raise DataError(_no_match(folder, list(files), [sample.name for sample in samples]))
+        raise DataError(_no_match(folder, list(files), [sample.name for sample in samples], matching))
     return {found.name: files[found.output] for found in matching.matches}, matching
 
 
@@ -55,7 +55,7 @@ def match_to_clean(
         outputs = picture_files(folder)
         matchings[name] = match(list(outputs), list(scenes), several=True)
         if not matchings[name].matches:
-            raise DataError(_no_match(folder, list(outputs), list(scenes)))
+            raise DataError(_no_match(folder, list(outputs), list(scenes), matchings[name]))
         files[name] = {found.name: outputs[found.output] for found in matchings[name].matches}
         scene_of |= {found.name: found.scene for found in matchings[name].matches}
     order = {scene: place for place, scene in enumerate(scenes)}
@@ -91,10 +91,14 @@ def _photo_sample(name: str, path: Path) -> Sample:
     return Sample(name, lambda: (read_opaque(path), None))
 
 
-def _no_match(folder: Path, outputs: Sequence[str], scenes: Sequence[str]) -> str:
+def _no_match(folder: Path, outputs: Sequence[str], scenes: Sequence[str], matching: Matching) -> str:
+    only = "if outputs and inputs lie in one folder, name the outputs, as in `--outputs 'NAME=DIR/*_fake_B.png'`"
+    if matching.ambiguous:
+        scene, several = next(iter(matching.ambiguous.items()))
+        return f"{folder}: several of its pictures fit one clean one ({_listed(several[:3])} fit {scene}); {only}"
     return (
         f"{folder}: none of its {len(outputs)} names ({_listed(outputs[:3])}) fits any of the {len(scenes)} names of the clean "
-        f"pictures ({_listed(scenes[:3])}); rename them to those"
+        f"pictures ({_listed(scenes[:3])}); rename them to those, or, {only}"
     )
 
 

@@ -118,7 +118,9 @@ def _gallery(summary: Summary, shown: Sequence[Exhibit]) -> Iterator[str]:
     yield "</p>"
     for exhibit in shown:
         yield f"<section><h3>{html.escape(f'{exhibit.candidate}, {exhibit.place}: {exhibit.result.sample}')}</h3>"
-        yield f"<p>{html.escape(_scores(exhibit.result))}</p><div>"
+        if summary.protocols:
+            yield f"<p>{html.escape(_scores(exhibit.result))}</p>"
+        yield "<div>"
         error = None if exhibit.clean is None else error_map(exhibit.restored, exhibit.clean)
         for image, caption in (
             (exhibit.rainy, f"rainy{_short(exhibit.untouched)}"),
