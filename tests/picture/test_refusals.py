@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from derain import picture
@@ -54,7 +55,7 @@ def test_a_file_that_is_cut_short(suffix, share, rainy, tmp_path):
     whole, short = tmp_path / f"whole.{suffix}", tmp_path / f"short.{suffix}"
     picture.write(rainy, whole)
     short.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
-    assert re.match("is damaged or cut short|is not a picture", refusal(short))
+    assert re.match("is damaged or cut short|is not a picture|is a TIFF that is damaged", refusal(short))
 
 
 def test_a_decompression_bomb(tmp_path):
@@ -75,6 +76,11 @@ def test_an_animation(tmp_path):
 def test_samples_of_thirty_two_bits(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tif")
     assert refusal(tmp_path / "float.tif").startswith("its pixels are of the kind F")
+
+
+def test_a_tiff_of_a_kind_that_pillow_does_not_know(tmp_path):
+    tifffile.imwrite(tmp_path / "float.tif", np.zeros((4, 4, 3), np.float32), photometric="rgb")
+    assert refusal(tmp_path / "float.tif").startswith("is a TIFF that is damaged or of an unusual kind; save it again")
 
 
 # everything is imported before root's rights are given up, because nobody may not read the interpreter of root

@@ -45,6 +45,7 @@ def test_the_journal_tells_of_every_picture(run, photos):
     told = json.loads((photos / "done.json").read_text())
     good, bad = sorted(told["pictures"], key=lambda entry: "error" in entry)
     assert (Path(good["target"]).name, good["width"], good["height"]) == ('a <b> "c" é.png', 30, 20)
+    assert good["losses"] == []
     assert "is not a picture" in bad["error"]
 
 

@@ -26,14 +26,22 @@ _warnings_are_ours = threading.Lock()
 
 def opened(file: BinaryIO) -> ImageFile.ImageFile:
     """The Pillow picture in an open file, not decoded yet."""
-    kinds = (HEIF,) if _needs_heif(file.read(32)) else KINDS
+    head = file.read(32)
+    kinds = (HEIF,) if _needs_heif(head) else KINDS
     file.seek(0)
     if kinds == (HEIF,):
         register_heif()
     # Pillow warns about large pictures that derain is made for; the filter of warnings is shared by all threads
     with _warnings_are_ours, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(file, formats=kinds)
+        try:
+            image = Image.open(file, formats=kinds)
+        except UnidentifiedImageError:
+            if head[:4] in {b"II*\0", b"MM\0*"}:
+                raise UnreadableKindError(
+                    "is a TIFF that is damaged or of an unusual kind; save it again with 8 or 16 bits for a sample"
+                ) from None
+            raise
     assert isinstance(image, ImageFile.ImageFile)
     return image
 

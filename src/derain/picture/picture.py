@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8 | np.uint16]
-COLOUR_CHUNKS = {b"cHRM", b"cICP", b"gAMA", b"sRGB"}
+COLOUR_CHUNKS = {b"cHRM", b"cICP", b"gAMA", b"sRGB", b"mDCV", b"cLLI"}
 """Chunks of a PNG that say which colours its numbers stand for."""
 
 
