@@ -63,7 +63,7 @@ def test_a_background_that_many_share_is_cut_short_too(folders, capsys):
         for side in ("rainy", "clean"):
             shutil.copy(folders[0] / side / "rocket.png", folders[0] / side / f"rocket{index}.png")
     check(folders[0], jobs=1)
-    assert "rocket8.png and 5 more" in capsys.readouterr().out
+    assert "rocket9.png and 5 more" in capsys.readouterr().out
 
 
 def test_no_folder_at_all_is_an_error():

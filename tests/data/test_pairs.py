@@ -245,6 +245,13 @@ def test_any_mode_is_loaded_as_rgb(tmp_path, mode, value, seen):
     assert rainy.shape == (4, 5, 3) and rainy.dtype == np.uint8 and tuple(rainy[0, 0]) == seen
 
 
+def test_two_rainy_files_of_one_stem_have_names_of_their_own(tmp_path):
+    put(tmp_path / "clean" / "1.png")
+    for name in ("1.png", "1.jpg"):
+        put(tmp_path / "rainy" / name)
+    assert sorted(pair.name for pair in find_pairs(tmp_path).pairs) == ["rainy/1.jpg", "rainy/1.png"]
+
+
 def test_a_turned_photo_is_loaded_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -156,6 +156,32 @@ def test_sixteen_bit_outputs_keep_their_fractions_under_paper(write_png, tmp_pat
     assert results["1"].scores["paper"].psnr == pytest.approx(20 * math.log10(65535 / 64), abs=1e-3)
 
 
+def test_sixteen_bit_pairs_keep_their_fractions_under_paper(tmp_path):
+    for side, value in (("rainy", 25_800), ("clean", 25_700)):  # 100.39 and 100 levels of 255
+        (tmp_path / side).mkdir()
+        Image.fromarray(np.full((24, 32), value, np.uint16)).save(tmp_path / side / "1.png")
+    results = rows(run(data=[str(tmp_path)]))[UNTOUCHED]
+    assert results["1"].scores["paper"].psnr == pytest.approx(20 * math.log10(65535 / 100), abs=1e-3)
+
+
+def test_outputs_that_show_other_scenes_are_said_to(tmp_path, write_png, rng):
+    """Numbered from 1 by their program, where the clean pictures have numbers of their own."""
+    scenes = {name: np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((8, 8, 1))) for name in ("1", "2", "5")}
+    for name, scene in scenes.items():
+        write_png(f"clean/{name}.png", scene)
+    for name, scene in (("1", scenes["1"]), ("2", scenes["5"])):
+        write_png(f"written/{name}.png", scene)
+    evaluation = run(outputs=[f"A={tmp_path / 'written'}"], clean=tmp_path / "clean")
+    (note,) = [note for note in evaluation.notes if "look like" in note]
+    assert note.startswith("A: 2 do not look like their clean pictures")
+
+
+def test_pairs_in_ppm_are_scored(pairs_folder):
+    Image.open(pairs_folder / "rainy" / "003.png").save(pairs_folder / "rainy" / "003.ppm")
+    (pairs_folder / "rainy" / "003.png").unlink()
+    assert "003" in rows(run(data=[str(pairs_folder)]))[UNTOUCHED]
+
+
 def test_an_opaque_alpha_channel_does_not_matter(write_png, write_outputs, scenes, pairs_folder):
     folder = write_outputs("written", off=5)
     write_png("written/002.png", np.dstack([scenes["002"] + 5, np.full((24, 32), 255)]))

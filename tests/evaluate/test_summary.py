@@ -32,6 +32,15 @@ def test_the_mean_is_over_pictures():
     assert summary_of(row("a", [20, 30, 40])).rows[0].scores["rgb"].psnr.value == pytest.approx(30)
 
 
+def test_no_interval_of_ssim_reaches_beyond_one():
+    results = [Result(f"p{i}", {"rgb": Score(20, similarity)}, 5.0) for i, similarity in enumerate((0.2, 0.99, 1.0))]
+    assert summary_of(Row("a", results)).rows[0].scores["rgb"].ssim.high == 1
+
+
+def test_one_picture_has_no_interval_of_ssim():
+    assert math.isnan(summary_of(row("a", [20])).rows[0].scores["rgb"].ssim.high)
+
+
 def test_identical_pictures_are_counted():
     assert summary_of(row("a", [20, math.inf])).rows[0].scores["rgb"].identical == 1
 

@@ -16,18 +16,25 @@ Image8 = NDArray[np.uint8]
 
 def misalignment(rainy: Image8, clean: Image8) -> str | None:
     """Say what is wrong with a pair, uint8 (H, W, 3) each and of one size, or return None."""
+    alike = likeness(rainy, clean)
+    if alike < ALIKE:
+        return f"shows another scene than its clean picture (correlation {alike:.2f} at 16 x 16)"
     one, two = (Image.fromarray(image).convert("L") for image in (rainy, clean))
-    coarse = [np.asarray(image.resize((16, 16), Image.Resampling.BOX), dtype=np.float64).ravel() for image in (one, two)]
-    if min(np.ptp(coarse[0]), np.ptp(coarse[1])) > 0:
-        alike = float(np.corrcoef(coarse[0], coarse[1]).ravel()[1])
-        if alike < ALIKE:
-            return f"shows another scene than its clean picture (correlation {alike:.2f} at 16 x 16)"
     right, down = shift_px(one, two)
     if max(abs(right), abs(down)) > FARTHEST_PX:
         return "shows another scene than its clean picture (they fit at no small shift)"
     if right or down:
         return f"is shifted against its clean picture by {right} pixels to the right and {down} down"
     return None
+
+
+def likeness(one: Image8, two: Image8) -> float:
+    """Correlation at 16 x 16 of two pictures, uint8 (H, W, 3); 1 where one of them is plain and nothing can be told."""
+    pair = (Image.fromarray(image).convert("L").resize((16, 16), Image.Resampling.BOX) for image in (one, two))
+    coarse = [np.asarray(image, dtype=np.float64).ravel() for image in pair]
+    if min(np.ptp(coarse[0]), np.ptp(coarse[1])) == 0:
+        return 1.0
+    return float(np.corrcoef(coarse[0], coarse[1]).ravel()[1])
 
 
 def shift_px(rainy: Image.Image, clean: Image.Image) -> tuple[int, int]:

@@ -7,9 +7,9 @@ in size is listed as a problem and is never dropped silently or resized.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from PIL import Image
@@ -123,7 +123,16 @@ class _Finder:
                 groups[group].append((path, None if layout == "names" else side))
             for group, files in groups.items():
                 self._from_group(group, files, layout=layout)
-        return PairSet(self.root, ", ".join(self.layouts) or (layout or "none"), self.pairs, self.problems, ignored)
+        return PairSet(self.root, ", ".join(self.layouts) or (layout or "none"), self._named_apart(), self.problems, ignored)
+
+    def _named_apart(self) -> list[Pair]:
+        """The pairs; where two would have one name (1.png and 1.jpg), each bears the rainy file's whole path."""
+        count = Counter(pair.name for pair in self.pairs)
+
+        def whole(path: Path) -> str:
+            return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
+
+        return [pair if count[pair.name] == 1 else replace(pair, name=whole(pair.rainy_path)) for pair in self.pairs]
 
     def _from_group(
         self, group: tuple[str, ...], files: Sequence[tuple[Path, naming.Side | None]], *, layout: str | None

@@ -7,12 +7,15 @@ that names the file; nothing is resized and nothing is left out in silence.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from derain.data.pairs import PairSet
+from derain import picture
+from derain.data.alignment import ALIKE, likeness
+from derain.data.pairs import Pair, PairSet
 from derain.errors import DataError, DerainError
 from derain.evaluate.metrics import Image, mae
 from derain.evaluate.niqe import SMALLEST_PX, niqe
@@ -47,6 +50,8 @@ class Result:
     mae: float
     niqe: float = math.nan
     "nan for a picture that is too small for it."
+    resembles_clean: bool = True
+    "False for a picture that shows another scene: its name was misleading, or the network failed."
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def measure(
                 problems.append(f"{name}, {sample.name}: {outcome}")
     if not rows[UNTOUCHED].results:
         del rows[UNTOUCHED]
-    return Evaluation(data, list(protocols), list(rows.values()), problems)
+    return Evaluation(data, list(protocols), list(rows.values()), problems, [*_notes_on_others(rows.values())])
 
 
 def restoring(restorer: Callable[[Image], Image]) -> Candidate:
@@ -111,12 +116,26 @@ def restoring(restorer: Callable[[Image], Image]) -> Candidate:
 
 
 def samples_of(pairs: PairSet) -> list[Sample]:
-    """The samples of the pairs that `derain.data` found."""
-    return [Sample(pair.name, pair.load) for pair in pairs.pairs]
+    """The samples of the pairs that `derain.data` found, with all their bits; alpha is dropped."""
+    return [Sample(pair.name, partial(_load, pair)) for pair in pairs.pairs]
+
+
+def _load(pair: Pair) -> tuple[Image, Image]:
+    if pair.clean_side is not None or ".ppm" in (pair.rainy_path.suffix, pair.clean_path.suffix):  # which `picture` does not read
+        return pair.load()
+    return picture.read(pair.rainy_path).pixels, picture.read(pair.clean_path).pixels
 
 
 def _untouched(_: Sample, rainy: Image | None) -> Image | None:
     return rainy
+
+
+def _notes_on_others(rows: Iterable[Row]) -> Iterator[str]:
+    for row in rows:
+        others = [result.sample for result in row.results if not result.resembles_clean]
+        if others:
+            names = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
+            yield f"{row.name}: {names} do not look like their clean pictures: are they of other scenes with the same names?"
 
 
 def _attempt(
@@ -149,4 +168,5 @@ def _result(sample: str, restored: Image, clean: Image | None, protocols: Sequen
     if min(height, width) < smallest:
         raise DataError(f"is {width}x{height}, smaller than the {smallest}x{smallest} window of SSIM; leave it out")
     scores = {protocol.name: score(protocol, restored, clean) for protocol in protocols}
-    return Result(sample, scores, mae(eight_bit(restored), eight_bit(clean)), naturalness)
+    saved, target = eight_bit(restored), eight_bit(clean)
+    return Result(sample, scores, mae(saved, target), naturalness, resembles_clean=likeness(saved, target) >= ALIKE)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
+
+import numpy as np
 
 from derain.evaluate.measure import UNTOUCHED, Evaluation, Result, Row
 from derain.evaluate.statistics import Comparison, Mean, compare, holm, mean, pooled_psnr
@@ -89,7 +91,10 @@ def _score(row: Row, protocol: str) -> ScoreSummary:
     scores = [result.scores[protocol] for result in row.results]
     decibels = [score.psnr for score in scores]
     similarities = [score.ssim for score in scores]
-    return ScoreSummary(mean(decibels), mean(similarities), pooled_psnr(decibels), sum(map(math.isinf, decibels)))
+    similarity = mean(similarities)
+    ends = np.clip([similarity.low, similarity.high], -1, 1)  # over few pictures the interval may reach beyond what SSIM can be
+    within = replace(similarity, low=float(ends[0]), high=float(ends[1]))
+    return ScoreSummary(mean(decibels), within, pooled_psnr(decibels), sum(map(math.isinf, decibels)))
 
 
 def _rank(row: RowSummary, protocol: str | None) -> tuple[bool, float]:

@@ -136,7 +136,8 @@ def legend(summaries: Sequence[Summary]) -> list[str]:
     if any(summary.differences for summary in summaries):
         lines.append(
             "Differences: paired bootstrap over the pictures that both have; p is two-sided and corrected for the number of "
-            f"pairs (Holm). `better` is said at p < {1 - LEVEL:.2f}; `noise?` means that these pictures cannot tell."
+            f"pairs (Holm). `better` is said at p < {1 - LEVEL:.2f}; `noise?` means that these pictures cannot tell. "
+            "n pictures give no p below 2 / 2**n before that correction, so a few cannot tell many candidates apart."
         )
     return lines
 
