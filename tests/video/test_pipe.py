@@ -7,7 +7,9 @@ import io
 import numpy as np
 import pytest
 
+from derain.errors import PictureError
 from derain.video.errors import VideoError
+from derain.video.frames import Wishes
 from derain.video.pipe import restore_pipe
 
 from .conftest import copying
@@ -69,6 +71,11 @@ def test_what_is_no_stream_is_one_sentence(data):
 def test_a_layout_that_can_be_read_and_not_written_is_one_sentence(layout):
     with pytest.raises(VideoError, match=f"^standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt$"):
         through(bytes(9999), raw=(8, 8, layout))
+
+
+def test_a_mask_of_another_size_is_one_sentence():
+    with pytest.raises(PictureError, match=r"^standard input: the mask has 3x2 pixels and the picture 8x8; "):
+        through(bytes(192), raw=(8, 8, "rgb24"), wishes=Wishes(mask=np.zeros((2, 3), np.uint8)))
 
 
 def test_transparency_that_is_lost_is_told():

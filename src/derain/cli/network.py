@@ -38,8 +38,8 @@ class Network:
     limit_mib
         Memory for the network in MiB.
     ensemble
-        Take the mean over 4 flips, or over 8 flips and quarter turns: better with a network that knows rain from all sides, and
-        as many times slower.
+        Take the mean over 4 flips, or over 8 flips and quarter turns, as many times slower: 4 is a little better, 8 is with a
+        network that knows rain from all sides.
     """
 
     model: Annotated[str, Parameter(name=["--model", "-m"])] = "small"

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from derain.errors import PictureError
 from derain.restore.restorer import Restorer
 from derain.video.codecs import Encoding, choose
-from derain.video.errors import VideoError, told_of
+from derain.video.errors import VideoError, frames_of, told_of
 from derain.video.frames import Tally, Wishes, restored_frames
 from derain.video.sink import Sink, partial_of
 from derain.video.source import Source
@@ -59,13 +58,11 @@ def restore_clip(
 def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_frame: Callable[[], None]) -> Tally:
     tally, start = Tally(), time.perf_counter()
     try:
-        in_stages(source, lambda shots: restored_frames(shots, restorer, wishes, tally, on_frame=on_frame), sink.write)
+        with frames_of(source.name):
+            in_stages(source, lambda shots: restored_frames(shots, restorer, wishes, tally, on_frame=on_frame), sink.write)
         sink.copy(source.trailing)
     except KeyboardInterrupt:
         tally.was_interrupted = True
-    except PictureError as error:  # of the frames, which do not know where they come from
-        sink.abandon()
-        raise PictureError(f"{source.name}: {error}") from error
     except BaseException:
         sink.abandon()
         raise

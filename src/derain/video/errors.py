@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import av.error
 
-from derain.errors import DerainError
+from derain.errors import DerainError, PictureError
 
 
 class VideoError(DerainError):
@@ -28,3 +28,12 @@ def told_of(name: str) -> Iterator[None]:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise VideoError(f"{name}: FFmpeg refuses it ({reason}); check it with `ffprobe`, or convert it first") from error
+
+
+@contextmanager
+def frames_of(name: str) -> Iterator[None]:
+    """A PictureError about a frame, which does not know where it comes from, begins with `name`."""
+    try:
+        yield
+    except PictureError as error:
+        raise PictureError(f"{name}: {error}") from error

@@ -13,7 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from derain.restore.restorer import Restorer
 from derain.video.colours import Colours, Packer
-from derain.video.errors import VideoError, told_of
+from derain.video.errors import VideoError, frames_of, told_of
 from derain.video.frames import Tally, Wishes, restored_frames
 from derain.video.source import Shot, Source
 from derain.video.stages import in_stages
@@ -45,11 +45,12 @@ def restore_pipe(
     with Source(_Inlet(head, inlet), "standard input", format=form, options=options) as source:
         sink = _Outlet(outlet, source, head, before_frame=b"FRAME\n" if raw is None else b"")
         try:
-            in_stages(
-                source,
-                lambda shots: restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame),
-                sink.write,
-            )
+            with frames_of(source.name):
+                in_stages(
+                    source,
+                    lambda shots: restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame),
+                    sink.write,
+                )
         except KeyboardInterrupt:
             tally.was_interrupted = True
         if any(component.is_alpha for component in source.first.format.components):
