@@ -120,6 +120,12 @@ def test_pages_of_any_size_and_kind(dtype, rng, tmp_path):
             np.testing.assert_array_equal(page.asarray(), before)
 
 
+def test_pages_do_not_become_an_animation(tmp_path):
+    Image.new("L", (9, 5)).save(tmp_path / "in.tif", save_all=True, append_images=[Image.new("L", (9, 5))])
+    with pytest.raises(PictureError, match=r"out\.png: PNG holds an animation, and the source has pages; write \.tif"):
+        picture.write_frames(picture.read_frames(tmp_path / "in.tif"), tmp_path / "out.png")
+
+
 def test_each_page_keeps_its_own_words(tmp_path):
     pages = [Image.new("L", (9, 5), index) for index in range(3)]
     for index, page in enumerate(pages):

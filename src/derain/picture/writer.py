@@ -61,6 +61,8 @@ def write_frames(frames: Iterable[Picture], path: str | Path) -> None:
 
     def checked() -> Iterator[Picture]:
         for frame in frames:
+            if frame.format == "TIFF" != kind:
+                raise PictureError(f"{path}: {kind} holds an animation, and the source has pages; write .tif")
             yield _fitting(frame, path, kind)
 
     _written(path, lambda file: MOVING_WRITERS[kind](checked(), file))
