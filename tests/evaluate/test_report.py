@@ -11,7 +11,7 @@ from rich.console import Console
 
 from derain.errors import DataError
 from derain.evaluate.experiments import experiments
-from derain.evaluate.page import ERROR_LEVELS, error_map, exhibits
+from derain.evaluate.page import error_map, exhibits, white_level
 from derain.evaluate.protocols import PROTOCOLS
 from derain.evaluate.report import Provenance, write_text
 from derain.evaluate.session import Reports, hold
@@ -118,11 +118,16 @@ def test_no_picture_is_shown_twice_where_there_are_few(session):
 
 
 @pytest.mark.parametrize(
-    ("levels", "colour"), [(0, (0, 0, 0)), (ERROR_LEVELS // 2, (255, 128, 0)), (ERROR_LEVELS, (255, 255, 255)), (255, (255,) * 3)]
+    ("levels", "colour"), [(0, (0, 0, 0)), (32, (255, 128, 0)), (64, (255, 255, 255)), (255, (255, 255, 255))]
 )
 def test_the_error_map_goes_from_black_to_white(levels, colour):
     clean = np.zeros((2, 2, 3), np.uint8)
-    assert tuple(error_map(clean + np.uint8(levels), clean)[0, 0]) == colour
+    assert tuple(error_map(clean + np.uint8(levels), clean, white=64)[0, 0]) == colour
+
+
+def test_small_errors_are_seen_where_there_are_no_large_ones(session):
+    shown = exhibits(session.experiments[0], session.evaluations[0])
+    assert white_level([exhibit for exhibit in shown if exhibit.candidate == "A"]) == 8  # 3 levels off everywhere
 
 
 def test_a_report_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):

@@ -29,8 +29,8 @@ SHOWN = 3
 SHOWN_PX = 960
 "The longest side of a picture on the page; larger ones are reduced, and the page says so."
 
-ERROR_LEVELS = 64
-"The error, in levels of 255, that is drawn white."
+ERROR_LEVELS = (8, 16, 32, 64, 128)
+"The errors, in levels of 255, one of which is drawn white: the same on all pictures of a data set."
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,20 @@ def page(shows: Sequence[tuple[Summary, Sequence[Exhibit]]], provenance: Provena
     )
 
 
-def error_map(restored: Image, clean: Image) -> npt.NDArray[np.uint8]:
-    """(H, W, 3): the absolute error of the saved pictures, the mean of the channels, black through red and yellow to white."""
-    error = np.abs(eight_bit(restored).astype(np.int16) - eight_bit(clean)).mean(axis=2) / ERROR_LEVELS
-    return eight_bit(np.clip(3 * error[..., None] - np.arange(3), 0, 1))
+def error_map(restored: Image, clean: Image, *, white: int) -> npt.NDArray[np.uint8]:
+    """(H, W, 3): the error from black, which is none, through red and yellow to white: `white` levels of 255 and more."""
+    return eight_bit(np.clip(3 * _error(restored, clean)[..., None] / white - np.arange(3), 0, 1))
+
+
+def white_level(shown: Sequence[Exhibit]) -> int:
+    """The level at which hardly any error of these pictures is cut off: one pixel of a hundred, in the worst of them."""
+    worst = max((float(np.quantile(_error(e.restored, e.clean), 0.99)) for e in shown if e.clean is not None), default=0.0)
+    return next((level for level in ERROR_LEVELS if level >= worst), ERROR_LEVELS[-1])
+
+
+def _error(restored: Image, clean: Image) -> npt.NDArray[np.float64]:
+    """(H, W): the absolute error of the saved pictures in levels of 255, the mean of the channels."""
+    return np.asarray(np.abs(eight_bit(restored).astype(np.int16) - eight_bit(clean)).mean(axis=2))
 
 
 def _gallery(summary: Summary, shown: Sequence[Exhibit]) -> Iterator[str]:
@@ -110,10 +120,11 @@ def _gallery(summary: Summary, shown: Sequence[Exhibit]) -> Iterator[str]:
     by = f"PSNR, protocol <code>{summary.protocols[0]}</code>" if summary.protocols else "NIQE"
     yield f"<h2>{html.escape(summary.data)}: worst and best pictures by {by}</h2>"
     yield f"<p>Pictures are JPEG on this page, and at most {SHOWN_PX} pixels long: the figures are of the originals."
+    white = white_level(shown)
     if summary.protocols:
         yield (
             " Error: the absolute one, mean of the channels, in levels of 255: "
-            f'<span class="scale">0 <span></span> {ERROR_LEVELS} and more</span>'
+            f'<span class="scale">0 <span></span> {white} and more</span>'
         )
     yield "</p>"
     for exhibit in shown:
@@ -121,7 +132,7 @@ def _gallery(summary: Summary, shown: Sequence[Exhibit]) -> Iterator[str]:
         if summary.protocols:
             yield f"<p>{html.escape(_scores(exhibit.result))}</p>"
         yield "<div>"
-        error = None if exhibit.clean is None else error_map(exhibit.restored, exhibit.clean)
+        error = None if exhibit.clean is None else error_map(exhibit.restored, exhibit.clean, white=white)
         for image, caption in (
             (exhibit.rainy, f"rainy{_short(exhibit.untouched)}"),
             (exhibit.restored, f"restored{_short(exhibit.result)}"),
