@@ -53,6 +53,25 @@ def test_results_of_an_earlier_run_are_not_derained_again(tree):
     assert ([errand.source.name for errand in found.todo], found.already_there) == (["ä b.PNG"], 1)
 
 
+def test_results_of_a_run_with_another_suffix_are_not_derained(tree):
+    for name in ("b_derained.jpg", "b_compared.jpg", "b_derained_rain.jpg"):
+        (tree / name).touch()
+    assert len(targets(tree, suffix="_compared")) == 1
+    assert len(targets(tree, suffix="_dry")) == 2
+
+
+def test_a_folder_within_that_cannot_be_searched_is_told(tree, monkeypatch):
+    def scandir(folder):
+        if str(folder).endswith("été"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return walked(folder)
+
+    walked = os.scandir
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = find_errands([tree])
+    assert (len(found.todo), "été: cannot be searched (Permission denied)" in found.problems[0][1]) == (1, True)
+
+
 def test_a_folder_goes_on_where_it_was_left(tree, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b.jpg").touch()

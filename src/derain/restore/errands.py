@@ -14,6 +14,8 @@ from derain.restore.shard import Shard
 PICTURE_SUFFIXES = {suffix for suffixes in FORMATS.values() for suffix in suffixes}
 RAIN = "_rain"
 """What the name of a result's rain layer ends with."""
+RESULTS = ("_derained", "_compared")
+"""What the names of results end with, if nothing else was asked for."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def find_errands(
     for given in inputs:
         sources = list(_pictures(given, errands, except_in=output)) if given.is_dir() else [given]
         for source in sources:
-            if given.is_dir() and output is None and source.stem.endswith((suffix, suffix + RAIN)):
+            if given.is_dir() and output is None and source.stem.removesuffix(RAIN).endswith((suffix, *RESULTS)):
                 continue  # what an earlier run left here is no rainy photo
             name = source.relative_to(given) if given != source else Path(source.name)
             if shard is not None and not shard.holds(name):
@@ -78,7 +80,7 @@ def find_errands(
             target = output if output is not None and single else _target(source, name, output, suffix)
             rain = target.with_stem(target.stem + RAIN) if with_rain else None
             _add(errands, Errand(source, target, rain), taken, overwrite=overwrite, from_folder=given.is_dir())
-        if not sources:
+        if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; name another folder"))
     return errands
 
@@ -108,7 +110,13 @@ def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iter
     """The pictures in a folder in the order of their names; links to other folders, or to files outside, are not followed."""
     root = folder.resolve()
     skipped = None if except_in is None else except_in.resolve()
-    for parent, folders, names in os.walk(folder):
+
+    def on_error(error: OSError) -> None:
+        errands.problems.append(
+            (Path(error.filename), f"{error.filename}: cannot be searched ({error.strerror}); allow it first")
+        )
+
+    for parent, folders, names in os.walk(folder, onerror=on_error):
         inside = Path(parent).resolve()
         folders[:] = sorted(name for name in folders if skipped is None or inside / name != skipped)
         for name in sorted(names):
