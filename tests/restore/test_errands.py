@@ -60,6 +60,11 @@ def test_results_of_a_run_with_another_suffix_are_not_derained(tree):
     assert len(targets(tree, suffix="_dry")) == 2
 
 
+def test_without_a_suffix_photos_are_replaced_and_only_with_overwrite(tree):
+    assert (targets(tree, suffix=""), len(targets(tree, suffix="", overwrite=True))) == ([], 2)
+    assert len(find_errands([tree], suffix="").problems) == 2
+
+
 def test_a_folder_within_that_cannot_be_searched_is_told(tree, monkeypatch):
     def scandir(folder):
         if str(folder).endswith("été"):

@@ -71,7 +71,7 @@ def find_errands(
     for given in inputs:
         sources = list(_pictures(given, errands, except_in=output)) if given.is_dir() else [given]
         for source in sources:
-            if given.is_dir() and output is None and source.stem.removesuffix(RAIN).endswith((suffix, *RESULTS)):
+            if given.is_dir() and output is None and source.stem.removesuffix(RAIN).endswith((suffix or RESULTS[0], *RESULTS)):
                 continue  # what an earlier run left here is no rainy photo
             name = source.relative_to(given) if given != source else Path(source.name)
             if shard is not None and not shard.holds(name):
