@@ -73,6 +73,12 @@ def test_a_heic_that_names_its_primaries_keeps_them(is_deep, samples, tmp_path):
     assert (after["color_primaries"], after["transfer_characteristics"]) == (12, 13)
 
 
+def test_a_heic_for_bright_screens_keeps_what_it_tells_them(samples, tmp_path):
+    light = {"max_content_light_level": 1000, "max_pic_average_light_level": 400}
+    deep_heic(tmp_path / "in.heic", samples[..., :3], content_light_level=light)
+    assert pillow_heif.open_heif(through(tmp_path / "in.heic"))[0].info["content_light_level"] == light
+
+
 def avif(path: Path, layout: str, samples: np.ndarray) -> Path:
     """As FFmpeg writes it, in the primaries of Display P3."""
     with av.open(str(path), "w", format="avif") as container:

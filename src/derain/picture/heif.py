@@ -15,6 +15,12 @@ from derain.picture.opening import HEIF, register_heif
 from derain.picture.picture import HeicCoding, Picture
 from derain.picture.samples import pillow_image
 
+LIGHT = (
+    "content_light_level",
+    "mastering_display_colour_volume",
+    "ambient_viewing_environment",
+    "nominal_diffuse_white_luminance",
+)
 SRGB = (1, 13)
 """Primaries and transfer of sRGB in the codes of ITU-T H.273; an AVIF or HEIC that says nothing has them."""
 
@@ -36,17 +42,19 @@ def deep_heic_channels(file: BinaryIO) -> NDArray[np.uint16]:
 
 def heic_coding(image: Image.Image) -> HeicCoding:
     """How an open HEIC was coded."""
-    return HeicCoding(image.info.get("bit_depth", 8), image.info.get("chroma"))
+    info = image.info
+    return HeicCoding(info.get("bit_depth", 8), info.get("chroma"), tuple((key, info[key]) for key in LIGHT if info.get(key)))
 
 
 def write_heic(picture: Picture, file: BinaryIO, *, options: dict[str, Any]) -> None:
     """Write a HEIC with the bits and the chroma that it had; 16 bits of another kind become 10. `options` are Pillow's."""
     coding = picture.metadata.heic or HeicCoding(10, None)
+    options = {**options, **dict(coding.light)}
     if coding.chroma is not None and not picture.grey:
-        options = {**options, "chroma": coding.chroma}
+        options["chroma"] = coding.chroma
     if picture.metadata.colour_codes is not None:
         primaries, transfer = picture.metadata.colour_codes
-        options = {**options, "color_primaries": primaries, "transfer_characteristics": transfer}
+        options |= {"color_primaries": primaries, "transfer_characteristics": transfer}
         options |= {"matrix_coefficients": 6, "full_range_flag": 1}
     register_heif()
     if picture.depth_bits == 8:

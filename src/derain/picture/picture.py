@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ class HeicCoding:
     """8, 10 or 12 for a sample."""
     chroma: int | None
     """420, 422 or 444; None for grey."""
+    light: tuple[tuple[str, Any], ...] = ()
+    """What a screen is told of how bright the picture is meant to be, in pillow-heif's words."""
 
 
 @dataclass(frozen=True)
