@@ -143,10 +143,11 @@ def test_codec_and_layout_are_kept(codec, layout, suffix, make_clip):
         ("flv1", "yuv420p", "clip.flv"),
         ("mpeg2video", "yuv420p", "clip.mpg"),
         ("mpeg2video", "yuv420p", "clip.mxf"),
+        ("mpeg2video", "yuv420p", "clip.ts"),
     ],
 )
 def test_old_kinds_of_clips_keep_their_times(codec, layout, name, make_clip):
-    sound = {"clip.avi": "pcm_s16le", "clip.mpg": "mp2"}.get(name)
+    sound = {"clip.avi": "pcm_s16le", "clip.mpg": "mp2", "clip.ts": "mp2"}.get(name)
     source = make_clip(name, codec=codec, layout=layout, steps=(1,), tick=Fraction(1, 30), sound=sound)
     out = through(source)
     assert times(out) == times(source)

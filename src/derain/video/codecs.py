@@ -47,9 +47,11 @@ FIXED = {
 }
 IN_ORDER = {".avi", ".flv", ".mpeg", ".mpg", ".mxf"}
 """Formats that cannot say when a frame is shown which is coded before its predecessor, or only by moving all of them."""
-os.environ.setdefault("SVT_LOG", "1")  # or libsvtav1 says twenty lines about each clip
+TRANSPORT = {".ts", ".mts", ".m2ts"}
+"""Streams whose clock begins where the first coded frame says."""
 EVEN_ONLY = {"libx264", "libx265", "libsvtav1"}
 """Encoders whose chroma of half the size wants sides that can be halved."""
+os.environ.setdefault("SVT_LOG", "1")  # or libsvtav1 says twenty lines about each clip
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def choose(
     quality = QUALITY.get(name) if crf is None else crf
     if quality is not None:
         options["crf"] = f"{quality:g}"
-    if suffix in IN_ORDER:
+    if suffix in IN_ORDER or (suffix in TRANSPORT and name != same):
         options["bf"] = "0"
     notes = []
     bits, kept_bits = depth_bits(source_layout), depth_bits(VideoFormat(layout))
