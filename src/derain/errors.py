@@ -25,6 +25,10 @@ class RecipeError(DerainError):
     """A training recipe with an unknown key or a value out of range."""
 
 
+class TrainingError(DerainError):
+    """A training run that cannot go on."""
+
+
 class MissingExtraError(DerainError):
     """A feature whose optional dependencies are not installed."""
 

@@ -110,6 +110,9 @@ def test_pairs_are_chosen_by_name(tmp_path, rng):
     assert len(load_pairs(tmp_path, only=["b"]).rainy) == 1
     with pytest.raises(DataError, match="none of its 3 pairs"):
         load_pairs(tmp_path, exclude=list("abc"))
+    for wrong in ({"exclude": ["bb"]}, {"only": ["b", "bb"]}):
+        with pytest.raises(DataError, match="no pair 'bb'"):
+            load_pairs(tmp_path, **wrong)
     with pytest.raises(DataError, match="smaller than a crop"):
         load_pairs(tmp_path, least_px=61)
 
@@ -120,6 +123,31 @@ def test_large_backgrounds_are_there_at_half_size_too(tmp_path, rng):
     Image.fromarray(rng.integers(0, 256, (300, 1200, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
     Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(tmp_path / "little.png")
     assert [p.shape for p in load_pictures([tmp_path], least_px=56)] == [(300, 1200, 3), (150, 600, 3)]
+
+
+def test_background_that_is_no_picture_is_named(tmp_path):
+    (tmp_path / "._resource_fork.png").write_bytes(b"left by an unpacking program")
+    assert load_pictures([tmp_path]) == []
+    (tmp_path / "torn.png").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match=r"torn\.png: cannot be decoded"):
+        load_pictures([tmp_path])
+
+
+def test_16_bits_of_a_streak_mask_are_not_cut_off(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(np.full((9, 9), 0x8000, np.uint16)).save(tmp_path / "mask.png")
+    (mask,) = load_pictures([tmp_path], grey=True)
+    assert (mask == 0x80).all()
+
+
+def test_files_in_no_pair_travel_with_the_collection(tmp_path, rng):
+    from PIL import Image
+
+    for name in ("rainy/a", "clean/a", "rainy/b"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    assert [problem.path.name for problem in load_pairs(tmp_path, exclude=["b"]).problems] == ["b.png"]
 
 
 def test_missing_folder_of_backgrounds_is_named():

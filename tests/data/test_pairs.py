@@ -267,6 +267,22 @@ def test_the_clean_side_can_be_loaded_alone(tmp_path, rng):
     np.testing.assert_array_equal(find_pairs(tmp_path, layout="clean-left").pairs[0].load_clean(), clean)
 
 
+def test_a_link_that_leads_back_up_adds_nothing(folder):
+    before = find_pairs(folder)
+    (folder / "again").symlink_to(folder, target_is_directory=True)
+    assert find_pairs(folder) == before
+
+
+def test_a_folder_that_is_shut_is_named(folder, monkeypatch):
+    def walk(top, *, followlinks, onerror):
+        onerror(PermissionError(13, "Permission denied", str(top)))
+        return []
+
+    monkeypatch.setattr("os.walk", walk)
+    with pytest.raises(DataError, match=r"cannot be searched \(Permission denied\)"):
+        find_pairs(folder)
+
+
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         find_pairs(tmp_path / "nowhere")

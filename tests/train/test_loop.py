@@ -8,10 +8,9 @@ import pytest
 import torch
 from training_commands import command, state_of, wait_for
 
-from derain.errors import DataError, RecipeError, WeightsError
+from derain.errors import DataError, RecipeError, TrainingError, WeightsError
 from derain.train.loop import setup
 from derain.train.recipe_file import read_recipe
-from derain.train.updates import TrainingError
 from derain.train.weights_file import load_weights
 
 
@@ -114,9 +113,90 @@ def test_state_of_another_network_is_refused(project):
         run(project, "network.head_stages=2", resume=True)
 
 
+@pytest.mark.parametrize(
+    ("override", "remedy"), [("optimiser.name=muon", "optimiser.name = 'adamw'"), ("loss.beta=1", "without a discriminator")]
+)
+def test_state_of_another_optimiser_or_game_is_refused(project, override, remedy):
+    run(project, "length.steps=1")
+    with pytest.raises(RecipeError, match=remedy):
+        run(project, override, resume=True)
+
+
+def test_state_of_another_manner_is_refused(project):
+    run(project, "length.steps=1", "loss.beta=1", "validation.pairs=[]")
+    with pytest.raises(RecipeError, match="manner = 'mcddl'"):
+        run(project, "loss.beta=1", "adversarial.manner=classical", resume=True)
+
+
+def test_resumed_run_has_the_settings_of_its_recipe(project):
+    run(project, "length.steps=1")
+    run(project, "optimiser.weight_decay=0.25", "optimiser.betas=[0.5, 0.6]", resume=True)
+    group = state_of(project)["optimiser"]["param_groups"][0]
+    assert (group["weight_decay"], group["betas"]) == (0.25, (0.5, 0.6))
+
+
+def test_average_begins_at_the_weights_where_a_state_has_none(project):
+    run(project, "optimiser.ema=0", "length.steps=2", "validation.pairs=[]")
+    run(project, "length.steps=2", resume=True)
+    state = state_of(project)
+    assert all(torch.equal(a, b) for a, b in zip(state["average"]["values"], state["network"].values(), strict=True))
+
+
+def test_run_that_is_done_takes_no_further_step(project):
+    run(project, "length.steps=2")
+    before = state_of(project)["network"]
+    assert run(project, "length.steps=2", resume=True)["step"] == 2
+    assert all(torch.equal(before[k], v) for k, v in state_of(project)["network"].items())
+
+
+def test_resuming_from_other_weights_is_refused(project):
+    with pytest.raises(TrainingError, match="give one of them"):
+        run(project, resume=True, weights=project / "weights.safetensors")
+
+
+def test_folder_that_cannot_be_made_is_named(project):
+    (project / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"file/run: Not a directory; .*record\.folder"):
+        run(project, f"record.folder={project / 'file/run'}")
+
+
+@pytest.mark.parametrize("accelerator", ["tpus", "mps"])
+def test_accelerator_that_is_not_there_is_refused(project, accelerator):
+    with pytest.raises(RecipeError, match="machine: "):
+        run(project, f"machine.accelerator={accelerator}")
+
+
+def test_full_disk_keeps_the_last_state(project, monkeypatch):
+    run(project, "length.steps=1")
+    before = (project / "run/state.ckpt").read_bytes()
+
+    def full(self, path, contents):
+        path.write_bytes(b"half of it")
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr("lightning_fabric.Fabric.save", full)
+    with pytest.raises(TrainingError, match=r"state\.ckpt: cannot be written"):
+        run(project, resume=True)
+    assert (project / "run/state.ckpt").read_bytes() == before
+    assert not list((project / "run").glob(".*"))
+
+
+def test_files_without_partner_are_told_of(project, capsys):
+    (project / "pairs/clean/3.png").unlink()
+    run(project, "length.steps=1", "validation.pairs=[]")
+    assert "pairs: 1 files are in no pair, the first: " in capsys.readouterr().err
+
+
 def test_damaged_state_is_named(project):
     run(project, "length.steps=1")
     (project / "run/state.ckpt").write_bytes(b"nonsense")
+    with pytest.raises(WeightsError, match=r"state\.ckpt: is damaged"):
+        run(project, resume=True)
+
+
+def test_file_that_is_no_state_is_named(project):
+    run(project, "length.steps=1")
+    torch.save({"state_dict": {}}, project / "run/state.ckpt")
     with pytest.raises(WeightsError, match=r"state\.ckpt: is damaged"):
         run(project, resume=True)
 

@@ -7,7 +7,12 @@ from torch import nn
 from derain.train.muon import Muon, orthogonal
 
 
-@pytest.mark.parametrize("shape", [(3, 16, 144), (2, 64, 16), (1, 32, 32)])
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 144), (2, 64, 16), (1, 32, 40)])
 def test_singular_values_are_about_one(shape):
     values = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
     assert 0.6 < values.min() < values.max() < 1.3
@@ -47,3 +52,17 @@ def test_weights_decay_before_the_step():
     parameter.grad = torch.zeros(16, 16)
     Muon([{"params": [parameter], "weight_decay": 0.1}], lr=0.5).step()
     torch.testing.assert_close(parameter.detach(), torch.full((16, 16), 0.95))
+
+
+def test_closure_gives_the_gradient():
+    parameter, gradient = torch.randn(16, 16), torch.randn(16, 16)
+    moved = nn.Parameter(parameter.clone())
+
+    def closure():
+        loss = (moved * gradient).sum()
+        loss.backward()
+        return loss.item()
+
+    optimiser = Muon([{"params": [moved], "weight_decay": 0.0}], lr=1e-2)
+    assert optimiser.step(closure) == pytest.approx((parameter * gradient).sum().item())
+    torch.testing.assert_close(moved.detach() - parameter, one_step(Muon, parameter, gradient))

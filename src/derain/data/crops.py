@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain import rain
-from derain.data.sources import Collection, Image8, Sources
+from derain.data.pair import Image8
+from derain.data.sources import Collection, Sources
 from derain.errors import DataError
 
 Layer = NDArray[np.float32]
@@ -41,7 +43,7 @@ class Mix:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not value >= 0 or (field.name in ("jpeg", "turn") and value > 1):
+            if not 0 <= value < math.inf or (field.name in ("jpeg", "turn") and value > 1):
                 raise DataError(f"mix.{field.name} = {value} is out of range; a weight is 0 or more, a share at most 1")
 
 

@@ -30,15 +30,15 @@ class Pair:
     def load(self) -> tuple[Image8, Image8]:
         """Return (rainy, clean), uint8 (H, W, 3), upright; alpha is dropped and 16 bits become 8. Raises DataError."""
         if self.clean_side is None:
-            return _decode(self.rainy_path), _decode(self.clean_path)
-        both = _decode(self.rainy_path)
+            return decode(self.rainy_path), decode(self.clean_path)
+        both = decode(self.rainy_path)
         left, right = both[:, : self.size_px[0]], both[:, self.size_px[0] :]
         rainy, clean = (right, left) if self.clean_side == "left" else (left, right)
         return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
 
     def load_clean(self) -> Image8:
         """Return the clean picture alone, as `load` would."""
-        return _decode(self.clean_path) if self.clean_side is None else self.load()[1]
+        return decode(self.clean_path) if self.clean_side is None else self.load()[1]
 
 
 def displayed_size(path: Path) -> tuple[int, int]:
@@ -49,13 +49,13 @@ def displayed_size(path: Path) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def _decode(path: Path) -> Image8:
+def decode(path: Path, *, grey: bool = False) -> Image8:
+    """Return a file as uint8, upright: (H, W, 3), or (H, W) with `grey`; alpha is dropped, 16 bits become 8. Raises DataError."""
     try:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
             if image.mode.startswith("I"):  # 16-bit grey, which Pillow would cut off at 255
-                grey = (np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8)
-                return np.repeat(grey[..., None], 3, axis=2)
-            return np.array(image.convert("RGB"))
+                image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+            return np.array(image.convert("L" if grey else "RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be decoded ({error}); replace it or take its pair out of the set") from error
+        raise DataError(f"{path}: cannot be decoded ({error}); replace it or take it out of the set") from error

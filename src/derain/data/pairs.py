@@ -84,10 +84,17 @@ def find_pairs(folder: str | os.PathLike[str], *, layout: str | None = None) -> 
 
 
 def _walk(root: Path) -> tuple[list[Path], list[Path]]:
-    """All picture files and all list files below `root`, in natural order."""
+    """All picture files and all list files below `root`, in natural order. Raises DataError for a folder that is shut."""
     pictures, lists = [], []
-    for directory, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=naming.natural)
+    seen = {os.path.realpath(root)}  # a link may lead back up
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot be searched ({error.strerror}); allow it first")
+
+    for directory, folders, files in os.walk(root, followlinks=True, onerror=refuse):
+        new = {name: real for name in folders if (real := os.path.realpath(Path(directory, name))) not in seen}
+        folders[:] = sorted((name for name in new if not name.startswith(".")), key=naming.natural)
+        seen.update(new.values())
         for name in sorted(files, key=naming.natural):
             path = Path(directory, name)
             if naming.is_picture(path):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from derain.data.naming import is_picture
-from derain.data.pairs import Pair, find_pairs
+from derain.data.pair import Image8, decode
+from derain.data.pairs import PairSet, Problem, find_pairs
 from derain.errors import DataError
 
-Image8 = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 HALVED_ABOVE_PX = 1000  # a background with a longer side is kept at half its size too, so that crops show more than texture
 
 
@@ -27,6 +27,8 @@ class Collection:
     clean: list[Image8]
     layers: list[Image8]
     """`rainy - clean` where the folder's rain was added to the clean picture: light that may be laid over other pictures."""
+    problems: list[Problem] = field(default_factory=list)
+    """Files of the folder that are in no pair."""
 
 
 @dataclass
@@ -36,15 +38,6 @@ class Sources:
     collections: list[Collection] = field(default_factory=list)
     backgrounds: list[Image8] = field(default_factory=list)
     streaks: list[Image8] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def size_mib(self) -> float:
-        """Memory that the pictures take."""
-        pictures = [*self.backgrounds, *self.streaks]
-        for collection in self.collections:
-            pictures += [*collection.rainy, *collection.clean, *collection.layers]
-        return sum(picture.nbytes for picture in pictures) / 2**20
 
 
 def rain_layer(rainy: Image8, clean: Image8) -> Image8:
@@ -53,17 +46,21 @@ def rain_layer(rainy: Image8, clean: Image8) -> Image8:
     return light
 
 
-def chosen_pairs(folder: str | Path, *, exclude: Sequence[str] = (), only: Sequence[str] = ()) -> list[Pair]:
+def chosen_pairs(folder: str | Path, *, exclude: Sequence[str] = (), only: Sequence[str] = ()) -> PairSet:
     """Find the pairs below `folder`, without those in `exclude` and, if `only` names any, only those.
 
-    Names are those of `Pair.name` or their last part. Raises DataError if nothing is left.
+    Names are those of `Pair.name` or their last part. Raises DataError for a name that is nowhere, since a picture meant for
+    validation would be trained on, and if nothing is left.
     """
-    found = find_pairs(folder).pairs
-    names = [{pair.name, pair.name.rsplit("/", 1)[-1]} for pair in found]
-    pairs = [p for p, n in zip(found, names, strict=True) if not n & set(exclude) and (not only or n & set(only))]
+    found = find_pairs(folder)
+    names = [{pair.name, pair.name.rsplit("/", 1)[-1]} for pair in found.pairs]
+    known = set().union(*names, {problem.path.stem for problem in found.problems})
+    if unknown := sorted({*exclude, *only} - known):
+        raise DataError(f"{folder}: has no pair {unknown[0]!r}, as `only` or `exclude` say; correct the name or leave it out")
+    pairs = [p for p, n in zip(found.pairs, names, strict=True) if not n & set(exclude) and (not only or n & set(only))]
     if not pairs:
         raise DataError(f"{folder}: none of its {len(found)} pairs is left; correct `only` and `exclude`")
-    return pairs
+    return replace(found, pairs=pairs)
 
 
 def load_pairs(
@@ -76,19 +73,20 @@ def load_pairs(
     least_px: int = 0,
 ) -> Collection:
     """Decode the pairs that `chosen_pairs` gives. Raises DataError if one is smaller than `least_px` on a side."""
-    pairs = chosen_pairs(folder, exclude=exclude, only=only)
-    for pair in pairs:
+    found = chosen_pairs(folder, exclude=exclude, only=only)
+    for pair in found.pairs:
         if min(pair.size_px) < least_px:
             raise DataError(
                 f"{pair.rainy_path}: {pair.size_px[0]}x{pair.size_px[1]} is smaller than a crop of {least_px} px; exclude it"
             )
-    both = [pair.load() for pair in pairs]
+    both = [pair.load() for pair in found.pairs]
     return Collection(
         name=str(folder),
         weight=weight,
         rainy=[rainy for rainy, _ in both],
         clean=[clean for _, clean in both],
         layers=[rain_layer(rainy, clean) for rainy, clean in both] if layers else [],
+        problems=found.problems,
     )
 
 
@@ -97,17 +95,18 @@ def load_pictures(
 ) -> list[Image8]:
     """Decode every picture directly in `folders` whose stem is not in `exclude`; smaller ones than `least_px` are left out.
 
-    Large ones are there a second time at half their size. Raises DataError for a folder that is not there.
+    Large ones are there a second time at half their size. Raises DataError for a folder that is not there and for a
+    picture that cannot be decoded.
     """
     pictures: list[Image8] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; correct the recipe")
-        for path in sorted(p for p in folder.iterdir() if is_picture(p) and p.stem not in exclude):
-            with Image.open(path) as opened:
-                picture = ImageOps.exif_transpose(opened).convert("L" if grey else "RGB")
-            if min(picture.size) >= least_px:
-                pictures.append(np.asarray(picture))
-                if max(picture.size) > HALVED_ABOVE_PX and min(picture.size) // 2 >= least_px:
-                    pictures.append(np.asarray(picture.reduce(2)))
+        for path in sorted(p for p in folder.iterdir() if is_picture(p) and p.name[0] != "." and p.stem not in exclude):
+            picture = decode(path, grey=grey)
+            sides = picture.shape[:2]
+            if min(sides) >= least_px:
+                pictures.append(picture)
+                if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= least_px:
+                    pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
     return pictures

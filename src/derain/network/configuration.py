@@ -45,6 +45,9 @@ class PLNLINConfiguration:
             object.__setattr__(self, name, value)  # JSON and TOML give lists
             if len(value) != LEVELS or any(not isinstance(v, int) or v < 1 for v in value):
                 raise WeightsError(f"configuration: {name} = {value} is not {LEVELS} positive whole numbers, one for each level")
+        for name in ("head_stages", "window_px", "attention_heads", "mlp_ratio"):
+            if getattr(self, name) < 1:
+                raise WeightsError(f"configuration: {name} = {getattr(self, name)} is out of range; choose 1 or more")
         if any(c % self.attention_heads for c in self.channels):
             raise WeightsError(
                 f"configuration: channels {self.channels} do not divide into {self.attention_heads} attention heads"

@@ -16,18 +16,19 @@ from torch.utils.data import DataLoader
 from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
+from derain.errors import RecipeError, TrainingError
 from derain.network import PLNLIN, kernels
 from derain.train.ema import Average
 from derain.train.manners import manner
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
-from derain.train.recipe import Data, Machine, Recipe
+from derain.train.recipe import Data, Length, Machine, Recipe
 from derain.train.record import Log, check, write_weights
 from derain.train.schedule import rate_factor
 from derain.train.speed import bfloat16_is_faster
 from derain.train.state import NAME, State, load_state, make_optimiser, save_state
 from derain.train.together import Batches, StopSignal, agree, due
-from derain.train.updates import Batch, TrainingError, iterate
+from derain.train.updates import Batch, iterate
 from derain.train.validation import validation_pairs
 from derain.train.weights_file import fill, load_weights
 
@@ -41,6 +42,8 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
     """
     folder = Path(recipe.record.folder)
     rank = int(os.environ.get("LOCAL_RANK", 0))
+    if resume and weights is not None:
+        raise TrainingError("--resume goes on from the run's own state, --weights starts a new run; give one of them")
     if (folder / NAME).exists() and not resume and rank == 0:
         raise TrainingError(
             f"{folder / NAME}: a run is there already; go on with it by --resume, or give record.folder another value"
@@ -50,7 +53,13 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
     threads = machine.threads or max(1, (os.cpu_count() or 1) // machine.processes)
     torch.set_num_threads(threads)
     fabric = launch(machine)
-    return main(fabric, recipe, folder=folder, resume=resume, weights=weights)
+    try:
+        return main(fabric, recipe, folder=folder, resume=resume, weights=weights)
+    except OSError as error:
+        raise TrainingError(
+            f"{error.filename or folder}: {error.strerror or error}; what was saved before is kept, make room or give "
+            f"record.folder another value"
+        ) from error
 
 
 def launch(machine: Machine) -> Fabric:
@@ -59,13 +68,16 @@ def launch(machine: Machine) -> Fabric:
     if precision == "auto":
         precision = "bf16-mixed" if bfloat16_is_faster() else "32-true"
     several = machine.processes * machine.nodes > 1
-    fabric = Fabric(
-        accelerator=machine.accelerator,
-        devices=machine.processes,
-        num_nodes=machine.nodes,
-        strategy="ddp" if several else "auto",
-        precision=precision,
-    )
+    try:
+        fabric = Fabric(
+            accelerator=machine.accelerator,
+            devices=machine.processes,
+            num_nodes=machine.nodes,
+            strategy="ddp" if several else "auto",
+            precision=precision,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise RecipeError(f"machine: {error}") from error
     fabric.launch()
     if fabric.device.type == "cpu":
         fabric.print(f"training by {kernels.choose(machine.kernels)}", file=sys.stderr)
@@ -77,6 +89,13 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
     torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     sources = load_sources(recipe.data)
+    for collection in sources.collections:
+        if collection.problems:
+            fabric.print(
+                f"{collection.name}: {len(collection.problems)} files are in no pair, the first: {collection.problems[0]}; "
+                f"`derain data check` lists all",
+                file=sys.stderr,
+            )
     crops = Crops(sources, crop_px=recipe.data.crop_px, mix=recipe.data.mix, seed=recipe.seed)
     pairs = validation_pairs(recipe.validation)
     generator = PLNLIN(recipe.network)
@@ -90,11 +109,16 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
         critic = manner(recipe.adversarial.manner).discriminator(recipe.network)
         state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
     if resume:
-        load_state(fabric, state, folder / NAME)
+        load_state(state, folder / NAME)
     if fabric.is_global_zero:
         (folder / "recipe.json").write_text(json.dumps(recipe.as_dict(), indent=1))
     fit(fabric, recipe, state, crops=crops, pairs=pairs, folder=folder)
     return state.card
+
+
+def is_over(length: Length, state: State) -> bool:
+    """Whether a run has come to its length."""
+    return bool(length.steps and state.step >= length.steps) or bool(length.hours and state.hours >= length.hours)
 
 
 def set_rate(state: State, rate: float) -> None:
@@ -128,9 +152,10 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
     began = saved = validated = time.monotonic()
     hours_before = state.hours
     away = 0.0  # seconds in this session that were spent on validation and saving
+    stopping = False
     state.network.train()
     try:
-        for rainy, clean in loader:
+        for rainy, clean in () if is_over(length, state) else loader:
             rainy, clean = fabric.to_device((rainy, clean))
             factor = rate_factor(recipe.schedule, length, step=state.step, hours=state.hours, warm_steps=state.warm_steps)
             set_rate(state, optimiser.learning_rate * factor)
@@ -140,7 +165,7 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
             now = time.monotonic()
             state.hours = hours_before + (now - began - away) / 3600
             stopping, state.hours = agree(fabric, stop.received, state.hours)
-            ended = bool(length.steps and state.step >= length.steps) or bool(length.hours and state.hours >= length.hours)
+            ended = is_over(length, state)
             if state.step % recipe.record.log_every_steps == 0 or ended:
                 log.write("train", state, rate=optimiser.learning_rate * factor, **facts)
             progress.show(state, facts.get("loss"))

@@ -35,6 +35,10 @@ class Muon(torch.optim.AdamW):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One update of every parameter that has a gradient; a matrix's gradient is used up by it."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             alike = defaultdict(list)
             for parameter in filter(is_matrix, group["params"]):
@@ -42,7 +46,8 @@ class Muon(torch.optim.AdamW):
                     alike[parameter.shape].append(parameter)
             for matrices in alike.values():
                 self.step_matrices(matrices, rate=group["lr"], decay=group["weight_decay"])
-        return super().step(closure)
+        super().step()
+        return loss
 
     def step_matrices(self, matrices: Sequence[nn.Parameter], *, rate: float, decay: float) -> None:
         """Update parameters of one shape together."""
@@ -69,7 +74,10 @@ def is_matrix(parameter: Tensor) -> bool:
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """(N, R, C) -> the nearest matrices whose singular values are all about one (0.7 to 1.2), by Newton and Schulz."""
+    """(N, R, C) -> matrices with the same singular vectors and values of about one, by Newton and Schulz.
+
+    Five iterations bring values above a hundredth of the norm to 0.7 to 1.2; smaller ones stay smaller.
+    """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices

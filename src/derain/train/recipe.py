@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from typing import Any, Literal
 
 from derain.data.crops import Mix
 from derain.errors import RecipeError
 from derain.network.configuration import LEVELS, PLNLINConfiguration
+from derain.network.variants import unit
+from derain.train.manners import manner
+
+LEAST = {
+    "loss.beta": 0,
+    "adversarial.generator_every": 1,
+    "adversarial.discriminator_every": 1,
+    "adversarial.warmup_steps": 0,
+    "optimiser.learning_rate": 0,
+    "optimiser.weight_decay": 0,
+    "optimiser.clip_norm": 0,
+    "optimiser.batch": 1,
+    "schedule.warmup_steps": 0,
+    "length.steps": 0,
+    "length.hours": 0,
+    "validation.every_steps": 0,
+    "validation.every_minutes": 0,
+    "record.save_every_minutes": 0,
+    "record.log_every_steps": 1,
+    "machine.processes": 1,
+    "machine.nodes": 1,
+    "machine.threads": 0,
+    "machine.workers": 0,
+    "seed": 0,
+}
+"""The smallest value of numbers that are not free."""
 
 
 @dataclass(frozen=True)
@@ -172,25 +201,43 @@ class Recipe:
     """What the recipe is for, which of its values are printed in the paper and which are our reading."""
 
     def __post_init__(self) -> None:
+        if contradiction := next(self._contradictions(), None):
+            raise RecipeError(contradiction)
+        for name in (self.network.unit, self.network.discriminator_unit):
+            unit(name)  # which raises for one that is not known
+        manner(self.adversarial.manner)
+
+    def _contradictions(self) -> Iterator[str]:
+        """A sentence for each value that is out of range or does not go with another."""
+        for key, least in LEAST.items():
+            value = attrgetter(key)(self)
+            if not least <= value < math.inf:
+                yield f"{key} = {value} is out of range; choose {least} or more"
+        if self.seed >= 2**63:
+            yield f"seed = {self.seed} is too large; choose one below 2**63"
         if not self.data.pairs and not self.data.backgrounds:
-            raise RecipeError('data.pairs: no folder is named; give [[data.pairs]] with folder = "..."')
+            yield 'data.pairs: no folder is named; give [[data.pairs]] with folder = "..."'
+        for pairs in self.data.pairs:
+            if not 0 < pairs.weight < math.inf:
+                yield f"data.pairs: the weight {pairs.weight} of {pairs.folder} is out of range; choose one above 0"
         if not self.length.steps and not self.length.hours:
-            raise RecipeError("length: neither steps nor hours is given; set one")
+            yield "length: neither steps nor hours is given; set one"
         if self.schedule.kind == "cosine" and not getattr(self.length, self.schedule.by):
-            raise RecipeError(f"schedule.by = {self.schedule.by!r} needs length.{self.schedule.by}; set it")
-        if self.optimiser.batch % (self.machine.processes * self.machine.nodes):
-            raise RecipeError(
-                f"optimiser.batch = {self.optimiser.batch} does not divide among "
-                f"{self.machine.processes * self.machine.nodes} processes; choose a multiple"
-            )
-        if min(self.adversarial.generator_every, self.adversarial.discriminator_every) < 1:
-            raise RecipeError("adversarial: generator_every and discriminator_every count steps; set both to 1 or more")
+            yield f"schedule.by = {self.schedule.by!r} needs length.{self.schedule.by}; set it"
+        processes = self.machine.processes * self.machine.nodes
+        if self.optimiser.batch % processes:
+            yield f"optimiser.batch = {self.optimiser.batch} does not divide among {processes} processes; choose a multiple"
+        if len(self.optimiser.betas) != 2 or not all(0 <= beta < 1 for beta in self.optimiser.betas):
+            yield f"optimiser.betas = {list(self.optimiser.betas)} is out of range; give two numbers from 0 to below 1"
+        if not 0 <= self.optimiser.ema < 1:
+            yield f"optimiser.ema = {self.optimiser.ema} is out of range; choose one from 0 to below 1"
         if len(self.loss.levels) != LEVELS or len(self.loss.layers) != LEVELS:
-            raise RecipeError(f"loss: levels and layers have a weight for each of {LEVELS} scales; give {LEVELS} numbers")
-        if self.data.crop_px % self.network.multiple_px:
-            raise RecipeError(
-                f"data.crop_px = {self.data.crop_px} is no multiple of {self.network.multiple_px}, "
-                f"so that windows would be padded; choose {self.network.multiple_px} or {2 * self.network.multiple_px}"
+            yield f"loss: levels and layers have a weight for each of {LEVELS} scales; give {LEVELS} numbers"
+        whole_px = self.network.multiple_px
+        if self.data.crop_px < whole_px or self.data.crop_px % whole_px:
+            yield (
+                f"data.crop_px = {self.data.crop_px} is no multiple of {whole_px}, "
+                f"so that windows would be padded; choose {whole_px} or {2 * whole_px}"
             )
 
     def as_dict(self) -> dict[str, Any]:

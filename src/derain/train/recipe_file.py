@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import difflib
 import sys
-import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -63,12 +62,12 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 
 def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
     """Check nested plain values and build the recipe from them; relative folders are taken from `base`."""
-    values = dict(values)
-    network = dict(values.pop("network", {}))
-    name = network.get("preset", PAPER.preset)
-    own_shape = {"channels", "stages"} <= set(network)  # a network of the reader's own, under a name of their own
-    values["network"] = asdict(PAPER if own_shape and name not in PRESETS else preset(name)) | network
-    return rebased(_build(Recipe, values, ""), base)
+    network = values.get("network", {})
+    if isinstance(network, Mapping):
+        name = str(network.get("preset", PAPER.preset))
+        own_shape = {"channels", "stages"} <= set(network)  # a network of the reader's own, under a name of their own
+        network = asdict(PAPER if own_shape and name not in PRESETS else preset(name)) | dict(network)
+    return rebased(_build(Recipe, {**values, "network": network}, ""), base)
 
 
 def rebased(recipe: Recipe, base: Path) -> Recipe:
@@ -103,6 +102,9 @@ def _build(kind: type[T], values: Any, where: str) -> T:
             remedy = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
             raise RecipeError(f"unknown key {name!r}; {remedy}")
         built[key] = _convert(hints[key], value, name)
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in built and field.default is MISSING and field.default_factory is MISSING:
+            raise RecipeError(f"{where or 'the recipe'}: has no {field.name}; give it one")
     return kind(**built)
 
 
@@ -117,8 +119,6 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
     if origin is Literal:
         if value not in arguments:
             raise RecipeError(f"{name} = {value!r} is not known; choose one of {', '.join(map(str, arguments))}")
-        return value
-    if origin is types.UnionType:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

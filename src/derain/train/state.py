@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from derain.errors import RecipeError, WeightsError
+from derain.errors import RecipeError, TrainingError, WeightsError
 from derain.network import PLNLINConfiguration
 from derain.train.ema import Average
 from derain.train.muon import Muon
@@ -49,9 +49,17 @@ def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Opti
 
 
 def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
-    """Write `folder`/state.ckpt, all processes together, and rename it at the end: a kill at any moment keeps the last one."""
+    """Write `folder`/state.ckpt, all processes together, and rename it at the end: a kill at any moment keeps the last one.
+
+    Raises TrainingError where it cannot be written; the last one stays.
+    """
     path, temporary = folder / NAME, folder / f".{NAME}.tmp"
-    fabric.save(temporary, _contents(state))
+    try:
+        fabric.save(temporary, _contents(state))
+    except (OSError, RuntimeError) as error:  # torch's writer has an error of its own for a full disk
+        temporary.unlink(missing_ok=True)
+        fact = getattr(error, "strerror", None) or error.__class__.__name__
+        raise TrainingError(f"{path}: cannot be written ({fact}); the state before it is kept, make room") from error
     fabric.barrier()
     if fabric.is_global_zero:
         temporary.replace(path)
@@ -59,29 +67,77 @@ def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
     return path
 
 
-def load_state(fabric: Fabric, state: State, path: Path) -> None:
-    """Continue where `path` was saved. Raises WeightsError for a damaged file, RecipeError for another network."""
-    contents = _contents(state)
+def load_state(state: State, path: Path) -> None:
+    """Continue where `path` was saved.
+
+    Raises WeightsError for a file that is missing or damaged, RecipeError for what cannot go on: another network, optimiser or
+    discriminator.
+    """
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no state to resume; start without --resume") from None
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
     except Exception as error:
-        raise WeightsError(
-            f"{path}: is damaged ({error.__class__.__name__}); start anew with --weights and the last exported weights"
-        ) from None
-    own, other = (PLNLINConfiguration.from_mapping(found["recipe"]["network"]) for found in (contents, saved))
-    if own != other:
+        raise _damaged(path, error) from None
+    try:
+        _check_alike(state, saved, path)
+        _fill(state, saved)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # a file of torch's that is none of ours
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path}: is damaged ({error.__class__.__name__}); start anew with --weights and the last exported weights"
+    )
+
+
+def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
+    """Raise RecipeError if the run that saved had other parts."""
+    own, other = state.recipe, saved["recipe"]
+    if PLNLINConfiguration.from_mapping(own["network"]) != PLNLINConfiguration.from_mapping(other["network"]):
         raise RecipeError(f"{path}: was saved by a run with another network; resume it with its own recipe")
+    if own["optimiser"]["name"] != other["optimiser"]["name"]:
+        raise RecipeError(
+            f"{path}: was saved by a run with optimiser.name = {other['optimiser']['name']!r}; resume it with that one, "
+            f"or start a new run from its weights with --weights"
+        )
+    if state.discriminator is None:
+        return
+    if not saved["discriminator"]:
+        raise RecipeError(
+            f"{path}: was saved by a run without a discriminator; resume it with loss.beta=0, "
+            f"or start a new run from its weights with --weights"
+        )
+    if own["adversarial"]["manner"] != other["adversarial"]["manner"]:
+        raise RecipeError(
+            f"{path}: was saved by a run with adversarial.manner = {other['adversarial']['manner']!r}; resume it with that one"
+        )
+
+
+def _fill(state: State, saved: dict[str, Any]) -> None:
     unwrapped(state.network).load_state_dict(saved["network"])
-    state.optimiser.load_state_dict(saved["optimiser"])
-    if state.discriminator is not None and state.discriminator_optimiser is not None and saved.get("discriminator"):
+    _fill_optimiser(state.optimiser, saved["optimiser"])
+    if state.discriminator is not None and state.discriminator_optimiser is not None:
         unwrapped(state.discriminator).load_state_dict(saved["discriminator"])
-        state.discriminator_optimiser.load_state_dict(saved["discriminator_optimiser"])
-    if state.average is not None and saved["average"] is not None:
-        state.average.load_state_dict(saved["average"])
+        _fill_optimiser(state.discriminator_optimiser, saved["discriminator_optimiser"])
+    if state.average is not None:
+        if saved["average"] is not None:
+            state.average.load_state_dict(saved["average"])
+        else:
+            state.average = Average(unwrapped(state.network), decay=state.average.decay)
     torch.set_rng_state(saved["random"])
     state.step, state.hours, state.warm_steps, state.card = saved["step"], saved["hours"], saved["warm_steps"], saved["card"]
+
+
+def _fill_optimiser(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Take over the moments, but not the settings: those are the recipe's, which may have been changed since."""
+    settings = [{key: group[key] for key in ("weight_decay", "betas")} for group in optimiser.param_groups]
+    optimiser.load_state_dict(saved)
+    for group, own in zip(optimiser.param_groups, settings, strict=True):
+        group.update(own)
 
 
 def unwrapped(network: nn.Module) -> nn.Module:

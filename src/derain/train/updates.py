@@ -9,16 +9,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from derain.errors import DerainError
+from derain.errors import TrainingError
 from derain.network.generator import Hierarchy
 from derain.train.manners import manner
 from derain.train.recipe import Recipe
 from derain.train.state import State, unwrapped
 from derain.train.steps import Sides, adversarial_part, discriminator_loss, restoration_loss
-
-
-class TrainingError(DerainError):
-    """A run that cannot go on."""
 
 
 @dataclass(frozen=True)

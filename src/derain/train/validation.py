@@ -24,7 +24,7 @@ def validation_pairs(validation: Validation) -> list[tuple[str, Pair]]:
     return [
         (Path(folder.folder).name, pair)
         for folder in validation.pairs
-        for pair in chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only)
+        for pair in chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only).pairs
     ]
 
 

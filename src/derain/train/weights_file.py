@@ -30,7 +30,7 @@ def save_weights(
 ) -> Path:
     """Write the parameters of `network` to `path`, under a temporary name first; `half` stores them in float16.
 
-    `metadata` goes into the header with `derain.` before each key.
+    `metadata` goes into the header with `derain.` before each key. Raises WeightsError where it cannot be written.
     """
     path = Path(path)
     header = {"derain.format": FORMAT, "derain.configuration": configuration.to_json(), "derain.card": json.dumps(card)}
@@ -41,6 +41,8 @@ def save_weights(
         save_file(tensors, str(temporary), metadata=header)
         temporary.chmod(0o644)  # safetensors makes it private, and an installed model is for everyone
         temporary.replace(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: cannot be written ({error}); make room, or name another folder") from error
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -62,7 +64,10 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
             f"{path}: has format {header.get('derain.format')!r}, this version reads {FORMAT!r}; "
             f"upgrade with `pip install -U derain`"
         )
-    return PLNLINConfiguration.from_json(header["derain.configuration"]), tensors, json.loads(header["derain.card"])
+    try:
+        return PLNLINConfiguration.from_json(header["derain.configuration"]), tensors, json.loads(header["derain.card"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path}: its configuration or card is damaged ({error!r}); fetch or make it again") from None
 
 
 def load_network(path: str | Path) -> tuple[PLNLIN, dict[str, Any]]:
