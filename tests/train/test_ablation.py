@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
 from derain.cli.main import main
-from derain.errors import RecipeError
-from derain.network import PLNLIN
-from derain.network.matching import WITHIN, parameters
-from derain.train.ablation import OURS, TABLES, ablate, row_overrides, steps_in
+from derain.errors import RecipeError, TrainingError
+from derain.network import PLNLIN, PLNLINConfiguration
+from derain.network.matching import WITHIN, matched, parameters
+from derain.train.ablation import OURS, TABLES, Row, ablate, row_overrides, steps_in, train_row
+from derain.train.loop import setup
+from derain.train.manners import manner
 from derain.train.recipe_file import read_recipe
 
 TINY = ["network.channels=[4, 4, 4, 4]", "loss.beta=1.0", "length.hours=0.0"]
@@ -34,6 +38,35 @@ def test_table_is_trained_and_written(project, capsys):
 def test_every_row_has_a_folder_of_its_own():
     names = [row.name for rows in TABLES.values() for row in rows if row.printed != OURS]
     assert len(set(names)) == len(names) == 19
+
+
+def test_discriminator_is_counted_as_its_manner_builds_it(project):
+    given = [*TINY, "length.steps=1"]
+    for name in ("mcddl", "classical"):
+        folder = [f"adversarial.manner={name}", f"record.folder={project / name}"]
+        outcome = train_row(Row(name), project / "recipe.toml", [*given, *folder])
+        critic = manner(name).discriminator(read_recipe(project / "recipe.toml", given).network)
+        assert outcome.discriminator_parameters == sum(p.numel() for p in critic.parameters())
+
+
+def test_failing_row_is_told_in_the_words_of_its_run(project):
+    with pytest.raises(TrainingError, match=r"^x: training ended with code 1: \S*dry7: no such folder"):
+        train_row(Row("x"), project / "recipe.toml", ["data.backgrounds=['dry7']"])
+
+
+def test_stopped_row_is_not_taken_for_a_trained_one(project, monkeypatch):
+    def stopped(recipe, overrides, *, label):
+        setup(read_recipe(recipe, [*overrides, "length.steps=1"]))
+
+    monkeypatch.setattr("derain.train.ablation._train", stopped)
+    with pytest.raises(TrainingError, match="stopped at step 1"):
+        train_row(Row("x"), project / "recipe.toml", [])
+
+
+def test_channels_that_nothing_matches_are_named():
+    ours = PLNLINConfiguration(preset="tiny", channels=(2, 2, 2, 2), stages=(1, 1, 1, 1), head_stages=1)
+    with pytest.raises(RecipeError, match="choose larger ones"):
+        matched(replace(ours, unit="swin"), like=ours)
 
 
 def test_minutes_become_steps(project):

@@ -2,8 +2,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from derain.cli.main import main
+from derain.errors import WeightsError
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.restore.engine import open_engine
 from derain.train.export import TESTED_SIZES, export, largest_difference
@@ -72,6 +74,34 @@ def test_verb_exports_and_prints_the_differences(tmp_path, capsys):
     assert main(["export", str(tmp_path / "weights.safetensors"), str(tmp_path / "mine.onnx")]) == 0
     assert capsys.readouterr().out.count("largest difference to torch") == len(TESTED_SIZES)
     assert find(tmp_path / "mine.onnx").card == {"steps": 3}
+
+
+def test_weights_are_never_replaced_by_their_export(tmp_path, capsys):
+    made = network()
+    path = save_weights(tmp_path / "weights.safetensors", made, configuration=made.configuration, card={})
+    before = path.read_bytes()
+    assert main(["export", str(path), str(tmp_path / "weights.onnx")]) == 1
+    assert "give another name" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "fact"), [("small", "is a file .onnx"), ("nowhere/small.onnx", "cannot be written")])
+def test_place_that_cannot_hold_an_export_is_refused(tmp_path, name, fact):
+    with pytest.raises(WeightsError, match=fact):
+        export(network(), tmp_path / name, card={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_cannot_be_written_are_named(tmp_path):
+    made = network()
+    with pytest.raises(WeightsError, match=r"w\.safetensors: cannot be written"):
+        save_weights(tmp_path / "nowhere/w.safetensors", made, configuration=made.configuration, card={})
+
+
+def test_weights_with_a_damaged_header_are_named(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors", metadata={"derain.format": "1", "derain.configuration": "{"})
+    with pytest.raises(WeightsError, match="configuration or card is damaged"):
+        load_network(tmp_path / "w.safetensors")
 
 
 def test_broken_weights_are_one_sentence(tmp_path, capsys):

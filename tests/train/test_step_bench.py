@@ -55,3 +55,19 @@ def test_discriminator_makes_a_step_longer():
 def test_unknown_preset_is_one_sentence(capsys):
     assert main(["bench", "train", "huge"]) == 1
     assert "paper, small" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["train", "mcddl"])
+def test_crop_of_other_windows_is_one_sentence(verb, capsys):
+    assert main(["bench", verb, "--crop", "10"]) == 1
+    assert "no multiple of 56" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("train", "--steps"), ("train", "--batch"), ("train", "--processes"), ("mcddl", "--cycles"), ("restore", "--repeats")],
+)
+def test_nothing_to_time_is_a_wrong_command(wrong):
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", *wrong, "0"])
+    assert ended.value.code == 2

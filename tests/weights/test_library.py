@@ -78,7 +78,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_weights_without_a_network_name_the_command_that_makes_one(tmp_path):
     write_safetensors(tmp_path / "toy.safetensors", {"derain.format": "1"})
-    with pytest.raises(WeightsError, match=r"`derain export .*toy\.safetensors` makes one"):
+    with pytest.raises(WeightsError, match=r"`derain export .*toy\.safetensors` makes toy_exported\.onnx"):
         find(tmp_path / "toy.safetensors")
 
 

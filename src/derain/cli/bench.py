@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter, validators
+
+from derain.cli.network import Positive
+
+Count = Annotated[int, Parameter(validator=Positive)]
+Threads = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 
 bench = App(name="bench", help="Measure the speed of this machine.")
 
@@ -14,11 +19,11 @@ def train(
     preset: str = "small",
     /,
     *,
-    processes: int = 1,
-    threads: int = 0,
-    batch: int = 4,
-    crop: int = 112,
-    steps: int = 5,
+    processes: Count = 1,
+    threads: Threads = 0,
+    batch: Count = 4,
+    crop: Count = 112,
+    steps: Count = 5,
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto",
     kernels: Literal["auto", "eager"] = "auto",
 ) -> None:
@@ -70,10 +75,10 @@ def mcddl(
     preset: str = "small",
     /,
     *,
-    threads: int = 0,
-    batch: int = 4,
-    crop: int = 112,
-    cycles: int = 2,
+    threads: Threads = 0,
+    batch: Count = 4,
+    crop: Count = 112,
+    cycles: Count = 2,
     kernels: Literal["auto", "eager"] = "auto",
 ) -> None:
     """Time steps of Algorithm 1, with and without the discriminator. Run it on an otherwise idle machine.
@@ -113,7 +118,7 @@ def restore(
     engine: list[str] | None = None,
     precision: list[str] | None = None,
     size: list[str] | None = None,
-    repeats: int = 3,
+    repeats: Count = 3,
 ) -> None:
     """Time the restoring of one picture with each engine, in seconds and MiB. Run it on an otherwise idle machine.
 

@@ -15,7 +15,8 @@ def export(weights: Path, /, output: Path | None = None, *, half: bool = True, c
     weights
         What a training run left: weights.safetensors in its folder.
     output
-        The .onnx file to write, with a .safetensors file of the same name beside it; default is NAME.onnx beside WEIGHTS.
+        The .onnx file to write, with a .safetensors file of the same name beside it; default is NAME_exported.onnx beside
+        WEIGHTS.
     half
         Store the weights in float16; they are computed with in float32.
     check
@@ -23,13 +24,15 @@ def export(weights: Path, /, output: Path | None = None, *, half: bool = True, c
     """
     from rich.console import Console
 
+    from derain.errors import WeightsError
     from derain.train.export import export as write
     from derain.train.export import largest_difference
     from derain.train.weights_file import load_network
 
-    network, card = load_network(weights)
-    # never over the weights themselves: the file beside the exported network has its suffix
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
+    if output.with_suffix(".safetensors").resolve() == weights.resolve():
+        raise WeightsError(f"{output}: the file beside it would replace {weights}; give another name")
+    network, card = load_network(weights)
     write(network, output, card=card, half=half)
     console = Console()
     console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB", highlight=False)

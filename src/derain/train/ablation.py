@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from derain.errors import DerainError, RecipeError
-from derain.network import PLNLIN, Discriminator
+from derain.errors import RecipeError, TrainingError
+from derain.network import PLNLIN
 from derain.network.matching import matched, parameters
+from derain.train.manners import manner
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import read_recipe
 from derain.train.weights_file import load_weights
@@ -146,10 +147,13 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
     if card.get("steps") != built.length.steps or "validation" not in card.get("validation", {}):
         _train(recipe, [*overrides, *resume], label=row.label)
         card = _card(folder)
+        if card["steps"] != built.length.steps:
+            raise TrainingError(f"{row.label}: was stopped at step {card['steps']}; the same command goes on from there")
+    critic = manner(built.adversarial.manner).discriminator
     return Outcome(
         label=row.label,
         generator_parameters=parameters(PLNLIN, built.network),
-        discriminator_parameters=parameters(Discriminator, built.network) if built.loss.beta else 0,
+        discriminator_parameters=parameters(critic, built.network) if built.loss.beta else 0,
         steps=card["steps"],
         validation={name: (float(psnr), float(ssim)) for name, (psnr, ssim) in card["validation"]["validation"].items()},
         printed=row.printed,
@@ -182,7 +186,8 @@ def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
     command = [sys.executable, "-m", "derain.cli.main", "train", str(recipe), *arguments]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise DerainError(f"{label}: training ended with code {done.returncode}: {done.stderr.strip().splitlines()[-1:]}")
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise TrainingError(f"{label}: training ended with code {done.returncode}: {last.removeprefix('derain: ')}")
 
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from derain.network import PLNLIN, kernels, preset
+from derain.network import PLNLIN, PLNLINConfiguration, kernels, preset
 from derain.train.memory import keep_memory
-from derain.train.recipe import Loss, Optimiser
+from derain.train.recipe import Data, Length, Loss, Optimiser, PairFolder, Recipe
 from derain.train.speed import bfloat16_is_faster, product_rate
 from derain.train.state import make_optimiser
 from derain.train.steps import restoration_loss
+
+OPTIMISER = Optimiser(name="adamw")
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,10 @@ def bench_train(
 ) -> StepSpeed:
     """Time training steps of `processes` processes at once, each with its own batch and `threads` threads (0: an equal share).
 
-    The rates of the processes are added; what they would exchange is not measured. Raises WeightsError for an unknown preset.
+    The rates of the processes are added; what they would exchange is not measured. Raises WeightsError for an unknown preset,
+    RecipeError for a crop that no recipe may have.
     """
-    preset(name)
+    crops_of(preset(name), crop_px=crop_px, batch=batch)
     threads = threads or max(1, (os.cpu_count() or 1) // processes)
     work = [(name, threads, batch, crop_px, steps, precision, choice)] * processes
     if processes == 1:
@@ -79,6 +82,17 @@ def bench_train(
     )
 
 
+def crops_of(network: PLNLINConfiguration, *, crop_px: int, batch: int, beta: float = 0.0) -> Recipe:
+    """A recipe of one step on such crops, which no picture is read for. Raises RecipeError for what training would refuse."""
+    return Recipe(
+        network,
+        Data(pairs=(PairFolder("."),), crop_px=crop_px),
+        loss=Loss(beta=beta),
+        optimiser=replace(OPTIMISER, batch=batch),
+        length=Length(steps=1),
+    )
+
+
 def _bench_one(
     name: str, threads: int, batch: int, crop_px: int, steps: int, precision: str, choice: kernels.Choice
 ) -> StepSpeed:
@@ -89,7 +103,7 @@ def _bench_one(
     dtype = torch.bfloat16 if precision == "bf16-mixed" or (precision == "auto" and bfloat16_is_faster()) else torch.float32
     torch.manual_seed(0)
     network = PLNLIN(preset(name))
-    optimiser = make_optimiser(network, Optimiser(name="adamw"))
+    optimiser = make_optimiser(network, OPTIMISER)
     rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
     seconds = []
     for _ in range(steps + 2):

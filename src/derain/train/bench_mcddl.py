@@ -12,8 +12,9 @@ import torch
 from lightning_fabric import Fabric
 
 from derain.network import PLNLIN, Discriminator, kernels, preset
+from derain.train.bench import crops_of
 from derain.train.memory import keep_memory
-from derain.train.recipe import Adversarial, Data, Length, Loss, Optimiser, PairFolder, Recipe
+from derain.train.recipe import Recipe
 from derain.train.speed import bfloat16_is_faster
 from derain.train.state import State, make_optimiser
 from derain.train.updates import Batch, iterate
@@ -54,9 +55,10 @@ def bench_mcddl(
 ) -> AlgorithmSpeed:
     """Time `cycles` of r steps each with and without a discriminator, in turn, after one that warms up.
 
-    Raises WeightsError for an unknown preset.
+    Raises WeightsError for an unknown preset, RecipeError for a crop that no recipe may have.
     """
     network = preset(name)
+    recipes = {beta: crops_of(network, crop_px=crop_px, batch=batch, beta=beta) for beta in (0.0, 1.0)}
     keep_memory()
     torch.set_num_threads(threads or os.cpu_count() or 1)
     precision = "bf16-mixed" if bfloat16_is_faster() else "32-true"
@@ -65,8 +67,7 @@ def bench_mcddl(
     torch.manual_seed(0)
     rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
     crops = Batch(rainy, clean, list(range(batch)))
-    length, data, every = Length(steps=1), Data(pairs=(PairFolder("."),)), Adversarial().discriminator_every
-    recipes = {beta: Recipe(network, data, loss=Loss(beta=beta), length=length) for beta in (0.0, 1.0)}
+    every = recipes[1.0].adversarial.discriminator_every
     states = {beta: make_state(fabric, recipe) for beta, recipe in recipes.items()}
     seconds = defaultdict(list)
     for cycle in range(cycles + 1):
@@ -94,12 +95,11 @@ def bench_mcddl(
 
 def make_state(fabric: Fabric, recipe: Recipe) -> State:
     """A run before its first step, with a discriminator if the recipe's loss has a place for one."""
-    optimiser = Optimiser(name="adamw")
     generator = PLNLIN(recipe.network)
-    network, updates = fabric.setup(generator, make_optimiser(generator, optimiser))
+    network, updates = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
     network.mark_forward_method("hierarchy")
     state = State(network, updates)
     if recipe.loss.beta:
         critic = Discriminator(recipe.network)
-        state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, optimiser))
+        state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
     return state

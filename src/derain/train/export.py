@@ -27,14 +27,19 @@ TESTED_SIZES = ((112, 112), (1, 1), (7, 300), (57, 111), (321, 481))
 def export(network: PLNLIN, path: str | Path, *, card: Mapping[str, Any], half: bool = True) -> Path:
     """Write `network` to `path` as ONNX, and to `path` with .safetensors, which holds the checksum of the former.
 
-    `half` stores the weights in float16; they are computed with in float32 all the same.
+    `half` stores the weights in float16; they are computed with in float32 all the same. Raises WeightsError for a variant of an
+    ablation and for a path that is no .onnx or cannot be written.
     """
     path = Path(path)
+    if path.suffix != ".onnx":
+        raise WeightsError(f"{path}: an exported network is a file .onnx; give it that ending")
     data = build(network, card=card, half=half)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be written ({error.strerror}); name a folder that is there and has room") from error
     finally:
         temporary.unlink(missing_ok=True)
     digest = hashlib.sha256(data).hexdigest()

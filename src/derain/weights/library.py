@@ -64,7 +64,7 @@ def find(name_or_path: str | Path) -> Model:
             )
         path = SHIPPED / f"{name_or_path}.onnx"
     if path.suffix == ".safetensors" and path.is_file() and not path.with_suffix(".onnx").exists():
-        raise WeightsError(f"{path}: no exported network lies beside it; `derain export {path}` makes one")
+        raise WeightsError(f"{path}: no exported network lies beside it; `derain export {path}` makes {path.stem}_exported.onnx")
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file; `derain info` lists the models that ship with derain")
     return _load(path.with_suffix(".onnx"))
