@@ -24,14 +24,18 @@ def test_the_public_names():
     assert derain.__all__ == ["DerainError", "Restorer", "__version__", "restore"]
 
 
-@pytest.mark.parametrize(("dtype", "white"), [("uint8", 255), ("uint16", 65535), ("float32", 1.0), ("float64", 1.0)])
+@pytest.mark.parametrize(
+    ("dtype", "white"), [("uint8", 255), ("uint16", 65535), ("float16", 1.0), ("float32", 1.0), ("float64", 1.0)]
+)
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4), (1, 1)])
 def test_shape_and_type_come_back(darken, dtype, white, shape):
     restored = darken(np.full(shape, white, dtype))
     assert (restored.shape, restored.dtype) == (shape, dtype)
 
 
-@pytest.mark.parametrize(("dtype", "white", "tolerance"), [("uint8", 255, 1), ("uint16", 65535, 1), ("float64", 1.0, 1e-6)])
+@pytest.mark.parametrize(
+    ("dtype", "white", "tolerance"), [("uint8", 255, 1), ("uint16", 65535, 1), ("float16", 1.0, 1e-3), ("float64", 1.0, 1e-6)]
+)
 def test_every_type_is_restored_to_the_same_light(darken, dtype, white, tolerance):
     assert abs(float(darken(np.full((3, 3, 3), white, dtype))[1, 1, 1]) - 0.75 * white) <= tolerance
 
@@ -123,3 +127,12 @@ def test_a_hundred_megapixels_stay_below_two_gibibytes(networks, tmp_path):
     picture.write(Picture(np.zeros((10_000, 10_000, 3), np.uint8)), tmp_path / "in.jpg")
     run = subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True)
     assert int(run.stdout) < 2048
+
+
+def test_any_path_like_object_names_a_file(tmp_path, networks):
+    class Entry:
+        def __fspath__(self):
+            return str(tmp_path / "photo.png")
+
+    picture.write(Picture(np.full((4, 5, 3), 90, np.uint8)), tmp_path / "photo.png")
+    assert derain.restore(Entry(), model=networks / "copying.onnx").shape == (4, 5, 3)

@@ -128,12 +128,20 @@ def resolve(rain: Rain | str) -> Rain:
     return PRESETS[rain]
 
 
+def generator(seed: Seed) -> np.random.Generator:
+    """Random numbers from a seed, or those of a generator. Raises DerainError for a negative seed."""
+    try:
+        return np.random.default_rng(seed)
+    except ValueError as error:
+        raise DerainError(f"a seed of {seed} is out of range; choose 0 or more") from error
+
+
 def random(seed: Seed, **fixed: Any) -> Rain:
     """Draw one rain from the whole plausible range: drizzle to downpour, calm to gusty, clear air to mist, all composites.
 
     `fixed` names fields of `Rain` that are given instead of drawn. The same seed gives the same rain.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
 
     def between(low: float, high: float) -> float:
         return float(low + (high - low) * rng.random())

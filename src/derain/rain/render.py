@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.errors import DerainError
-from derain.rain.model import Rain, Seed, resolve
+from derain.rain.model import Rain, Seed, generator, resolve
 from derain.rain.streaks import HALF_WIDTH, Floats, Streaks, draw
 
 Pixels = TypeVar("Pixels", bound=NDArray[np.generic])
 
 WHITE = {"uint8": 255, "uint16": 65535, "float16": 1, "float32": 1, "float64": 1}
 REFERENCE_PX = 400  # the pixels of `Rain` are those of a picture of this height and width
+LEAST_SCALE = 0.05  # the number of streaks grows with its square
 THINNEST_PX = 1.2  # a thinner streak is drawn this wide and fainter, as a sensor would see it
 
 
@@ -22,7 +23,8 @@ def render(clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scal
     """Lay rain over `clean`, (H, W, 3) or (H, W), uint8, uint16 or float in 0..1; the result has its shape and dtype.
 
     `rain` is a Rain or the name of a preset. `scale` multiplies every length: None takes 1 up to 400 x 400 and grows with larger
-    pictures. The same seed gives the same rain. Raises DerainError for another shape or dtype.
+    pictures. The same seed gives the same rain. Raises DerainError for another shape or dtype
+    and for a seed or a scale that is out of range.
     """
     kind = resolve(rain)
     if clean.ndim not in (2, 3) or (clean.ndim == 3 and clean.shape[2] != 3) or 0 in clean.shape:
@@ -30,7 +32,7 @@ def render(clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scal
     if clean.dtype.name not in WHITE:
         raise DerainError(f"rain needs a picture of {', '.join(WHITE)}, this is {clean.dtype}; convert it first")
     white = np.float32(WHITE[clean.dtype.name])
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     height, width = clean.shape[:2]
     streaks = layer(height, width, rain=kind, seed=rng, scale=scale)
     mist = kind.mist * _cloud(height, width, rng=rng) if kind.mist else None
@@ -52,9 +54,11 @@ def render(clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scal
 def layer(height: int, width: int, *, rain: Rain | str = "moderate", seed: Seed = 0, scale: float | None = None) -> Floats:
     """Return the streaks alone, float32 (H, W): the light that they add to black, 0 and up, not clipped, without mist."""
     kind = resolve(rain)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     if scale is None:
         scale = max(1.0, float(np.sqrt(height * width)) / REFERENCE_PX)
+    if not LEAST_SCALE <= scale < np.inf:
+        raise DerainError(f"a scale of {scale:g} is out of range for rain; choose {LEAST_SCALE} or more")
     light = np.zeros((height, width), np.float32)
     for index in range(int(kind.layers)):
         nearness = (index + 0.5) / kind.layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from derain.weights import find
 
 SMALL_CHANNELS = 16
 """Feature channels at full resolution of the preset whose memory the engines know."""
-DTYPES = ("uint8", "uint16", "float32", "float64")
+DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 
 
 class Restorer:
@@ -109,15 +110,15 @@ class Restorer:
 
 
 def restore(
-    image_or_path: NDArray[Any] | str | Path, *, strength: float = 1.0, mask: Pixels | None = None, **options: Any
+    image_or_path: NDArray[Any] | str | os.PathLike[str], *, strength: float = 1.0, mask: Pixels | None = None, **options: Any
 ) -> NDArray[Any]:
     """Take the rain out of one picture: an array, see `Restorer.__call__`, or the path of a file, whose pixels come back.
 
     `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine.
     """
     restorer = _loaded(**options)
-    if isinstance(image_or_path, (str, Path)):
-        return restorer.restore_picture(pictures.read(image_or_path), strength=strength, mask=mask).as_array()
+    if isinstance(image_or_path, (str, os.PathLike)):
+        return restorer.restore_picture(pictures.read(Path(image_or_path)), strength=strength, mask=mask).as_array()
     return restorer(image_or_path, strength=strength, mask=mask)
 
 
