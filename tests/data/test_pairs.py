@@ -261,12 +261,6 @@ def test_a_turned_photo_is_loaded_upright(tmp_path):
     assert pair.load()[0].shape == (40, 30, 3) and pair.size_px == (30, 40)
 
 
-def test_the_clean_side_can_be_loaded_alone(tmp_path, rng):
-    rainy, clean = scene(rng)
-    Image.fromarray(np.hstack([clean, rainy])).save(tmp_path / "1.png")
-    np.testing.assert_array_equal(find_pairs(tmp_path, layout="clean-left").pairs[0].load_clean(), clean)
-
-
 def test_a_link_that_leads_back_up_adds_nothing(folder):
     before = find_pairs(folder)
     (folder / "again").symlink_to(folder, target_is_directory=True)

@@ -36,10 +36,6 @@ class Pair:
         rainy, clean = (right, left) if self.clean_side == "left" else (left, right)
         return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
 
-    def load_clean(self) -> Image8:
-        """Return the clean picture alone, as `load` would."""
-        return decode(self.clean_path) if self.clean_side is None else self.load()[1]
-
 
 def displayed_size(path: Path) -> tuple[int, int]:
     """Width and height of the upright picture, from the header of the file."""

@@ -18,6 +18,7 @@ from derain.data import naming
 from derain.data.halves import CleanSide, clean_half
 from derain.data.lists import is_pair_list, read_pair_list
 from derain.data.pair import Image8, Pair, displayed_size
+from derain.data.partners import Partners, split_by_name
 from derain.errors import DataError
 
 __all__ = ["LAYOUTS", "Image8", "Pair", "PairSet", "Problem", "find_pairs", "sample"]
@@ -155,7 +156,7 @@ class _Finder:
         if not by_folder and not unsaid and layout is None:
             rainy, clean, unsaid = [], [], paths  # a folder merely called `rain` or `data`: let the names speak
         if unsaid and layout != "folders":
-            named_rainy, named_clean, unsaid = _split_by_name(unsaid, many=not by_folder)
+            named_rainy, named_clean, unsaid = split_by_name(unsaid, many=not by_folder)
             rainy, clean = [*rainy, *named_rainy], [*clean, *named_clean]
         if rainy and not clean:
             clean, unsaid = unsaid, []  # 901.jpg beside a folder rainy/
@@ -166,7 +167,7 @@ class _Finder:
         self.problems += [Problem(path, "neither its folder nor its name says whether it is rainy or clean") for path in unsaid]
 
     def _match(self, group: tuple[str, ...], rainy: Sequence[Path], clean: Sequence[Path], *, label: str) -> None:
-        partners, taken = _Partners(clean), defaultdict(list)
+        partners, taken = Partners(clean), defaultdict(list)
         for path in rainy:
             candidates = partners.of(path)
             if len(candidates) == 1:
@@ -235,41 +236,6 @@ class _Finder:
                 self._sizes[path] = None
                 self.problems.append(Problem(path, f"cannot be read ({error})"))
         return self._sizes[path]
-
-
-class _Partners:
-    """The clean pictures of one group, to be asked which of them belongs to a rainy one."""
-
-    def __init__(self, clean: Sequence[Path]) -> None:
-        self.by_stem: dict[str, list[Path]] = defaultdict(list)
-        self.by_key: dict[str, list[Path]] = defaultdict(list)
-        self.by_scene: dict[str | None, list[Path]] = defaultdict(list)
-        for path in clean:
-            self.by_stem[path.stem].append(path)
-            self.by_key[naming.scene_key(path.stem)].append(path)
-            self.by_scene[naming.scene_of_frame(path.stem)].append(path)
-
-    def of(self, rainy: Path) -> list[Path]:
-        """One path if all is well, several if names are ambiguous, none if it has no partner."""
-        key = naming.scene_key(rainy.stem)
-        if found := self.by_stem.get(rainy.stem) or self.by_key.get(key):
-            return found
-        scene = naming.scene_of_frame(rainy.stem)
-        if scene is not None:
-            return self.by_scene.get(scene, [])
-        return next((self.by_key[short] for short in naming.shorter_keys(key) if short in self.by_key), [])
-
-
-def _split_by_name(paths: Sequence[Path], *, many: bool) -> tuple[list[Path], list[Path], list[Path]]:
-    """Rainy, clean and undecided. With `many`, 901 is clean if 901_1 lies beside it."""
-    sides = {path: naming.side_by_name(path.stem) for path in paths}
-    if many and not {"rainy", "clean"} <= set(sides.values()):
-        stems = {path.stem for path in paths}
-        heads = {path: next((head for head in naming.shorter_keys(path.stem) if head in stems), None) for path in paths}
-        used = {head for head in heads.values() if head is not None}
-        sides = {path: "clean" if path.stem in used else "rainy" if heads[path] is not None else None for path in paths}
-    rainy, clean, undecided = ([path for path in paths if sides[path] == side] for side in ("rainy", "clean", None))
-    return rainy, clean, undecided
 
 
 def _no_pairs(result: PairSet) -> str:
