@@ -82,10 +82,12 @@ def measure(
     candidates: Mapping[str, Candidate],
     *,
     protocols: Sequence[str] = tuple(PROTOCOLS),
+    untouched: bool = True,
 ) -> Evaluation:
-    """Score every candidate on every sample; one picture is in memory at a time."""
+    """Score every candidate, and the untouched input, on every sample; one picture is in memory at a time."""
     chosen = [PROTOCOLS[name] for name in protocols]
-    rows = {name: Row(name) for name in (UNTOUCHED, *candidates)}
+    everyone = {**({UNTOUCHED: _untouched} if untouched else {}), **candidates}
+    rows = {name: Row(name) for name in everyone}
     problems: list[str] = []
     for sample in samples:
         try:
@@ -93,13 +95,13 @@ def measure(
         except DerainError as error:
             problems.append(str(error))
             continue
-        for name, candidate in {UNTOUCHED: _untouched, **candidates}.items():
+        for name, candidate in everyone.items():
             outcome = _attempt(candidate, sample, rainy, clean, chosen)
             if isinstance(outcome, Result):
                 rows[name].results.append(outcome)
             elif outcome:
                 problems.append(f"{name}, {sample.name}: {outcome}")
-    if not rows[UNTOUCHED].results:
+    if untouched and not rows[UNTOUCHED].results:
         del rows[UNTOUCHED]
     return Evaluation(data, list(protocols), list(rows.values()), problems, [*_notes_on_others(rows.values())])
 

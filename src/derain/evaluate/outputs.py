@@ -68,6 +68,11 @@ def photos_in(folder: Path) -> list[Sample]:
     return [_photo_sample(name, path) for name, path in picture_files(folder).items()]
 
 
+def dry_pictures_in(folder: Path) -> list[Sample]:
+    """The pictures in a folder and below it, each its own clean side. Raises DataError for none or no folder."""
+    return [_dry_sample(name, path) for name, path in picture_files(folder).items()]
+
+
 def notes_on(name: str, matching: Matching) -> list[str]:
     """Say what was matched, under which rule, and by name what was not."""
     count = len(matching.matches)
@@ -89,6 +94,14 @@ def _clean_sample(name: str, path: Path) -> Sample:
 
 def _photo_sample(name: str, path: Path) -> Sample:
     return Sample(name, lambda: (read_opaque(path), None))
+
+
+def _dry_sample(name: str, path: Path) -> Sample:
+    def load() -> tuple[Image, Image]:
+        pixels = read_opaque(path)
+        return pixels, pixels
+
+    return Sample(name, load)
 
 
 def _no_match(folder: Path, outputs: Sequence[str], scenes: Sequence[str], matching: Matching) -> str:
