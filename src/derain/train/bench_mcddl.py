@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from lightning_fabric import Fabric
 
-from derain.network import PLNLIN, Discriminator, kernels, preset
+from derain.network import kernels, preset
 from derain.train.bench import crops_of
 from derain.train.memory import keep_memory
 from derain.train.recipe import Recipe
 from derain.train.speed import bfloat16_is_faster
-from derain.train.state import State, make_optimiser
+from derain.train.state import begin
 from derain.train.updates import Batch, iterate
 
 
@@ -64,11 +64,10 @@ def bench_mcddl(
     precision = "bf16-mixed" if bfloat16_is_faster() else "32-true"
     path = kernels.choose(choice)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
-    torch.manual_seed(0)
     rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
     crops = Batch(rainy, clean, list(range(batch)))
     every = recipes[1.0].adversarial.discriminator_every
-    states = {beta: make_state(fabric, recipe) for beta, recipe in recipes.items()}
+    states = {beta: begin(fabric, recipe) for beta, recipe in recipes.items()}
     seconds = defaultdict(list)
     for cycle in range(cycles + 1):
         for beta, state in states.items():
@@ -91,15 +90,3 @@ def bench_mcddl(
         both_s=statistics.median(seconds["both"]),
         every=every,
     )
-
-
-def make_state(fabric: Fabric, recipe: Recipe) -> State:
-    """A run before its first step, with a discriminator if the recipe's loss has a place for one."""
-    generator = PLNLIN(recipe.network)
-    network, updates = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
-    network.mark_forward_method("hierarchy")
-    state = State(network, updates)
-    if recipe.loss.beta:
-        critic = Discriminator(recipe.network)
-        state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
-    return state

@@ -17,20 +17,17 @@ from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
 from derain.errors import RecipeError, TrainingError
-from derain.network import PLNLIN, kernels
-from derain.train.ema import Average
-from derain.train.manners import manner
+from derain.network import kernels
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
 from derain.train.recipe import Data, Length, Machine, Recipe
 from derain.train.record import Log, check, write_weights
 from derain.train.schedule import rate_factor
 from derain.train.speed import bfloat16_is_faster
-from derain.train.state import NAME, State, load_state, make_optimiser, save_state
+from derain.train.state import NAME, State, begin, load_state, save_state
 from derain.train.together import Batches, StopSignal, agree, due
 from derain.train.updates import Batch, iterate
 from derain.train.validation import validation_pairs
-from derain.train.weights_file import fill, load_weights
 
 
 def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = None) -> dict[str, Any]:
@@ -86,7 +83,6 @@ def launch(machine: Machine) -> Fabric:
 
 def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights: str | Path | None) -> dict[str, Any]:
     """Build data, network and state, train, validate and leave the weights in `folder`."""
-    torch.manual_seed(recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
     sources = load_sources(recipe.data)
     for collection in sources.collections:
@@ -98,16 +94,7 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
             )
     crops = Crops(sources, crop_px=recipe.data.crop_px, mix=recipe.data.mix, seed=recipe.seed)
     pairs = validation_pairs(recipe.validation)
-    generator = PLNLIN(recipe.network)
-    if weights is not None:
-        fill(generator, load_weights(weights)[1], path=weights)
-    network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
-    network.mark_forward_method("hierarchy")
-    average = Average(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
-    state = State(network, optimiser, average, recipe=recipe.as_dict())
-    if recipe.loss.beta:
-        critic = manner(recipe.adversarial.manner).discriminator(recipe.network)
-        state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
+    state = begin(fabric, recipe, weights=weights)
     if resume:
         load_state(state, folder / NAME)
     if fabric.is_global_zero:

@@ -11,10 +11,12 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from derain.errors import RecipeError, TrainingError, WeightsError
-from derain.network import PLNLINConfiguration
+from derain.network import PLNLIN, PLNLINConfiguration
 from derain.train.ema import Average
+from derain.train.manners import manner
 from derain.train.muon import Muon
-from derain.train.recipe import Optimiser
+from derain.train.recipe import Optimiser, Recipe
+from derain.train.weights_file import fill, load_weights
 
 NAME = "state.ckpt"
 
@@ -37,6 +39,25 @@ class State:
     recipe: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     """Latest validation figures."""
+
+
+def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) -> State:
+    """A run before its first step, with a discriminator if the recipe's loss has a place for one.
+
+    The generator's weights are those of the file `weights`, or drawn from the seed. Raises WeightsError for a file that does not fit.
+    """
+    torch.manual_seed(recipe.seed)
+    generator = PLNLIN(recipe.network)
+    if weights is not None:
+        fill(generator, load_weights(weights)[1], path=weights)
+    network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
+    network.mark_forward_method("hierarchy")
+    average = Average(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
+    state = State(network, optimiser, average, recipe=recipe.as_dict())
+    if recipe.loss.beta:
+        critic = manner(recipe.adversarial.manner).discriminator(recipe.network)
+        state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
+    return state
 
 
 def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Optimizer:
