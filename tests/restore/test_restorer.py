@@ -72,6 +72,14 @@ def test_what_is_no_picture_is_refused(darken, image, sentence):
         darken(image)
 
 
+@pytest.mark.parametrize("wishes", [{"strength": 2}, {"mask": np.zeros((2, 2), np.uint8)}])
+def test_what_cannot_be_mixed_is_refused_before_any_work(darken, wishes):
+    done = []
+    with pytest.raises(PictureError):
+        darken(np.zeros((5, 7, 3), np.uint8), on_tile=lambda *tile: done.append(tile), **wishes)
+    assert not done
+
+
 def test_a_path_gives_the_pixels_of_the_file(networks, rng, tmp_path):
     rainy = rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)
     picture.write(Picture(rainy), tmp_path / "photo.png")

@@ -24,9 +24,7 @@ def mixed(rainy: NDArray[Any], restored: NDArray[Any], *, strength: float = 1.0,
     `strength` is the share of the rain that is taken out, 0 to 1; `mask`, (H, W) of uint8 or uint16, takes it out in full where
     it is white and not at all where it is black. Raises PictureError for another strength and for a mask of another size.
     """
-    if not 0 <= strength <= 1:
-        raise PictureError(f"a strength of {strength:g} is not a share of the rain; give a number from 0 to 1")
-    check_mask(mask, rainy)
+    check_mixing(rainy, strength=strength, mask=mask)
     if mask is None and strength == 1:
         return restored
 
@@ -40,8 +38,10 @@ def mixed(rainy: NDArray[Any], restored: NDArray[Any], *, strength: float = 1.0,
     return _by_bands(mix, like=rainy)
 
 
-def check_mask(mask: Pixels | None, rainy: NDArray[Any]) -> None:
-    """Raise PictureError for a mask of another size than the picture's."""
+def check_mixing(rainy: NDArray[Any], *, strength: float, mask: Pixels | None) -> None:
+    """Raise PictureError for a strength that is no share, and for a mask of another size than the picture's."""
+    if not 0 <= strength <= 1:
+        raise PictureError(f"a strength of {strength:g} is not a share of the rain; give a number from 0 to 1")
     if mask is not None and mask.shape != rainy.shape[:2]:
         sizes = [f"{width}x{height}" for height, width in (mask.shape, rainy.shape[:2])]
         raise PictureError(f"the mask has {sizes[0]} pixels and the picture {sizes[1]}; give a mask of the picture's size")

@@ -17,7 +17,7 @@ from derain.picture import Picture, Pixels
 from derain.restore.engine import Engine, open_engine
 from derain.restore.ensemble import Ensemble
 from derain.restore.hidden import filled
-from derain.restore.mixing import mixed
+from derain.restore.mixing import check_mixing, mixed
 from derain.restore.plan import default_limit_mib, plan_tiles
 from derain.restore.tiles import tiled
 from derain.weights import find
@@ -70,6 +70,7 @@ class Restorer:
         range.
         """
         image = _checked(np.asarray(image))
+        check_mixing(image, strength=strength, mask=mask)
         if image.ndim == 3 and image.shape[2] == 4:
             colours = self._visible(image[..., :3], image[..., 3], on_tile)
             return np.concatenate([mixed(image[..., :3], colours, strength=strength, mask=mask), image[..., 3:]], axis=-1)
@@ -84,6 +85,7 @@ class Restorer:
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Picture:
         """Restore a picture that `derain.picture.read` gave; what it carries besides its pixels stays."""
+        check_mixing(rainy.samples, strength=strength, mask=mask)
         restored = self._visible(rainy.samples, rainy.alpha, on_tile)
         return rainy.with_samples(mixed(rainy.samples, restored, strength=strength, mask=mask))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from derain.picture import Pixels
-from derain.restore.mixing import mixed
+from derain.restore.mixing import check_mixing, mixed
 from derain.restore.restorer import Restorer
 from derain.video.flicker import Flicker
 from derain.video.temporal import Restored, steadied
@@ -56,6 +56,7 @@ def restored_frames(
 
     def through_network() -> Iterator[Restored]:
         for samples, tag in frames:
+            check_mixing(samples, strength=wishes.strength, mask=wishes.mask)
             start = time.perf_counter()
             restored = restorer(samples)
             tally.network_seconds += time.perf_counter() - start

@@ -11,7 +11,7 @@ from derain import picture as pictures
 from derain.errors import PictureError
 from derain.picture import Picture, Pixels
 from derain.restore.errands import PICTURE_SUFFIXES
-from derain.restore.mixing import check_mask
+from derain.restore.mixing import check_mixing
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder
 from derain.video.errors import VideoError
@@ -74,7 +74,7 @@ def restore_numbered(
 def _read(path: Path, wishes: Wishes) -> Picture:
     rainy = pictures.read(path)
     try:
-        check_mask(wishes.mask, rainy.samples)
+        check_mixing(rainy.samples, strength=wishes.strength, mask=wishes.mask)
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
     return rainy
