@@ -81,6 +81,10 @@ def test_photos_have_niqe(call, tmp_path):
     assert "NIQE (lower is better)" in call("--photos", tmp_path)
 
 
+def test_pictures_without_rain_are_a_data_set_of_their_own(call, folder):
+    assert "clean, rain-free: PSNR in dB" in call("--rain-free", folder / "clean", "--outputs", f"A={folder / 'A'}")
+
+
 def test_table2_works_without_data(call):
     assert "37.211 / 0.9734" in call("--table2")
 

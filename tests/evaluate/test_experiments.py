@@ -250,7 +250,7 @@ def test_an_unknown_model_is_an_error(pairs_folder, brighter_restorer):
         ({"clean": "set/clean", "models": ["small"]}, "no rainy pictures"),
         ({"clean": "set/clean", "data": ["set"], "outputs": ["x"]}, "brings its own clean pictures"),
         ({"clean": "set/clean", "photos": ["set"], "outputs": ["x"]}, "photos have none"),
-        ({"dry": ["set"]}, "without anything to score"),
+        ({"rain_free": ["set"]}, "with nothing to score"),
         ({"data": ["set", "other"], "outputs": ["x"]}, "belong to one data set"),
         ({"data": ["set"], "photos": ["other"], "outputs": ["x"]}, "belong to one data set"),
     ],
@@ -320,13 +320,13 @@ def test_a_model_restores_photos(photos, brighter_restorer):
     assert len(rows(run(photos=[str(photos)], models=["small"]))["small"]) == 3
 
 
-def test_dry_pictures_are_compared_with_themselves(photos, brighter_restorer):
-    (row,) = run(dry=[str(photos)], models=["small"]).rows
+def test_rain_free_pictures_are_compared_with_themselves(photos, brighter_restorer):
+    (row,) = run(rain_free=[str(photos)], models=["small"]).rows
     assert {result.sample: round(result.mae, 1) for result in row.results} == {"a": 2.0, "b": 2.0, "c": 2.0}
 
 
-def test_dry_pictures_are_compared_with_what_programs_made_of_them(photos):
-    (row,) = run(dry=[str(photos)], outputs=[f"A={photos.parent / 'soft'}"]).rows
+def test_rain_free_pictures_are_compared_with_what_programs_made_of_them(photos):
+    (row,) = run(rain_free=[str(photos)], outputs=[f"A={photos.parent / 'soft'}"]).rows
     assert row.name == "A" and row.results[0].mae > 0
 
 

@@ -20,7 +20,7 @@ def evaluate(
     outputs: Names = None,
     clean: Path | None = None,
     photos: Names = None,
-    dry: Names = None,
+    rain_free: Names = None,
     only: Names = None,
     protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
     table2: Annotated[bool, Parameter(negative="")] = False,
@@ -35,8 +35,8 @@ def evaluate(
 
     `derain evaluate --model small --data DIR` restores and scores every pair. `derain evaluate --outputs A=DIR --outputs B=DIR
     --clean DIR` scores what other programs wrote, and says whether one is better or that is noise. `derain evaluate --model small
-    --photos DIR` takes NIQE of photos of real rain, which have no clean side. `derain evaluate --model small --dry DIR` says what
-    is done to pictures without rain, which should come out as they went in.
+    --photos DIR` takes NIQE of photos of real rain, which have no clean side. `derain evaluate --model small --rain-free DIR`
+    says what is done to pictures without rain, which should come out as they went in.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def evaluate(
         The folder of clean pictures for `--outputs`, where there are no rainy ones.
     photos
         Folders of photos of real rain, as DIR or NAME=DIR: NIQE, which needs no clean picture.
-    dry
+    rain_free
         Folders of pictures without rain, as DIR or NAME=DIR: each is restored and compared with itself.
     only
         Score no pictures but those of these names, as held out of a training set.
@@ -79,7 +79,7 @@ def evaluate(
     from derain.evaluate.session import Reports, hold
 
     reports = Reports(markdown=markdown, json=json, csv=csv, html=html)
-    nothing = table2 and not (model or data or outputs or clean or photos or dry)
+    nothing = table2 and not (model or data or outputs or clean or photos or rain_free)
     asked = (
         []
         if nothing
@@ -89,7 +89,7 @@ def evaluate(
             outputs=outputs or (),
             clean=clean,
             photos=photos or (),
-            dry=dry or (),
+            rain_free=rain_free or (),
             only=only or (),
             device=device,
             threads=threads,

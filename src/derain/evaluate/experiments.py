@@ -11,7 +11,7 @@ from derain.data.pairs import find_pairs
 from derain.errors import DataError
 from derain.evaluate.matching import match
 from derain.evaluate.measure import UNTOUCHED, Candidate, Evaluation, Sample, measure, restoring, samples_of
-from derain.evaluate.outputs import dry_pictures_in, match_to_clean, match_to_samples, notes_on, photos_in, reading
+from derain.evaluate.outputs import match_to_clean, match_to_samples, notes_on, photos_in, rain_free_pictures_in, reading
 
 _SAVED = "Outputs were scored as they lie on the disk: under `paper`, too, they are rounded by the program that saved them."
 
@@ -26,14 +26,14 @@ class Experiment:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     has_clean: bool = True
-    is_dry: bool = False
+    is_rain_free: bool = False
     "No rain in it: the untouched input is the clean picture, and no row of the table."
 
     def run(self, protocols: Sequence[str], *, samples: Iterable[Sample] | None = None) -> Evaluation:
         """Measure; `samples` are the same ones behind whatever shows progress. Without clean pictures no protocol applies."""
         chosen = protocols if self.has_clean else ()
         scored = self.samples if samples is None else samples
-        evaluation = measure(self.data, scored, self.candidates, protocols=chosen, untouched=not self.is_dry)
+        evaluation = measure(self.data, scored, self.candidates, protocols=chosen, untouched=not self.is_rain_free)
         return replace(evaluation, problems=[*self.problems, *evaluation.problems], notes=[*self.notes, *evaluation.notes])
 
 
@@ -44,20 +44,20 @@ def experiments(
     outputs: Sequence[str] = (),
     clean: Path | None = None,
     photos: Sequence[str] = (),
-    dry: Sequence[str] = (),
+    rain_free: Sequence[str] = (),
     only: Sequence[str] = (),
     device: str = "cpu",
     threads: int | None = None,
 ) -> list[Experiment]:
     """One experiment for each `data` (DIR or NAME=DIR), or one for `clean`, which is for `outputs` without rainy pictures.
 
-    `photos` (DIR or NAME=DIR too) have no clean side, `dry` pictures no rain, so that each is to come out as it went in: one
-    experiment for each, behind the others. `outputs` are DIR or NAME=DIR, `models` names or files; with `only`, no pictures but
-    those of these names are scored. Raises DerainError for what cannot be evaluated, before any work.
+    `photos` (DIR or NAME=DIR too) have no clean side, `rain_free` pictures no rain, so that each is to come out as it went in:
+    one experiment for each, behind the others. `outputs` are DIR or NAME=DIR, `models` names or files; with `only`, no pictures
+    but those of these names are scored. Raises DerainError for what cannot be evaluated, before any work.
     """
-    _check(models=models, data=[*data, *photos, *dry], outputs=outputs, clean=clean)
-    if dry and not (models or outputs):
-        raise DataError(f"`--dry {dry[0]}` was given without anything to score: add `--model NAME` or `--outputs DIR`")
+    _check(models=models, data=[*data, *photos, *rain_free], outputs=outputs, clean=clean)
+    if rain_free and not (models or outputs):
+        raise DataError(f"`--rain-free {rain_free[0]}` was given with nothing to score: add `--model NAME` or `--outputs DIR`")
     folders = _named(outputs)
     if clean is not None:
         return [_limited(_against_clean(folders, clean), only)]
@@ -65,7 +65,7 @@ def experiments(
     return [
         *(_limited(_on_pairs(name, folder, restorers, folders), only) for name, folder in _named(data).items()),
         *(_limited(_on_photos(name, folder, restorers, folders), only) for name, folder in _named(photos).items()),
-        *(_limited(_on_dry(name, folder, restorers, folders), only) for name, folder in _named(dry).items()),
+        *(_limited(_on_rain_free(name, folder, restorers, folders), only) for name, folder in _named(rain_free).items()),
     ]
 
 
@@ -73,12 +73,12 @@ def _check(*, models: Sequence[str], data: Sequence[str], outputs: Sequence[str]
     if not data and clean is None:
         raise DataError(
             "nothing to evaluate on: give rainy and clean pictures with `--data DIR`, clean ones with `--clean DIR`, photos of "
-            "real rain with `--photos DIR`, or pictures without rain with `--dry DIR`"
+            "real rain with `--photos DIR`, or rain-free pictures with `--rain-free DIR`"
         )
     if data and clean is not None:
         raise DataError(
-            f"`--clean {clean}` was given with `--data`, `--photos` or `--dry`: `--data` brings its own clean pictures, photos "
-            "have none, and dry ones are their own; leave one out"
+            f"`--clean {clean}` was given with `--data`, `--photos` or `--rain-free`: `--data` brings its own clean pictures, "
+            "photos have none, and rain-free ones are their own; leave one out"
         )
     if clean is not None and models:
         raise DataError(f"`--clean {clean}` has no rainy pictures for a model to restore: give pairs with `--data DIR`")
@@ -86,7 +86,8 @@ def _check(*, models: Sequence[str], data: Sequence[str], outputs: Sequence[str]
         raise DataError(f"`--clean {clean}` was given without outputs to score: add `--outputs DIR` or `--outputs NAME=DIR`")
     if len(data) > 1 and outputs:
         raise DataError(
-            "`--outputs` belong to one data set: give one `--data DIR`, `--photos DIR` or `--dry DIR` with them, and run once for each"
+            "`--outputs` belong to one data set: give one `--data DIR`, `--photos DIR` or `--rain-free DIR` with them, and "
+            "run once for each"
         )
 
 
@@ -105,11 +106,11 @@ def _on_photos(name: str, folder: Path, restorers: dict[str, Candidate], outputs
     return Experiment(name, samples, candidates, [], notes, has_clean=False)
 
 
-def _on_dry(name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]) -> Experiment:
-    samples = dry_pictures_in(folder)
+def _on_rain_free(name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]) -> Experiment:
+    samples = rain_free_pictures_in(folder)
     candidates, notes = _candidates(restorers, outputs, samples)
-    notes = [f"{folder}: {len(samples)} pictures without rain, each scored against itself", *notes]
-    return Experiment(f"{name}, dry", samples, candidates, [], notes, is_dry=True)
+    notes = [f"{folder}: {len(samples)} rain-free pictures, each scored against itself", *notes]
+    return Experiment(f"{name}, rain-free", samples, candidates, [], notes, is_rain_free=True)
 
 
 def _candidates(

@@ -68,9 +68,9 @@ def photos_in(folder: Path) -> list[Sample]:
     return [_photo_sample(name, path) for name, path in picture_files(folder).items()]
 
 
-def dry_pictures_in(folder: Path) -> list[Sample]:
+def rain_free_pictures_in(folder: Path) -> list[Sample]:
     """The pictures in a folder and below it, each its own clean side. Raises DataError for none or no folder."""
-    return [_dry_sample(name, path) for name, path in picture_files(folder).items()]
+    return [_rain_free_sample(name, path) for name, path in picture_files(folder).items()]
 
 
 def notes_on(name: str, matching: Matching) -> list[str]:
@@ -96,7 +96,7 @@ def _photo_sample(name: str, path: Path) -> Sample:
     return Sample(name, lambda: (read_opaque(path), None))
 
 
-def _dry_sample(name: str, path: Path) -> Sample:
+def _rain_free_sample(name: str, path: Path) -> Sample:
     def load() -> tuple[Image, Image]:
         pixels = read_opaque(path)
         return pixels, pixels
