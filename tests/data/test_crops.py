@@ -129,7 +129,7 @@ def test_background_that_is_no_picture_is_named(tmp_path):
     (tmp_path / "._resource_fork.png").write_bytes(b"left by an unpacking program")
     assert load_pictures([tmp_path]) == []
     (tmp_path / "torn.png").write_bytes(b"nonsense")
-    with pytest.raises(DataError, match=r"torn\.png: cannot be decoded"):
+    with pytest.raises(DataError, match=r"torn\.png: is not a picture"):
         load_pictures([tmp_path])
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from derain.data.pairs import LAYOUTS, find_pairs, sample
 from derain.errors import DataError
+from derain.evaluate.protocols import eight_bit
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "pairs"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the research data are not here")
@@ -230,12 +231,12 @@ def test_pairs_come_in_natural_order(tmp_path):
 def test_a_picture_that_is_cut_off_is_named_when_it_is_loaded(folder):
     path = folder / "clean" / "good.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"clean/good\.png: cannot be decoded"):
+    with pytest.raises(DataError, match=r"clean/good\.png: is damaged or cut short .* or take it out of the set"):
         find_pairs(folder).pairs[0].load()
 
 
 @pytest.mark.parametrize(
-    ("mode", "value", "seen"), [("L", 7, (7, 7, 7)), ("RGBA", (1, 2, 3, 4), (1, 2, 3)), ("I;16", 51456, (201,) * 3)]
+    ("mode", "value", "seen"), [("L", 7, (7, 7, 7)), ("RGBA", (1, 2, 3, 4), (1, 2, 3)), ("I;16", 51456, (200,) * 3)]
 )
 def test_any_mode_is_loaded_as_rgb(tmp_path, mode, value, seen):
     for side in ("rainy", "clean"):
@@ -243,6 +244,30 @@ def test_any_mode_is_loaded_as_rgb(tmp_path, mode, value, seen):
         Image.new(mode, (5, 4), value).save(tmp_path / side / "1.png")
     rainy, _ = find_pairs(tmp_path).pairs[0].load()
     assert rainy.shape == (4, 5, 3) and rainy.dtype == np.uint8 and tuple(rainy[0, 0]) == seen
+
+
+def test_sixteen_bits_are_rounded_as_in_every_report(tmp_path):
+    every = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    for side in ("rainy", "clean"):
+        (tmp_path / side).mkdir()
+        Image.fromarray(every).save(tmp_path / side / "1.png")
+    rainy, _ = find_pairs(tmp_path).pairs[0].load()
+    np.testing.assert_array_equal(rainy[..., 0], eight_bit(every))
+
+
+def test_halves_of_one_file_keep_their_sixteen_bits(tmp_path):
+    Image.fromarray(np.arange(12, dtype=np.uint16).reshape(2, 6)).save(tmp_path / "1.png")
+    rainy, clean = find_pairs(tmp_path, layout="clean-left").pairs[0].read()
+    assert (rainy[:, :, 0].tolist(), clean[:, :, 0].tolist()) == ([[3, 4, 5], [9, 10, 11]], [[0, 1, 2], [6, 7, 8]])
+
+
+@pytest.mark.parametrize(("mode", "dtype"), [("RGB", np.uint8), ("L", np.uint8), ("1", np.uint8), ("I;16", np.uint16)])
+def test_ppm_is_read_whatever_the_case_of_its_suffix(mode, dtype, tmp_path):
+    for side in ("rainy", "clean"):
+        (tmp_path / side).mkdir()
+        Image.new(mode, (5, 4), 1).save(tmp_path / side / "1.PPM", "PPM")
+    rainy, _ = find_pairs(tmp_path).pairs[0].read()
+    assert (rainy.shape, rainy.dtype) == ((4, 5, 3), dtype)
 
 
 def test_two_rainy_files_of_one_stem_have_names_of_their_own(tmp_path):

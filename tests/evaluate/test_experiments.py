@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from derain import restore
+from derain.data.pairs import find_pairs
 from derain.errors import DataError, DerainError
 from derain.evaluate.experiments import experiments
-from derain.evaluate.measure import UNTOUCHED, Sample, measure, restoring
+from derain.evaluate.measure import UNTOUCHED, Sample, measure, restoring, samples_of
 from derain.evaluate.protocols import PROTOCOLS
 
 
@@ -164,6 +165,13 @@ def test_sixteen_bit_pairs_keep_their_fractions_under_paper(tmp_path):
     assert results["1"].scores["paper"].psnr == pytest.approx(20 * math.log10(65535 / 100), abs=1e-3)
 
 
+def test_sixteen_bit_halves_of_one_file_keep_their_fractions_under_paper(tmp_path):
+    both = np.hstack([np.full((24, 32), value, np.uint16) for value in (25_700, 25_800)])
+    Image.fromarray(both).save(tmp_path / "1.png")
+    results = rows(measure("set", samples_of(find_pairs(tmp_path, layout="clean-left")), {}))[UNTOUCHED]
+    assert results["1"].scores["paper"].psnr == pytest.approx(20 * math.log10(65535 / 100), abs=1e-3)
+
+
 def test_outputs_that_show_other_scenes_are_said_to(tmp_path, write_png, rng):
     """Numbered from 1 by their program, where the clean pictures have numbers of their own."""
     scenes = {name: np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((8, 8, 1))) for name in ("1", "2", "5")}
@@ -176,8 +184,9 @@ def test_outputs_that_show_other_scenes_are_said_to(tmp_path, write_png, rng):
     assert note.startswith("A: 2 do not look like their clean pictures")
 
 
-def test_pairs_in_ppm_are_scored(pairs_folder):
-    Image.open(pairs_folder / "rainy" / "003.png").save(pairs_folder / "rainy" / "003.ppm")
+@pytest.mark.parametrize("suffix", [".ppm", ".PPM"])
+def test_pairs_in_ppm_are_scored(suffix, pairs_folder):
+    Image.open(pairs_folder / "rainy" / "003.png").save(pairs_folder / "rainy" / f"003{suffix}")
     (pairs_folder / "rainy" / "003.png").unlink()
     assert "003" in rows(run(data=[str(pairs_folder)]))[UNTOUCHED]
 

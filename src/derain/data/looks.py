@@ -101,10 +101,11 @@ def _look(job: Job) -> Look:
                 file.draft("L", (1, 1))
                 file.load()
         return Look(psnr_db, problem, fingerprint(working_clean(pair)) if job.fingerprinted else None)
-    except (DataError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        clean_is_bad = isinstance(error, DataError) and str(pair.clean_path) in str(error)
-        path = pair.clean_path if clean_is_bad else pair.rainy_path
-        return Look(problem=Problem(path, f"cannot be decoded ({error.__cause__ or error})"))
+    except DataError as error:
+        path = pair.clean_path if str(error).startswith(f"{pair.clean_path}: ") else pair.rainy_path
+        return Look(problem=Problem(path, str(error).removeprefix(f"{path}: ")))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return Look(problem=Problem(pair.rainy_path, f"cannot be decoded ({error})"))
 
 
 def _psnr_db(rainy: Image8, clean: Image8) -> float | None:

@@ -7,12 +7,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from derain import picture
 from derain.data.halves import CleanSide
-from derain.errors import DataError
+from derain.errors import DataError, PictureError
+from derain.picture.opening import told_of
+from derain.picture.picture import Pixels, as_colour
+from derain.picture.samples import eight_bits
 
 Image8 = NDArray[np.uint8]
+NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
+"""What PBM, PGM and PPM begin with."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,15 @@ class Pair:
     clean_side: CleanSide | None = None
 
     def load(self) -> tuple[Image8, Image8]:
-        """Return (rainy, clean), uint8 (H, W, 3), upright; alpha is dropped and 16 bits become 8. Raises DataError."""
+        """Return (rainy, clean), uint8 (H, W, 3), upright; alpha is dropped and 16 bits are rounded to 8. Raises DataError."""
+        rainy, clean = self.read()
+        return eight_bits(rainy), eight_bits(clean)
+
+    def read(self) -> tuple[Pixels, Pixels]:
+        """Return (rainy, clean), (H, W, 3) uint8 or uint16 as in the file, upright; alpha is dropped. Raises DataError."""
         if self.clean_side is None:
-            return decode(self.rainy_path), decode(self.clean_path)
-        both = decode(self.rainy_path)
+            return read(self.rainy_path), read(self.clean_path)
+        both = read(self.rainy_path)
         left, right = both[:, : self.size_px[0]], both[:, self.size_px[0] :]
         rainy, clean = (right, left) if self.clean_side == "left" else (left, right)
         return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
@@ -46,12 +57,30 @@ def displayed_size(path: Path) -> tuple[int, int]:
 
 
 def decode(path: Path, *, grey: bool = False) -> Image8:
-    """Return a file as uint8, upright: (H, W, 3), or (H, W) with `grey`; alpha is dropped, 16 bits become 8. Raises DataError."""
+    """Return a file as uint8, see `read`: (H, W, 3), or (H, W) with `grey`; 16 bits are rounded to 8. Raises DataError."""
+    image = eight_bits(read(path))
+    return np.array(Image.fromarray(image).convert("L")) if grey else image
+
+
+def read(path: Path) -> Pixels:
+    """Return the pixels of a file as `derain.picture.read` decodes them, and PPM besides: (H, W, 3) uint8 or uint16, upright.
+
+    Alpha is dropped. Training, `derain data check` and `derain evaluate` all read by this function. Raises DataError.
+    """
     try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):  # 16-bit grey, which Pillow would cut off at 255
-                image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
-            return np.array(image.convert("L" if grey else "RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be decoded ({error}); replace it or take it out of the set") from error
+        with told_of(path):
+            pixels = _netpbm(path) if _is_netpbm(path) else picture.read(path).pixels
+    except PictureError as error:
+        raise DataError(f"{error}, or take it out of the set") from error
+    return np.ascontiguousarray(pixels)
+
+
+def _is_netpbm(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) in NETPBM
+
+
+def _netpbm(path: Path) -> Pixels:
+    """PPM, PGM or PBM, which `derain.picture` does not read; Pillow has colour of 16 bits as 8."""
+    with Image.open(path, formats=["PPM"]) as image:
+        return as_colour(np.array(image, np.uint16) if image.mode.startswith("I") else np.array(image.convert("RGB")))

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
-from derain import picture
 from derain.data.alignment import ALIKE, likeness
-from derain.data.pairs import Pair, PairSet
+from derain.data.pairs import PairSet
 from derain.errors import DataError, DerainError
 from derain.evaluate.metrics import Image, mae
 from derain.evaluate.niqe import SMALLEST_PX, niqe
@@ -119,13 +117,7 @@ def restoring(restorer: Callable[[Image], Image]) -> Candidate:
 
 def samples_of(pairs: PairSet) -> list[Sample]:
     """The samples of the pairs that `derain.data` found, with all their bits; alpha is dropped."""
-    return [Sample(pair.name, partial(_load, pair)) for pair in pairs.pairs]
-
-
-def _load(pair: Pair) -> tuple[Image, Image]:
-    if pair.clean_side is not None or ".ppm" in (pair.rainy_path.suffix, pair.clean_path.suffix):  # which `picture` does not read
-        return pair.load()
-    return picture.read(pair.rainy_path).pixels, picture.read(pair.clean_path).pixels
+    return [Sample(pair.name, pair.read) for pair in pairs.pairs]
 
 
 def _untouched(_: Sample, rainy: Image | None) -> Image | None:
