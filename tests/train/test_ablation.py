@@ -35,6 +35,21 @@ def test_table_is_trained_and_written(project, capsys):
     assert (project / "out/ours/log.jsonl").stat().st_mtime_ns == before  # what is trained is not trained again
 
 
+def test_row_of_another_recipe_is_not_taken_for_this_one(project):
+    rows = {"folder": project / "out", "steps": 1, "on_row": lambda _: None}
+    ablate(["table5"], project / "recipe.toml", TINY, **rows)
+    with pytest.raises(RecipeError, match=r"out/alpha-0\.0: this row was trained by a recipe that differs in data; give another"):
+        ablate(["table5"], project / "recipe.toml", [*TINY, "data.crop_px=112"], **rows)
+
+
+def test_minutes_are_turned_into_steps_once(project, monkeypatch):
+    budgets = iter([2, 3])
+    monkeypatch.setattr("derain.train.ablation.steps_in", lambda *_: next(budgets))
+    for _ in range(2):
+        out = ablate(["table5"], project / "recipe.toml", TINY, folder=project / "out", minutes=1, on_row=lambda _: None)
+        assert [row.steps for row in out["table5"]] == [2, 2]
+
+
 def test_every_row_has_a_folder_of_its_own():
     names = [row.name for rows in TABLES.values() for row in rows if row.printed != OURS]
     assert len(set(names)) == len(names) == 19

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, validators
 
 
 def ablate(
@@ -12,8 +16,8 @@ def ablate(
     recipe: Path = Path("recipes/ablation.toml"),
     data: list[Path] | None = None,
     validate: list[Path] | None = None,
-    minutes: float = 10.0,
-    steps: int = 0,
+    minutes: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 10.0,
+    steps: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     output: Path | None = None,
 ) -> None:
     """Train all rows of TABLE (table1, table3 to table7, or all) for an equal number of steps and write what came out.
@@ -33,7 +37,7 @@ def ablate(
     minutes
         Time for the paper's own row; all rows get as many steps as it takes then.
     steps
-        Steps for each row, in place of minutes.
+        Steps for each row, in place of minutes; 0 takes those.
     output
         Folder for the rows' runs and, for each table, TABLE.md and TABLE.csv; default runs/ablation.
     """
@@ -46,7 +50,7 @@ def ablate(
     given = list(overrides)
     for key, folders in (("data.pairs", data), ("validation.pairs", validate)):
         if folders:
-            listed = ", ".join(f'{{folder="{folder.resolve()}"}}' for folder in folders)
+            listed = ", ".join(f"{{folder={json.dumps(str(folder.resolve()), ensure_ascii=False)}}}" for folder in folders)
             given.append(f"{key}=[{listed}]")
     folder = output or Path("runs/ablation")
     tables = list(ablation.TABLES) if table == "all" else [table]

@@ -20,6 +20,10 @@ from derain.train.recipe_file import read_recipe
 from derain.train.weights_file import load_weights
 
 PILOT_STEPS, PILOT_SKIPPED = 12, 4
+BUDGET = "steps.json"
+"""In the folder of the rows: steps by minutes."""
+FREE = ("machine", "notes", "record")
+"""Sections of a recipe that do not change what a row comes to."""
 Printed = tuple[float, float] | None
 
 
@@ -105,8 +109,8 @@ def ablate(
     """Train each row of `tables` from the same seed, on the same crops, for the same number of steps, and evaluate it.
 
     `recipe` gives all that the rows do not change. Either `steps` or `minutes`, from which the steps follow by the speed of the
-    paper's own row. A row that has been trained in `folder` already, for this table or another, is not trained again, one that
-    was cut off goes on. Raises RecipeError.
+    paper's own row, measured once in `folder`. A row that has been trained there already, for this table or another, is not
+    trained again, one that was cut off goes on. Raises RecipeError, also where a row there was trained by another recipe.
     """
     for table in tables:
         if table not in TABLES:
@@ -115,9 +119,9 @@ def ablate(
     if not base.validation.pairs:
         raise RecipeError(f"{recipe}: names no pairs to evaluate on; give [[validation.pairs]]")
     folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
     if not steps:
-        on_row("timing a few steps")
-        steps = steps_in(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
+        steps = _budget(minutes, recipe, overrides, folder=folder, on_row=on_row)
     outcomes: dict[str, list[Outcome]] = {}
     for table in tables:
         outcomes[table] = []
@@ -128,6 +132,17 @@ def ablate(
             given += [f"length.steps={steps}", "length.hours=0.0", "schedule.by=steps", f"record.folder={folder / name}"]
             outcomes[table].append(train_row(row, recipe, given))
     return outcomes
+
+
+def _budget(minutes: float, recipe: Path, overrides: Sequence[str], *, folder: Path, on_row: Callable[[str], None]) -> int:
+    """The steps that an earlier call with as many minutes took, or what fits into them now."""
+    path = folder / BUDGET
+    known: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if f"{minutes:g}" not in known:
+        on_row("timing a few steps")
+        known[f"{minutes:g}"] = steps_in(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
+        path.write_text(json.dumps(known), encoding="utf-8")
+    return known[f"{minutes:g}"]
 
 
 def row_overrides(row: Row, base: Recipe) -> list[str]:
@@ -143,6 +158,8 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
     built = read_recipe(recipe, overrides)
     folder = Path(built.record.folder)
     resume = ["--resume"] if (folder / "state.ckpt").exists() else []
+    if resume:
+        _check_same(built, folder / "recipe.json")
     card = _card(folder) if resume else {}
     if card.get("steps") != built.length.steps or "validation" not in card.get("validation", {}):
         _train(recipe, [*overrides, *resume], label=row.label)
@@ -158,6 +175,17 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
         validation={name: (float(psnr), float(ssim)) for name, (psnr, ssim) in card["validation"]["validation"].items()},
         printed=row.printed,
     )
+
+
+def _check_same(built: Recipe, path: Path) -> None:
+    """Raise RecipeError if the row whose recipe lies at `path` was not trained as `built` says."""
+    earlier, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(built.as_dict()))
+    other = sorted(key for key in earlier.keys() | now.keys() if key not in FREE and earlier.get(key) != now.get(key))
+    if other:
+        raise RecipeError(
+            f"{path.parent}: this row was trained by a recipe that differs in {', '.join(other)}; give another --output, "
+            f"or take this folder away"
+        )
 
 
 def steps_in(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
