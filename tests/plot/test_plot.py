@@ -2,12 +2,14 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from derain.cli.main import main
 from derain.errors import DataError
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.plot.features import branch_maps
+from derain.plot.files import save_figure
 from derain.plot.losses import draw_losses, read_curves, smoothed
 from derain.train.weights_file import save_weights
 
@@ -55,6 +57,18 @@ def test_there_is_a_map_for_each_branch_at_the_size_of_the_level(network):
 def test_what_the_network_does_not_have_is_refused(network, wrong):
     with pytest.raises(DataError, match="choose"):
         branch_maps(network, np.zeros((56, 56, 3), np.float32), **{"module": "encoder", "level": 1, "stage": 1} | wrong)
+
+
+def test_no_run_is_refused():
+    with pytest.raises(DataError, match="no run is given"):
+        draw_losses([])
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "none/a.png"])
+def test_figure_that_cannot_be_written_is_one_sentence(tmp_path, name):
+    with pytest.raises(DataError, match=r"a\.\w+: "):
+        save_figure(Figure(), tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
+
+from derain.cli.network import Positive
 
 plot = App(name="plot", help="Draw the paper's figures from runs and weights.")
 
 
 @plot.command
-def losses(*runs: Path, output: Path = Path("losses.png"), over: int = 10) -> None:
+def losses(*runs: Path, output: Path = Path("losses.png"), over: Annotated[int, Parameter(validator=Positive)] = 10) -> None:
     """Figure 7: the generator's adversarial loss at each side layer over training, a line for each of RUNS.
 
     Parameters
@@ -22,9 +25,10 @@ def losses(*runs: Path, output: Path = Path("losses.png"), over: int = 10) -> No
     over
         Logged steps in a mean.
     """
+    from derain.plot.files import save_figure
     from derain.plot.losses import draw_losses
 
-    draw_losses(runs, over=over).savefig(output, dpi=150)
+    save_figure(draw_losses(runs, over=over), output)
     print(output)
 
 
@@ -58,6 +62,7 @@ def features(
     """
     import derain.picture
     from derain.plot.features import draw_features
+    from derain.plot.files import save_figure
     from derain.weights import find
 
     rainy = derain.picture.read(image).samples
@@ -66,5 +71,5 @@ def features(
     figure = draw_features(
         weights or find("small").safetensors_path, (rgb / white).astype("float32"), module=module, level=level, stage=stage
     )
-    figure.savefig(output, dpi=150)
+    save_figure(figure, output)
     print(output)

@@ -45,7 +45,12 @@ def smoothed(values: Sequence[float], *, over: int) -> list[float]:
 
 
 def draw_losses(runs: Sequence[Path], *, over: int = 10) -> Figure:
-    """A panel for each side layer and a line for each run, named by its folder, as a mean over `over` logged steps."""
+    """A panel for each side layer and a line for each run, named by its folder, as a mean over `over` lines of the log.
+
+    Raises DataError for no run and for one without adversarial losses.
+    """
+    if not runs:
+        raise DataError("no run is given; name the folders of training runs")
     figure = Figure(figsize=(4 * LEVELS, 3.2), layout="constrained")
     panels = figure.subplots(1, LEVELS, sharex=True)
     for run in runs:
