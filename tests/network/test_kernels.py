@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from derain.network import kernels
 from derain.network.blocks import SFT, Fusion
+from derain.network.configuration import SMALL
 from derain.network.swin import SwinBlock
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.05}  # of the norm of the difference, relative to the norm
@@ -22,8 +24,9 @@ def choose():
 
 @pytest.fixture
 def compiled(choose):
-    if choose("auto") != "C++ kernels":
-        pytest.skip(kernels.path())
+    choose("auto")
+    if kernels.path(SMALL) != "C++ kernels":
+        pytest.skip(kernels.path(SMALL))
     return choose
 
 
@@ -169,7 +172,13 @@ def test_networks_take_the_reference_until_kernels_are_chosen(make_block):
 
 def test_environment_variable_outranks_the_choice(choose, monkeypatch):
     monkeypatch.setenv("DERAIN_KERNELS", "eager")
-    assert choose("auto") == "PyTorch's operations"
+    choose("auto")
+    assert kernels.path(SMALL) == "PyTorch's operations"
+
+
+def test_what_the_kernels_do_not_know_is_said(compiled):
+    wide = replace(SMALL, channels=(16, 32, 48, 80), attention_heads=2)
+    assert kernels.path(wide).endswith("for what they do not know: attention_heads = 2, 80 channels")
 
 
 def test_without_a_compiler_the_reference_computes(tmp_path):
@@ -177,8 +186,10 @@ def test_without_a_compiler_the_reference_computes(tmp_path):
     program = """
 import torch
 from derain.network import kernels
+from derain.network.configuration import SMALL
 from derain.network.swin import SwinBlock
-print(kernels.choose("auto"))
+kernels.choose("auto")
+print(kernels.path(SMALL))
 SwinBlock(16, window_px=7, shift_px=3, heads=1, mlp_ratio=4)(torch.zeros(1, 16, 14, 14)).sum().backward()
 """
     environment = os.environ | {"CXX": str(tmp_path / "none"), "TORCH_EXTENSIONS_DIR": str(tmp_path)}

@@ -14,7 +14,7 @@ LEVELS = 4  # section 3.1: four scales, 1, 1/2, 1/4 and 1/8
 
 @dataclass(frozen=True)
 class PLNLINConfiguration:
-    """The shape of a generator. The defaults are the paper's network as PAPER.md settles it."""
+    """The shape of a generator. The defaults are the paper's network as docs/network.md settles it."""
 
     preset: str = "paper"
     """The name under which the shape is known; a weights file, a recipe and the documentation use the same one."""

@@ -1,4 +1,4 @@
-"""How layers start, so that eight interacting stages neither overflow nor stall (measured: see PAPER.md, PLNLIM)."""
+"""How layers start, so that eight interacting stages neither overflow nor stall (measured: see docs/network.md, PLNLIM)."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _bench_one(
     """Time `steps` whole steps on random crops, after two that warm up."""
     keep_memory()
     torch.set_num_threads(threads)
-    path = kernels.choose(choice)
+    kernels.choose(choice)
     dtype = torch.bfloat16 if precision == "bf16-mixed" or (precision == "auto" and bfloat16_is_faster()) else torch.float32
     torch.manual_seed(0)
     network = PLNLIN(preset(name))
@@ -126,7 +126,7 @@ def _bench_one(
         spread=(max(seconds) - min(seconds)) / statistics.median(seconds),
         gmac_per_patch=count_macs(network, crop_px=crop_px, heads=True) / 1e9,
         product_gflops=product_rate(dtype),
-        kernels=path,
+        kernels=kernels.path(network.configuration),
     )
 
 

@@ -14,7 +14,6 @@ from lightning_fabric import Fabric
 from derain.network import kernels, preset
 from derain.train.bench import crops_of
 from derain.train.memory import keep_memory
-from derain.train.recipe import Recipe
 from derain.train.speed import bfloat16_is_faster
 from derain.train.state import begin
 from derain.train.updates import Batch, iterate
@@ -62,7 +61,7 @@ def bench_mcddl(
     keep_memory()
     torch.set_num_threads(threads or os.cpu_count() or 1)
     precision = "bf16-mixed" if bfloat16_is_faster() else "32-true"
-    path = kernels.choose(choice)
+    kernels.choose(choice)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
     crops = Batch(rainy, clean, list(range(batch)))
@@ -81,7 +80,7 @@ def bench_mcddl(
     return AlgorithmSpeed(
         preset=name,
         precision=precision,
-        kernels=path,
+        kernels=kernels.path(network),
         threads=torch.get_num_threads(),
         batch=batch,
         crop_px=crop_px,

@@ -10,29 +10,37 @@ from typing import Any, Literal
 
 import torch
 
+from derain.network.configuration import PLNLINConfiguration
+
 Choice = Literal["auto", "eager"]
 
+CHANNELS, WINDOW_PX = (16, 32, 48, 64), 7  # what the C++ is compiled for
 FLAGS = ("-O3", "-std=c++17", "-march=x86-64-v4", "-mavx512bf16")
 FOLDER = Path(__file__).parent
 log = logging.getLogger(__name__)
 _chosen: Choice = "eager"
 
 
-def choose(kernels: Choice) -> str:
-    """Let networks use the kernels (`auto`) or not (`eager`, which is so at the start), and return `path()`.
+def choose(kernels: Choice) -> None:
+    """Let networks use the kernels (`auto`) or not (`eager`, which is so at the start).
 
     The environment variable DERAIN_KERNELS=eager outranks `auto`.
     """
     global _chosen
     _chosen = "eager" if os.environ.get("DERAIN_KERNELS") == "eager" else kernels
-    return path()
 
 
-def path() -> str:
-    """Which path training takes on the CPU, and why: for a log."""
+def path(network: PLNLINConfiguration) -> str:
+    """Which path the training of `network` takes on the CPU, and why: for a log."""
     if _chosen == "eager":
         return "PyTorch's operations"
-    return "C++ kernels" if library() else f"PyTorch's operations ({_obstacle() or 'the kernels do not compile'})"
+    if not library():
+        return f"PyTorch's operations ({_obstacle() or 'the kernels do not compile'})"
+    compiled_for = {"window_px": WINDOW_PX, "attention_heads": 1, "mlp_ratio": 4, "bounded_sft": True}
+    others = [f"{key} = {getattr(network, key)}" for key, value in compiled_for.items() if getattr(network, key) != value]
+    others += [f"{channels} channels" for channels in sorted(set(network.channels) - set(CHANNELS))]
+    others += [f"the unit {network.unit}"] if network.unit != "plnlim" else []
+    return "C++ kernels" + (f", but PyTorch's operations for what they do not know: {', '.join(others)}" if others else "")
 
 
 def kernels() -> Any | None:

@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from derain.network.kernels.build import kernels
+from derain.network.kernels.build import CHANNELS, WINDOW_PX, kernels
 
 if TYPE_CHECKING:
     from derain.network.blocks import SFT, Fusion
     from derain.network.swin import SwinBlock
-
-CHANNELS, WINDOW_PX = (16, 32, 48, 64), 7  # what the C++ is compiled for
 
 
 def fused_swin_block(block: SwinBlock, x: Tensor) -> Tensor | None:
