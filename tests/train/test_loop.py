@@ -31,6 +31,31 @@ def test_run_leaves_state_weights_log_and_validation(project):
     assert list((project / "run").glob("events.out.tfevents*"))
 
 
+def test_every_line_of_the_log_has_what_any_of_its_steps_had(project):
+    run(project, "loss.beta=1.0", "adversarial.discriminator_every=5", "record.log_every_steps=3", "validation.pairs=[]")
+    first, second = events(project, "train")
+    assert first["discriminator"] > 0 and second["side_1"] > 0  # D is updated in steps 1 and 6, lines are of steps 3 and 6
+
+
+def test_steps_that_are_done_again_are_not_in_the_log_twice(project):
+    run(project, "validation.pairs=[]")
+    with (project / "run/log.jsonl").open("a") as log:
+        log.write('{"event": "train", "step": 7, "hours": 0.1, "loss": 9.0}\n{"event": "tra')  # and killed
+    run(project, "length.steps=8", "validation.pairs=[]", resume=True)
+    assert [e["step"] for e in events(project, "train")] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert events(project, "train")[6]["loss"] != 9
+
+
+def test_weights_count_the_steps_of_those_they_began_with(project):
+    run(project)
+    begun = project / "run/weights.safetensors"
+    other = [f"record.folder={project / 'other'}", "validation.pairs=[]"]
+    run(project, *other, "length.steps=2", weights=begun)
+    run(project, *other, "length.steps=3", resume=True)
+    card = load_weights(project / "other/weights.safetensors")[2]
+    assert (card["steps"], card["data"]) == (9, ["pairs", "dry"])
+
+
 def test_training_learns(project):
     run(project, "length.steps=60", "optimiser.learning_rate=3e-3", "data.mix.dry=0")
     losses = [e["pixel"] + e["absolute"] for e in events(project, "train")]

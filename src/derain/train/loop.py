@@ -21,7 +21,7 @@ from derain.network import kernels
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
 from derain.train.recipe import Data, Length, Machine, Recipe
-from derain.train.record import Log, check, write_weights
+from derain.train.record import Log, Means, check, write_weights
 from derain.train.schedule import rate_factor
 from derain.train.speed import bfloat16_is_faster
 from derain.train.state import NAME, State, begin, load_state, save_state
@@ -76,8 +76,6 @@ def launch(machine: Machine) -> Fabric:
     except (ValueError, RuntimeError) as error:
         raise RecipeError(f"machine: {error}") from error
     fabric.launch()
-    if fabric.device.type == "cpu":
-        fabric.print(f"training by {kernels.choose(machine.kernels)}", file=sys.stderr)
     return fabric
 
 
@@ -95,6 +93,9 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
     crops = Crops(sources, crop_px=recipe.data.crop_px, mix=recipe.data.mix, seed=recipe.seed)
     pairs = validation_pairs(recipe.validation)
     state = begin(fabric, recipe, weights=weights)
+    if fabric.device.type == "cpu":
+        kernels.choose(recipe.machine.kernels)
+        fabric.print(f"training by {kernels.path(recipe.network)}", file=sys.stderr)
     if resume:
         load_state(state, folder / NAME)
     if fabric.is_global_zero:
@@ -133,7 +134,7 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
     optimiser, length = recipe.optimiser, recipe.length
     batches = Batches(batch=optimiser.batch, rank=fabric.global_rank, world=fabric.world_size, first_step=state.step)
     loader = DataLoader(crops, batch_sampler=batches, num_workers=recipe.machine.workers)  # type: ignore[arg-type]
-    log = Log(fabric, folder)
+    log, means = Log(fabric, folder, step=state.step), Means()
     progress = Progress(recipe, enabled=fabric.is_global_zero)
     stop = StopSignal()
     began = saved = validated = time.monotonic()
@@ -147,6 +148,7 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
             factor = rate_factor(recipe.schedule, length, step=state.step, hours=state.hours, warm_steps=state.warm_steps)
             set_rate(state, optimiser.learning_rate * factor)
             facts = iterate(fabric, state, Batch(rainy, clean, batches.of(state.step)), recipe)
+            means.add(facts)
             state.step += 1
             state.warm_steps += 1
             now = time.monotonic()
@@ -154,7 +156,7 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
             stopping, state.hours = agree(fabric, stop.received, state.hours)
             ended = is_over(length, state)
             if state.step % recipe.record.log_every_steps == 0 or ended:
-                log.write("train", state, rate=optimiser.learning_rate * factor, **facts)
+                log.write("train", state, rate=optimiser.learning_rate * factor, **means.take())
             progress.show(state, facts.get("loss"))
             if ended or stopping:
                 break

@@ -174,8 +174,8 @@ class Machine:
     nodes: int = 1
     threads: int = 0
     """CPU threads of each process; 0 divides the cores among the processes."""
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """`auto` measures whether bfloat16 products are faster here."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """`auto` measures whether bfloat16 products are faster here. float16 is left out: a gradient that overflows ends a run."""
     workers: int = 0
     """Processes that prepare crops; 0 prepares them in the training process."""
     kernels: Literal["auto", "eager"] = "auto"

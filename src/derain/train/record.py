@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
@@ -11,18 +15,42 @@ from torch.utils.tensorboard import SummaryWriter
 from derain.data.pairs import Pair
 from derain.train.recipe import Recipe
 from derain.train.state import State, unwrapped
-from derain.train.validation import summary, validate
+from derain.train.validation import short_names, summary, validate
 from derain.train.weights_file import save_weights
 
 WEIGHTS = "weights.safetensors"
 
 
-class Log:
-    """A JSON line for each event, and TensorBoard's scalars, from the first process."""
+class Means:
+    """Facts of single steps, averaged from one line of the log to the next: not every step has each of them."""
 
-    def __init__(self, fabric: Fabric, folder: Path) -> None:
+    def __init__(self) -> None:
+        self.values: dict[str, list[float]] = {}
+
+    def add(self, facts: Mapping[str, float]) -> None:
+        """Take the facts of one step."""
+        for name, value in facts.items():
+            self.values.setdefault(name, []).append(value)
+
+    def take(self) -> dict[str, float]:
+        """The means, to begin anew."""
+        means = {name: math.fsum(values) / len(values) for name, values in self.values.items()}
+        self.values.clear()
+        return means
+
+
+class Log:
+    """A JSON line for each event, and TensorBoard's scalars, from the first process.
+
+    What is there of steps after `step` was done by a run that was killed; it is done again, and its lines go.
+    """
+
+    def __init__(self, fabric: Fabric, folder: Path, *, step: int) -> None:
         self.path = folder / "log.jsonl"
-        self.board = SummaryWriter(str(folder)) if fabric.is_global_zero else None
+        self.board = None
+        if fabric.is_global_zero:
+            self._cut(step)
+            self.board = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, event: str, state: State, **values: float) -> None:
         """Append one event."""
@@ -33,6 +61,14 @@ class Log:
             file.write(json.dumps(line) + "\n")
         for name, value in values.items():
             self.board.add_scalar(f"{event}/{name}", value, state.step)
+
+    def _cut(self, step: int) -> None:
+        if self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+            temporary = self.path.with_name(f".{self.path.name}.tmp")
+            temporary.write_text("".join(kept), encoding="utf-8")
+            temporary.replace(self.path)
 
     def close(self) -> None:
         """Flush TensorBoard's file."""
@@ -65,6 +101,17 @@ def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log,
     write_weights(fabric, state, recipe, folder)
 
 
+def model_card(state: State, recipe: Recipe) -> dict[str, Any]:
+    """What went into the weights, that of the weights they began with included, and what they reached."""
+    return {
+        "steps": state.earlier.steps + state.step,
+        "hours": round(state.earlier.hours + state.hours, 3),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "data": short_names([*(pairs.folder for pairs in recipe.data.pairs), *recipe.data.backgrounds, *recipe.data.streaks]),
+        "validation": state.card,
+    }
+
+
 def write_weights(fabric: Fabric, state: State, recipe: Recipe, folder: Path) -> None:
     """Leave the averaged weights in `folder`."""
     if not fabric.is_global_zero:
@@ -72,7 +119,6 @@ def write_weights(fabric: Fabric, state: State, recipe: Recipe, folder: Path) ->
     network = unwrapped(state.network)
     if state.average:
         state.average.swap(network)
-    card = {"steps": state.step, "hours": round(state.hours, 3), "validation": state.card}
-    save_weights(folder / WEIGHTS, network, configuration=recipe.network, card=card)
+    save_weights(folder / WEIGHTS, network, configuration=recipe.network, card=model_card(state, recipe))
     if state.average:
         state.average.swap(network)

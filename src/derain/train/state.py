@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,14 @@ from derain.train.weights_file import fill, load_weights
 NAME = "state.ckpt"
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What went into the weights that a run began with."""
+
+    steps: int = 0
+    hours: float = 0.0
+
+
 @dataclass
 class State:
     """One run. Crops are a function of (seed, index) and the schedule one of progress, so neither has a state."""
@@ -36,6 +44,7 @@ class State:
     """Of training so far, over all sessions."""
     warm_steps: int = 0
     """Updates since the optimiser began from nothing."""
+    earlier: Earlier = Earlier()
     recipe: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     """Latest validation figures."""
@@ -44,16 +53,20 @@ class State:
 def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) -> State:
     """A run before its first step, with a discriminator if the recipe's loss has a place for one.
 
-    The generator's weights are those of the file `weights`, or drawn from the seed. Raises WeightsError for a file that does not fit.
+    The generator's weights are those of the file `weights`, or drawn from the seed. Raises WeightsError for a file that does not
+    fit.
     """
     torch.manual_seed(recipe.seed)
     generator = PLNLIN(recipe.network)
+    earlier = Earlier()
     if weights is not None:
-        fill(generator, load_weights(weights)[1], path=weights)
+        _, tensors, card = load_weights(weights)
+        fill(generator, tensors, path=weights)
+        earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)))
     network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
     network.mark_forward_method("hierarchy")
     average = Average(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
-    state = State(network, optimiser, average, recipe=recipe.as_dict())
+    state = State(network, optimiser, average, earlier=earlier, recipe=recipe.as_dict())
     if recipe.loss.beta:
         critic = manner(recipe.adversarial.manner).discriminator(recipe.network)
         state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
@@ -151,6 +164,7 @@ def _fill(state: State, saved: dict[str, Any]) -> None:
             state.average = Average(unwrapped(state.network), decay=state.average.decay)
     torch.set_rng_state(saved["random"])
     state.step, state.hours, state.warm_steps, state.card = saved["step"], saved["hours"], saved["warm_steps"], saved["card"]
+    state.earlier = Earlier(**saved.get("earlier", {}))
 
 
 def _fill_optimiser(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
@@ -178,6 +192,7 @@ def _contents(state: State) -> dict[str, Any]:
         "step": state.step,
         "hours": state.hours,
         "warm_steps": state.warm_steps,
+        "earlier": asdict(state.earlier),
         "recipe": state.recipe,
         "card": state.card,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,23 @@ TILE_PX = 1008
 
 def validation_pairs(validation: Validation) -> list[tuple[str, Pair]]:
     """(folder's name, pair) for every pair of the recipe. Raises DataError if nothing is left of a folder."""
+    names = short_names([folder.folder for folder in validation.pairs])
     return [
-        (Path(folder.folder).name, pair)
-        for folder in validation.pairs
+        (name, pair)
+        for name, folder in zip(names, validation.pairs, strict=True)
         for pair in chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only).pairs
     ]
+
+
+def short_names(folders: Sequence[str]) -> list[str]:
+    """As much of the end of each path as tells them all apart: `test`, or `Rain200H/test` beside `Rain200L/test`."""
+    parts = [Path(folder).parts for folder in folders]
+    longest = max(map(len, parts), default=0)
+    for depth in range(1, longest + 1):
+        names = ["/".join(path[-depth:]) for path in parts]
+        if len(set(names)) == len(set(parts)):
+            return names
+    return list(folders)
 
 
 @torch.no_grad()
