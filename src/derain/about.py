@@ -1,31 +1,68 @@
-"""One line that says where a figure was measured."""
+"""Where figures are taken: the machine, the versions and the commit."""
 
 from __future__ import annotations
 
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import derain
 
+PACKAGES = ("numpy", "openvino", "onnxruntime")
+"""The packages on which figures depend, besides derain itself."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What one needs, beside the command, to take figures again."""
+
+    date: str
+    "Day and minute, UTC."
+    processor: str
+    threads: int
+    versions: dict[str, str]
+    "By package; those that are not installed are left out."
+    python: str
+    system: str
+    commit: str | None
+    "`-dirty` where files were changed since; None outside a checkout of derain."
+
+    @staticmethod
+    def now(*packages: str) -> Machine:
+        """This machine at this minute; `packages` are named besides PACKAGES."""
+        found = {name: _version(name) for name in (*packages, *PACKAGES)}
+        return Machine(
+            date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+            processor=_processor(),
+            threads=os.cpu_count() or 1,
+            versions={"derain": derain.__version__, **{name: number for name, number in found.items() if number}},
+            python=platform.python_version(),
+            system=platform.platform(),
+            commit=_commit(),
+        )
+
+    def __str__(self) -> str:
+        versions = [f"{name} {number}" for name, number in self.versions.items()]
+        parts = [self.date, self.processor, f"{self.threads} threads", *versions, f"Python {self.python}", self.system]
+        return ", ".join([*parts, *([f"commit {self.commit}"] if self.commit else [])])
+
 
 def machine(*packages: str) -> str:
-    """Date, processor, threads, versions (of `packages`, numpy and the engines) and, in a checkout, the commit."""
-    date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-    versions = [f"{name} {found}" for name in (*packages, "numpy", "openvino", "onnxruntime") if (found := _version(name))]
-    parts = [date, _processor(), f"{os.cpu_count()} threads", f"derain {derain.__version__}", *versions]
-    return ", ".join(part for part in [*parts, _commit()] if part)
+    """One line of date, processor, threads, versions (of `packages`, numpy and the engines) and, in a checkout, the commit."""
+    return str(Machine.now(*packages))
 
 
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:  # not Linux
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return named or platform.machine()
 
 
 def _version(package: str) -> str | None:
@@ -35,12 +72,18 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str:
-    here = Path(__file__).parent
+def _commit() -> str | None:
+    """Of the repository that derain is developed in, and of no other: an installed derain may lie below somebody's project."""
+    here = Path(__file__)
+    top = _git(here.parent, "rev-parse", "--show-toplevel")
+    if top is None or Path(top, "src", "derain", "about.py").resolve() != here.resolve():
+        return None
+    return _git(here.parent, "describe", "--always", "--dirty", "--exclude=*")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        found = subprocess.run(
-            ["git", "-C", str(here), "log", "-1", "--format=commit %h"], capture_output=True, text=True, timeout=5, check=True
-        )
+        found = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.stdout.strip()
+        return None
+    return found.stdout.strip() or None
