@@ -1,6 +1,8 @@
 """Data sets and outputs as people have them, good and bad, from the folder to the results."""
 
+import hashlib
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,13 +26,17 @@ def rows(evaluation):
 
 
 @pytest.fixture
-def brighter_restorer(monkeypatch):
+def brighter_restorer(monkeypatch, tmp_path):
     """Stand in for `derain.Restorer`: a model that adds 2 levels."""
+    onnx_path = tmp_path / "small.onnx"
+    onnx_path.write_bytes(b"weights")
 
     class Brighter:
         def __init__(self, model, **options):
             if model == "nosuch":
                 raise DerainError("nosuch: no such model")
+            self.model = SimpleNamespace(card={"steps": 6327}, onnx_path=onnx_path)
+            self.engine = SimpleNamespace(name="openvino", device=f"cpu, {options['precision']}")
 
         def __call__(self, image):
             return image + np.float32(2 / 255)
@@ -60,6 +66,19 @@ def test_a_real_model_that_copies_its_input_scores_as_the_untouched_input(networ
     found = rows(run(models=[str(networks / "copying.onnx")], data=[str(pairs_folder)]))
     errors = {name: [result.mae for result in results.values()] for name, results in found.items()}
     assert errors["copying"] == errors[UNTOUCHED]
+
+
+def test_a_model_is_known_by_its_steps_checksum_engine_and_precision(pairs_folder, brighter_restorer):
+    (experiment,) = experiments(models=["small"], data=[str(pairs_folder)])
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    assert [*map(str, experiment.models)] == [f"small: 6,327 steps, sha256 {sha256[:12]}, openvino on cpu, float32"]
+
+
+def test_the_facts_of_a_real_model_are_asked_of_it(networks, pairs_folder):
+    path = networks / "copying.onnx"
+    (model,) = experiments(models=[str(path)], data=[str(pairs_folder)])[0].models
+    assert (model.name, model.steps, model.sha256) == ("copying", None, hashlib.sha256(path.read_bytes()).hexdigest())
+    assert "float32" in model.device
 
 
 def test_each_data_set_is_reported_by_itself(pairs_folder):

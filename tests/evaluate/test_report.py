@@ -3,20 +3,25 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from derain.about import Machine
 from derain.errors import DataError
 from derain.evaluate.experiments import experiments
 from derain.evaluate.page import error_map, exhibits, white_level
 from derain.evaluate.protocols import PROTOCOLS
-from derain.evaluate.report import Provenance, write_text
+from derain.evaluate.provenance import ModelFacts, Provenance
+from derain.evaluate.report import write_text
 from derain.evaluate.session import Reports, hold
 
-PROVENANCE = Provenance("derain evaluate <typed>", "2026-11-23 02:00 UTC")
+MACHINE = Machine("2026-11-23 02:00 UTC", "AMD EPYC", 2, {"derain": "0.1.0"}, "3.12", "Linux", "abcdef0-dirty")
+SMALL = ModelFacts("small", 6327, "0123456789abcdef" * 4, "openvino", "cpu (AMD EPYC), float32")
+PROVENANCE = Provenance("derain evaluate <typed>", MACHINE, [SMALL])
 VOID = {"meta", "img", "br"}
 
 
@@ -35,9 +40,21 @@ def written(session, tmp_path):
     return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
 
 
+@pytest.mark.parametrize("fact", ["2026-11-23 02:00 UTC", "AMD EPYC", "abcdef0-dirty", "0123456789ab", "float32"])
 @pytest.mark.parametrize("kind", ["markdown", "json", "html"])
-def test_a_report_says_where_its_figures_come_from(kind, written):
-    assert "2026-11-23 02:00 UTC" in written[kind]
+def test_a_report_says_where_its_figures_come_from(kind, fact, written):
+    assert fact in written[kind]
+
+
+def test_json_has_the_facts_of_a_model_by_name(written):
+    (model,) = json.loads(written["json"])["provenance"]["models"]
+    assert (model["name"], model["steps"], model["engine"]) == ("small", 6327, "openvino")
+
+
+def test_the_terminal_names_what_each_model_was_run_with(session):
+    console = Console(record=True, width=160, file=io.StringIO())
+    replace(session, experiments=[replace(one, models=[SMALL]) for one in session.experiments]).show(console)
+    assert f"Models\n- {SMALL}\n" in console.export_text()
 
 
 @pytest.mark.parametrize("name", ["untouched", "A", "B"])

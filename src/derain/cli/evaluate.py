@@ -73,9 +73,10 @@ def evaluate(
     """
     from rich.console import Console
 
+    from derain.about import Machine
     from derain.evaluate.experiments import experiments
     from derain.evaluate.protocols import PROTOCOLS
-    from derain.evaluate.report import Provenance
+    from derain.evaluate.provenance import Provenance
     from derain.evaluate.session import Reports, hold
 
     reports = Reports(markdown=markdown, json=json, csv=csv, html=html)
@@ -98,7 +99,8 @@ def evaluate(
     screen = Console(width=None if sys.stdout.isatty() else 160)
     session = hold(asked, protocol or list(PROTOCOLS), with_table2=table2, console=Console(stderr=True))
     try:  # the files first: whoever reads the tables (`| head`) may go away
-        written = session.write(reports, Provenance.now(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])))
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        written = session.write(reports, Provenance(command, Machine.now(), session.models))
     finally:
         session.show(screen)
     for path in written:

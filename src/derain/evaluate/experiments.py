@@ -12,6 +12,7 @@ from derain.errors import DataError
 from derain.evaluate.matching import match
 from derain.evaluate.measure import UNTOUCHED, Candidate, Evaluation, Sample, measure, restoring, samples_of
 from derain.evaluate.outputs import match_to_clean, match_to_samples, notes_on, photos_in, rain_free_pictures_in, reading
+from derain.evaluate.provenance import ModelFacts
 
 _SAVED = "Outputs were scored as they lie on the disk: under `paper`, too, they are rounded by the program that saved them."
 
@@ -26,6 +27,8 @@ class Experiment:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     has_clean: bool = True
+    models: list[ModelFacts] = field(default_factory=list)
+    "What those of the candidates that are models are run with."
     is_rain_free: bool = False
     "No rain in it: the untouched input is the clean picture, and no row of the table."
 
@@ -61,12 +64,13 @@ def experiments(
     folders = _named(outputs)
     if clean is not None:
         return [_limited(_against_clean(folders, clean), only)]
-    restorers = _restorers(models, device=device, threads=threads)
-    return [
+    restorers, facts = _restorers(models, device=device, threads=threads)
+    found = [
         *(_limited(_on_pairs(name, folder, restorers, folders), only) for name, folder in _named(data).items()),
         *(_limited(_on_photos(name, folder, restorers, folders), only) for name, folder in _named(photos).items()),
         *(_limited(_on_rain_free(name, folder, restorers, folders), only) for name, folder in _named(rain_free).items()),
     ]
+    return [replace(one, models=facts) for one in found]
 
 
 def _check(*, models: Sequence[str], data: Sequence[str], outputs: Sequence[str], clean: Path | None) -> None:
@@ -149,17 +153,20 @@ def _limited(experiment: Experiment, only: Sequence[str]) -> Experiment:
     return replace(experiment, samples=samples, notes=[*experiment.notes, note])
 
 
-def _restorers(models: Sequence[str], *, device: str, threads: int | None) -> dict[str, Candidate]:
+def _restorers(models: Sequence[str], *, device: str, threads: int | None) -> tuple[dict[str, Candidate], list[ModelFacts]]:
     if not models:
-        return {}
+        return {}, []
     from derain.restore import Restorer  # the engine, which takes a second to load, only where something is restored
 
     candidates: dict[str, Candidate] = {}
+    facts = []
     for model in models:
         name = Path(model).stem if Path(model).is_file() else model
         # in float32, whatever is faster here: a figure must not depend on the processor
-        _add(candidates, name, restoring(Restorer(model, device=device, threads=threads, precision="float32")))
-    return candidates
+        restorer = Restorer(model, device=device, threads=threads, precision="float32")
+        _add(candidates, name, restoring(restorer))
+        facts.append(ModelFacts.of(name, restorer))
+    return candidates, facts
 
 
 def _add(candidates: dict[str, Candidate], name: str, candidate: Candidate) -> None:

@@ -19,7 +19,7 @@ from derain.evaluate.experiments import Experiment
 from derain.evaluate.measure import UNTOUCHED, Evaluation, Result
 from derain.evaluate.metrics import Image
 from derain.evaluate.protocols import eight_bit
-from derain.evaluate.report import Provenance
+from derain.evaluate.provenance import Provenance
 from derain.evaluate.summary import Summary
 from derain.evaluate.tables import Table, decibels, legend, number, similarity, tables_of
 
@@ -75,7 +75,7 @@ def page(shows: Sequence[tuple[Summary, Sequence[Exhibit]]], provenance: Provena
     body = [
         "<h1>Evaluation</h1>",
         f"<pre>{html.escape(provenance.command)}</pre>",
-        f"<p>{html.escape(str(provenance))}</p>",
+        f"<p>{'<br>'.join(map(html.escape, provenance.lines))}</p>",
     ]
     for summary, shown in shows:
         tables = list(tables_of(summary))

@@ -7,47 +7,23 @@ import io
 import json
 import math
 import os
-import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from derain import __version__
 from derain.errors import DataError
 from derain.evaluate.measure import Evaluation
 from derain.evaluate.protocols import PROTOCOLS, Score
+from derain.evaluate.provenance import Provenance
 from derain.evaluate.statistics import LEVEL, RESAMPLES, SEED
 from derain.evaluate.summary import Summary
 from derain.evaluate.tables import Table, legend, tables_of
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """Where figures come from: what one needs to take them again."""
-
-    command: str
-    date: str
-    derain: str = __version__
-    numpy: str = np.__version__
-    python: str = platform.python_version()
-    system: str = platform.platform()
-
-    @staticmethod
-    def now(command: str) -> Provenance:
-        """For a run that ends now; `command` is the line that was typed."""
-        return Provenance(command, datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
-
-    def __str__(self) -> str:
-        return f"{self.date}, derain {self.derain}, numpy {self.numpy}, Python {self.python}, {self.system}"
-
-
 def markdown(summaries: Sequence[Summary], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
     """The tables of every data set, then `further` ones, with problems and notes, as one Markdown text."""
-    parts = ["# Evaluation\n", f"```\n{provenance.command}\n```\n", f"{provenance}\n"]
+    parts = ["# Evaluation\n", f"```\n{provenance.command}\n```\n", "\n".join(f"- {line}" for line in provenance.lines) + "\n"]
     for summary in summaries:
         for table in tables_of(summary):
             parts += [f"## {table.title}\n", table.markdown()]

@@ -16,7 +16,7 @@ from derain.evaluate import report, table2
 from derain.evaluate.experiments import Experiment
 from derain.evaluate.measure import Evaluation, Sample
 from derain.evaluate.page import Exhibit, exhibits, page
-from derain.evaluate.report import Provenance
+from derain.evaluate.provenance import ModelFacts, Provenance
 from derain.evaluate.summary import Summary, summarise
 from derain.evaluate.tables import Table, legend, tables_of
 
@@ -49,6 +49,11 @@ class Session:
         """How many pictures could not be scored."""
         return sum(len(summary.problems) for summary in self.summaries)
 
+    @property
+    def models(self) -> list[ModelFacts]:
+        """What each model was run with."""
+        return list(dict.fromkeys(model for experiment in self.experiments for model in experiment.models))
+
     def show(self, console: Console) -> None:
         """Print every table, then what was matched to what, and the first of what was not scored."""
         for summary in self.summaries:
@@ -56,6 +61,7 @@ class Session:
                 _print(table, console)
             _print_lines("Notes", summary.notes, console)
             _print_lines("Not scored", _first(summary.problems), console)
+        _print_lines("Models", list(map(str, self.models)), console)
         _print_lines("How to read this", legend(self.summaries), console)
         for table in self.further:
             _print(table, console)
