@@ -1,5 +1,6 @@
 """`derain evaluate` as it is typed."""
 
+import re
 import subprocess
 import sys
 
@@ -65,6 +66,20 @@ def test_pictures_can_be_picked(call, pairs):
 def test_models_are_handed_on(call, pairs):
     with pytest.raises(WeightsError, match="nosuch"):
         call("--data", pairs, "--model", "nosuch")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ((), "openvino on cpu (.*), float32$"),
+        (("--precision", "bfloat16"), "openvino on cpu (.*), bfloat16$"),
+        (("--engine", "onnxruntime"), "onnxruntime on cpu, float32$"),
+        (("--ensemble", "4"), "float32, mean of 4 views$"),
+    ],
+)
+def test_models_run_as_asked_and_the_report_says_so(typed, words, call, pairs, networks):
+    out = call("--data", pairs, "--protocol", "rgb", "--model", networks / "darkening.onnx", *typed)
+    assert re.search(f"^- darkening: .*{words}", out, re.MULTILINE) and "\ndarkening " in out
 
 
 def test_several_outputs_make_one_table_from_the_best_to_the_worst(call, folder):

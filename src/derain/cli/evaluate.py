@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from derain.cli.network import Positive
+
 Several = Parameter(consume_multiple=True, negative="")
 Names = Annotated[list[str] | None, Several]
 
@@ -28,8 +30,11 @@ def evaluate(
     json: Path | None = None,
     csv: Path | None = None,
     html: Path | None = None,
+    engine: Literal["openvino", "onnxruntime"] | None = None,
     device: str = "cpu",
-    threads: int | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    threads: Annotated[int | None, Parameter(validator=Positive)] = None,
+    ensemble: Literal[1, 4, 8] = 1,
 ) -> None:
     """Measure PSNR and SSIM in all the ways in which papers take them.
 
@@ -66,10 +71,16 @@ def evaluate(
         Write a line for each picture to this file.
     html
         Write a page with the worst and best pictures to this file; it needs no other file.
+    engine
+        What runs the models; without it, the first one that is installed.
     device
-        Where to restore: cpu, or what the engine calls the device.
+        Where they run; `derain info` lists the devices of this machine.
+    precision
+        float32, so that figures do not depend on the processor; bfloat16 is what `derain restore` takes where it is faster.
     threads
-        Threads for restoring; all by default.
+        Threads of the processor for the models; without it, all cores.
+    ensemble
+        Take the mean over 4 flips, or over 8 flips and quarter turns, as many times slower.
     """
     from rich.console import Console
 
@@ -92,8 +103,11 @@ def evaluate(
             photos=photos or (),
             rain_free=rain_free or (),
             only=only or (),
+            engine=engine,
             device=device,
+            precision=precision,
             threads=threads,
+            ensemble=ensemble,
         )
     )
     screen = Console(width=None if sys.stdout.isatty() else 160)

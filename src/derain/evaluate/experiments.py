@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from derain.data.pairs import find_pairs
 from derain.errors import DataError
@@ -49,14 +50,18 @@ def experiments(
     photos: Sequence[str] = (),
     rain_free: Sequence[str] = (),
     only: Sequence[str] = (),
+    engine: str | None = None,
     device: str = "cpu",
+    precision: str | None = "float32",
     threads: int | None = None,
+    ensemble: int = 1,
 ) -> list[Experiment]:
     """One experiment for each `data` (DIR or NAME=DIR), or one for `clean`, which is for `outputs` without rainy pictures.
 
     `photos` (DIR or NAME=DIR too) have no clean side, `rain_free` pictures no rain, so that each is to come out as it went in:
     one experiment for each, behind the others. `outputs` are DIR or NAME=DIR, `models` names or files; with `only`, no pictures
-    but those of these names are scored. Raises DerainError for what cannot be evaluated, before any work.
+    but those of these names are scored. `engine` to `ensemble` are those of `derain.Restorer`, for all models; in float32 figures
+    do not depend on the processor. Raises DerainError for what cannot be evaluated, before any work.
     """
     _check(models=models, data=[*data, *photos, *rain_free], outputs=outputs, clean=clean)
     if rain_free and not (models or outputs):
@@ -64,7 +69,7 @@ def experiments(
     folders = _named(outputs)
     if clean is not None:
         return [_limited(_against_clean(folders, clean), only)]
-    restorers, facts = _restorers(models, device=device, threads=threads)
+    restorers, facts = _restorers(models, engine=engine, device=device, precision=precision, threads=threads, ensemble=ensemble)
     found = [
         *(_limited(_on_pairs(name, folder, restorers, folders), only) for name, folder in _named(data).items()),
         *(_limited(_on_photos(name, folder, restorers, folders), only) for name, folder in _named(photos).items()),
@@ -153,7 +158,7 @@ def _limited(experiment: Experiment, only: Sequence[str]) -> Experiment:
     return replace(experiment, samples=samples, notes=[*experiment.notes, note])
 
 
-def _restorers(models: Sequence[str], *, device: str, threads: int | None) -> tuple[dict[str, Candidate], list[ModelFacts]]:
+def _restorers(models: Sequence[str], **options: Any) -> tuple[dict[str, Candidate], list[ModelFacts]]:
     if not models:
         return {}, []
     from derain.restore import Restorer  # the engine, which takes a second to load, only where something is restored
@@ -162,8 +167,7 @@ def _restorers(models: Sequence[str], *, device: str, threads: int | None) -> tu
     facts = []
     for model in models:
         name = Path(model).stem if Path(model).is_file() else model
-        # in float32, whatever is faster here: a figure must not depend on the processor
-        restorer = Restorer(model, device=device, threads=threads, precision="float32")
+        restorer = Restorer(model, **options)
         _add(candidates, name, restoring(restorer))
         facts.append(ModelFacts.of(name, restorer))
     return candidates, facts
