@@ -159,8 +159,14 @@ def test_a_file_name_that_is_not_unicode_does_not_spoil_a_report(tmp_path):
     assert (tmp_path / "report.md").read_bytes() == b"caf\\udce9.png"
 
 
-@pytest.mark.parametrize(("path", "fact"), [("nowhere/report.md", "there is no folder"), ("", "is a folder")])
+def test_the_folder_of_a_report_is_made(session, tmp_path):
+    session.write(Reports(csv=tmp_path / "new" / "folder" / "scores.csv"), PROVENANCE)
+    assert (tmp_path / "new" / "folder" / "scores.csv").is_file()
+
+
+@pytest.mark.parametrize(("path", "fact"), [("taken/report.md", "its folder cannot be made"), ("", "is a folder")])
 def test_a_report_that_cannot_be_written_is_refused_before_any_work(path, fact, tmp_path):
+    (tmp_path / "taken").write_text("a file")
     with pytest.raises(DataError, match=fact):
         Reports(markdown=tmp_path / path)
 

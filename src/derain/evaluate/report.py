@@ -81,12 +81,15 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
 
 
 def check_paths(*paths: Path | None) -> None:
-    """Refuse, before hours of measuring, a path that no report can be written to. Raises DataError."""
+    """Make the folders of reports before hours of measuring, and refuse a path that none can be written to. Raises DataError."""
     for path in paths:
         if path is not None and path.is_dir():
             raise DataError(f"{path}: is a folder; give a file in it")
-        if path is not None and not path.parent.is_dir():
-            raise DataError(f"{path}: there is no folder {path.parent}; make it first")
+        try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{path}: its folder cannot be made ({error.strerror}); give a file somewhere else") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -100,7 +103,7 @@ def write_text(path: Path, text: str) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error.strerror}); give a file in a folder that exists") from error
+        raise DataError(f"{path}: cannot be written ({error.strerror}); give a file somewhere else") from error
 
 
 def _as_dicts(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
