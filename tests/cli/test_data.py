@@ -6,6 +6,7 @@ from PIL import Image
 from skimage import data
 
 from derain.cli.data import check
+from derain.cli.main import main
 from derain.errors import DataError
 from derain.rain import render
 
@@ -64,6 +65,18 @@ def test_a_background_that_many_share_is_cut_short_too(folders, capsys):
             shutil.copy(folders[0] / side / "rocket.png", folders[0] / side / f"rocket{index}.png")
     check(folders[0], jobs=1)
     assert "rocket9.png and 5 more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("typed", [("--jobs", "-1"), ("--jobs", "0"), ("--measured", "-1")])
+def test_a_count_that_makes_no_sense_is_refused(typed, folders, capsys):
+    with pytest.raises(SystemExit):
+        main(["data", "check", str(folders[0]), *typed])
+    assert "Must be >=" in capsys.readouterr().err
+
+
+def test_nothing_need_be_measured(folders, capsys):
+    assert main(["data", "check", str(folders[0]), "--measured", "0", "--jobs", "1"]) == 0
+    assert "input PSNR" not in capsys.readouterr().out
 
 
 def test_no_folder_at_all_is_an_error():

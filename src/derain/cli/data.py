@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
+
+from derain.cli.network import Positive
 
 if TYPE_CHECKING:
     from derain.data.check import Check, FolderCheck
@@ -21,8 +23,8 @@ LINES = 10  # of each kind, unless all are asked for
 def check(
     *folders: Path,
     layout: str | None = None,
-    measured: int = 200,
-    jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"])] = None,
+    measured: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 200,
+    jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"], validator=Positive)] = None,
     every: Annotated[bool, Parameter(name="--all")] = False,
 ) -> int:
     """Say what data sets hold, what is wrong with them, and which backgrounds they share.
@@ -36,7 +38,7 @@ def check(
     layout
         How pairs are laid out, where it is not recognised: folders, names, one-to-many, clean-left, clean-right, list.
     measured
-        Pairs of each folder on which PSNR and alignment are taken.
+        Pairs of each folder on which PSNR and alignment are taken; 0 takes neither.
     jobs
         Processes; one for each processor if not given.
     every

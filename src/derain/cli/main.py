@@ -25,7 +25,7 @@ VERBS = {
     "bench": "Measure the speed of this machine.",
     "plot": "Draw the paper's figures from runs and weights.",
     "evaluate": "Measure restored pictures against clean ones.",
-    "data": "Check and prepare folders of training pictures.",
+    "data": "Look at folders of rainy and clean pictures: what is there, and what is wrong with it.",
 }
 """Verb VERB is the function or `cyclopts.App` of that name in `derain.cli.VERB`. The sentences are here, so that `--help` imports
 none of them."""
