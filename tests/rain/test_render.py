@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from derain.data.pairs import find_pairs
 from derain.errors import DerainError
-from derain.rain import PRESETS, Rain, layer, random, render
+from derain.rain import PRESETS, Rain, layer, random, render, streaks
 from derain.rain.model import RANGES
 from derain.rain.streaks import HALF_WIDTH, Streaks, draw
 
@@ -137,6 +137,30 @@ def test_rain_is_as_dense_at_the_border_as_in_the_middle():
     light = np.mean([layer(200, 200, rain=Rain(coverage=2, angle_deg=30), seed=seed) for seed in range(8)], axis=0)
     border = np.concatenate([light[:20].ravel(), light[-20:].ravel(), light[:, :20].ravel(), light[:, -20:].ravel()])
     assert border.mean() == pytest.approx(light[50:-50, 50:-50].mean(), rel=0.1)
+
+
+@pytest.fixture
+def samples(monkeypatch):
+    """How many samples each call of `_light` computes."""
+    counts, light = [], streaks._light
+
+    def counting(part, *, rows, columns):
+        counts.append(columns.size)
+        return light(part, rows=rows, columns=columns)
+
+    monkeypatch.setattr(streaks, "_light", counting)
+    return counts
+
+
+def test_the_samples_that_are_held_at_a_time_are_bounded(samples):
+    layer(600, 800, rain=Rain(coverage=2, width_px=8), seed=0)
+    assert len(samples) > 10 and max(samples) <= streaks.CHUNK
+
+
+def test_the_light_does_not_depend_on_how_many_samples_are_held(monkeypatch):
+    whole = layer(200, 300, rain="heavy", seed=0)
+    monkeypatch.setattr(streaks, "CHUNK", 5_000)
+    np.testing.assert_allclose(layer(200, 300, rain="heavy", seed=0), whole, atol=1e-6)
 
 
 def test_streaks_grow_with_a_large_picture():

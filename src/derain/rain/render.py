@@ -94,7 +94,7 @@ def _bell(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 
 
 def _cloud(height: int, width: int, *, rng: np.random.Generator) -> Floats:
-    """Return a smooth field (H, W) about 1, from 0.6 to 1.2, somewhat denser towards the top, where the view is far."""
+    """Return a smooth field (H, W) from 0.65 to 1, somewhat denser towards the top, where the view is far."""
     knots = 0.75 + 0.3 * rng.random((5, 5)) + np.linspace(0.1, -0.1, 5)[:, None]
     field: Floats = (_smooth(height) @ knots @ _smooth(width).T).astype(np.float32)
     return np.minimum(field, 1.0)

@@ -44,7 +44,7 @@ def draw(streaks: Streaks, *, height: int, width: int) -> Floats:
     columns = int(2 * np.max(reach, initial=0)) + 1
     sheet_width = width + 2 * columns  # a margin on each side spares every sample the question whether it is inside
     sheet = np.zeros(height * sheet_width)
-    for part, rows in _rows(streaks, height=height):
+    for part, rows in _rows(streaks, height=height, columns=columns):
         first = np.floor(part.x + (rows - part.y) * part.sine / part.cosine - columns / 2).astype(np.int64) + 1
         inside = (first > -columns) & (first < width)
         part, rows, first = part[inside], rows[inside], first[inside]
@@ -57,15 +57,18 @@ def draw(streaks: Streaks, *, height: int, width: int) -> Floats:
     return sheet.reshape(height, sheet_width)[:, columns : columns + width].astype(np.float32)
 
 
-def _rows(streaks: Streaks, *, height: int) -> Iterator[tuple[Streaks, Floats]]:
-    """Yield streaks, from the top down, repeated for every row that they touch, with those rows; about CHUNK pixels each time."""
+def _rows(streaks: Streaks, *, height: int, columns: int) -> Iterator[tuple[Streaks, Floats]]:
+    """Yield streaks, from the top down, repeated for every row that they touch, with those rows.
+
+    Each time no more than CHUNK samples, `columns` to a row, unless a single streak has more.
+    """
     streaks = streaks[np.argsort(streaks.y, kind="stable")]
     rise = streaks.half_length * streaks.cosine + streaks.half_width * np.abs(streaks.sine)
     top = np.clip(np.ceil(streaks.y - rise), 0, height).astype(np.int64)
     bottom = np.clip(np.floor(streaks.y + rise) + 1, 0, height).astype(np.int64)
     counts = np.maximum(bottom - top, 0)
     ends = np.cumsum(counts)
-    rows_at_once = max(1, CHUNK // 4)
+    rows_at_once = CHUNK // columns
     start = 0
     while start < len(streaks):
         done = ends[start - 1] if start else 0
