@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import weakref
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from derain.about import Machine
 from derain.errors import DataError
 from derain.evaluate.experiments import experiments
-from derain.evaluate.page import error_map, exhibits, white_level
+from derain.evaluate.page import error_map, error_of, exhibits, page, white_level
 from derain.evaluate.protocols import PROTOCOLS
 from derain.evaluate.provenance import ModelFacts, Provenance
 from derain.evaluate.report import write_text
@@ -139,12 +140,25 @@ def test_no_picture_is_shown_twice_where_there_are_few(session):
 )
 def test_the_error_map_goes_from_black_to_white(levels, colour):
     clean = np.zeros((2, 2, 3), np.uint8)
-    assert tuple(error_map(clean + np.uint8(levels), clean, white=64)[0, 0]) == colour
+    assert tuple(error_map(error_of(clean + np.uint8(levels), clean), white=64)[0, 0]) == colour
 
 
-def test_small_errors_are_seen_where_there_are_no_large_ones(session):
-    shown = exhibits(session.experiments[0], session.evaluations[0])
-    assert white_level([exhibit for exhibit in shown if exhibit.candidate == "A"]) == 8  # 3 levels off everywhere
+@pytest.mark.parametrize(("errors", "white"), [([], 8), ([3.0, 0.1], 8), ([3.0, 9.0], 16), ([200.0], 128)])
+def test_small_errors_are_seen_where_there_are_no_large_ones(errors, white):
+    assert white_level(errors) == white
+
+
+def test_the_page_holds_the_pictures_of_one_exhibit_at_a_time(session):
+    pictures, alive = [], []
+
+    def watched():
+        for exhibit in exhibits(session.experiments[0], session.evaluations[0]):
+            pictures.append(weakref.ref(exhibit.restored))
+            alive.append(sum(picture() is not None for picture in pictures))
+            yield exhibit
+
+    page([(session.summaries[0], watched())], PROVENANCE)
+    assert len(alive) == 12 and max(alive) == 2  # the one before is let go when the next one is there
 
 
 def test_a_report_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):

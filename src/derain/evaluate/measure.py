@@ -82,7 +82,7 @@ def measure(
     protocols: Sequence[str] = tuple(PROTOCOLS),
     untouched: bool = True,
 ) -> Evaluation:
-    """Score every candidate, and the untouched input, on every sample; one picture is in memory at a time."""
+    """Score every candidate, and the untouched input, on every sample; one sample is in memory at a time."""
     chosen = [PROTOCOLS[name] for name in protocols]
     everyone = {**({UNTOUCHED: _untouched} if untouched else {}), **candidates}
     rows = {name: Row(name) for name in everyone}

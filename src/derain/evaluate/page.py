@@ -7,7 +7,7 @@ import html
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -70,14 +70,19 @@ def exhibits(experiment: Experiment, evaluation: Evaluation, *, shown: int = SHO
                 yield Exhibit(row.name, place, result, rainy, restored, clean, untouched.get(result.sample))
 
 
-def page(shows: Sequence[tuple[Summary, Sequence[Exhibit]]], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
-    """The whole page as HTML with everything inside it: no script, no file beside it, nothing from the network."""
+def page(shows: Iterable[tuple[Summary, Iterable[Exhibit]]], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
+    """The whole page as HTML with everything inside it: no script, no file beside it, nothing from the network.
+
+    Exhibits are taken one by one: the pictures of one are in memory at a time, and JPEGs of the rest.
+    """
+    summaries = []
     body = [
         "<h1>Evaluation</h1>",
         f"<pre>{html.escape(provenance.command)}</pre>",
         f"<p>{'<br>'.join(map(html.escape, provenance.lines))}</p>",
     ]
     for summary, shown in shows:
+        summaries.append(summary)
         tables = list(tables_of(summary))
         body += [_table(tables[0], level=2), *_lines("Not scored", summary.problems)]
         body += [
@@ -85,7 +90,7 @@ def page(shows: Sequence[tuple[Summary, Sequence[Exhibit]]], provenance: Provena
         ]
         body += [*_lines("Notes", summary.notes), *_gallery(summary, shown)]
     body += [
-        *_lines("How to read this", legend([summary for summary, _ in shows])),
+        *_lines("How to read this", legend(summaries)),
         *(_table(table, level=2) for table in further),
     ]
     style = files("derain.evaluate").joinpath("page.css").read_text(encoding="utf-8")
@@ -98,50 +103,68 @@ def page(shows: Sequence[tuple[Summary, Sequence[Exhibit]]], provenance: Provena
     )
 
 
-def error_map(restored: Image, clean: Image, *, white: int) -> npt.NDArray[np.uint8]:
-    """(H, W, 3): the error from black, which is none, through red and yellow to white: `white` levels of 255 and more."""
-    return eight_bit(np.clip(3 * _error(restored, clean)[..., None] / white - np.arange(3), 0, 1))
-
-
-def white_level(shown: Sequence[Exhibit]) -> int:
-    """The level at which hardly any error of these pictures is cut off: one pixel of a hundred, in the worst of them."""
-    worst = max((float(np.quantile(_error(e.restored, e.clean), 0.99)) for e in shown if e.clean is not None), default=0.0)
-    return next((level for level in ERROR_LEVELS if level >= worst), ERROR_LEVELS[-1])
-
-
-def _error(restored: Image, clean: Image) -> npt.NDArray[np.float64]:
+def error_of(restored: Image, clean: Image) -> npt.NDArray[np.float64]:
     """(H, W): the absolute error of the saved pictures in levels of 255, the mean of the channels."""
     return np.asarray(np.abs(eight_bit(restored).astype(np.int16) - eight_bit(clean)).mean(axis=2))
 
 
-def _gallery(summary: Summary, shown: Sequence[Exhibit]) -> Iterator[str]:
-    if not shown:
+def error_map(error: npt.NDArray[np.floating], *, white: int) -> npt.NDArray[np.uint8]:
+    """(H, W) -> (H, W, 3): from black, which is no error, through red and yellow to white: `white` levels of 255 and more."""
+    return eight_bit(np.clip(3 * error[..., None] / white - np.arange(3), 0, 1))
+
+
+def white_level(high_errors: Iterable[float]) -> int:
+    """The level at which hardly any error is cut off, given that of each picture which one pixel of a hundred exceeds."""
+    worst = max(high_errors, default=0.0)
+    return next((level for level in ERROR_LEVELS if level >= worst), ERROR_LEVELS[-1])
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What the page keeps of an exhibit: JPEGs, and the error at their size, whose colours follow from all exhibits."""
+
+    head: str
+    figures: list[str]
+    error: npt.NDArray[np.float32] | None
+    high_error: float
+    alt: str
+
+
+def _drawn(exhibit: Exhibit) -> _Drawn:
+    sample = exhibit.result.sample
+    scores = f"<p>{html.escape(_scores(exhibit.result))}</p>" if exhibit.result.scores else ""
+    captioned = (
+        (exhibit.rainy, f"rainy{_short(exhibit.untouched)}"),
+        (exhibit.restored, f"restored{_short(exhibit.result)}"),
+        (exhibit.clean, "clean"),
+    )
+    error = None if exhibit.clean is None else error_of(exhibit.restored, exhibit.clean)
+    return _Drawn(
+        f"<section><h3>{html.escape(f'{exhibit.candidate}, {exhibit.place}: {sample}')}</h3>{scores}",
+        [_figure(image, caption, alt=f"{caption}: {sample}") for image, caption in captioned if image is not None],
+        None if error is None else np.asarray(_reduced(PillowImage.fromarray(error.astype(np.float32)))),
+        0.0 if error is None else float(np.quantile(error, 0.99)),
+        f"error: {sample}",
+    )
+
+
+def _gallery(summary: Summary, shown: Iterable[Exhibit]) -> Iterator[str]:
+    drawn = [_drawn(exhibit) for exhibit in shown]
+    if not drawn:
         return
     by = f"PSNR, protocol <code>{summary.protocols[0]}</code>" if summary.protocols else "NIQE"
     yield f"<h2>{html.escape(summary.data)}: worst and best pictures by {by}</h2>"
     yield f"<p>Pictures are JPEG on this page, and at most {SHOWN_PX} pixels long: the figures are of the originals."
-    white = white_level(shown)
+    white = white_level(one.high_error for one in drawn)
     if summary.protocols:
         yield (
             " Error: the absolute one, mean of the channels, in levels of 255: "
             f'<span class="scale">0 <span></span> {white} and more</span>'
         )
     yield "</p>"
-    for exhibit in shown:
-        yield f"<section><h3>{html.escape(f'{exhibit.candidate}, {exhibit.place}: {exhibit.result.sample}')}</h3>"
-        if summary.protocols:
-            yield f"<p>{html.escape(_scores(exhibit.result))}</p>"
-        yield "<div>"
-        error = None if exhibit.clean is None else error_map(exhibit.restored, exhibit.clean, white=white)
-        for image, caption in (
-            (exhibit.rainy, f"rainy{_short(exhibit.untouched)}"),
-            (exhibit.restored, f"restored{_short(exhibit.result)}"),
-            (exhibit.clean, "clean"),
-            (error, "error"),
-        ):
-            if image is not None:
-                yield _figure(image, caption, alt=f"{caption}: {exhibit.result.sample}")
-        yield "</div></section>"
+    for one in drawn:
+        error = [] if one.error is None else [_figure(error_map(one.error, white=white), "error", alt=one.alt)]
+        yield "\n".join([one.head, "<div>", *one.figures, *error, "</div></section>"])
 
 
 def _scores(result: Result) -> str:
@@ -161,13 +184,17 @@ def _short(result: Result | None) -> str:
 
 
 def _figure(image: Image, caption: str, *, alt: str) -> str:
-    picture = PillowImage.fromarray(np.ascontiguousarray(eight_bit(image)))
-    picture.thumbnail((SHOWN_PX, SHOWN_PX))
+    picture = _reduced(PillowImage.fromarray(np.ascontiguousarray(eight_bit(image))))
     jpeg = io.BytesIO()
     picture.save(jpeg, "JPEG", quality=90, subsampling=0)
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"
     size = f'width="{picture.width}" height="{picture.height}"'
     return f'<figure><img src="{source}" {size} alt="{html.escape(alt)}"><figcaption>{html.escape(caption)}</figcaption></figure>'
+
+
+def _reduced(picture: PillowImage.Image) -> PillowImage.Image:
+    picture.thumbnail((SHOWN_PX, SHOWN_PX))
+    return picture
 
 
 def _table(table: Table, *, level: int) -> str:

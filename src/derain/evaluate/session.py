@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,11 +90,9 @@ class Session:
                 "the figures are over the rest"
             )
 
-    def _shows(self) -> list[tuple[Summary, list[Exhibit]]]:
-        return [
-            (summary, list(exhibits(experiment, evaluation)))
-            for summary, experiment, evaluation in zip(self.summaries, self.experiments, self.evaluations, strict=True)
-        ]
+    def _shows(self) -> Iterator[tuple[Summary, Iterator[Exhibit]]]:
+        for summary, experiment, evaluation in zip(self.summaries, self.experiments, self.evaluations, strict=True):
+            yield summary, exhibits(experiment, evaluation)
 
 
 def hold(experiments: Sequence[Experiment], protocols: Sequence[str], *, with_table2: bool, console: Console) -> Session:
