@@ -1,12 +1,18 @@
 """What every figure is printed with."""
 
+import re
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from derain import __version__, about
 from derain.about import Machine, machine
+
+ROOT = Path(__file__).parents[2]
+WING = ("picture", "restore", "video", "evaluate", "weights", "cli", "rain", "data")
 
 
 @pytest.fixture
@@ -52,3 +58,14 @@ def test_a_changed_checkout_is_marked(project):
 def test_the_commit_of_a_project_that_derain_is_installed_in_is_not_its_own(project):
     project(".venv/lib/site-packages/derain/about.py")
     assert "commit" not in machine()
+
+
+@pytest.mark.parametrize("room", WING)
+def test_no_module_of_the_restoring_wing_imports_torch(room):
+    modules = [f"derain.{room}.{path.stem}" for path in (ROOT / "src" / "derain" / room).glob("*.py") if path.stem != "__init__"]
+    script = f"import sys, derain.about, {', '.join(modules)}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_citation_has_the_version_of_the_package():
+    assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == __version__
