@@ -12,7 +12,7 @@ from derain import restore
 from derain.data.pairs import find_pairs
 from derain.errors import DataError, DerainError
 from derain.evaluate.experiments import experiments
-from derain.evaluate.measure import UNTOUCHED, Sample, measure, restoring, samples_of
+from derain.evaluate.measure import UNTOUCHED, Sample, listed, measure, restoring, samples_of
 from derain.evaluate.protocols import PROTOCOLS
 
 
@@ -122,6 +122,10 @@ def test_a_clean_picture_without_an_output_is_named(write_outputs, pairs_folder)
     folder = write_outputs("written", off=5)
     (folder / "003.png").unlink()
     assert "A: nothing found for the clean 003" in run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").notes
+
+
+def test_of_many_names_the_first_are_listed():
+    assert listed([str(number) for number in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
 
 
 def test_one_clean_picture_serves_many_outputs(write_png, scenes, tmp_path):

@@ -120,6 +120,11 @@ def samples_of(pairs: PairSet) -> list[Sample]:
     return [Sample(pair.name, pair.read) for pair in pairs.pairs]
 
 
+def listed(names: Sequence[str], *, most: int = 10) -> str:
+    """`a, b, c`, or the first of many and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _untouched(_: Sample, rainy: Image | None) -> Image | None:
     return rainy
 
@@ -128,8 +133,7 @@ def _notes_on_others(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
         others = [result.sample for result in row.results if not result.resembles_clean]
         if others:
-            names = ", ".join(others[:10]) + (f" and {len(others) - 10} more" if len(others) > 10 else "")
-            yield f"{row.name}: {names} do not look like their clean pictures: are they of other scenes with the same names?"
+            yield f"{row.name}: {listed(others)} do not look like their clean pictures: are they of other scenes with the same names?"
 
 
 def _attempt(

@@ -10,7 +10,7 @@ import numpy as np
 from derain import picture
 from derain.errors import DataError
 from derain.evaluate.matching import Matching, match, picture_files
-from derain.evaluate.measure import Candidate, Sample
+from derain.evaluate.measure import Candidate, Sample, listed
 from derain.evaluate.metrics import Image
 
 
@@ -78,11 +78,11 @@ def notes_on(name: str, matching: Matching) -> list[str]:
     count = len(matching.matches)
     notes = [f"{name}: {count} {'picture' if count == 1 else 'pictures'} matched; the names are {matching.rule}"]
     if matching.left_outputs:
-        notes.append(f"{name}: no clean picture found for {_listed(matching.left_outputs)}")
+        notes.append(f"{name}: no clean picture found for {listed(matching.left_outputs)}")
     if matching.left_scenes:
-        notes.append(f"{name}: nothing found for the clean {_listed(matching.left_scenes)}")
+        notes.append(f"{name}: nothing found for the clean {listed(matching.left_scenes)}")
     notes += [
-        f"{name}: {_listed(outputs)} all fit {scene}, so none was scored; keep one of them"
+        f"{name}: {listed(outputs)} all fit {scene}, so none was scored; keep one of them"
         for scene, outputs in matching.ambiguous.items()
     ]
     return notes
@@ -108,12 +108,8 @@ def _no_match(folder: Path, outputs: Sequence[str], scenes: Sequence[str], match
     only = "if outputs and inputs lie in one folder, name the outputs, as in `--outputs 'NAME=DIR/*_fake_B.png'`"
     if matching.ambiguous:
         scene, several = next(iter(matching.ambiguous.items()))
-        return f"{folder}: several of its pictures fit one clean one ({_listed(several[:3])} fit {scene}); {only}"
+        return f"{folder}: several of its pictures fit one clean one ({listed(several[:3])} fit {scene}); {only}"
     return (
-        f"{folder}: none of its {len(outputs)} names ({_listed(outputs[:3])}) fits any of the {len(scenes)} names of the clean "
-        f"pictures ({_listed(scenes[:3])}); rename them to those, or, {only}"
+        f"{folder}: none of its {len(outputs)} names ({listed(outputs[:3])}) fits any of the {len(scenes)} names of the clean "
+        f"pictures ({listed(scenes[:3])}); rename them to those, or, {only}"
     )
-
-
-def _listed(names: Sequence[str], *, most: int = 10) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
