@@ -133,7 +133,8 @@ def _notes_on_others(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
         others = [result.sample for result in row.results if not result.resembles_clean]
         if others:
-            yield f"{row.name}: {listed(others)} do not look like their clean pictures: are they of other scenes with the same names?"
+            names = listed(others)
+            yield f"{row.name}: {names} do not look like their clean pictures: are they of other scenes with the same names?"
 
 
 def _attempt(
