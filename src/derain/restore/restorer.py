@@ -97,7 +97,7 @@ class Restorer:
             return self._tiled(image, on_tile)
         hidden = alpha == 0
         restored = self._tiled(filled(image, hidden), on_tile)
-        restored[hidden] = image[hidden]
+        np.copyto(restored, image, where=hidden if image.ndim == 2 else hidden[..., None])  # an index would be 16 bytes a pixel
         return restored
 
     def _tiled(self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None) -> NDArray[Any]:
