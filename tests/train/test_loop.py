@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -54,6 +55,14 @@ def test_weights_count_the_steps_of_those_they_began_with(project):
     run(project, *other, "length.steps=3", resume=True)
     card = load_weights(project / "other/weights.safetensors")[2]
     assert (card["steps"], card["data"]) == (9, ["pairs", "dry"])
+
+
+def test_the_recipe_to_begin_with_trains_on_the_examples(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Path(__file__).parents[2] / "recipes" / "example.toml"
+    card = setup(read_recipe(recipe, ["length.steps=1", "optimiser.batch=1", "machine.threads=1", "machine.kernels=eager"]))
+    assert set(card["validation"]) == {"examples", "mean"}
+    assert (tmp_path / "runs/example/weights.safetensors").exists()
 
 
 def test_training_learns(project):

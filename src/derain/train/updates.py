@@ -29,7 +29,7 @@ class Batch:
 def iterate(fabric: Fabric, state: State, batch: Batch, recipe: Recipe) -> dict[str, float]:
     """One iteration of Algorithm 1. Returns the terms of the losses and the norm of the generator's gradient before clipping.
 
-    Raises TrainingError before any weight is touched if the loss or its gradient is not finite.
+    Raises TrainingError if a loss or its gradient is not finite, before the network that it belongs to is touched.
     """
     turns = recipe.adversarial
     if state.discriminator is None:
