@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 
 from derain.errors import EngineError
 
+HINT = "INFERENCE_PRECISION_HINT"
+OPENVINOS_WORDS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+"""Kinds of numbers, in our words and in OpenVINO's."""
+
 
 class OpenVinoEngine:
-    """An `Engine` (see there) on any device that OpenVINO has: cpu, gpu, npu, or auto."""
+    """An `Engine` (see there) on any device that OpenVINO has: cpu, gpu, npu, or auto.
+
+    `precision` is what the network is really computed in, also where the device has not what it was asked for: float32,
+    bfloat16, float16, or `the precision of the device` where OpenVINO does not say.
+    """
 
     name = "openvino"
 
@@ -23,12 +31,11 @@ class OpenVinoEngine:
         import openvino
 
         core = openvino.Core()
-        self.precision = precision or _best_precision(core, device)
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if device == "cpu":
-            options["INFERENCE_PRECISION_HINT"] = {"float32": "f32", "bfloat16": "bf16"}[self.precision]
-            if threads is not None:
-                options["INFERENCE_NUM_THREADS"] = threads
+        if device == "auto" or HINT in core.get_property(device.upper(), "SUPPORTED_PROPERTIES"):  # auto hands it on
+            options[HINT] = OPENVINOS_WORDS[precision or _best_precision(core, device)]
+        if device == "cpu" and threads is not None:
+            options["INFERENCE_NUM_THREADS"] = threads
         try:
             self._compiled = core.compile_model(core.read_model(onnx_path), device.upper(), options)
             self._request = self._compiled.create_infer_request()
@@ -37,8 +44,9 @@ class OpenVinoEngine:
                 f"{onnx_path}: OpenVINO refuses it on {device} ({_first_line(error)}); try --engine onnxruntime"
             ) from error
         full_name = core.get_property(device.upper(), "FULL_DEVICE_NAME") if device != "auto" else "the best device"
+        self.precision = _taken_precision(self._compiled) or "the precision of the device"
         self.device = f"{device} ({full_name}), {self.precision}"
-        self.bytes_px = {"float32": 2400, "bfloat16": 1000}[self.precision]
+        self.bytes_px = 1000 if self.precision in {"bfloat16", "float16"} else 2400
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -70,6 +78,19 @@ def devices() -> tuple[str, ...]:
 def _best_precision(core: Any, device: str) -> str:
     capable = device == "cpu" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bfloat16" if capable else "float32"
+
+
+def _taken_precision(compiled: Any) -> str | None:
+    """What a compiled network computes in, in our words; None where OpenVINO does not say."""
+    try:
+        taken = compiled.get_property(HINT)
+    except RuntimeError:  # auto does not know it, but the devices that it took do
+        try:
+            devices = compiled.get_property("DEVICE_PROPERTIES").values()
+        except RuntimeError:
+            return None
+        taken = next((properties[HINT] for properties in devices if HINT in properties), None)
+    return next((ours for ours, theirs in OPENVINOS_WORDS.items() if taken is not None and taken.get_type_name() == theirs), None)
 
 
 def _first_line(error: Exception) -> str:
