@@ -45,6 +45,11 @@ class OnnxRuntimeEngine:
             raise EngineError(
                 f"{onnx_path}: ONNX Runtime refuses it on {device} ({_first_line(error)}); try --engine openvino"
             ) from error
+        if self._session.get_providers()[0] != PROVIDERS[device]:  # it goes on with the processor, and says so to nobody
+            raise EngineError(
+                f"ONNX Runtime cannot load its libraries for {device}; install them (`python -c 'import onnxruntime; "
+                "onnxruntime.print_debug_info()'` tells which), or leave out --device"
+            )
         self.device = f"{device}, float32"
         self._one_at_a_time = threading.Lock()
 
