@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from derain.errors import EngineError
-from derain.restore import open_engine
+from derain.restore import open_engine, openvino_engine
 from derain.restore.engine import ENGINES
+from derain.restore.onnxruntime_engine import OnnxRuntimeEngine
 
 BOTH = pytest.mark.parametrize("name", list(ENGINES))
 
@@ -64,8 +66,44 @@ def test_a_missing_engine_is_said_with_the_command_that_installs_it(networks, mo
 
 @BOTH
 def test_an_unknown_device_is_refused_with_those_that_there_are(name, networks):
-    with pytest.raises(EngineError, match=rf"{name} has no device 'toaster' on this machine; it has cpu"):
+    with pytest.raises(EngineError, match=rf"{name} has no device 'toaster' on this machine: {name} has cpu.*--device"):
         open_engine(networks / "copying.onnx", engine=name, device="toaster")
+
+
+def test_without_an_engine_the_first_one_that_has_the_device_is_taken(networks, monkeypatch):
+    monkeypatch.setitem(ENGINES, "onnxruntime", replace(ENGINES["onnxruntime"], devices=lambda: ("cuda",), open=_opened))
+    assert open_engine(networks / "copying.onnx", device="CUDA") == "opened on cuda"
+
+
+def test_a_device_that_no_engine_has_is_refused_with_those_of_each(networks):
+    with pytest.raises(EngineError, match=r"no engine .* has a device 'toaster' .*: openvino has cpu.*; onnxruntime has cpu"):
+        open_engine(networks / "copying.onnx", device="toaster")
+
+
+def test_onnx_runtime_does_not_fall_back_to_the_processor_in_silence(networks, monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession
+
+    def fallen_back(path, options, providers):
+        return session(path, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fallen_back)
+    with pytest.raises(EngineError, match="cannot load its libraries for cuda; install them"):
+        OnnxRuntimeEngine(networks / "copying.onnx", device="cuda")
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_openvino_computes_in_what_it_says(device, precision, networks, rng):
+    engine = open_engine(networks / "blurring.onnx", engine="openvino", device=device, precision=precision)
+    rainy = rng.random((1, 3, 32, 32), dtype=np.float32)
+    exact = open_engine(networks / "blurring.onnx", engine="onnxruntime")(rainy)
+    assert (np.abs(engine(rainy) - exact).max() < 1e-5) == engine.device.endswith(" float32")
+
+
+def test_openvino_says_where_it_took_another_precision_than_it_was_asked_for(networks, monkeypatch):
+    monkeypatch.setitem(openvino_engine.OPENVINOS_WORDS, "bfloat16", "f32")
+    assert open_engine(networks / "copying.onnx", precision="bfloat16").device.endswith(" float32")
 
 
 def test_an_unknown_engine_is_refused_with_those_that_there_are(networks):
@@ -107,7 +145,9 @@ def test_the_device_is_said_in_words(name, networks):
     assert open_engine(networks / "copying.onnx", engine=name).device.startswith("cpu")
 
 
-def _missing(name: str):
-    from dataclasses import replace
+def _opened(onnx_path, *, device, **options):
+    return f"opened on {device}"
 
+
+def _missing(name: str):
     return replace(ENGINES[name], version=lambda: None)

@@ -75,7 +75,7 @@ def open_engine(
     threads: int | None = None,
     precision: str | None = None,
 ) -> Engine:
-    """Load an exported network into `engine`, or into the first one that is installed.
+    """Load an exported network into `engine`, or into the first one that is installed and has `device`.
 
     `threads` bounds the processor's threads (None: the engine's choice). `precision` is float32 or bfloat16; None is bfloat16
     where the processor has instructions for it and the engine uses them, which is faster and agrees with float32 to 45 dB or
@@ -87,11 +87,13 @@ def open_engine(
         raise EngineError(f"there is no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}")
     if threads is not None and threads < 1:
         raise EngineError(f"an engine cannot run on {threads} threads; give 1 or more, or leave it out")
-    name = engine or next((name for name, kind in ENGINES.items() if kind.version() is not None), "openvino")
-    kind = ENGINES[name]
-    if kind.version() is None:
-        raise EngineError(f"the engine {name} is not installed; install it with `pip install '{kind.requirement}'`")
-    known = kind.devices()
-    if device.lower() not in known:
-        raise EngineError(f"{name} has no device {device!r} on this machine; it has {', '.join(known)}")
-    return kind.open(onnx_path, device=device.lower(), threads=threads, precision=precision)
+    names = [engine] if engine is not None else [name for name, kind in ENGINES.items() if kind.version() is not None]
+    for name in names or ["openvino"]:
+        if ENGINES[name].version() is None:
+            requirement = ENGINES[name].requirement
+            raise EngineError(f"the engine {name} is not installed; install it with `pip install '{requirement}'`")
+        if device.lower() in ENGINES[name].devices():
+            return ENGINES[name].open(onnx_path, device=device.lower(), threads=threads, precision=precision)
+    known = "; ".join(f"{name} has {', '.join(ENGINES[name].devices())}" for name in names)
+    who = f"{engine} has no" if engine is not None else "no engine that is installed has a"
+    raise EngineError(f"{who} device {device!r} on this machine: {known}; give one of these to --device")
