@@ -44,6 +44,28 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes():
         mixed(WHITE, BLACK, mask=np.zeros((3, 4), np.uint8))
 
 
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (np.zeros((300, 8, 3), np.uint8), r"shape \(300, 8, 3\) is not a mask"),
+        (np.zeros((300, 8, 1), np.uint8), r"shape \(300, 8, 1\) is not a mask"),
+        (np.zeros((300, 8), np.int64), "array of int64 is not a mask"),
+        (np.full((300, 8), 255.0), "floats outside of 0..1"),
+        (np.full((300, 8), np.nan), "floats outside of 0..1"),
+    ],
+)
+def test_what_is_no_mask_is_refused(mask, sentence):
+    with pytest.raises(PictureError, match=sentence):
+        mixed(WHITE, BLACK, mask=mask)
+
+
+@pytest.mark.parametrize("white", [True, np.float32(1), 1.0])
+def test_a_mask_may_be_true_or_a_share(white):
+    mask = np.zeros((300, 8), np.asarray(white).dtype)
+    mask[:, 4:] = white
+    assert mixed(WHITE, BLACK, mask=mask)[299, :, 0].tolist() == [200] * 4 + [0] * 4
+
+
 def test_strength_and_mask_multiply():
     assert (mixed(WHITE, BLACK, strength=0.5, mask=np.full((300, 8), 255, np.uint8)) == 100).all()
 

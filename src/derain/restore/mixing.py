@@ -18,11 +18,13 @@ from derain.picture.samples import BAND_ROWS
 from derain.restore.samples import as_luma, as_samples, scaled
 
 
-def mixed(rainy: NDArray[Any], restored: NDArray[Any], *, strength: float = 1.0, mask: Pixels | None = None) -> NDArray[Any]:
+def mixed(
+    rainy: NDArray[Any], restored: NDArray[Any], *, strength: float = 1.0, mask: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """rainy - strength * mask * (rainy - restored), in the type and shape of both: (H, W) or (H, W, 3).
 
-    `strength` is the share of the rain that is taken out, 0 to 1; `mask`, (H, W) of uint8 or uint16, takes it out in full where
-    it is white and not at all where it is black. Raises PictureError for another strength and for a mask of another size.
+    `strength` is the share of the rain that is taken out, 0 to 1; `mask`, (H, W) of uint8, uint16, bool or floats in 0..1,
+    takes it out in full where it is white and not at all where it is black. Raises PictureError for any other of the two.
     """
     check_mixing(rainy, strength=strength, mask=mask)
     if mask is None and strength == 1:
@@ -38,13 +40,25 @@ def mixed(rainy: NDArray[Any], restored: NDArray[Any], *, strength: float = 1.0,
     return _by_bands(mix, like=rainy)
 
 
-def check_mixing(rainy: NDArray[Any], *, strength: float, mask: Pixels | None) -> None:
-    """Raise PictureError for a strength that is no share, and for a mask of another size than the picture's."""
+def check_mixing(rainy: NDArray[Any], *, strength: float, mask: NDArray[Any] | None) -> None:
+    """Raise PictureError for a strength that is no share, and for a mask of another size than the picture's or another type.
+
+    A mask is (H, W): uint8, uint16, bool, or floats in 0..1.
+    """
     if not 0 <= strength <= 1:
         raise PictureError(f"a strength of {strength:g} is not a share of the rain; give a number from 0 to 1")
-    if mask is not None and mask.shape != rainy.shape[:2]:
+    if mask is None:
+        return
+    if mask.ndim != 2:
+        shape = ", ".join(str(side) for side in mask.shape)
+        raise PictureError(f"an array of shape ({shape}) is not a mask; give (H, W), for instance one channel of it")
+    if mask.shape != rainy.shape[:2]:
         sizes = [f"{width}x{height}" for height, width in (mask.shape, rainy.shape[:2])]
         raise PictureError(f"the mask has {sizes[0]} pixels and the picture {sizes[1]}; give a mask of the picture's size")
+    if mask.dtype.name not in {"uint8", "uint16", "bool"} and mask.dtype.kind != "f":
+        raise PictureError(f"an array of {mask.dtype} is not a mask; convert it to uint8, uint16, bool or floats in 0..1")
+    if mask.dtype.kind == "f" and mask.size and not (mask.min() >= 0 and mask.max() <= 1):
+        raise PictureError("the mask holds floats outside of 0..1; divide it by its white first")
 
 
 def read_mask(path: str | Path) -> Pixels:

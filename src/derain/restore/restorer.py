@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from derain import picture as pictures
 from derain.errors import PictureError
-from derain.picture import Picture, Pixels
+from derain.picture import Picture
 from derain.restore.engine import Engine, open_engine
 from derain.restore.ensemble import Ensemble
 from derain.restore.hidden import filled
@@ -59,7 +59,7 @@ class Restorer:
         image: NDArray[Any],
         *,
         strength: float = 1.0,
-        mask: Pixels | None = None,
+        mask: NDArray[Any] | None = None,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> NDArray[Any]:
         """Restore (H, W), (H, W, 3) or (H, W, 4): uint8, uint16, or floats in 0..1; the same shape and type come out.
@@ -81,7 +81,7 @@ class Restorer:
         rainy: Picture,
         *,
         strength: float = 1.0,
-        mask: Pixels | None = None,
+        mask: NDArray[Any] | None = None,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Picture:
         """Restore a picture that `derain.picture.read` gave; what it carries besides its pixels stays."""
@@ -112,7 +112,11 @@ class Restorer:
 
 
 def restore(
-    image_or_path: NDArray[Any] | str | os.PathLike[str], *, strength: float = 1.0, mask: Pixels | None = None, **options: Any
+    image_or_path: NDArray[Any] | str | os.PathLike[str],
+    *,
+    strength: float = 1.0,
+    mask: NDArray[Any] | None = None,
+    **options: Any,
 ) -> NDArray[Any]:
     """Take the rain out of one picture: an array, see `Restorer.__call__`, or the path of a file, whose pixels come back.
 
