@@ -55,6 +55,19 @@ def test_a_bug_of_ours_does_not_stop_the_others(darken, photos, monkeypatch):
     assert (outcome.restored, "this is a bug in derain" in outcome.problems[0][1]) == (11, True)
 
 
+def test_want_of_memory_is_no_bug_and_does_not_stop_the_others(darken, photos, monkeypatch):
+    def read(path: Path):
+        if path.name == "03.png":
+            raise MemoryError
+        return read_frames(path)
+
+    read_frames = picture.read_frames
+    monkeypatch.setattr(picture, "read_frames", read)
+    outcome = Batch(darken).run(find_errands([photos]).todo)
+    assert outcome.restored == 11
+    assert outcome.problems[0][1].endswith("not enough memory to restore it; give --jobs 1 or a smaller --limit-mib")
+
+
 def test_folders_are_made(darken, photos):
     Batch(darken).run(find_errands([photos / "00.png"], output=photos / "a" / "b").todo)
     assert (photos / "a" / "b" / "00.png").exists()

@@ -97,6 +97,9 @@ class Batch:
             return
         except DerainError as error:
             record = Record(errand.source, errand.target, error=str(error))
+        except MemoryError:
+            text = f"{errand.source}: there is not enough memory to restore it; give --jobs 1 or a smaller --limit-mib"
+            record = Record(errand.source, errand.target, error=text)
         except Exception as error:  # a fault of ours must not cost the user the other 9,999 pictures
             text = f"{errand.source}: {type(error).__name__}: {error}; this is a bug in derain, please report it"
             record = Record(errand.source, errand.target, error=text)
