@@ -107,6 +107,23 @@ def test_what_was_done_before_ctrl_c_is_taken():
     assert taken == list(range(7))
 
 
+def test_ctrl_c_after_a_failure_comes_out_as_it_is():
+    failed = threading.Event()
+
+    def take(item: int) -> None:
+        failed.set()
+        raise ValueError("take")
+
+    def work(items):
+        yield next(items)
+        failed.wait()
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_stages(endless(), work, take)
+
+
 def endless_count():
     item = 0
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 A = TypeVar("A")
@@ -53,7 +54,8 @@ def in_stages(
     except _StoppedError:
         pass  # what stopped it is among the failures
     except BaseException:
-        going.end()
+        with suppress(_StoppedError):  # a stage that has failed before must not hide why this one ends
+            going.end()
         taker.join()
         raise
     finally:
