@@ -162,6 +162,18 @@ def test_a_file_that_breaks_off_in_the_middle_leaves_nothing(frames, tmp_path):
     assert not (tmp_path / "out.png").exists()
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".tif"])
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, OSError])
+def test_what_taking_a_frame_raises_comes_through_as_it_is(kind, suffix, tmp_path):
+    def frames():
+        yield Picture(np.zeros((4, 4, 3), np.uint8))
+        raise kind("of the frames")
+
+    with pytest.raises(kind, match=r"^of the frames$"):
+        picture.write_frames(frames(), tmp_path / f"out{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_command_line_restores_every_frame(frames, networks, tmp_path):
     source = animation(tmp_path / "in.webp", frames)
     options = ["--model", str(networks / "darkening.onnx"), "--precision", "float32", "--save-rain"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -59,13 +59,22 @@ def write_frames(frames: Iterable[Picture], path: str | Path) -> None:
         known = ", ".join(FORMATS[name][0] for name in MOVING_WRITERS)
         raise PictureError(f"{path}: {kind} holds one picture, and there are more; write {known}")
 
+    theirs: list[Exception] = []
+
+    def taken() -> Iterator[Picture]:
+        try:
+            yield from frames
+        except Exception as error:
+            theirs.append(error)
+            raise
+
     def checked() -> Iterator[Picture]:
-        for frame in frames:
+        for frame in taken():
             if frame.format == "TIFF" != kind:
                 raise PictureError(f"{path}: {kind} holds an animation, and the source has pages; write .tif")
             yield _fitting(frame, path, kind)
 
-    _written(path, lambda file: MOVING_WRITERS[kind](checked(), file))
+    _written(path, lambda file: MOVING_WRITERS[kind](checked(), file), theirs=theirs)
 
 
 def kind_of(path: Path) -> str:
@@ -103,11 +112,14 @@ def _fitting(picture: Picture, path: Path, kind: str) -> Picture:
     return picture
 
 
-def _written(path: Path, write_to: Callable[[BinaryIO], None]) -> None:
+def _written(path: Path, write_to: Callable[[BinaryIO], None], *, theirs: Sequence[Exception] = ()) -> None:
+    """Write to a new file; `theirs` is filled with errors that are not of the writing."""
     try:
         with replacing(path) as file:
             write_to(file)
     except (OSError, ValueError, RuntimeError) as error:
+        if error in theirs:
+            raise
         raise PictureError(f"{path}: {disk_fact(error)}") from error
 
 
