@@ -29,7 +29,7 @@ def crops(sources, seed=1, **mix):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_crop_is_a_function_of_seed_and_index(sources, kind):
-    first, second = (crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5) for _ in range(2))
+    first, second = (crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5, colour=0.5) for _ in range(2))
     second[7]  # what was drawn before does not matter
     for i in range(5):
         np.testing.assert_array_equal(first[i], second[i])
@@ -65,6 +65,12 @@ def test_both_sides_of_a_pair_are_turned_alike(sources):
     for i in range(10):
         rainy, clean = crops(sources, pair=1, turn=0.5)[i]
         np.testing.assert_allclose(rainy - clean, 40 / 255, atol=1e-6)
+
+
+def test_colours_of_both_sides_are_changed_alike(sources):
+    plain, changed = (crops(sources, dry=1, colour=share)[3] for share in (0, 1))
+    np.testing.assert_array_equal(*changed)
+    assert np.abs(changed[0] - plain[0]).mean() > 0.02
 
 
 def test_compression_changes_the_rainy_side(sources):

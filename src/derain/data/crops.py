@@ -21,7 +21,7 @@ Layer = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Mix:
-    """How often each kind of crop is drawn, relative to the others; `jpeg` and `turn` are shares of all crops, 0 to 1."""
+    """How often each kind of crop is drawn, relative to the others; `jpeg`, `turn` and `colour` are shares of all, 0 to 1."""
 
     pair: float = 1.0
     """A pair as it was published."""
@@ -39,11 +39,13 @@ class Mix:
     """Whether crops are mirrored at random, left to right and top to bottom."""
     turn: float = 0.0
     """Share of the crops that are transposed, so that rain falls sideways."""
+    colour: float = 0.0
+    """Share of the crops whose saturation, contrast and brightness are changed, on both sides alike."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not 0 <= value < math.inf or (field.name in ("jpeg", "turn") and value > 1):
+            if not 0 <= value < math.inf or (field.name in ("jpeg", "turn", "colour") and value > 1):
                 raise DataError(f"mix.{field.name} = {value} is out of range; a weight is 0 or more, a share at most 1")
 
 
@@ -77,7 +79,8 @@ class Crops:
         rng = np.random.default_rng([self.seed, index])
         kind = self.kinds[rng.choice(len(self.kinds), p=self.shares)]
         rainy, clean = getattr(self, f"_{kind}")(rng, rng.random() < self.mix.jpeg)
-        return turned(rng, rainy, clean, flip=self.mix.flip, transpose=rng.random() < self.mix.turn)
+        sides = turned(rng, rainy, clean, flip=self.mix.flip, transpose=rng.random() < self.mix.turn)
+        return recoloured(rng, *sides) if rng.random() < self.mix.colour else sides
 
     def _pair(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
         collection = drawn(rng, self.sources.collections)
@@ -160,3 +163,18 @@ def turned(
         return np.ascontiguousarray(image, dtype=np.float32) / np.float32(255)
 
     return turn(rainy), turn(clean)
+
+
+def recoloured(
+    rng: np.random.Generator, rainy: NDArray[np.float32], clean: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Change saturation, contrast and brightness of both sides alike at random; (3, H, W) in 0..1, clipped there."""
+    saturation, contrast = np.exp(rng.uniform(np.log([0.4, 0.6]), np.log([2.5, 2.0]))).astype(np.float32)
+    brightness = np.float32(rng.uniform(-0.1, 0.1))
+
+    def change(side: NDArray[np.float32]) -> NDArray[np.float32]:
+        grey = side.mean(axis=0, keepdims=True)
+        changed: NDArray[np.float32] = (grey + saturation * (side - grey) - 0.5) * contrast + 0.5 + brightness
+        return np.clip(changed, 0, 1, dtype=np.float32)
+
+    return change(rainy), change(clean)
