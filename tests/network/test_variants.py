@@ -32,7 +32,7 @@ def test_discriminator_of_every_unit_scores(name):
 @pytest.mark.parametrize("like", [PAPER, SMALL], ids=["paper", "small"])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_parameter_counts_agree_within_two_per_cent(name, like):
-    variant = matched(replace(like, unit=name), like=like)
+    variant = matched(replace(like, unit=name), wanted=parameters(PLNLIN, like))
     counts = parameters(PLNLIN, variant), parameters(PLNLIN, like)
     print(f"{like.preset:6} {name:20} {counts[0]:>10,} {variant.channels}")
     assert abs(counts[0] / counts[1] - 1) <= WITHIN

@@ -19,7 +19,7 @@ def runs(tmp_path):
     for name, layers in (("ours", (1, 2, 3, 4)), ("classical", (4,))):
         (tmp_path / name).mkdir()
         events = [{"event": "train", "step": s, **{f"side_{k}": s / k for k in layers}} for s in range(1, 9)]
-        (tmp_path / name / "log.jsonl").write_text("\n".join(map(json.dumps, events)))
+        (tmp_path / name / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     return [tmp_path / "ours", tmp_path / "classical"]
 
 

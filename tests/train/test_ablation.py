@@ -1,26 +1,49 @@
+import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from training_commands import wait_for
 
 from derain.cli.main import main
 from derain.errors import RecipeError, TrainingError
-from derain.network import PLNLIN, PLNLINConfiguration
+from derain.network import PAPER, PLNLIN, SMALL, PLNLINConfiguration
 from derain.network.matching import WITHIN, matched, parameters
-from derain.train.ablation import OURS, TABLES, Row, ablate, row_overrides, steps_in, train_row
+from derain.train.ablation import OURS, TABLES, Row, ablate, parameter_table, row_overrides, steps_in, train_row
 from derain.train.loop import setup
 from derain.train.manners import manner
 from derain.train.recipe_file import read_recipe
 
+SMALLEST = ["network.channels=[12, 12, 12, 12]", "loss.beta=1.0", "length.hours=0.0", "schedule.by=steps"]
 TINY = ["network.channels=[4, 4, 4, 4]", "loss.beta=1.0", "length.hours=0.0"]
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_rows_of_every_table_are_valid_recipes_of_one_size(project, table):
-    base = read_recipe(project / "recipe.toml", ["network.channels=[32, 32, 32, 32]", "loss.beta=1.0"])
-    for row in TABLES[table]:
-        given = [f"network.channels={list(base.network.channels)}", "loss.beta=1.0", *row_overrides(row, base)]
-        variant = read_recipe(project / "recipe.toml", given)
-        assert abs(parameters(PLNLIN, variant.network) / parameters(PLNLIN, base.network) - 1) <= WITHIN
+ROWS = {row.name: row for rows in TABLES.values() for row in rows}
+
+
+@pytest.mark.parametrize("preset", [SMALL, PAPER], ids=["small", "paper"])
+def test_rows_have_as_many_parameters_as_ours_and_as_the_documentation_says(project, preset):
+    base = replace(read_recipe(project / "recipe.toml", ["loss.beta=1.0"]), network=preset)
+    table = parameter_table(base)
+    print(table)
+    assert table in (Path(__file__).parents[2] / "docs/ablations.md").read_text(encoding="utf-8")
+    counts = [tuple(int(cell.replace(",", "")) for cell in line.split("|")[2:4]) for line in table.splitlines()[2:]]
+    ours = counts[0]
+    assert len(counts) == len(ROWS)
+    assert all(abs(n / of - 1) <= WITHIN for row in counts for n, of in zip(row, ours, strict=True))
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_trains_saves_resumes_and_evaluates(project, name):
+    base = read_recipe(project / "recipe.toml", SMALLEST)
+    given = [*SMALLEST, *row_overrides(ROWS[name], base), "validation.every_steps=1"]
+    setup(read_recipe(project / "recipe.toml", [*given, "length.steps=1"]))
+    setup(read_recipe(project / "recipe.toml", [*given, "length.steps=2"]), resume=True)
+    outcome = train_row(ROWS[name], project / "recipe.toml", [*given, "length.steps=2"])  # reads what is there
+    assert outcome.steps == 2 and outcome.validation["pairs"][0] > 0
 
 
 def test_table_is_trained_and_written(project, capsys):
@@ -40,6 +63,40 @@ def test_row_of_another_recipe_is_not_taken_for_this_one(project):
     ablate(["table5"], project / "recipe.toml", TINY, **rows)
     with pytest.raises(RecipeError, match=r"out/alpha-0\.0: this row was trained by a recipe that differs in data; give another"):
         ablate(["table5"], project / "recipe.toml", [*TINY, "data.crop_px=112"], **rows)
+
+
+def test_row_that_was_killed_goes_on(project):
+    given = ["schedule.by=steps", f"record.folder={project / 'row'}"]
+    setup(read_recipe(project / "recipe.toml", [*given, "length.steps=1", "validation.pairs=[]"]))
+    (project / "row/weights.safetensors").unlink()  # which a run leaves at its end
+    killed = read_recipe(project / "recipe.toml", [*given, "length.steps=2"])
+    (project / "row/recipe.json").write_text(json.dumps(killed.as_dict()))
+    assert train_row(Row("x"), project / "recipe.toml", [*given, "length.steps=2"]).steps == 2
+
+
+def test_stopping_the_table_lets_the_row_save_its_state(project):
+    arguments = [
+        "ablate",
+        "table5",
+        "--recipe",
+        str(project / "recipe.toml"),
+        "--steps",
+        "100000",
+        "--output",
+        str(project / "out"),
+    ]
+    table = subprocess.Popen([sys.executable, "-m", "derain.cli.main", *arguments, *TINY, "schedule.kind=steps"])
+    log = project / "out/alpha-0.0/log.jsonl"
+    wait_for(lambda: log.exists() and log.stat().st_size)
+    table.send_signal(signal.SIGTERM)
+    assert table.wait(60) != 0
+    assert (project / "out/alpha-0.0/state.ckpt").exists()
+
+
+@pytest.mark.parametrize("table", ["table1", "table6", "table7"])
+def test_tables_of_discriminators_need_one(project, table):
+    with pytest.raises(RecipeError, match="trains without one"):
+        ablate([table], project / "recipe.toml", ["loss.beta=0"], folder=project / "out", steps=1)
 
 
 def test_minutes_are_turned_into_steps_once(project, monkeypatch):
@@ -81,7 +138,7 @@ def test_stopped_row_is_not_taken_for_a_trained_one(project, monkeypatch):
 def test_channels_that_nothing_matches_are_named():
     ours = PLNLINConfiguration(preset="tiny", channels=(2, 2, 2, 2), stages=(1, 1, 1, 1), head_stages=1)
     with pytest.raises(RecipeError, match="choose larger ones"):
-        matched(replace(ours, unit="swin"), like=ours)
+        matched(replace(ours, unit="swin"), wanted=parameters(PLNLIN, ours))
 
 
 def test_minutes_become_steps(project):

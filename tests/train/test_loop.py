@@ -28,7 +28,8 @@ def test_run_leaves_state_weights_log_and_validation(project):
     assert card["step"] == 6
     assert set(card["validation"]) == {"pairs", "mean"}
     assert [e["step"] for e in events(project, "train")] == [1, 2, 3, 4, 5, 6]
-    assert load_weights(project / "run/weights.safetensors")[2]["steps"] == 6
+    written = load_weights(project / "run/weights.safetensors")[2]
+    assert (written["steps"], written["validation"]) == (6, card["validation"])
     assert list((project / "run").glob("events.out.tfevents*"))
 
 

@@ -39,7 +39,7 @@ def run(fabric, project):
 
 def frozen(network):
     """Every parameter, buffer and gradient of a network, copied."""
-    found = {name: value.clone() for name, value in network.state_dict().items()}
+    found = {name: value.clone() for name, value in (*network.named_parameters(), *network.named_buffers())}
     return found | {f"{n}.grad": None if p.grad is None else p.grad.clone() for n, p in network.named_parameters()}
 
 
@@ -57,9 +57,8 @@ def test_generators_step_touches_nothing_of_the_discriminator(fabric, run):
 
 def test_discriminators_step_touches_nothing_of_the_generator(fabric, run):
     state, batch, recipe = run
-    with torch.no_grad():
-        made = state.network.hierarchy(batch.rainy)
-    sides = Sides(made.restored, made.features, batch.clean, rain_free_features(state.network, batch.clean))
+    made = state.network.hierarchy(batch.rainy)
+    sides = Sides(made.restored, made.features, batch.clean, state.network.hierarchy(batch.clean).features)  # with gradients
     generator, critic = frozen(state.network), frozen(state.discriminator)
     discriminator_update(fabric, state, sides, batch, recipe)
     assert same(generator, frozen(state.network))
@@ -85,6 +84,32 @@ def test_discriminator_learns_to_tell_rain(fabric, run):
         group["lr"] = 2e-3
     losses = [discriminator_update(fabric, state, sides, batch, recipe) for _ in range(30)]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_both_sides_are_computed_by_the_same_operations(run, monkeypatch):
+    state, batch, _ = run
+    graded = []
+    state.network.module.enter.register_forward_hook(lambda *_: graded.append(torch.is_grad_enabled()))
+    state.network.hierarchy(batch.rainy)
+    features = rain_free_features(state.network, batch.clean)
+    assert graded == [True, True]  # the kernels serve where gradients are computed
+    assert not any(f.requires_grad for f in features)
+
+
+def test_run_that_goes_on_without_discriminator_keeps_it(project):
+    game = ["validation.pairs=[]", "loss.beta=1"]
+    setup(read_recipe(project / "recipe.toml", [*game, "length.steps=2"]))
+    with_it = state_of(project)["discriminator"]
+    setup(read_recipe(project / "recipe.toml", [*game, "loss.beta=0", "length.steps=3"]), resume=True)
+    kept = state_of(project)["discriminator"]
+    assert all(torch.equal(with_it[k], kept[k]) for k in with_it)
+    setup(read_recipe(project / "recipe.toml", [*game, "length.steps=4"]), resume=True)
+    assert events(project / "run")[-1]["step"] == 4
+
+
+def test_steps_that_would_train_nothing_are_refused(project):
+    with pytest.raises(RecipeError, match="steps would train nothing"):
+        read_recipe(project / "recipe.toml", ["adversarial.generator_every=5"])
 
 
 def events(folder):

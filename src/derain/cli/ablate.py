@@ -44,6 +44,7 @@ def ablate(
     from rich.console import Console
 
     from derain.about import machine
+    from derain.evaluate.report import write_text
     from derain.train import ablation
 
     console = Console(highlight=False)
@@ -54,11 +55,20 @@ def ablate(
             given.append(f"{key}=[{listed}]")
     folder = output or Path("runs/ablation")
     tables = list(ablation.TABLES) if table == "all" else [table]
-    outcomes = ablation.ablate(
-        tables, recipe, given, folder=folder, steps=steps, minutes=minutes, on_row=lambda text: console.print(text, markup=False)
-    )
-    for name, rows in outcomes.items():
+
+    def write(name: str, rows: list[ablation.Outcome]) -> None:
         text = ablation.as_markdown(rows)
-        (folder / f"{name}.md").write_text(f"{text}\n{machine('torch')}\n", encoding="utf-8")
-        (folder / f"{name}.csv").write_text(ablation.as_csv(rows), encoding="utf-8")
+        write_text(folder / f"{name}.md", f"{text}\n{machine('torch')}\n")
+        write_text(folder / f"{name}.csv", ablation.as_csv(rows))
         console.print(text, markup=False)
+
+    ablation.ablate(
+        tables,
+        recipe,
+        given,
+        folder=folder,
+        steps=steps,
+        minutes=minutes,
+        on_row=lambda text: console.print(text, markup=False),
+        on_table=write,
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -40,9 +42,18 @@ def _engines() -> Table:
 def _models() -> Table:
     table = Table("model", "MiB", "card", title="Models", title_justify="left")
     for model in models().values():
-        card = "\n".join(f"{key}: {value}" for key, value in model.card.items())
+        card = "\n".join(_lines(model.card))
         table.add_row(model.name, f"{model.onnx_path.stat().st_size / 2**20:.1f}", card)
     return table
+
+
+def _lines(card: Mapping[str, Any]) -> Iterator[str]:
+    """The card as a person reads it: `validation` has (PSNR in dB, SSIM) by data set."""
+    for key, value in card.items():
+        if key == "validation":
+            yield from (f"{key}, {name}: {psnr:.2f} dB / {ssim:.4f}" for name, (psnr, ssim) in value.items())
+        else:
+            yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
 
 
 def _instructions() -> list[str]:

@@ -36,6 +36,8 @@ class PLNLINConfiguration:
     """What the generator is built of: a name in `variants.UNITS`. All but the first are rows of the paper's ablations."""
     discriminator_unit: str = "plnlim"
     """What the discriminator is built of."""
+    discriminator_channels: tuple[int, ...] = ()
+    """Its feature channels at each level; empty stands for the generator's."""
     bounded_sft: bool = True
     """Whether an SFT scales by 1 + tanh(scale); unbounded, eight stages overflow."""
 
@@ -45,6 +47,12 @@ class PLNLINConfiguration:
             object.__setattr__(self, name, value)  # JSON and TOML give lists
             if len(value) != LEVELS or any(not isinstance(v, int) or v < 1 for v in value):
                 raise WeightsError(f"configuration: {name} = {value} is not {LEVELS} positive whole numbers, one for each level")
+        object.__setattr__(self, "discriminator_channels", tuple(self.discriminator_channels))
+        if len(self.discriminator_channels) not in (0, LEVELS) or any(c < 1 for c in self.discriminator_channels):
+            raise WeightsError(
+                f"configuration: discriminator_channels = {self.discriminator_channels} is neither empty nor {LEVELS} positive "
+                f"whole numbers"
+            )
         for name in ("head_stages", "window_px", "attention_heads", "mlp_ratio"):
             if getattr(self, name) < 1:
                 raise WeightsError(f"configuration: {name} = {getattr(self, name)} is out of range; choose 1 or more")

@@ -24,7 +24,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, configuration: PLNLINConfiguration, *, content_channels: Sequence[int] | None = None) -> None:
         super().__init__()
-        channels = configuration.channels
+        channels = configuration.discriminator_channels or configuration.channels
 
         def module(c: int) -> nn.Module:
             return unit(configuration.discriminator_unit)(c, stages=STAGES, configuration=configuration)
@@ -32,7 +32,7 @@ class Discriminator(nn.Module):
         above = (channels[0], *channels[:-1])  # what the layer before hands down
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
         self.image = module(channels[0])
-        content = channels if content_channels is None else content_channels
+        content = configuration.channels if content_channels is None else content_channels
         joins = zip(content, above, channels, strict=True)
         self.join = nn.ModuleList(nn.Conv2d(shown + handed, c, 3, padding=1) for shown, handed, c in joins)
         self.side = nn.ModuleList(module(c) for c in channels)

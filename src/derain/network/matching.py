@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from typing import Literal
 
 import torch
 from torch import nn
@@ -23,29 +24,38 @@ def parameters(kind: Callable[[PLNLINConfiguration], nn.Module], configuration: 
     return sum(p.numel() for p in network.parameters())
 
 
-def matched(configuration: PLNLINConfiguration, *, like: PLNLINConfiguration) -> PLNLINConfiguration:
-    """`configuration` with channels so that its generator has as many parameters as that of `like`, within 2 %.
+def matched(
+    configuration: PLNLINConfiguration,
+    *,
+    wanted: int,
+    of: Callable[[PLNLINConfiguration], nn.Module] = PLNLIN,
+    field: Literal["channels", "discriminator_channels"] = "channels",
+) -> PLNLINConfiguration:
+    """`configuration` with other channels in `field`, so that the network `of` it has `wanted` parameters, within 2 %.
 
-    The channels keep the proportions of `like` as nearly as whole numbers allow. Raises RecipeError if none fits.
+    The channels keep the proportions that they have as nearly as whole numbers allow. Raises RecipeError if none fits.
     """
-    wanted = parameters(PLNLIN, like)
-    scale = 1.0
+    begun = getattr(configuration, field) or configuration.channels
+
+    def count(channels: tuple[int, ...]) -> int:
+        return parameters(of, replace(configuration, **{field: channels}))
+
+    near, scale = begun, 1.0
     for _ in range(4):  # parameters grow about with the square of the channels
-        near = _scaled(like.channels, scale)
-        scale *= (wanted / parameters(PLNLIN, replace(configuration, channels=near))) ** 0.5
-    near = _scaled(like.channels, scale)
+        scale *= (wanted / count(near)) ** 0.5
+        near = _scaled(begun, scale, heads=configuration.attention_heads)
+    step = configuration.attention_heads
     candidates = [
-        replace(configuration, channels=tuple(max(1, c + d) for c, d in zip(near, moves, strict=True)))
-        for moves in product((0, -1, 1), repeat=len(near))
+        tuple(max(step, c + d) for c, d in zip(near, moves, strict=True)) for moves in product((0, -step, step), repeat=len(near))
     ]
-    for candidate in sorted(candidates, key=lambda c: sum(abs(a - b) for a, b in zip(c.channels, near, strict=True))):
-        if abs(parameters(PLNLIN, candidate) / wanted - 1) <= WITHIN:
-            return candidate
+    for candidate in (begun, *sorted(candidates, key=lambda c: sum(abs(a - b) for a, b in zip(c, near, strict=True)))):
+        if abs(count(candidate) / wanted - 1) <= WITHIN:
+            return replace(configuration, **{field: candidate})
     raise RecipeError(
-        f"network.channels = {list(like.channels)}: none near {list(near)} give the unit {configuration.unit!r} "
-        f"{wanted:,} parameters; choose larger ones"
+        f"network.{field} = {list(begun)}: none near {list(near)} give it {wanted:,} parameters as unit {configuration.unit!r} "
+        f"with discriminator {configuration.discriminator_unit!r}; choose larger ones"
     )
 
 
-def _scaled(channels: tuple[int, ...], scale: float) -> tuple[int, ...]:
-    return tuple(max(1, round(c * scale)) for c in channels)
+def _scaled(channels: tuple[int, ...], scale: float, *, heads: int) -> tuple[int, ...]:
+    return tuple(heads * max(1, round(c * scale / heads)) for c in channels)

@@ -18,6 +18,7 @@ from derain.train.weights_file import load_network
 
 BRANCHES = ("local", "nonlocal_", "fusion")
 SHOWN_PERCENT = (0.5, 99.5)
+MOST_PX = 4_000_000  # 8.6 megapixels took 12 GB
 
 
 def branch_maps(
@@ -25,15 +26,22 @@ def branch_maps(
 ) -> dict[str, NDArray[np.float32]]:
     """The mean absolute feature of each branch, (H, W), after `stage` (1 to N) of the PLNLIM of `module` at `level`.
 
-    `module` is encoder or decoder, `rainy` (H, W, 3) in 0..1. Raises DataError for a module, level or stage that is not there.
+    `module` is encoder or decoder, `rainy` (H, W, 3) in 0..1. Raises DataError for a module, level or stage that is not
+    there, for a network without branches and for a picture above 4 megapixels.
     """
     if module not in ("encoder", "decoder") or not 1 <= level <= len(network.configuration.stages):
         raise DataError(f"{module} {level}: no such module; choose encoder or decoder, and a level from 1 to 4")
     plnlim = getattr(network, module)[level - 1]
-    if not isinstance(plnlim, PLNLIM) or not 1 <= stage <= len(plnlim.fusion):
-        raise DataError(f"stage {stage}: {module} {level} has stages 1 to {len(getattr(plnlim, 'fusion', []))}; choose one")
+    if not isinstance(plnlim, PLNLIM):
+        raise DataError(f"the unit {network.configuration.unit!r} has no branches; give weights of a PLNLIM")
+    branches = [branch for branch in BRANCHES if hasattr(plnlim, branch)]  # Table 3 (a) has no fusion
+    stages = len(plnlim.to_local) + 1
+    if not 1 <= stage <= stages:
+        raise DataError(f"stage {stage}: {module} {level} has stages 1 to {stages}; choose one")
+    if rainy.shape[0] * rainy.shape[1] > MOST_PX:
+        raise DataError(f"a picture of {rainy.shape[1]}x{rainy.shape[0]} takes too much memory whole; cut a part out of it")
     seen: dict[str, Tensor] = {}
-    hooks = [getattr(plnlim, branch)[stage - 1].register_forward_hook(_keep(seen, branch)) for branch in BRANCHES]
+    hooks = [getattr(plnlim, branch)[stage - 1].register_forward_hook(_keep(seen, branch)) for branch in branches]
     try:
         with torch.no_grad():
             network(torch.from_numpy(rainy).permute(2, 0, 1)[None])
@@ -42,7 +50,7 @@ def branch_maps(
             hook.remove()
     scale = 2 ** (level - 1)
     height, width = (-(-side // scale) for side in rainy.shape[:2])  # without the padding
-    return {branch: seen[branch][0].abs().mean(dim=0)[:height, :width].numpy() for branch in BRANCHES}
+    return {branch: seen[branch][0].abs().mean(dim=0)[:height, :width].numpy() for branch in branches}
 
 
 def draw_features(

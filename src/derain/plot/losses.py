@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from derain.errors import DataError
 from derain.network.configuration import LEVELS
+from derain.train.validation import short_names
 
 Curve = tuple[list[int], list[float]]
 
@@ -22,7 +23,8 @@ def read_curves(run: Path) -> dict[int, Curve]:
     """
     path = run / "log.jsonl"
     try:
-        events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        events = [json.loads(line) for line in lines if line.endswith("\n")]  # the last one of a live run may be half written
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a log ({error}); give the folder of a training run") from None
     curves: dict[int, Curve] = {}
@@ -45,7 +47,7 @@ def smoothed(values: Sequence[float], *, over: int) -> list[float]:
 
 
 def draw_losses(runs: Sequence[Path], *, over: int = 10) -> Figure:
-    """A panel for each side layer and a line for each run, named by its folder, as a mean over `over` lines of the log.
+    """A panel for each side layer and a line for each run, named by the end of its path, as a mean over `over` lines of the log.
 
     Raises DataError for no run and for one without adversarial losses.
     """
@@ -53,12 +55,12 @@ def draw_losses(runs: Sequence[Path], *, over: int = 10) -> Figure:
         raise DataError("no run is given; name the folders of training runs")
     figure = Figure(figsize=(4 * LEVELS, 3.2), layout="constrained")
     panels = figure.subplots(1, LEVELS, sharex=True)
-    for run in runs:
+    for run, name in zip(runs, short_names([str(run.resolve()) for run in runs]), strict=True):
         curves = read_curves(run)
         for layer, panel in enumerate(panels, 1):
             if layer in curves:
                 steps, values = curves[layer]
-                panel.plot(steps, smoothed(values, over=over), label=run.resolve().name, linewidth=1.2)
+                panel.plot(steps, smoothed(values, over=over), label=name, linewidth=1.2)
     for layer, panel in enumerate(panels, 1):
         panel.set(title=f"side layer {layer}", xlabel="step", ylabel="adversarial loss of the generator" if layer == 1 else None)
         panel.grid(alpha=0.3)

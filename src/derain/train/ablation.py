@@ -5,21 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from derain.data.pairs import find_pairs
 from derain.errors import RecipeError, TrainingError
-from derain.network import PLNLIN
+from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.matching import matched, parameters
 from derain.train.manners import manner
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import read_recipe
+from derain.train.record import WEIGHTS
 from derain.train.weights_file import load_weights
 
-PILOT_STEPS, PILOT_SKIPPED = 12, 4
+PILOT_STEPS, PILOT_SKIPPED = 15, 5  # ten steps are timed: two rounds of r = 5
+DISCRIMINATORS = {"table1", "table6", "table7"}
+"""Tables whose rows differ in nothing but the discriminator and its turns."""
 BUDGET = "steps.json"
 """In the folder of the rows: steps by minutes."""
 FREE = ("machine", "notes", "record")
@@ -35,22 +41,34 @@ class Row:
     overrides: tuple[str, ...] = ()
     printed: Printed = None
     unit: str = "plnlim"
-    """The generator's unit; its channels are matched so that the parameter counts agree."""
+    """The generator's."""
+    discriminator_unit: str = "plnlim"
+    manner: str = "mcddl"
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What the two networks are made of, where it is not the paper's, by key of the recipe."""
+        found = {
+            "network.unit": self.unit,
+            "network.discriminator_unit": self.discriminator_unit,
+            "adversarial.manner": self.manner,
+        }
+        return {key: name for key, name in found.items() if name not in ("plnlim", "mcddl")}
 
     @property
     def name(self) -> str:
         """Of the row's folder: what it changes."""
-        changes = [change.partition(".")[2].replace("=", "-").replace('"', "") for change in self.overrides]
-        return "_".join(changes) or self.unit
+        changes = [*(f"{key}={name}" for key, name in self.parts.items()), *self.overrides]
+        return "_".join(change.partition(".")[2].replace("=", "-") for change in changes) or "ours"
 
 
 OURS = (30.164, 0.9227)
 TABLES = {
     "table1": [
-        Row("classical: final layer, image only", ("adversarial.manner=classical",)),
-        Row("MSG-GAN: images of every scale, final layer", ("adversarial.manner=msg-gan",)),
-        Row("side layers, image only", ("adversarial.manner=deep-image",)),
-        Row("final layer, with content", ("adversarial.manner=content-final",)),
+        Row("classical: final layer, image only", manner="classical"),
+        Row("MSG-GAN: images of every scale, final layer", manner="msg-gan"),
+        Row("side layers, image only", manner="deep-image"),
+        Row("final layer, with content", manner="content-final"),
         Row("ours: side layers, with content", (), OURS),
     ],
     "table3": [
@@ -71,8 +89,8 @@ TABLES = {
         Row("ours: with it", (), OURS),
     ],
     "table6": [
-        Row("discriminator of residual blocks", ('network.discriminator_unit="residual"',), (29.983, 0.9174)),
-        Row("discriminator of Swin blocks", ('network.discriminator_unit="swin"',), (29.992, 0.9175)),
+        Row("discriminator of residual blocks", (), (29.983, 0.9174), discriminator_unit="residual"),
+        Row("discriminator of Swin blocks", (), (29.992, 0.9175), discriminator_unit="swin"),
         Row("ours: discriminator of PLNLIMs", (), OURS),
     ],
     "table7": [
@@ -105,17 +123,24 @@ def ablate(
     steps: int = 0,
     minutes: float = 0.0,
     on_row: Callable[[str], None] = print,
+    on_table: Callable[[str, list[Outcome]], object] = lambda *_: None,
 ) -> dict[str, list[Outcome]]:
     """Train each row of `tables` from the same seed, on the same crops, for the same number of steps, and evaluate it.
 
     `recipe` gives all that the rows do not change. Either `steps` or `minutes`, from which the steps follow by the speed of the
     paper's own row, measured once in `folder`. A row that has been trained there already, for this table or another, is not
-    trained again, one that was cut off goes on. Raises RecipeError, also where a row there was trained by another recipe.
+    trained again, one that was cut off goes on. `on_table` is called with each table when its rows are done. Raises RecipeError,
+    also where a row there was trained by another recipe.
     """
     for table in tables:
         if table not in TABLES:
             raise RecipeError(f"{table}: no such table; choose one of {', '.join(TABLES)}")
     base = read_recipe(recipe, overrides)
+    for table in set(tables) & DISCRIMINATORS:
+        if not base.loss.beta:
+            raise RecipeError(f"{table}: compares discriminators, and loss.beta = 0 trains without one; set it above 0")
+    for pairs in (*base.data.pairs, *base.validation.pairs):
+        find_pairs(pairs.folder)  # before an hour of training: raises where there are none
     if not base.validation.pairs:
         raise RecipeError(f"{recipe}: names no pairs to evaluate on; give [[validation.pairs]]")
     folder = folder.resolve()
@@ -131,6 +156,7 @@ def ablate(
             name = "ours" if read_recipe(recipe, given) == base else row.name
             given += [f"length.steps={steps}", "length.hours=0.0", "schedule.by=steps", f"record.folder={folder / name}"]
             outcomes[table].append(train_row(row, recipe, given))
+        on_table(table, outcomes[table])
     return outcomes
 
 
@@ -146,11 +172,27 @@ def _budget(minutes: float, recipe: Path, overrides: Sequence[str], *, folder: P
 
 
 def row_overrides(row: Row, base: Recipe) -> list[str]:
-    """What a row changes in the recipe `base`, matched channels included."""
-    if row.unit == "plnlim":
-        return list(row.overrides)
-    network = matched(replace(base.network, unit=row.unit), like=base.network)
-    return [*row.overrides, f'network.unit="{network.unit}"', f"network.channels={list(network.channels)}"]
+    """What a row changes in the recipe `base`, the channels of both networks among it."""
+    given = [*row.overrides, *(f"{key}={json.dumps(name)}" for key, name in row.parts.items())]
+    if row.parts:
+        network = row_network(row, base)
+        given.append(f"network.channels={list(network.channels)}")
+        given.append(f"network.discriminator_channels={list(network.discriminator_channels)}")
+    return given
+
+
+def row_network(row: Row, base: Recipe) -> PLNLINConfiguration:
+    """The networks of a row, with channels so that both have as many parameters as those of `base`, within 2 %."""
+    network = replace(base.network, unit=row.unit, discriminator_unit=row.discriminator_unit)
+    network = matched(network, wanted=parameters(PLNLIN, base.network))
+    if not base.loss.beta:
+        return network
+    return matched(
+        replace(network, discriminator_channels=base.network.discriminator_channels or base.network.channels),
+        wanted=parameters(manner(base.adversarial.manner).discriminator, base.network),
+        of=manner(row.manner).discriminator,
+        field="discriminator_channels",
+    )
 
 
 def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
@@ -160,8 +202,8 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
     resume = ["--resume"] if (folder / "state.ckpt").exists() else []
     if resume:
         _check_same(built, folder / "recipe.json")
-    card = _card(folder) if resume else {}
-    if card.get("steps") != built.length.steps or "validation" not in card.get("validation", {}):
+    card = _card(folder) if (folder / WEIGHTS).exists() else {}
+    if card.get("steps") != built.length.steps or "validation" not in card:
         _train(recipe, [*overrides, *resume], label=row.label)
         card = _card(folder)
         if card["steps"] != built.length.steps:
@@ -172,7 +214,7 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
         generator_parameters=parameters(PLNLIN, built.network),
         discriminator_parameters=parameters(critic, built.network) if built.loss.beta else 0,
         steps=card["steps"],
-        validation={name: (float(psnr), float(ssim)) for name, (psnr, ssim) in card["validation"]["validation"].items()},
+        validation={name: (float(psnr), float(ssim)) for name, (psnr, ssim) in card["validation"].items()},
         printed=row.printed,
     )
 
@@ -207,15 +249,46 @@ def steps_in(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
 
 
 def _card(folder: Path) -> dict[str, object]:
-    return load_weights(folder / "weights.safetensors")[2]
+    return load_weights(folder / WEIGHTS)[2]
 
 
 def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
+    """Train in a process of its own. Ctrl-C and SIGTERM here let it end its step and save its state."""
     command = [sys.executable, "-m", "derain.cli.main", "train", str(recipe), *arguments]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise TrainingError(f"{label}: training ended with code {done.returncode}: {last.removeprefix('derain: ')}")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as said, subprocess.Popen(command, stderr=said) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        said.seek(0)
+        last = (said.read().strip().splitlines() or ["it said nothing"])[-1]
+    if code:
+        raise TrainingError(f"{label}: training ended with code {code}: {last.removeprefix('derain: ')}")
+
+
+def parameter_table(base: Recipe) -> str:
+    """Parameters and channels of both networks in every row, the paper's own first, as Markdown."""
+    rows = {row.name: row for rows in TABLES.values() for row in rows}
+    lines = ["| row | G parameters | D parameters | G channels | D channels |", "|---|---|---|---|---|"]
+    for name in sorted(rows, key=lambda name: name != "ours"):
+        row = rows[name]
+        network, held = base.network, base.network.discriminator_channels or base.network.channels
+        if row.parts:
+            network = row_network(row, base)
+            held = network.discriminator_channels
+        counts = parameters(PLNLIN, network), parameters(manner(row.manner).discriminator, network)
+        cells = [
+            name,
+            *(f"{count:,}" for count in counts),
+            *(", ".join(map(str, channels)) for channels in (network.channels, held)),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def as_markdown(outcomes: Sequence[Outcome]) -> str:

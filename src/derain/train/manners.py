@@ -7,6 +7,8 @@
 | `deep-image` | nothing but the picture (Zhu et al., AAAI 2019) | every side layer |
 | `msg-gan` | the pictures of the generator's heads (Karnewar and Wang, CVPR 2020) | the last layer |
 | `classical` | nothing but the picture | the last layer |
+
+A manner that judges at the last layer alone has that layer's weight mu_4 of equation (12): our reading.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from derain.errors import RecipeError
@@ -78,10 +79,12 @@ class PicturesToo(Discriminator):
 
 
 def rain_free_features(generator: nn.Module, clean: Tensor) -> list[Tensor]:
-    """F_H of the clean picture, without gradient: rain-free features come from the generator fed with it (section 3.3)."""
-    with torch.no_grad():
-        features: list[Tensor] = generator.hierarchy(clean).features  # type: ignore[operator]
-    return features
+    """F_H of the clean picture, without gradient: rain-free features come from the generator fed with it (section 3.3).
+
+    They are computed as those of the rainy picture are, by the same kernels: under `no_grad` PyTorch's operations would round
+    otherwise, and a discriminator would see it.
+    """
+    return [content.detach() for content in generator.hierarchy(clean).features]  # type: ignore[operator]
 
 
 def _features(made: Hierarchy) -> list[Tensor]:

@@ -224,6 +224,8 @@ class Recipe:
             yield "length: neither steps nor hours is given; set one"
         if self.schedule.kind == "cosine" and not getattr(self.length, self.schedule.by):
             yield f"schedule.by = {self.schedule.by!r} needs length.{self.schedule.by}; set it"
+        if min(self.adversarial.generator_every, self.adversarial.discriminator_every) > 1:
+            yield "adversarial: generator_every and discriminator_every are both above 1: steps would train nothing; set one to 1"
         processes = self.machine.processes * self.machine.nodes
         if self.optimiser.batch % processes:
             yield f"optimiser.batch = {self.optimiser.batch} does not divide among {processes} processes; choose a multiple"

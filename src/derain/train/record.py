@@ -56,7 +56,7 @@ class Log:
         """Append one event."""
         if self.board is None:
             return
-        line = {"event": event, "step": state.step, "hours": round(state.hours, 5), **values}
+        line = {"event": event, "step": state.step, "hours": round(state.hours, 7), **values}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         for name, value in values.items():
@@ -102,14 +102,16 @@ def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log,
 
 
 def model_card(state: State, recipe: Recipe) -> dict[str, Any]:
-    """What went into the weights, that of the weights they began with included, and what they reached."""
-    return {
+    """What went into the weights, that of the weights they began with included, and what they reached, if that was measured."""
+    card = {
         "steps": state.earlier.steps + state.step,
         "hours": round(state.earlier.hours + state.hours, 3),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "data": short_names([*(pairs.folder for pairs in recipe.data.pairs), *recipe.data.backgrounds, *recipe.data.streaks]),
-        "validation": state.card,
     }
+    if state.card.get("step") == state.step:
+        card |= {"protocol": state.card["protocol"], "validation": state.card["validation"]}
+    return card
 
 
 def write_weights(fabric: Fabric, state: State, recipe: Recipe, folder: Path) -> None:

@@ -45,6 +45,8 @@ class State:
     warm_steps: int = 0
     """Updates since the optimiser began from nothing."""
     earlier: Earlier = Earlier()
+    laid_aside: dict[str, Any] = field(default_factory=dict)
+    """Discriminator and optimiser of a run that goes on without them, loss.beta = 0: they are kept for when they are wanted."""
     recipe: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     """Latest validation figures."""
@@ -157,6 +159,8 @@ def _fill(state: State, saved: dict[str, Any]) -> None:
     if state.discriminator is not None and state.discriminator_optimiser is not None:
         unwrapped(state.discriminator).load_state_dict(saved["discriminator"])
         _fill_optimiser(state.discriminator_optimiser, saved["discriminator_optimiser"])
+    else:
+        state.laid_aside = {key: saved[key] for key in ("discriminator", "discriminator_optimiser")}
     if state.average is not None:
         if saved["average"] is not None:
             state.average.load_state_dict(saved["average"])
@@ -182,12 +186,13 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 
 def _contents(state: State) -> dict[str, Any]:
-    return {
+    contents = {
         "network": unwrapped(state.network).state_dict(),
         "optimiser": state.optimiser.state_dict(),
         "average": state.average.state_dict() if state.average else None,
-        "discriminator": unwrapped(state.discriminator).state_dict() if state.discriminator else None,
-        "discriminator_optimiser": state.discriminator_optimiser.state_dict() if state.discriminator_optimiser else None,
+        "discriminator": None,
+        "discriminator_optimiser": None,
+        **state.laid_aside,
         "random": torch.get_rng_state(),
         "step": state.step,
         "hours": state.hours,
@@ -196,3 +201,7 @@ def _contents(state: State) -> dict[str, Any]:
         "recipe": state.recipe,
         "card": state.card,
     }
+    if state.discriminator is not None and state.discriminator_optimiser is not None:
+        contents["discriminator"] = unwrapped(state.discriminator).state_dict()
+        contents["discriminator_optimiser"] = state.discriminator_optimiser.state_dict()
+    return contents

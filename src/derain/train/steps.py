@@ -17,7 +17,7 @@ from derain.train.recipe import Loss
 
 @dataclass(frozen=True)
 class Sides:
-    """What the discriminator compares: a picture and its content on each side. In its own update none has a gradient."""
+    """What the discriminator compares: a picture and its content on each side."""
 
     restored: Tensor
     """Y: (N, 3, H, W), and below what belongs to it: F_H of the rainy picture."""
@@ -47,8 +47,7 @@ def adversarial_part(discriminator: nn.Module, sides: Sides, loss: Loss) -> tupl
     The discriminator is held still: the gradient goes through it to the generator, and none stays in it.
     """
     with held_still(discriminator):
-        with torch.no_grad():
-            real = discriminator(sides.clean, sides.clean_content)
+        real = [scores.detach() for scores in discriminator(sides.clean, sides.clean_content)]
         fake = discriminator(sides.restored, sides.restored_content)
     terms = generator_terms(fake, real)
     names = range(1 + len(loss.layers) - len(terms), 1 + len(loss.layers))  # judged at the last layer alone, it is the fourth
@@ -58,8 +57,8 @@ def adversarial_part(discriminator: nn.Module, sides: Sides, loss: Loss) -> tupl
 
 def discriminator_loss(discriminator: nn.Module, sides: Sides, loss: Loss) -> Tensor:
     """Equation (12) with the mirror image of equation (8), with a gradient for the discriminator alone."""
-    pictures = torch.cat([sides.restored, sides.clean])  # one pass for both sides: there is no batch norm to mix them
-    content = [torch.cat(both) for both in zip(sides.restored_content, sides.clean_content, strict=True)]
+    pictures = torch.cat([sides.restored, sides.clean]).detach()  # one pass for both sides: there is no batch norm to mix them
+    content = [torch.cat(both).detach() for both in zip(sides.restored_content, sides.clean_content, strict=True)]
     fake, real = zip(*(scores.chunk(2) for scores in discriminator(pictures, content)), strict=True)
     terms = discriminator_terms(fake, real)
     return adversarial_loss(terms, loss.layers[-len(terms) :])

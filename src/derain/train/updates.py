@@ -36,16 +36,15 @@ def iterate(fabric: Fabric, state: State, batch: Batch, recipe: Recipe) -> dict[
         return generator_update(fabric, state, batch, recipe, clean_content=None)[0]
     warming = state.step < turns.warmup_steps
     with fabric.autocast():
-        clean_content = manner(turns.manner).of_clean(state.network, batch.clean)
+        clean_content = manner(turns.manner).of_clean(unwrapped(state.network), batch.clean)
     facts: dict[str, float] = {}
     if warming or state.step % turns.generator_every == 0:
         facts, made = generator_update(fabric, state, batch, recipe, clean_content=None if warming else clean_content)
     else:
-        with torch.no_grad(), fabric.autocast():
-            made = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
+        with fabric.autocast():  # no gradient of it is taken; unwrapped, none is to be exchanged
+            made = unwrapped(state.network).hierarchy(batch.rainy)  # type: ignore[operator]
     if warming or state.step % turns.discriminator_every == 0:
-        content = [c.detach() for c in manner(turns.manner).of_restored(made)]
-        sides = Sides(made.restored.detach(), content, batch.clean, clean_content)
+        sides = Sides(made.restored, manner(turns.manner).of_restored(made), batch.clean, clean_content)
         facts["discriminator"] = discriminator_update(fabric, state, sides, batch, recipe)
     return facts
 
