@@ -175,6 +175,6 @@ def recoloured(
     def change(side: NDArray[np.float32]) -> NDArray[np.float32]:
         grey = side.mean(axis=0, keepdims=True)
         changed: NDArray[np.float32] = (grey + saturation * (side - grey) - 0.5) * contrast + 0.5 + brightness
-        return np.clip(changed, 0, 1, dtype=np.float32)
+        return np.asarray(changed.clip(0, 1), np.float32)
 
     return change(rainy), change(clean)
