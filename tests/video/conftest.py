@@ -32,10 +32,11 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         size: tuple[int, int] = (64, 48),
         options: dict[str, str] | None = None,
         matrix: list[int] | None = None,
+        container_options: dict[str, str] | None = None,
         **colours: int,
     ) -> Path:
         path = tmp_path / name
-        with av.open(str(path), "w") as container:
+        with av.open(str(path), "w", options=container_options or {}) as container:
             stream = container.add_stream(codec, rate=30, options=options or {})
             stream.width, stream.height, stream.pix_fmt = *size, layout
             stream.codec_context.time_base = tick

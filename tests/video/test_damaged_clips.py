@@ -39,6 +39,16 @@ def test_a_damaged_clip(suffix, damage, make_clip, rng, tmp_path):
     assert not list(tmp_path.glob(".derain-*"))
 
 
+@pytest.mark.parametrize(("suffix", "options"), [(".mp4", {"movflags": "+faststart"}), (".mkv", {})], ids=["mp4", "mkv"])
+def test_a_clip_that_breaks_off_is_restored_so_far_and_told_of(suffix, options, make_clip, tmp_path):
+    path: Path = make_clip(f"clip{suffix}", frames=120, size=(320, 240), container_options=options)
+    assert restore_clip(path, tmp_path / f"whole{suffix}", copying).problems == []
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (problem,) = restore_clip(path, tmp_path / f"part{suffix}", copying).problems
+    assert re.fullmatch(rf"{path}: breaks off at \d\.\d s of [34]\.\d; [^\n]+", problem)
+    assert 10 < len(decoded(tmp_path / f"part{suffix}")) < 110
+
+
 def test_a_packet_of_sound_whose_time_makes_no_sense_is_passed_over(make_clip, tmp_path):
     path: Path = make_clip()
     with Source(str(path), str(path)) as source:

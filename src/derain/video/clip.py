@@ -68,6 +68,11 @@ def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_fram
         raise
     sink.close()
     tally.seconds = time.perf_counter() - start
+    if source.missing and not tally.was_interrupted:
+        read, declared = source.missing
+        tally.problems.append(
+            f"{source.name}: breaks off at {read:.1f} s of {declared:.1f}; what there is of it was restored, copy the file anew"
+        )
     if source.damaged or sink.refused:
         tally.notes.append(f"{source.damaged + sink.refused} damaged packets were passed over")
     tally.notes += sink.dropped

@@ -34,6 +34,9 @@ class Stamp:
     """What of other streams lies before it in the file."""
 
 
+WHOLE = 0.95
+"""The share of its declared length that a file must have not to be taken for cut off; lengths are declared a little too long."""
+
 Shot: TypeAlias = tuple[Pixels, Stamp]
 Item: TypeAlias = "VideoFrame | Packet[Any]"  # at run time a packet has no parameter
 
@@ -46,6 +49,8 @@ class Source:
         self.name = name
         self.damaged = 0
         """Packets that could not be decoded so far."""
+        self.reached_s = 0.0
+        """Up to where packets of any stream have been read, in seconds of the file."""
         with told_of(name):
             self.container: InputContainer = av.open(file, format=format, options=options or {}, metadata_errors="replace")
         self.stream = self._main_stream()
@@ -87,6 +92,15 @@ class Source:
         if self.container.duration and rate:
             return round(self.container.duration / av.time_base * rate)
         return None
+
+    @property
+    def missing(self) -> tuple[float, float] | None:
+        """(read, declared) in seconds where the file, read to its end, is far shorter than it says: it was cut off."""
+        if self.container.duration is None:
+            return None
+        declared = self.container.duration / av.time_base
+        read = self.reached_s - (self.container.start_time or 0) / av.time_base
+        return (read, declared) if read < WHOLE * declared else None
 
     @property
     def display_matrix(self) -> list[int] | None:
@@ -134,6 +148,9 @@ class Source:
                 packet = None
             if packet is None:
                 return
+            time = packet.dts if packet.pts is None else packet.pts
+            if time is not None and packet.time_base is not None:
+                self.reached_s = max(self.reached_s, float((time + (packet.duration or 0)) * packet.time_base))
             yield packet
 
     def _frames(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
