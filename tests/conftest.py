@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 NOTES = {
     "derain.format": "1",
-    "derain.configuration": json.dumps({"preset": "toy", "multiple_px": 8, "channels": [16]}),
+    "derain.configuration": json.dumps({"preset": "toy", "channels": [16]}),
+    "derain.multiple_px": "8",
     "derain.card": json.dumps({"hours": 2.5}),
 }
 

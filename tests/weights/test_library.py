@@ -43,8 +43,10 @@ def test_a_model_tells_what_its_file_carries(make_network):
     assert (model.name, model.configuration["preset"], model.multiple_px, model.card) == ("toy", "toy", 8, {"hours": 3})
 
 
-def test_the_multiple_follows_from_the_window_where_it_is_not_said(make_network):
-    assert find(make_network("toy", configuration=json.dumps({"window_px": 7}))).multiple_px == 56
+@pytest.mark.parametrize("text", ["", "0", "-8", "many"])
+def test_a_multiple_that_is_no_number_is_refused(make_network, text):
+    with pytest.raises(WeightsError, match="is no number above 0; export it anew"):
+        find(make_network("toy", multiple_px=text))
 
 
 def test_an_exported_network_alone_is_a_model(make_network):

@@ -34,9 +34,10 @@ class Network:
     threads
         Threads of the processor for the network; without it, all cores.
     tile_px
-        Largest side of a tile in pixels; without it, the tile follows from --limit-mib.
+        Largest side of a tile in pixels; less than 168, three overlaps, counts as that. Without it, the tile follows from
+        --limit-mib.
     limit_mib
-        Memory for the network in MiB.
+        Memory for the network in MiB; less than the smallest tile needs counts as that.
     ensemble
         Take the mean over 4 flips, or over 8 flips and quarter turns, as many times slower: 4 is a little better, 8 is with a
         network that knows rain from all sides.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import statistics
 import sys
@@ -46,7 +47,7 @@ def bench_restore(
                 for runner in runners:
                     seconds[runner].append(runner.restore(shape))
             for runner in runners:
-                cells[runner] += [f"{statistics.median(seconds[runner][1:]):.2f}", f"{runner.peak_mib():.0f}"]
+                cells[runner] += [f"{statistics.median(seconds[runner][1:]):.2f}", _number(runner.peak_mib())]
     finally:
         for runner in runners:
             runner.close()
@@ -96,17 +97,28 @@ class _Runner:
         return float(answer)
 
 
-def _serve(pipe: Connection, model: str, engine: str, precision: str) -> None:
-    import resource  # Unix alone has it, and this runs where it was asked for
+def _number(mib: float) -> str:
+    return "-" if math.isnan(mib) else f"{mib:.0f}"
 
+
+def _peak_mib() -> float:
+    """The most memory that this process has held, in MiB; nan on Windows, which does not say."""
+    try:
+        import resource
+    except ImportError:
+        return math.nan
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _serve(pipe: Connection, model: str, engine: str, precision: str) -> None:
     try:
         restorer = Restorer(model, engine=engine, precision=precision)
         rng = np.random.default_rng(0)
         while True:
             shape = pipe.recv()
             if shape is None:
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-                pipe.send(peak / (2**20 if sys.platform == "darwin" else 2**10))
+                pipe.send(_peak_mib())
                 continue
             rainy = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
             began = time.perf_counter()

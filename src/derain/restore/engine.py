@@ -78,8 +78,8 @@ def open_engine(
     """Load an exported network into `engine`, or into the first one that is installed and has `device`.
 
     `threads` bounds the processor's threads (None: the engine's choice). `precision` is float32 or bfloat16; None is bfloat16
-    where the processor has instructions for it and the engine uses them, which is faster and agrees with float32 to 45 dB or
-    more. Raises EngineError for an engine, a device or a precision that is not there, and says which are.
+    where the processor has instructions for it and the engine uses them, which is faster; in `small` the two agree to 64 dB on
+    photos and 56 dB on noise. Raises EngineError for an engine, a device or a precision that is not there, and says which are.
     """
     if engine is not None and engine not in ENGINES:
         raise EngineError(f"there is no engine {engine!r}; the engines are {', '.join(ENGINES)}")

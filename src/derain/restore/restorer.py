@@ -67,7 +67,7 @@ class Restorer:
         The fourth channel is an alpha and is handed through; colours where it is 0 stay as they are and are not looked at.
         `strength` and `mask`, (H, W), say how much of the rain is taken out, see `derain.restore.mixing.mixed`.
         `on_tile(done, total)` is called after every tile, and may raise to stop. Raises PictureError for another shape, type or
-        range.
+        range, and for a strength or mask that cannot be used; EngineError where the network cannot be run.
         """
         image = _checked(np.asarray(image))
         check_mixing(image, strength=strength, mask=mask)
@@ -84,7 +84,10 @@ class Restorer:
         mask: NDArray[Any] | None = None,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Picture:
-        """Restore a picture that `derain.picture.read` gave; what it carries besides its pixels stays."""
+        """Restore a picture that `derain.picture.read` gave; what it carries besides its pixels stays.
+
+        Raises PictureError for a strength or mask that cannot be used, EngineError where the network cannot be run.
+        """
         check_mixing(rainy.samples, strength=strength, mask=mask)
         restored = self._visible(rainy.samples, rainy.alpha, on_tile)
         return rainy.with_samples(mixed(rainy.samples, restored, strength=strength, mask=mask))
@@ -120,7 +123,8 @@ def restore(
 ) -> NDArray[Any]:
     """Take the rain out of one picture: an array, see `Restorer.__call__`, or the path of a file, whose pixels come back.
 
-    `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine.
+    `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine. Raises
+    PictureError, WeightsError and EngineError, all of them DerainError.
     """
     restorer = _loaded(**options)
     if isinstance(image_or_path, (str, os.PathLike)):

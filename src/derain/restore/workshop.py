@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from derain.restore.errands import Errand
 from derain.restore.mixing import rain_layer
 from derain.restore.preview import Preview, preview
 from derain.restore.restorer import Restorer
+from derain.restore.spool import Spool, spool
 from derain.restore.treatment import Treatment
 
 
@@ -72,19 +73,18 @@ class Workshop:
             pictures.write(finished, errand.target)  # last, because its presence means that all is done
 
     def _many(self, errand: Errand, record: Record, on_tile: Callable[[int, int], None]) -> None:
-        layers: list[Picture] = []
-
-        def finished() -> Iterator[Picture]:
+        def finished(layers: Spool | None) -> Iterator[Picture]:
             for rainy in self._read(errand.source, record):
                 restored = self._restored(rainy, record, on_tile)
-                if errand.rain is not None:
-                    layers.append(rain_layer(rainy, restored))
+                if layers is not None:
+                    layers.add(rain_layer(rainy, restored))
                 yield self.treatment.finished(rainy, restored)
-            if errand.rain is not None:
+            if layers is not None and errand.rain is not None:
                 pictures.write_frames(layers, errand.rain)  # before the target, because its presence means that all is done
 
         start = time.perf_counter()
-        pictures.write_frames(finished(), errand.target)
+        with nullcontext() if errand.rain is None else spool(errand.rain.parent) as layers:
+            pictures.write_frames(finished(layers), errand.target)
         record.seconds["write"] = time.perf_counter() - start - record.seconds["read"] - record.seconds["restore"]
 
     def _read(self, source: Path, record: Record) -> Iterator[Picture]:

@@ -26,15 +26,11 @@ class Model:
     safetensors_path: Path | None
     """The weights to train on from; None where a user has only the exported network."""
     configuration: Mapping[str, Any]
-    """The frozen dataclass of the network, with `preset` and `multiple_px`."""
+    """The frozen dataclass of the network."""
     card: Mapping[str, Any]
     """How it was made: hours, steps, data, validation."""
-
-    @property
-    def multiple_px(self) -> int:
-        """Sides that are multiples of this are restored without padding: whole windows at all four levels."""
-        windows = 8 * int(self.configuration.get("window_px", 0))
-        return int(self.configuration.get("multiple_px", windows)) or 1
+    multiple_px: int = 1
+    """Sides that are multiples of this are restored without padding: whole windows at all four levels."""
 
     @property
     def channels(self) -> int:
@@ -81,7 +77,15 @@ def _load(onnx_path: Path) -> Model:
         safetensors_path=safetensors_path if safetensors_path.exists() else None,
         configuration=_json(onnx_path, notes, "derain.configuration"),
         card=_json(onnx_path, notes, "derain.card"),
+        multiple_px=_multiple_px(onnx_path, notes),
     )
+
+
+def _multiple_px(path: Path, notes: Mapping[str, str]) -> int:
+    text = notes.get("derain.multiple_px", "1")
+    if not text.isdecimal() or not int(text):
+        raise WeightsError(f"{path}: its derain.multiple_px {text!r} is no number above 0; export it anew with `derain export`")
+    return int(text)
 
 
 def _notes(path: Path) -> dict[str, str]:
