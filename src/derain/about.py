@@ -34,7 +34,7 @@ class Machine:
     @staticmethod
     def now(*packages: str) -> Machine:
         """This machine at this minute; `packages` are named besides PACKAGES."""
-        found = {name: _version(name) for name in (*packages, *PACKAGES)}
+        found = {name: installed(name) for name in (*packages, *PACKAGES)}
         return Machine(
             date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
             processor=_processor(),
@@ -65,7 +65,8 @@ def _processor() -> str:
     return named or platform.machine()
 
 
-def _version(package: str) -> str | None:
+def installed(package: str) -> str | None:
+    """The version of a package that is here, or None."""
     try:
         return version(package)
     except PackageNotFoundError:

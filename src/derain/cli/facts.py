@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from derain import __version__
+from derain.about import installed
 from derain.restore.engine import ENGINES
 from derain.weights import models
 
@@ -26,7 +26,7 @@ def print_facts() -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"derain {__version__}, Python {platform.python_version()}, {platform.platform()}", markup=False)
     console.print(f"processor: {os.cpu_count()} threads, {', '.join(_instructions()) or 'instructions not known'}", markup=False)
-    console.print(", ".join(f"{name} {_version(name)}" for name in PACKAGES), markup=False)
+    console.print(", ".join(f"{name} {installed(name) or 'not installed'}" for name in PACKAGES), markup=False)
     console.print(_engines())
     console.print(_models())
 
@@ -63,10 +63,3 @@ def _instructions() -> list[str]:
         return []
     flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
     return [name for name in INSTRUCTIONS if name in flags]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -18,22 +18,12 @@ class PLNLIM(nn.Module):
     def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
         super().__init__()
 
-        def swin(index: int) -> SwinBlock:
-            shift_px = configuration.shift_px if index % 2 else 0  # every second block of a module is shifted
-            return SwinBlock(
-                channels,
-                window_px=configuration.window_px,
-                shift_px=shift_px,
-                heads=configuration.attention_heads,
-                mlp_ratio=configuration.mlp_ratio,
-            )
-
         def sft() -> SFT:
             return SFT(channels, bounded=configuration.bounded_sft)
 
         # one local and one non-local unit for each stage, and one each for the end (equation 6)
         self.local = nn.ModuleList(ResidualBlock(channels) for _ in range(stages + 1))
-        self.nonlocal_ = nn.ModuleList(swin(i) for i in range(stages + 1))
+        self.nonlocal_ = nn.ModuleList(swin_block(channels, i, configuration) for i in range(stages + 1))
         self.to_local = nn.ModuleList(sft() for _ in range(stages - 1))
         self.to_nonlocal = nn.ModuleList(sft() for _ in range(stages - 1))
         self.fusion = nn.ModuleList(Fusion((2 if i == 0 else 3) * channels, channels) for i in range(stages))
@@ -48,3 +38,14 @@ class PLNLIM(nn.Module):
             fusion = fuse(fusion, local, nonlocal_)
         end = self.end(fusion, local, nonlocal_)
         return self.local[-1](local) + self.nonlocal_[-1](nonlocal_) + end  # equation (6)
+
+
+def swin_block(channels: int, index: int, configuration: PLNLINConfiguration) -> SwinBlock:
+    """The block at place `index` of a row; every second one is shifted."""
+    return SwinBlock(
+        channels,
+        window_px=configuration.window_px,
+        shift_px=configuration.shift_px if index % 2 else 0,
+        heads=configuration.attention_heads,
+        mlp_ratio=configuration.mlp_ratio,
+    )

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from derain.errors import WeightsError
 from derain.network.blocks import Pointwise, ResidualBlock
 from derain.network.configuration import PLNLINConfiguration
-from derain.network.plnlim import PLNLIM
-from derain.network.swin import SwinBlock
+from derain.network.plnlim import PLNLIM, swin_block
 
 
 class WithoutFusion(PLNLIM):
@@ -94,17 +93,6 @@ class SwinChain(nn.Sequential):
 
     def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
         super().__init__(*(swin_block(channels, i, configuration) for i in range(2 * (stages + 1))))
-
-
-def swin_block(channels: int, index: int, configuration: PLNLINConfiguration) -> SwinBlock:
-    """The block at place `index` of a row; every second one is shifted."""
-    return SwinBlock(
-        channels,
-        window_px=configuration.window_px,
-        shift_px=configuration.shift_px if index % 2 else 0,
-        heads=configuration.attention_heads,
-        mlp_ratio=configuration.mlp_ratio,
-    )
 
 
 UNITS: dict[str, Callable[..., nn.Module]] = {

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from derain.errors import WeightsError
 from derain.network import PLNLIN, PLNLINConfiguration
+from derain.weights import library
 
-FORMAT = "1"
+FORMAT = str(library.FORMAT)
 
 
 def save_weights(
