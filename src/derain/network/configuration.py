@@ -64,6 +64,11 @@ class PLNLINConfiguration:
             raise WeightsError(f"configuration: shift_px = {self.shift_px} is not within a window of {self.window_px} px")
 
     @property
+    def critic_channels(self) -> tuple[int, ...]:
+        """Feature channels of the discriminator at each level."""
+        return self.discriminator_channels or self.channels
+
+    @property
     def multiple_px(self) -> int:
         """Sides that are multiples of this are restored without any padding: whole windows at every level."""
         return self.window_px * 2 ** (LEVELS - 1)

@@ -24,7 +24,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, configuration: PLNLINConfiguration, *, content_channels: Sequence[int] | None = None) -> None:
         super().__init__()
-        channels = configuration.discriminator_channels or configuration.channels
+        channels = configuration.critic_channels
 
         def module(c: int) -> nn.Module:
             return unit(configuration.discriminator_unit)(c, stages=STAGES, configuration=configuration)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from derain.data.pairs import find_pairs
 from derain.errors import RecipeError, TrainingError
+from derain.evaluate.report import write_text
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.matching import matched, parameters
 from derain.train.manners import manner
@@ -167,7 +168,7 @@ def _budget(minutes: float, recipe: Path, overrides: Sequence[str], *, folder: P
     if f"{minutes:g}" not in known:
         on_row("timing a few steps")
         known[f"{minutes:g}"] = steps_in(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
-        path.write_text(json.dumps(known), encoding="utf-8")
+        write_text(path, json.dumps(known))
     return known[f"{minutes:g}"]
 
 
@@ -188,7 +189,7 @@ def row_network(row: Row, base: Recipe) -> PLNLINConfiguration:
     if not base.loss.beta:
         return network
     return matched(
-        replace(network, discriminator_channels=base.network.discriminator_channels or base.network.channels),
+        replace(network, discriminator_channels=base.network.critic_channels),
         wanted=parameters(manner(base.adversarial.manner).discriminator, base.network),
         of=manner(row.manner).discriminator,
         field="discriminator_channels",
@@ -277,15 +278,12 @@ def parameter_table(base: Recipe) -> str:
     lines = ["| row | G parameters | D parameters | G channels | D channels |", "|---|---|---|---|---|"]
     for name in sorted(rows, key=lambda name: name != "ours"):
         row = rows[name]
-        network, held = base.network, base.network.discriminator_channels or base.network.channels
-        if row.parts:
-            network = row_network(row, base)
-            held = network.discriminator_channels
+        network = row_network(row, base)
         counts = parameters(PLNLIN, network), parameters(manner(row.manner).discriminator, network)
         cells = [
             name,
             *(f"{count:,}" for count in counts),
-            *(", ".join(map(str, channels)) for channels in (network.channels, held)),
+            *(", ".join(map(str, channels)) for channels in (network.channels, network.critic_channels)),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -63,10 +63,10 @@ def bench_mcddl(
     precision = "bf16-mixed" if bfloat16_is_faster() else "32-true"
     kernels.choose(choice)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    states = {beta: begin(fabric, recipe) for beta, recipe in recipes.items()}  # which seed what follows
     rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
     crops = Batch(rainy, clean, list(range(batch)))
     every = recipes[1.0].adversarial.discriminator_every
-    states = {beta: begin(fabric, recipe) for beta, recipe in recipes.items()}
     seconds = defaultdict(list)
     for cycle in range(cycles + 1):
         for beta, state in states.items():

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from derain.data.pairs import Pair
+from derain.evaluate.report import write_text
 from derain.train.recipe import Recipe
 from derain.train.state import State, unwrapped
 from derain.train.validation import short_names, summary, validate
@@ -66,9 +67,7 @@ class Log:
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            temporary = self.path.with_name(f".{self.path.name}.tmp")
-            temporary.write_text("".join(kept), encoding="utf-8")
-            temporary.replace(self.path)
+            write_text(self.path, "".join(kept))
 
     def close(self) -> None:
         """Flush TensorBoard's file."""
