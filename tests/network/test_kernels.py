@@ -11,6 +11,7 @@ import torch
 from derain.network import kernels
 from derain.network.blocks import SFT, Fusion
 from derain.network.configuration import SMALL
+from derain.network.kernels.build import has_matrix_unit
 from derain.network.swin import SwinBlock
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.05}  # of the norm of the difference, relative to the norm
@@ -25,9 +26,17 @@ def choose():
 @pytest.fixture
 def compiled(choose):
     choose("auto")
-    if kernels.path(SMALL) != "C++ kernels":
+    if not kernels.path(SMALL).startswith("C++ kernels"):
         pytest.skip(kernels.path(SMALL))
     return choose
+
+
+@pytest.fixture(params=["auto", "vector"])
+def choice(request, compiled):
+    """Each way of multiplying: the matrix unit, where there is one, and vectors."""
+    if request.param == "auto" and not has_matrix_unit():
+        pytest.skip("no matrix unit: auto is vector here")
+    return request.param
 
 
 @pytest.fixture
@@ -53,11 +62,11 @@ def outcome(module, *maps, dtype=torch.float32):
     return [y.detach().float(), *(g.float() for g in gradients)]
 
 
-def by_both(choose, module, *maps, dtype=torch.float32):
+def by_both(choose, module, *maps, dtype=torch.float32, choice="auto"):
     """The reference's outcome in float32 (in bfloat16 it is further away than the kernels are), and the kernels' in `dtype`."""
     choose("eager")
     reference = outcome(module, *maps)
-    choose("auto")
+    choose(choice)
     return zip(reference, outcome(module, *maps, dtype=dtype), strict=True)
 
 
@@ -74,27 +83,29 @@ def is_fused(module, *maps):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shift_px", [0, 3])
 @pytest.mark.parametrize("channels", [16, 32, 48, 64])
-def test_swin_block_and_its_gradients_are_the_reference_s(compiled, make_block, channels, shift_px, dtype):
+def test_swin_block_and_its_gradients_are_the_reference_s(compiled, choice, make_block, channels, shift_px, dtype):
     block, x = make_block(channels, shift_px=shift_px), noise(2, channels, 21, 35)
-    for expected, actual in by_both(compiled, block, x, dtype=dtype):
+    for expected, actual in by_both(compiled, block, x, dtype=dtype, choice=choice):
         assert (actual - expected).norm() <= TOLERANCES[dtype] * expected.norm()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("channels", [16, 32, 48, 64])
-def test_sft_and_its_gradients_are_the_reference_s(compiled, stirred, channels, dtype):
+def test_sft_and_its_gradients_are_the_reference_s(compiled, choice, stirred, channels, dtype):
     torch.manual_seed(0)
     sft, (x, guide) = stirred(SFT(channels), by=0.2), several(2, channels)
-    for expected, actual in by_both(compiled, sft, x, guide, dtype=dtype):
+    for expected, actual in by_both(compiled, sft, x, guide, dtype=dtype, choice=choice):
         assert (actual - expected).norm() <= TOLERANCES[dtype] * expected.norm()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("channels", [16, 32, 48, 64])
-def test_fusion_and_its_gradients_are_the_reference_s(compiled, channels, count, dtype):
+def test_fusion_and_its_gradients_are_the_reference_s(compiled, choice, channels, count, dtype):
     torch.manual_seed(0)
-    for expected, actual in by_both(compiled, Fusion(count * channels, channels), *several(count, channels), dtype=dtype):
+    for expected, actual in by_both(
+        compiled, Fusion(count * channels, channels), *several(count, channels), dtype=dtype, choice=choice
+    ):
         assert (actual - expected).norm() <= TOLERANCES[dtype] * expected.norm()
 
 
@@ -174,6 +185,13 @@ def test_environment_variable_outranks_the_choice(choose, monkeypatch):
     monkeypatch.setenv("DERAIN_KERNELS", "eager")
     choose("auto")
     assert kernels.path(SMALL) == "PyTorch's operations"
+
+
+def test_environment_variable_rules_the_matrix_unit_out(compiled, monkeypatch):
+    monkeypatch.setenv("DERAIN_KERNELS", "vector")
+    compiled("auto")
+    assert kernels.path(SMALL) == "C++ kernels"
+    assert not has_matrix_unit()
 
 
 def test_what_the_kernels_do_not_know_is_said(compiled):

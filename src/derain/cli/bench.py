@@ -25,7 +25,7 @@ def train(
     crop: Count = 112,
     steps: Count = 5,
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto",
-    kernels: Literal["auto", "eager"] = "auto",
+    kernels: Literal["auto", "vector", "eager"] = "auto",
 ) -> None:
     """Time whole training steps, in crops (patches) per second. Run it on an otherwise idle machine.
 
@@ -46,7 +46,7 @@ def train(
     precision
         auto measures whether bfloat16 products are faster here.
     kernels
-        auto takes the C++ kernels where they compile, eager PyTorch's operations alone.
+        auto takes the C++ kernels where they compile, vector too, but no matrix unit (AMX), eager PyTorch's operations alone.
     """
     from derain.about import machine
     from derain.train.bench import bench_train
@@ -79,7 +79,7 @@ def mcddl(
     batch: Count = 4,
     crop: Count = 112,
     cycles: Count = 2,
-    kernels: Literal["auto", "eager"] = "auto",
+    kernels: Literal["auto", "vector", "eager"] = "auto",
 ) -> None:
     """Time steps of Algorithm 1, with and without the discriminator. Run it on an otherwise idle machine.
 
@@ -96,7 +96,7 @@ def mcddl(
     cycles
         Of five steps each, after one that warms up.
     kernels
-        auto takes the C++ kernels where they compile, eager PyTorch's operations alone.
+        auto takes the C++ kernels where they compile, vector too, but no matrix unit (AMX), eager PyTorch's operations alone.
     """
     from derain.about import machine
     from derain.train.bench_mcddl import bench_mcddl

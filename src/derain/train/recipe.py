@@ -178,8 +178,9 @@ class Machine:
     """`auto` measures whether bfloat16 products are faster here. float16 is left out: a gradient that overflows ends a run."""
     workers: int = 0
     """Processes that prepare crops; 0 prepares them in the training process."""
-    kernels: Literal["auto", "eager"] = "auto"
-    """On a CPU, `auto` trains by the C++ kernels where they compile, `eager` by PyTorch's operations alone."""
+    kernels: Literal["auto", "vector", "eager"] = "auto"
+    """On a CPU, `auto` trains by the C++ kernels where they compile, `vector` too, but without a matrix unit (AMX), `eager` by
+    PyTorch's operations alone."""
 
 
 @dataclass(frozen=True)

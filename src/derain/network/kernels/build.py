@@ -12,7 +12,8 @@ import torch
 
 from derain.network.configuration import PLNLINConfiguration
 
-Choice = Literal["auto", "eager"]
+Choice = Literal["auto", "vector", "eager"]
+"""`auto` takes the kernels where they run, `vector` too, but without a matrix unit (AMX), `eager` PyTorch's operations."""
 
 CHANNELS, WINDOW_PX = (16, 32, 48, 64), 7  # what the C++ is compiled for
 FLAGS = ("-O3", "-std=c++17", "-march=x86-64-v4", "-mavx512bf16")
@@ -22,12 +23,13 @@ _chosen: Choice = "eager"
 
 
 def choose(kernels: Choice) -> None:
-    """Let networks use the kernels (`auto`) or not (`eager`, which is so at the start).
+    """Choose what computes the blocks from now on; `eager` does at the start.
 
-    The environment variable DERAIN_KERNELS=eager outranks `auto`.
+    The environment variable DERAIN_KERNELS=eager or =vector outranks `auto`.
     """
     global _chosen
-    _chosen = "eager" if os.environ.get("DERAIN_KERNELS") == "eager" else kernels
+    wish = os.environ.get("DERAIN_KERNELS")
+    _chosen = wish if kernels == "auto" and wish in ("vector", "eager") else kernels  # type: ignore[assignment]
 
 
 def path(network: PLNLINConfiguration) -> str:
@@ -40,12 +42,22 @@ def path(network: PLNLINConfiguration) -> str:
     others = [f"{key} = {getattr(network, key)}" for key, value in compiled_for.items() if getattr(network, key) != value]
     others += [f"{channels} channels" for channels in sorted(set(network.channels) - set(CHANNELS))]
     others += [f"the unit {network.unit}"] if network.unit != "plnlim" else []
-    return "C++ kernels" + (f", but PyTorch's operations for what they do not know: {', '.join(others)}" if others else "")
+    unit = " with AMX" if has_matrix_unit() else ""
+    return f"C++ kernels{unit}" + (f", but PyTorch's operations for what they do not know: {', '.join(others)}" if others else "")
+
+
+def has_matrix_unit() -> bool:
+    """Whether the kernels multiply bfloat16 by a matrix unit: it was not ruled out, and the processor has one."""
+    operators = kernels()
+    return operators is not None and bool(operators.use_matrix_unit(_chosen == "auto"))
 
 
 def kernels() -> Any | None:
-    """The compiled operators where they were chosen and can run, else None."""
-    return library() if _chosen == "auto" else None
+    """The compiled operators, told which unit to use, where they were chosen and can run, else None."""
+    operators = None if _chosen == "eager" else library()
+    if operators is not None:
+        operators.use_matrix_unit(_chosen == "auto")
+    return operators
 
 
 @functools.cache

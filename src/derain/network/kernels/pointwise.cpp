@@ -70,16 +70,16 @@ class Sft {
     });
     const Element* hidden_tokens = by_tokens<T, TILE, 2 * C>(hidden, hidden_room);
     const Element* for_scale = by_tokens<T, TILE, C>(d_scale, room);
-    add_weight_gradient<T, C, C>(for_scale, hidden_tokens, 2 * C, sums.scale.weight);
+    sums.scale.template add_weight<T>(for_scale, hidden_tokens, 2 * C);
     add_rows<T, TILE, C>(d_scale, sums.scale.bias);
     const Element* for_shift = by_tokens<T, TILE, C>(dy, room);
-    add_weight_gradient<T, C, C>(for_shift, hidden_tokens + C * T::PAIR, 2 * C, sums.shift.weight);
+    sums.shift.template add_weight<T>(for_shift, hidden_tokens + C * T::PAIR, 2 * C);
     add_rows<T, TILE, C>(dy, sums.shift.bias);
 
     hidden_backward(d_scale, weights.scale.back(), 0);
     hidden_backward(dy, weights.shift.back(), C);
     const Element* d_hidden_tokens = by_tokens<T, TILE, 2 * C>(d_hidden, hidden_room);
-    add_weight_gradient<T, 2 * C, C>(d_hidden_tokens, by_tokens<T, TILE, C>(guide, room), C, sums.first.weight);
+    sums.first.template add_weight<T>(d_hidden_tokens, by_tokens<T, TILE, C>(guide, room), C);
     add_rows<T, TILE, 2 * C>(d_hidden, sums.first.bias);
     product<T, TILE, C, 2 * ROW>(by_rows<T>(d_hidden, 2 * C), weights.first.back(), [&](int row, int, auto& sums) {
       each(sums, [&](int at, __m512 sum) { T::store(d_guide + row * C + at, sum); });
@@ -119,6 +119,7 @@ class Sft {
   }
 
   const SftWeights<T, C>& weights;
+  Multiplier<T> multiplier;
   alignas(64) float scales[TILE][C];
   alignas(64) Element hidden[TILE * 2 * C], d_hidden[TILE * 2 * C], d_scale[TILE * C];
   alignas(64) Element room[PAIRED_TILE<T> * C], hidden_room[PAIRED_TILE<T> * 2 * C];
@@ -176,6 +177,7 @@ void fuse(const std::vector<at::Tensor>& maps, const at::Tensor& weight, const a
   constexpr int WIDE = MAPS * C, STEP = TILE * C;
   const auto layer = std::make_unique<Layer<T, C, WIDE>>(weight, bias);
   in_slices(y.numel() / STEP, [&](int64_t first, int64_t last, int64_t) {
+    const Multiplier<T> multiplier;
     alignas(64) typename T::Element joined[TILE * WIDE];
     for (int64_t from = first * STEP; from < last * STEP; from += STEP) {
       join<T, C, MAPS>(maps, from, joined);
@@ -196,6 +198,7 @@ void fuse_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, co
   const auto layer = std::make_unique<Layer<T, C, WIDE>>(weight, bias);
   std::vector<std::unique_ptr<LayerGradient<C, WIDE>>> sums(at::get_num_threads());
   in_slices(dy.numel() / STEP, [&](int64_t first, int64_t last, int64_t slice) {
+    const Multiplier<T> multiplier;
     alignas(64) typename T::Element joined[TILE * WIDE], joined_room[PAIRED_TILE<T> * WIDE], room[PAIRED_TILE<T> * C];
     sums[slice] = std::make_unique<LayerGradient<C, WIDE>>();
     for (int64_t from = first * STEP; from < last * STEP; from += STEP) {
@@ -204,7 +207,7 @@ void fuse_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, co
       for (int map = 0; map < MAPS; ++map) d_pixels[map] = write<T>(d_maps[map]) + from;
       join<T, C, MAPS>(maps, from, joined);
       const auto* d_out_tokens = by_tokens<T, TILE, C>(d_out, room);
-      add_weight_gradient<T, C, WIDE>(d_out_tokens, by_tokens<T, TILE, WIDE>(joined, joined_room), WIDE, sums[slice]->weight);
+      sums[slice]->template add_weight<T>(d_out_tokens, by_tokens<T, TILE, WIDE>(joined, joined_room), WIDE);
       add_rows<T, TILE, C>(d_out, sums[slice]->bias);
       product<T, TILE, WIDE, C / T::PAIR>(by_rows<T>(d_out, C), layer->back(), [&](int row, int column, auto& parts) {
         each(parts, [&](int at, __m512 part) {

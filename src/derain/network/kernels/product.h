@@ -3,9 +3,10 @@
 // Both operands are read as words of 32 bits, which hold one float32 or a pair of bfloat16 along the inner dimension:
 // - by rows: (row, column), pairs within a row; the left operand of a product over the columns;
 // - by tokens: (row / 2, column), a pair being two rows; the right operand of a product over the rows, and, read with its steps
-//   exchanged, the left operand of such a product. In float32 both are the same.
+//   exchanged (`by_columns`), the left operand of such a product. In float32 both are the same.
 #pragma once
 
+#include "amx.h"
 #include "vector.h"
 
 namespace derain {
@@ -27,13 +28,17 @@ constexpr int widest_block(int vectors, int most) {
   return most;
 }
 
-// left (M, K words) times right (K words, N). `use(row, column, sums)` is given each row of a block of results while it is in
-// registers: `sums` is an array of vectors that begins at `column`.
-template <class T, int M, int N, int K, class Use>
-[[gnu::always_inline]] inline void product(Left<T> left, Right<T> right, Use&& use) {
-  constexpr int ROWS = M % 7 == 0 ? 7 : 8;
-  constexpr int VECTORS = widest_block(N / LANES, ROWS == 7 ? 4 : 3);  // all sums stay in the 32 registers
+// How many rows, and vectors of columns, of a product (M, N) are summed in the registers at once.
+template <int M, int N>
+struct Blocks {
+  static constexpr int ROWS = M % 7 == 0 ? 7 : 8;
+  static constexpr int VECTORS = widest_block(N / LANES, ROWS == 7 ? 4 : 3);
   static_assert(M % ROWS == 0 && N % LANES == 0);
+};
+
+template <class T, int M, int N, int K, class Use>
+[[gnu::always_inline]] inline void vector_product(Left<T> left, Right<T> right, Use&& use) {
+  constexpr int ROWS = Blocks<M, N>::ROWS, VECTORS = Blocks<M, N>::VECTORS;
   for (int column = 0; column < N; column += VECTORS * LANES)
     for (int row = 0; row < M; row += ROWS) {
       __m512 sums[ROWS][VECTORS] = {};
@@ -54,6 +59,66 @@ template <class T, int M, int N, int K, class Use>
 #pragma GCC unroll 8
       for (int r = 0; r < ROWS; ++r) use(row + r, column, sums[r]);
     }
+}
+
+// The last rows of M, which need not be a multiple of 16, are those of a whole block that overlaps the one before.
+template <class T, int M, int N, int K, class Use>
+[[gnu::always_inline]] inline void tiled_product(Left<T> left, Right<T> right, Use&& use) {
+  constexpr int VECTORS = Blocks<M, N>::VECTORS, LINE = VECTORS * LANES;
+  alignas(64) float block[amx::ROWS * LINE];
+  for (int column = 0; column < N; column += LINE)
+    for (int row = 0; row < M; row += amx::ROWS) {
+      const int first = row + amx::ROWS <= M ? row : M - amx::ROWS;
+      const auto* a = left.data + first * left.row * T::PAIR;
+      const auto* b = right.data + column * T::PAIR;
+      for (int v = 0; v + 1 < VECTORS; v += 2) {
+        amx::clear<amx::SUMS>();
+        amx::clear<amx::SUMS + 1>();
+        amx::add<K, 2>(a, left.row, b + v * LANES * T::PAIR, right.line);
+        amx::store<amx::SUMS>(block + v * LANES, LINE * sizeof(float));
+        amx::store<amx::SUMS + 1>(block + (v + 1) * LANES, LINE * sizeof(float));
+      }
+      if constexpr (VECTORS % 2) {
+        amx::clear<amx::SUMS>();
+        amx::add<K, 1>(a, left.row, b + (VECTORS - 1) * LANES * T::PAIR, right.line);
+        amx::store<amx::SUMS>(block + (VECTORS - 1) * LANES, LINE * sizeof(float));
+      }
+      for (int r = row - first; r < amx::ROWS; ++r) {
+        __m512 sums[VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; ++v) sums[v] = _mm512_load_ps(block + r * LINE + v * LANES);
+        use(first + r, column, sums);
+      }
+    }
+}
+
+// left (M, K words) times right (K words, N). `use(row, column, sums)` is given each row of a block of results: `sums` is an array
+// of vectors that begins at `column`.
+template <class T, int M, int N, int K, class Use>
+[[gnu::always_inline]] inline void product(Left<T> left, Right<T> right, Use&& use) {
+  if constexpr (T::TILED) tiled_product<T, M, N, K>(left, right, use);
+  else vector_product<T, M, N, K>(left, right, use);
+}
+
+// sums (M, N) += left (M, K words) times right (K words, N). M is a multiple of 16.
+template <class T, int M, int N, int K>
+inline void add_product(Left<T> left, Right<T> right, float* sums) {
+  if constexpr (T::TILED) {
+    constexpr int BLOCKS = N / LANES % 2 ? 1 : 2;
+    for (int row = 0; row < M; row += amx::ROWS)
+      for (int column = 0; column < N; column += BLOCKS * LANES) {
+        float* to = sums + row * N + column;
+        amx::load<amx::SUMS>(to, N * sizeof(float));
+        if constexpr (BLOCKS == 2) amx::load<amx::SUMS + 1>(to + LANES, N * sizeof(float));
+        amx::add<K, BLOCKS>(left.data + row * left.row * T::PAIR, left.row, right.data + column * T::PAIR, right.line);
+        amx::store<amx::SUMS>(to, N * sizeof(float));
+        if constexpr (BLOCKS == 2) amx::store<amx::SUMS + 1>(to + LANES, N * sizeof(float));
+      }
+  } else {
+    vector_product<T, M, N, K>(left, right, [&](int row, int column, auto& block) {
+      for (int v = 0; v < Blocks<M, N>::VECTORS; ++v) add_to(sums + row * N + column + v * LANES, block[v]);
+    });
+  }
 }
 
 // Words from one pair of `rows` rows to the end: the inner dimension of a product over rows.
@@ -83,9 +148,31 @@ inline const typename T::Element* by_tokens(const typename T::Element* rows, typ
 // `rows` rows of `words` words, `step` words apart -> (words, line): the right operand of a product over the columns.
 template <class T>
 inline void transpose_words(const typename T::Element* from, int step, int rows, int words, typename T::Element* to, int line) {
-  for (int row = 0; row < rows; ++row)
-    for (int word = 0; word < words; ++word)
-      std::memcpy(to + (word * line + row) * T::PAIR, from + (row * step + word) * T::PAIR, sizeof(uint32_t));
+  for (int row = 0; row < rows; row += LANES)
+    for (int word = 0; word < words; word += LANES) {
+      const __mmask16 within = first_lanes(words - word);
+      __m512i block[LANES];
+      for (int r = 0; r < LANES; ++r)
+        block[r] = row + r < rows ? _mm512_maskz_loadu_epi32(within, from + ((row + r) * step + word) * T::PAIR)
+                                  : _mm512_setzero_si512();
+      transpose(block);
+      for (int w = 0; w < LANES && word + w < words; ++w)
+        _mm512_mask_storeu_epi32(to + ((word + w) * line + row) * T::PAIR, first_lanes(rows - row), block[w]);
+    }
+}
+
+constexpr int whole_lanes(int words) { return (words + LANES - 1) / LANES * LANES; }
+
+// A matrix by tokens, (K words, `line`), of which M columns are the rows of a left operand, in `room`, M * whole_lanes(K) words,
+// where they have to be neighbours.
+template <class T, int M, int K>
+inline Left<T> by_columns(const typename T::Element* tokens, int line, typename T::Element* room) {
+  if constexpr (T::TILED) {
+    transpose_words<T>(tokens, line, K, M, room, whole_lanes(K));
+    return {room, whole_lanes(K), 1};
+  } else {
+    return {tokens, 1, line};
+  }
 }
 
 // sums[column] += the rows' sum.

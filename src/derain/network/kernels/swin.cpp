@@ -217,7 +217,7 @@ class Block {
       });
     });
     const Element* d_out_tokens = by_tokens<T, TILE, C>(d_out, narrow_room);
-    add_weight_gradient<T, C, 4 * C>(d_out_tokens, by_tokens<T, TILE, 4 * C>(hidden, wide_room), 4 * C, sums.contract.weight);
+    sums.contract.template add_weight<T>(d_out_tokens, by_tokens<T, TILE, 4 * C>(hidden, wide_room), 4 * C);
     add_rows<T, TILE, C>(d_out, sums.contract.bias);
 
     Element* d_hidden = wide;  // the hidden values are spent
@@ -227,7 +227,7 @@ class Block {
       });
     });
     const Element* d_hidden_tokens = by_tokens<T, TILE, 4 * C>(d_hidden, wide_room);
-    add_weight_gradient<T, 4 * C, C>(d_hidden_tokens, by_tokens<T, TILE, C>(normal, narrow_room), C, sums.expand.weight);
+    sums.expand.template add_weight<T>(d_hidden_tokens, by_tokens<T, TILE, C>(normal, narrow_room), C);
     add_rows<T, TILE, 4 * C>(d_hidden, sums.expand.bias);
 
     product<T, TILE, C, 4 * ROW>(by_rows<T>(d_hidden, 4 * C), weights.expand.back(), [&](int row, int, auto& d_normal) {
@@ -244,7 +244,7 @@ class Block {
   // From the gradient of `middle`, exact in `d_middle` and rounded in `d_out`, to that of the input.
   void attention_backward(Element* dx, const Place& place, Gradients<C>& sums) {
     const Element* d_out_tokens = by_tokens<T, TILE, C>(d_out, narrow_room);
-    add_weight_gradient<T, C, C>(d_out_tokens, by_tokens<T, TILE, C>(context, wide_room), C, sums.projection.weight);
+    sums.projection.template add_weight<T>(d_out_tokens, by_tokens<T, TILE, C>(context, wide_room), C);
     add_rows<T, TILE, C>(d_out, sums.projection.bias);
 
     Element* d_context = context;  // spent
@@ -258,7 +258,8 @@ class Block {
     };
     const Element* probability_tokens = by_tokens<T, TILE, KEYS>(probability, wide_room);
     const Element* d_context_tokens = by_tokens<T, TILE, C>(d_context, narrow_room);
-    product<T, TILE, C, TOKENS>(Left<T>{probability_tokens, 1, KEYS}, Right<T>{d_context_tokens, C}, to_d_qkv(2));
+    product<T, TILE, C, TOKENS>(
+        by_columns<T, TILE, TOKENS>(probability_tokens, KEYS, columns_room), Right<T>{d_context_tokens, C}, to_d_qkv(2));
 
     transpose_words<T>(qkv + 2 * C, 3 * ROW, TILE, ROW, keys, KEYS);  // the values, where the keys were
     Element* d_logits = probability;  // a row of one takes the place of that of the other
@@ -275,10 +276,11 @@ class Block {
     });
     product<T, TILE, C, TOKENS>(by_rows<T>(d_logits, KEYS), Right<T>{qkv_tokens + C * T::PAIR, 3 * C}, to_d_qkv(0));
     const Element* d_logits_tokens = by_tokens<T, TILE, KEYS>(d_logits, wide_room);
-    product<T, TILE, C, TOKENS>(Left<T>{d_logits_tokens, 1, KEYS}, Right<T>{qkv_tokens, 3 * C}, to_d_qkv(1));
+    product<T, TILE, C, TOKENS>(
+        by_columns<T, TILE, TOKENS>(d_logits_tokens, KEYS, columns_room), Right<T>{qkv_tokens, 3 * C}, to_d_qkv(1));
 
     const Element* d_qkv_tokens = by_tokens<T, TILE, 3 * C>(d_qkv, wide_room);
-    add_weight_gradient<T, 3 * C, C>(d_qkv_tokens, by_tokens<T, TILE, C>(attention_normal, narrow_room), C, sums.qkv.weight);
+    sums.qkv.template add_weight<T>(d_qkv_tokens, by_tokens<T, TILE, C>(attention_normal, narrow_room), C);
     add_rows<T, TILE, 3 * C>(d_qkv, sums.qkv.bias);
 
     product<T, TILE, C, 3 * ROW>(by_rows<T>(d_qkv, 3 * C), weights.qkv.back(), [&](int row, int, auto& d_normal) {
@@ -292,12 +294,14 @@ class Block {
   }
 
   const Weights<T, C>& weights;
+  Multiplier<T> multiplier;
   LayerNorm<C, TILE> attention_norm, mlp_norm;
   const Element* qkv_tokens = nullptr;
   alignas(64) float middle[TILE][C], d_middle[TILE][C];
   alignas(64) Element attention_normal[TILE * C], normal[TILE * C], context[TILE * C], d_out[TILE * C];
   alignas(64) Element qkv[TILE * 3 * C], d_qkv[TILE * 3 * C], probability[TILE * KEYS], wide[TILE * WIDE], slope[TILE * 4 * C];
   alignas(64) Element qkv_room[PAIRED_TILE<T> * 3 * C], narrow_room[PAIRED_TILE<T> * C], wide_room[PAIRED_TILE<T> * WIDE];
+  alignas(64) Element columns_room[T::TILED ? TILE * whole_lanes(TOKENS) * T::PAIR : 1];
   alignas(64) Element keys[ROW * KEYS * T::PAIR] = {};  // by channels; the columns past TILE stay zero
 };
 

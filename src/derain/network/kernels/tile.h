@@ -26,14 +26,6 @@ inline Left<T> by_rows(const typename T::Element* rows, int columns) {
   return {rows, columns / T::PAIR, 1};
 }
 
-// gradient (OUT, IN) += d_out^T in, of a tile's pixels; both by tokens, `in_line` words apart.
-template <class T, int OUT, int IN>
-inline void add_weight_gradient(const typename T::Element* d_out, const typename T::Element* in, int in_line, float* gradient) {
-  product<T, OUT, IN, words<T>(TILE)>(Left<T>{d_out, 1, OUT}, Right<T>{in, in_line}, [&](int row, int column, auto& sums) {
-    each(sums, [&](int at, __m512 sum) { add_to(gradient + row * IN + column + at, sum); });
-  });
-}
-
 // A matrix of a tile by tokens has rows for whole pairs.
 template <class T>
 constexpr int PAIRED_TILE = words<T>(TILE) * T::PAIR;
@@ -60,16 +52,38 @@ inline void add_sums(const float* from, const at::Tensor& sum) {
   for (int64_t i = 0; i < sum.numel(); ++i) to[i] += from[i];
 }
 
-// The sums of a layer's gradients.
+// The sums of a layer's gradients. The weight's lie with the narrower side as rows, which is what `add_product` likes best.
 template <int OUT, int IN>
 struct LayerGradient {
   float weight[OUT * IN], bias[OUT];
 
+  // weight += d_out^T in, of a tile's pixels; both by tokens, those of `in` `in_line` words apart.
+  template <class T>
+  void add_weight(const typename T::Element* d_out, const typename T::Element* in, int in_line) {
+    constexpr int M = OUT < IN ? OUT : IN, N = OUT < IN ? IN : OUT, K = words<T>(TILE);
+    alignas(64) typename T::Element room[T::TILED ? M * whole_lanes(K) * T::PAIR : 1];
+    if constexpr (OUT < IN)
+      add_product<T, M, N, K>(by_columns<T, M, K>(d_out, OUT, room), Right<T>{in, in_line}, weight);
+    else
+      add_product<T, M, N, K>(by_columns<T, M, K>(in, in_line, room), Right<T>{d_out, OUT}, weight);
+  }
+
   void add_into(const at::Tensor& weight_sum, const at::Tensor& bias_sum) const {
-    add_sums(weight, weight_sum);
+    auto* to = weight_sum.mutable_data_ptr<float>();
+    for (int out = 0; out < OUT; ++out)
+      for (int in = 0; in < IN; ++in) to[out * IN + in] += OUT < IN ? weight[out * IN + in] : weight[in * OUT + out];
     add_sums(bias, bias_sum);
   }
 };
+
+// As long as one lives, products of T may be computed in this thread.
+template <class T>
+class Multiplier {
+  std::conditional_t<T::TILED, amx::Registers, char> registers{};
+};
+
+// Whether bfloat16 is multiplied by the matrix unit; `derain.network.kernels` may say no.
+bool& tiled();
 
 // Calls `work(first, last, slice)` for equal slices of `count`, one for each thread: what a slice sums up, and in which order the
 // slices are added, depends on the number of threads alone.
@@ -94,7 +108,8 @@ void dispatch(const at::Tensor& x, const Run& run) {
       default: TORCH_CHECK(false, "derain: no kernel for ", x.size(3), " channels");
     }
   };
-  if (x.scalar_type() == at::kBFloat16) with_channels(BFloat16());
+  if (x.scalar_type() == at::kBFloat16 && tiled()) with_channels(TiledBFloat16());
+  else if (x.scalar_type() == at::kBFloat16) with_channels(BFloat16());
   else if (x.scalar_type() == at::kFloat) with_channels(Float32());
   else TORCH_CHECK(false, "derain: no kernel for ", x.scalar_type());
 }

@@ -1,4 +1,4 @@
-// Sixteen numbers at a time: the two number types, and the functions that AVX-512 does not have.
+// Sixteen numbers at a time: the number types, and the functions that AVX-512 does not have.
 #pragma once
 
 #include <immintrin.h>
@@ -15,6 +15,7 @@ constexpr int LANES = 16;
 struct Float32 {
   using Element = float;
   static constexpr int PAIR = 1;
+  static constexpr bool TILED = false;
 
   static __m512 load(const Element* from) { return _mm512_loadu_ps(from); }
   static void store(Element* to, __m512 x) { _mm512_storeu_ps(to, x); }
@@ -26,6 +27,7 @@ struct Float32 {
 struct BFloat16 {
   using Element = uint16_t;
   static constexpr int PAIR = 2;
+  static constexpr bool TILED = false;
 
   static __m512 load(const Element* from) {
     const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
@@ -37,11 +39,18 @@ struct BFloat16 {
   static __m512 dot(__m512 sum, __m512i a, __m512i b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
 };
 
+// BFloat16 on a processor with a matrix unit.
+struct TiledBFloat16 : BFloat16 {
+  static constexpr bool TILED = true;
+};
+
 inline __m512i broadcast_word(const void* from) {
   int32_t word;
   std::memcpy(&word, from, sizeof word);
   return _mm512_set1_epi32(word);
 }
+
+constexpr __mmask16 first_lanes(int count) { return count >= LANES ? 0xFFFF : (1u << count) - 1; }
 
 inline __m512 constant(float x) { return _mm512_set1_ps(x); }
 
@@ -57,6 +66,31 @@ inline __m512 power_of_two(__m512 x) {
   for (float coefficient : {1.3333558e-3f, 9.6181291e-3f, 5.5504109e-2f, 0.24022651f, 0.69314718f, 1.0f})
     sum = _mm512_fmadd_ps(sum, r, constant(coefficient));
   return _mm512_scalef_ps(sum, n);
+}
+
+// Sixteen rows of sixteen words become columns.
+inline void transpose(__m512i (&rows)[LANES]) {
+  __m512i pairs[LANES];
+  for (int i = 0; i < LANES; i += 2) {
+    pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+    pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+  }
+  for (int i = 0; i < LANES; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      rows[i + 2 * j] = _mm512_unpacklo_epi64(pairs[i + j], pairs[i + j + 2]);
+      rows[i + 2 * j + 1] = _mm512_unpackhi_epi64(pairs[i + j], pairs[i + j + 2]);
+    }
+  // rows[4 g + c] holds column 4 l + c of rows 4 g to 4 g + 3 in its lane of four words l
+  for (int c = 0; c < 4; ++c) {
+    const __m512i low = _mm512_shuffle_i32x4(rows[c], rows[4 + c], 0x88), low_odd = _mm512_shuffle_i32x4(rows[c], rows[4 + c], 0xDD);
+    const __m512i high = _mm512_shuffle_i32x4(rows[8 + c], rows[12 + c], 0x88);
+    const __m512i high_odd = _mm512_shuffle_i32x4(rows[8 + c], rows[12 + c], 0xDD);
+    pairs[c] = _mm512_shuffle_i32x4(low, high, 0x88);
+    pairs[8 + c] = _mm512_shuffle_i32x4(low, high, 0xDD);
+    pairs[4 + c] = _mm512_shuffle_i32x4(low_odd, high_odd, 0x88);
+    pairs[12 + c] = _mm512_shuffle_i32x4(low_odd, high_odd, 0xDD);
+  }
+  for (int i = 0; i < LANES; ++i) rows[i] = pairs[i];
 }
 
 // The sum of all lanes in each lane.
