@@ -29,7 +29,7 @@ class Muon(torch.optim.AdamW):
         betas: tuple[float, float] = (0.9, 0.999),
         momentum: float = 0.95,
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas)
+        super().__init__(params, lr=lr, betas=betas, fused=True)
         self.momentum = momentum
 
     @torch.no_grad()
@@ -51,21 +51,19 @@ class Muon(torch.optim.AdamW):
 
     def step_matrices(self, matrices: Sequence[nn.Parameter], *, rate: float, decay: float) -> None:
         """Update parameters of one shape together."""
-        directions = []
+        gradients = [parameter.grad for parameter in matrices]
         for parameter in matrices:
-            gradient = parameter.grad
-            assert gradient is not None
-            state = self.state[parameter]
-            if not state:
-                state.update(momentum=torch.zeros_like(gradient), step=torch.zeros(()))  # AdamW loads no state without a step
-            momentum = state["momentum"]
-            momentum.lerp_(gradient, 1 - self.momentum)
-            directions.append(gradient.lerp(momentum, self.momentum).flatten(1))  # Nesterov's look ahead
+            if not self.state[parameter]:
+                # AdamW loads no state without a step
+                self.state[parameter].update(momentum=torch.zeros_like(parameter), step=torch.zeros(()))
             parameter.grad = None
-        updates = orthogonal(torch.stack(directions))
+        momenta = [self.state[parameter]["momentum"] for parameter in matrices]
+        torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
+        directions = torch._foreach_lerp(gradients, momenta, self.momentum)  # Nesterov's look ahead
+        updates = orthogonal(torch.stack(directions).flatten(2))
         scale = rate * RMS * max(updates.shape[1:]) ** 0.5
-        for parameter, update in zip(matrices, updates, strict=True):
-            parameter.mul_(1 - rate * decay).sub_(update.view_as(parameter), alpha=scale)
+        torch._foreach_mul_(matrices, 1 - rate * decay)
+        torch._foreach_sub_(matrices, updates.view(-1, *matrices[0].shape).unbind(), alpha=scale)
 
 
 def is_matrix(parameter: Tensor) -> bool:
@@ -82,7 +80,12 @@ def orthogonal(matrices: Tensor) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + EPSILON)
-    for _ in range(ITERATIONS):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    gram = x @ x.mT
+    identity = torch.eye(gram.shape[1], dtype=x.dtype, device=x.device)
+    factors = identity.expand_as(gram)
+    for _ in range(ITERATIONS):  # x becomes factor x, and x x^T factor gram factor: the long side is met only twice
+        factor = torch.baddbmm(b * gram, gram, gram, alpha=c) + a * identity
+        factors = factor @ factors
+        gram = factor @ gram @ factor
+    x = factors @ x
     return x.mT if tall else x
