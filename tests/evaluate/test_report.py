@@ -17,8 +17,8 @@ from derain.evaluate.experiments import experiments
 from derain.evaluate.page import error_map, error_of, exhibits, page, white_level
 from derain.evaluate.protocols import PROTOCOLS
 from derain.evaluate.provenance import ModelFacts, Provenance
-from derain.evaluate.report import write_text
 from derain.evaluate.session import Reports, hold
+from derain.files import write_text
 
 MACHINE = Machine("2026-11-23 02:00 UTC", "AMD EPYC", 2, {"derain": "0.1.0"}, "3.12", "Linux", "abcdef0-dirty")
 SMALL = ModelFacts("small", 6327, "0123456789abcdef" * 4, "openvino", "cpu (AMD EPYC), float32")
@@ -163,7 +163,7 @@ def test_the_page_holds_the_pictures_of_one_exhibit_at_a_time(session):
 
 def test_a_report_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):
     (tmp_path / "taken").mkdir()
-    with pytest.raises(DataError, match="taken: cannot be written"):
+    with pytest.raises(DataError, match="taken: is a folder; name a file in it"):
         write_text(tmp_path / "taken", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

@@ -85,7 +85,9 @@ def test_weights_are_never_replaced_by_their_export(tmp_path, capsys):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(("name", "fact"), [("small", "is a file .onnx"), ("nowhere/small.onnx", "cannot be written")])
+@pytest.mark.parametrize(
+    ("name", "fact"), [("small", "is a file .onnx"), ("nowhere/small.onnx", "its folder does not exist; create it first")]
+)
 def test_place_that_cannot_hold_an_export_is_refused(tmp_path, name, fact):
     with pytest.raises(WeightsError, match=fact):
         export(network(), tmp_path / name, card={})
@@ -94,7 +96,7 @@ def test_place_that_cannot_hold_an_export_is_refused(tmp_path, name, fact):
 
 def test_weights_that_cannot_be_written_are_named(tmp_path):
     made = network()
-    with pytest.raises(WeightsError, match=r"w\.safetensors: cannot be written"):
+    with pytest.raises(WeightsError, match=r"w\.safetensors: its folder does not exist; create it first"):
         save_weights(tmp_path / "nowhere/w.safetensors", made, configuration=made.configuration, card={})
 
 

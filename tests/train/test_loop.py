@@ -39,10 +39,12 @@ def test_every_line_of_the_log_has_what_any_of_its_steps_had(project):
     assert first["discriminator"] > 0 and second["side_1"] > 0  # D is updated in steps 1 and 6, lines are of steps 3 and 6
 
 
-def test_steps_that_are_done_again_are_not_in_the_log_twice(project):
+def test_steps_that_are_done_again_and_spoilt_lines_are_not_in_the_log(project):
     run(project, "validation.pairs=[]")
     with (project / "run/log.jsonl").open("a") as log:
-        log.write('{"event": "train", "step": 7, "hours": 0.1, "loss": 9.0}\n{"event": "tra')  # and killed
+        log.write(
+            '\0\0\0\n{"step": null}\n[7]\n{"event": "train", "step": 7, "hours": 0.1, "loss": 9.0}\n{"event": "tra'
+        )  # and killed
     run(project, "length.steps=8", "validation.pairs=[]", resume=True)
     assert [e["step"] for e in events(project, "train")] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert events(project, "train")[6]["loss"] != 9

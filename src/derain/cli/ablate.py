@@ -44,7 +44,7 @@ def ablate(
     from rich.console import Console
 
     from derain.about import machine
-    from derain.evaluate.report import write_text
+    from derain.files import write_text
     from derain.train import ablation
 
     console = Console(highlight=False)

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -90,20 +89,6 @@ def check_paths(*paths: Path | None) -> None:
                 path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"{path}: its folder cannot be made ({error.strerror}); give a file somewhere else") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 whole or not at all, by way of a temporary name. Raises DataError.
-
-    Names of files that are not Unicode are written with backslashes.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(text.encode("utf-8", errors="backslashreplace"))
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error.strerror}); give a file somewhere else") from error
 
 
 def _as_dicts(scores: dict[str, Score]) -> dict[str, dict[str, float]]:

@@ -19,6 +19,7 @@ from derain.evaluate.page import Exhibit, exhibits, page
 from derain.evaluate.provenance import ModelFacts, Provenance
 from derain.evaluate.summary import Summary, summarise
 from derain.evaluate.tables import Table, legend, tables_of
+from derain.files import write_text
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Session:
         written = []
         for path, make in makers:
             if path is not None:
-                report.write_text(path, make())
+                write_text(path, make())
                 written.append(path)
         return written
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from derain.errors import PictureError
+from derain.files import disk_fact, replacing
 from derain.picture.encoders import MOVING_WRITERS, WRITERS
 from derain.picture.picture import Picture
 
@@ -31,8 +28,6 @@ FORMATS = {
 OPAQUE = {"JPEG", "BMP"}
 MOST_PX = {"WEBP": 16383, "JPEG": 65535, "GIF": 65535, "AVIF": 65536, "HEIC": 16384}
 """The longest side that a kind can hold."""
-PARTIAL_PREFIX = ".derain-"
-"""What the name of a half-written file begins with."""
 
 
 def write(picture: Picture, path: str | Path) -> None:
@@ -86,20 +81,6 @@ def kind_of(path: Path) -> str:
     raise PictureError(f"{path}: {path.suffix or 'no suffix'} is not a kind of picture that derain writes; use {known}")
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file beside `path` that takes its name when the block ends well, and is removed when it does not."""
-    partial = path.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(6)}.part"
-    try:
-        with partial.open("x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
-        partial.replace(path)
-    finally:  # also for KeyboardInterrupt; after a success there is nothing of that name
-        partial.unlink(missing_ok=True)
-
-
 def _fitting(picture: Picture, path: Path, kind: str) -> Picture:
     """The picture, without an alpha that lets nothing through where the kind holds none; or PictureError."""
     if picture.alpha is not None and kind in OPAQUE:
@@ -120,24 +101,9 @@ def _written(path: Path, write_to: Callable[[BinaryIO], None], *, theirs: Sequen
     except (OSError, ValueError, RuntimeError) as error:
         if error in theirs:
             raise
-        raise PictureError(f"{path}: {disk_fact(error)}") from error
-
-
-def disk_fact(error: Exception) -> str:
-    """What went wrong and what to do about it."""
-    match error:
-        case FileNotFoundError() | NotADirectoryError():
-            return "its folder does not exist; create it first"
-        case FileExistsError():
-            return "what should be its folder is a file; write to another folder"
-        case IsADirectoryError():
-            return "is a folder; name a file in it"
-        case PermissionError():
-            return "may not be written by this user; write to another folder with -o"
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return "the disk is full; free some space or write to another disk with -o"
-        case OSError(errno=errno.ENAMETOOLONG):
-            return "its name is too long for this disk; give the file a shorter one"
-        case OSError(errno=errno.EROFS):
-            return "the disk is read-only; write to another folder with -o"
-    return f"cannot be written ({str(error) or type(error).__name__}); try another kind of file, .png holds everything"
+        fact = (
+            disk_fact(error)
+            if isinstance(error, OSError)
+            else f"{disk_fact(error)}; try another kind of file, .png holds everything"
+        )
+        raise PictureError(f"{path}: {fact}") from error

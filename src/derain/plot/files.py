@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from derain.errors import DataError
+from derain.files import disk_fact, replacing
 
 DOTS_PER_INCH = 150
 
@@ -16,11 +17,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in ("png", "svg"):
         raise DataError(f"{path}: figures are PNG or SVG; give it one of these endings")
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH, format=kind)
-        temporary.replace(path)
+        with replacing(path) as file:
+            figure.savefig(file, dpi=DOTS_PER_INCH, format=kind)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); name a folder that is there and has room") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise DataError(f"{path}: {disk_fact(error)}") from error

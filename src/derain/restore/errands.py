@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from derain.errors import PictureError
-from derain.picture.writer import FORMATS, PARTIAL_PREFIX, kind_of
+from derain.files import PARTIAL_PREFIX
+from derain.picture.writer import FORMATS, kind_of
 from derain.restore.shard import Shard
 
 PICTURE_SUFFIXES = {suffix for suffixes in FORMATS.values() for suffix in suffixes}

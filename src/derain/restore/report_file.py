@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from derain.errors import DerainError
-from derain.picture.writer import disk_fact, replacing
+from derain.files import disk_fact, replacing
 
 
 class ReportFile:

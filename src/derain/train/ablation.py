@@ -15,7 +15,7 @@ from pathlib import Path
 
 from derain.data.pairs import find_pairs
 from derain.errors import RecipeError, TrainingError
-from derain.evaluate.report import write_text
+from derain.files import write_text
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.matching import matched, parameters
 from derain.train.manners import manner

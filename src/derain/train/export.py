@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from derain.errors import WeightsError
+from derain.files import disk_fact, replacing
 from derain.network.generator import PLNLIN
 from derain.train.graph import Graph
 from derain.train.network_graph import NetworkGraph
@@ -34,14 +35,11 @@ def export(network: PLNLIN, path: str | Path, *, card: Mapping[str, Any], half: 
     if path.suffix != ".onnx":
         raise WeightsError(f"{path}: an exported network is a file .onnx; give it that ending")
     data = build(network, card=card, half=half)
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        with replacing(path) as file:
+            file.write(data)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be written ({error.strerror}); name a folder that is there and has room") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise WeightsError(f"{path}: {disk_fact(error)}") from error
     digest = hashlib.sha256(data).hexdigest()
     save_weights(
         path.with_suffix(".safetensors"), network, configuration=network.configuration, card=card, half=half, onnx_sha256=digest

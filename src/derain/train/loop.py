@@ -17,6 +17,7 @@ from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
 from derain.errors import RecipeError, TrainingError
+from derain.files import write_text
 from derain.network import kernels
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
@@ -99,7 +100,7 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
     if resume:
         load_state(state, folder / NAME)
     if fabric.is_global_zero:
-        (folder / "recipe.json").write_text(json.dumps(recipe.as_dict(), indent=1))
+        write_text(folder / "recipe.json", json.dumps(recipe.as_dict(), indent=1))
     fit(fabric, recipe, state, crops=crops, pairs=pairs, folder=folder)
     return state.card
 

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from derain.data.pairs import Pair
-from derain.evaluate.report import write_text
+from derain.files import write_text
 from derain.train.recipe import Recipe
 from derain.train.state import State, unwrapped
 from derain.train.validation import short_names, summary, validate
@@ -66,13 +66,21 @@ class Log:
     def _cut(self, step: int) -> None:
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+            kept = [line for line in lines if _step_of(line) <= step]
             write_text(self.path, "".join(kept))
 
     def close(self) -> None:
         """Flush TensorBoard's file."""
         if self.board is not None:
             self.board.close()
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of the log; beyond all steps if it was cut off or spoilt, so that it goes."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith("\n") else math.inf
+    except (ValueError, TypeError, KeyError):
+        return math.inf
 
 
 def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log, *, recipe: Recipe, folder: Path) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from derain.errors import WeightsError
+from derain.files import disk_fact, replacing
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.weights import library
 
@@ -37,15 +37,11 @@ def save_weights(
     header = {"derain.format": FORMAT, "derain.configuration": configuration.to_json(), "derain.card": json.dumps(card)}
     header |= {f"derain.{key}": value for key, value in metadata.items()}
     tensors = {name: (p.half() if half else p.float()).contiguous() for name, p in network.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(tensors, str(temporary), metadata=header)
-        temporary.chmod(0o644)  # safetensors makes it private, and an installed model is for everyone
-        temporary.replace(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: cannot be written ({error}); make room, or name another folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        with replacing(path) as file:
+            file.write(save(tensors, metadata=header))
+    except OSError as error:
+        raise WeightsError(f"{path}: {disk_fact(error)}") from error
     return path
 
 

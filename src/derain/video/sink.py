@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from derain.picture.writer import PARTIAL_PREFIX
+from derain.files import PARTIAL_PREFIX
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours, Packer
 from derain.video.errors import VideoError, told_of

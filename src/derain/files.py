@@ -1,0 +1,61 @@
+"""Files that appear under their name whole or not at all, and what to say where that fails."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from derain.errors import DataError
+
+PARTIAL_PREFIX = ".derain-"
+"""What the name of a half-written file begins with."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file beside `path` that takes its name when the block ends well, and is removed when it does not."""
+    partial = path.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(6)}.part"
+    try:
+        with partial.open("x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
+        partial.replace(path)
+    finally:  # also for KeyboardInterrupt; after a success there is nothing of that name
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 whole or not at all. Names of files that are not Unicode are written with backslashes. Raises DataError."""
+    try:
+        with replacing(path) as file:
+            file.write(text.encode("utf-8", errors="backslashreplace"))
+    except OSError as error:
+        raise DataError(f"{path}: {disk_fact(error)}") from error
+
+
+def disk_fact(error: Exception) -> str:
+    """What went wrong and what to do about it."""
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            return "its folder does not exist; create it first"
+        case FileExistsError():
+            return "what should be its folder is a file; write to another folder"
+        case IsADirectoryError():
+            return "is a folder; name a file in it"
+        case PermissionError():
+            return "may not be written by this user; write to another folder"
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return "the disk is full; free some space or write to another disk"
+        case OSError(errno=errno.ENAMETOOLONG):
+            return "its name is too long for this disk; give the file a shorter one"
+        case OSError(errno=errno.EROFS):
+            return "the disk is read-only; write to another folder"
+        case OSError(strerror=str(fact)):
+            return f"cannot be written ({fact}); write to another folder"
+    return f"cannot be written ({str(error) or type(error).__name__})"
