@@ -33,6 +33,17 @@ def test_run_leaves_state_weights_log_and_validation(project):
     assert list((project / "run").glob("events.out.tfevents*"))
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_heads_that_no_loss_looks_at_stay_as_they_are(project, processes):
+    run(project)
+    begun = project / "run/weights.safetensors"
+    other = [f"record.folder={project / 'other'}", "validation.pairs=[]", "loss.alpha=0.0", f"machine.processes={processes}"]
+    subprocess.run([*command(project, *other), "--weights", str(begun)], timeout=180, check=True)
+    before, after = load_weights(begun)[1], load_weights(project / "other/weights.safetensors")[1]
+    moved = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved and "heads" not in moved
+
+
 def test_every_line_of_the_log_has_what_any_of_its_steps_had(project):
     run(project, "loss.beta=1.0", "adversarial.discriminator_every=5", "record.log_every_steps=3", "validation.pairs=[]")
     first, second = events(project, "train")

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import convolve1d
 
-from derain.train.losses import absolute_loss, halve, hierarchical_loss, pixel_loss, pyramid, ssim
+from derain.train.losses import absolute_loss, halve, hierarchical_loss, pixel_loss, psnr_loss, pyramid, ssim
 
 
 def test_ssim_of_equal_pictures_is_one():
@@ -48,3 +48,15 @@ def test_hierarchical_loss_is_the_weighted_sum_over_levels():
 
 def test_absolute_loss_is_a_mean():
     assert absolute_loss(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.25)).item() == 0.25
+
+
+def test_psnr_loss_is_the_mean_of_decibels():
+    error = torch.tensor([0.1, 0.01]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
+    loss = psnr_loss(torch.zeros(2, 3, 4, 4), error)
+    assert loss.item() == pytest.approx((-20 - 40) / 2, abs=0.25)  # the constant of 50 dB costs 0.4 of 40
+
+
+def test_psnr_loss_has_a_gradient_where_nothing_is_wrong():
+    x = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    psnr_loss(x, torch.zeros(1, 3, 4, 4)).backward()
+    assert torch.equal(x.grad, torch.zeros_like(x))

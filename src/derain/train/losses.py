@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 SSIM_SIDE_PX, SSIM_SIGMA_PX = 11, 1.5  # Wang et al., TIP 2004
 C1, C2 = 0.01**2, 0.03**2  # for pictures whose range is 1
+LEAST_SQUARED = 1e-5  # added to the squared error of a crop: 50 dB
 
 
 @lru_cache(maxsize=32)
@@ -69,6 +70,16 @@ def pixel_loss(restored: Tensor, clean: Tensor) -> Tensor:
 def absolute_loss(restored: Tensor, clean: Tensor) -> Tensor:
     """Mean absolute error. Not in the paper: SSIM alone is nearly blind to brightness."""
     return (restored.float() - clean.float()).abs().mean()
+
+
+def psnr_loss(restored: Tensor, clean: Tensor) -> Tensor:
+    """Minus the mean PSNR of (N, C, H, W) in dB, a scalar. Not in the paper; L1 asks for a median, this for a mean.
+
+    Each crop counts by its ratio, so that the faint errors of light rain weigh as much as those of a downpour. Above 50 dB it
+    flattens.
+    """
+    squared = (restored.float() - clean.float()).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(squared + LEAST_SQUARED).mean()
 
 
 def hierarchical_loss(scales: Sequence[Tensor], clean: Tensor, weights: Sequence[float]) -> Tensor:

@@ -72,12 +72,14 @@ class Data:
 
 @dataclass(frozen=True)
 class Loss:
-    """Equations (9) to (12): pixel + absolute * L1 + alpha * hierarchical + beta * adversarial."""
+    """Equations (9) to (12): pixel + absolute * L1 + psnr * dB + alpha * hierarchical + beta * adversarial."""
 
     pixel: float = 1.0
     """Weight of 1 - SSIM (equation 10)."""
     absolute: float = 0.0
     """Weight of the mean absolute error, which the paper does not have."""
+    psnr: float = 0.0
+    """Weight of minus the PSNR in dB, which the paper does not have."""
     alpha: float = 1.0
     """Weight of the hierarchical term."""
     levels: tuple[float, ...] = (0.1, 0.05, 0.02, 0.01)
@@ -242,6 +244,11 @@ class Recipe:
                 f"data.crop_px = {self.data.crop_px} is no multiple of {whole_px}, "
                 f"so that windows would be padded; choose {whole_px} or {2 * whole_px}"
             )
+
+    @property
+    def trains_heads(self) -> bool:
+        """Whether a loss looks at the hierarchical heads; otherwise they are not computed and stay as they are."""
+        return bool(self.loss.alpha or self.loss.beta)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for logs and model cards."""

@@ -65,6 +65,7 @@ def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) 
         _, tensors, card = load_weights(weights)
         fill(generator, tensors, path=weights)
         earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)))
+    generator.heads.requires_grad_(recipe.trains_heads)  # or the processes would wait for gradients that never come
     network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
     network.mark_forward_method("hierarchy")
     average = Average(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
@@ -173,7 +174,7 @@ def _fill(state: State, saved: dict[str, Any]) -> None:
 
 def _fill_optimiser(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
     """Take over the moments, but not the settings: those are the recipe's, which may have been changed since."""
-    settings = [{key: group[key] for key in ("weight_decay", "betas")} for group in optimiser.param_groups]
+    settings = [{key: group[key] for key in ("weight_decay", "betas", "fused")} for group in optimiser.param_groups]
     optimiser.load_state_dict(saved)
     for group, own in zip(optimiser.param_groups, settings, strict=True):
         group.update(own)

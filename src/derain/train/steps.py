@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from derain.network.generator import Hierarchy
 from derain.train.adversarial import adversarial_loss, discriminator_terms, generator_terms
-from derain.train.losses import absolute_loss, hierarchical_loss, pixel_loss
+from derain.train.losses import absolute_loss, hierarchical_loss, pixel_loss, psnr_loss
 from derain.train.recipe import Loss
 
 
@@ -32,12 +32,13 @@ def restoration_loss(made: Hierarchy, clean: Tensor, loss: Loss) -> tuple[Tensor
 
     `made` is what the generator made of the rainy crops; `clean` is (N, 3, H, W).
     """
-    terms = {
-        "pixel": loss.pixel * pixel_loss(made.restored, clean),
-        "hierarchical": loss.alpha * hierarchical_loss(made.scales, clean, loss.levels),
-    }
+    terms = {"pixel": loss.pixel * pixel_loss(made.restored, clean)}
+    if loss.alpha:
+        terms["hierarchical"] = loss.alpha * hierarchical_loss(made.scales, clean, loss.levels)
     if loss.absolute:
         terms["absolute"] = loss.absolute * absolute_loss(made.restored, clean)
+    if loss.psnr:
+        terms["psnr"] = loss.psnr * psnr_loss(made.restored, clean)
     return sum(terms.values(), clean.new_zeros(())), {name: term.detach() for name, term in terms.items()}
 
 

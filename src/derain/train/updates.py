@@ -54,7 +54,10 @@ def generator_update(
 ) -> tuple[dict[str, float], Hierarchy]:
     """Equation (9) for the generator, without its adversarial term where `clean_content` is None."""
     with fabric.autocast():
-        made: Hierarchy = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
+        if recipe.trains_heads:
+            made: Hierarchy = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
+        else:
+            made = Hierarchy(state.network(batch.rainy), [], [])
     total, terms = restoration_loss(made, batch.clean, recipe.loss)
     if clean_content is not None and state.discriminator is not None:
         with fabric.autocast():
