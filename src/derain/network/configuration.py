@@ -93,7 +93,8 @@ class PLNLINConfiguration:
 
 PAPER = PLNLINConfiguration()
 SMALL = replace(PAPER, preset="small", channels=(16, 32, 48, 64), stages=(2, 2, 2, 2), head_stages=1)
-PRESETS = {configuration.preset: configuration for configuration in (PAPER, SMALL)}
+BEST = replace(SMALL, preset="best", channels=(32, 48, 64, 64))
+PRESETS = {configuration.preset: configuration for configuration in (PAPER, SMALL, BEST)}
 
 
 def preset(name: str) -> PLNLINConfiguration:
