@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
@@ -11,6 +12,7 @@ from PIL import Image
 from derain.picture.deep_png import write_deep_png
 from derain.picture.heif import with_colour_codes, write_heic
 from derain.picture.metadata import png_info
+from derain.picture.photoshop import jpeg_segments
 from derain.picture.picture import Metadata, Picture, Showing
 from derain.picture.samples import pillow_image
 from derain.picture.tiff import write_pages, write_tiff
@@ -19,6 +21,8 @@ Options = dict[str, Any]
 """Arguments of `PIL.Image.Image.save`."""
 QUALITY = 90
 """Of a lossy WebP, AVIF or HEIC, which do not say theirs."""
+MOST_COMMENT_BYTES = 65533
+"""In a segment of a JPEG."""
 
 
 def _png(metadata: Metadata) -> Options:
@@ -30,12 +34,17 @@ def _jpeg(metadata: Metadata) -> Options:
     if metadata.jpeg is not None:
         options = {"qtables": [list(table) for table in metadata.jpeg.tables], "progressive": metadata.jpeg.progressive}
         options["subsampling"] = max(metadata.jpeg.subsampling, 0)  # Pillow writes no other kind: all of its chroma is kept
-    described = _given(metadata, "exif", "icc", "dpi", "xmp", "comment")
+    described = _given(metadata, "exif", "icc", "dpi", "xmp")
     if "exif" in described:
         described["exif"] = b"Exif\0\0" + described["exif"]
-    if metadata.iptc:
-        described["extra"] = metadata.iptc
-    return options | described
+    extra = jpeg_segments(metadata.photoshop or b"") + b"".join(map(_comment_segments, metadata.comments))
+    return options | described | ({"extra": extra} if extra else {})
+
+
+def _comment_segments(comment: bytes) -> bytes:
+    # Pillow's own option holds one comment, and refuses a long one
+    parts = (comment[start : start + MOST_COMMENT_BYTES] for start in range(0, len(comment), MOST_COMMENT_BYTES))
+    return b"".join(b"\xff\xfe" + struct.pack(">H", len(part) + 2) + part for part in parts)
 
 
 def _webp(metadata: Metadata) -> Options:
@@ -70,7 +79,11 @@ def _write_bmp(picture: Picture, file: BinaryIO) -> None:
 
 
 def _write_gif(picture: Picture, file: BinaryIO) -> None:
-    _for_gif(picture).save(file, "GIF")
+    _for_gif(picture).save(file, "GIF", **_gif(picture.metadata))
+
+
+def _gif(metadata: Metadata) -> Options:
+    return {"comment": b"\n".join(metadata.comments)} if metadata.comments else {}
 
 
 def _for_gif(picture: Picture) -> Image.Image:
@@ -123,7 +136,7 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
 
 
 MOVING_WRITERS: dict[str, Callable[[Iterable[Picture], BinaryIO], None]] = {
-    "GIF": _moving("GIF", lambda metadata: {}),
+    "GIF": _moving("GIF", _gif),
     "PNG": _moving("PNG", _png),
     "WEBP": _moving("WEBP", _webp),
     "AVIF": _moving("AVIF", _described),

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from derain.picture.deep import deep_channels, is_deep
-from derain.picture.heif import avif_boxes, deep_heic_channels
+from derain.picture.heif import deep_heic_channels
+from derain.picture.losses import losses
 from derain.picture.metadata import gather
 from derain.picture.opening import HEIF, MAX_MEGAPIXELS, opened, told_of
 from derain.picture.orientation import ORIENTATION, upright
@@ -104,12 +105,5 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> P
         grey=channels < 3,
         format=SAME_KIND.get(str(image.format), str(image.format)),
         metadata=gather(image, file, orientation=orientation),
-        losses=tuple(_losses(image, file)),
+        losses=tuple(losses(image, file, bits=samples.itemsize * 8)),
     )
-
-
-def _losses(image: ImageFile.ImageFile, file: BinaryIO) -> Iterator[str]:
-    if image.format == "AVIF" and (bits := avif_boxes(file).bits) > 8:
-        yield f"its {bits} bits for a sample are read as 8, because Pillow reads no more of an AVIF"
-    if image.format == HEIF and (count := getattr(image, "n_frames", 1)) > 1:
-        yield f"it holds {count} pictures, and the main one alone is restored and kept"
