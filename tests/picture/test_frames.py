@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +61,27 @@ def test_every_frame_is_shown_as_long(suffix, frames, tmp_path):
             frame.load()
             durations.append(round(frame.info["duration"]))
     assert durations == DURATIONS
+
+
+def test_a_thirtieth_of_a_second_of_a_png_stays_one(rng, tmp_path):
+    frames = [Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(3)]
+    frames[0].save(tmp_path / "in.png", save_all=True, append_images=frames[1:], duration=1000 / 30)
+    data = through(tmp_path / "in.png").read_bytes()
+    starts = [match.end() for match in re.finditer(b"fcTL", data)]
+    assert [struct.unpack_from(">HH", data, start + 20) for start in starts] == [(1, 30)] * 3
+
+
+@pytest.mark.parametrize(("suffix", "expected"), [(".gif", [30, 40, 30, 30, 40, 30]), (".webp", [33, 34, 33, 33, 34, 33])])
+def test_where_times_are_coarser_the_speed_stays(suffix, expected, rng, tmp_path):
+    frames = [Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(6)]
+    frames[0].save(tmp_path / "in.png", save_all=True, append_images=frames[1:], duration=1000 / 30)
+    picture.write_frames(picture.read_frames(tmp_path / "in.png"), tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as image:
+        durations = []
+        for frame in ImageSequence.Iterator(image):
+            frame.load()
+            durations.append(frame.info["duration"])
+    assert durations == expected
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
@@ -23,6 +24,8 @@ QUALITY = 90
 """Of a lossy WebP, AVIF or HEIC, which do not say theirs."""
 MOST_COMMENT_BYTES = 65533
 """In a segment of a JPEG."""
+TICK_MS = {"GIF": 10, "WEBP": 1, "AVIF": 1}
+"""What the times of an animation are whole multiples of; a PNG has fractions."""
 
 
 def _png(metadata: Metadata) -> Options:
@@ -128,11 +131,19 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
         if kind == "GIF" and any(image.mode.endswith("A") for image in images):
             options["disposal"] = 2  # or what becomes transparent would stay on the screen
         durations = [showing.duration_ms for showing in showings if showing.duration_ms is not None]
+        if kind in TICK_MS:
+            durations = _on_ticks(durations, TICK_MS[kind])
         packed = io.BytesIO()
         images[0].save(packed, kind, save_all=True, append_images=images[1:], duration=durations, **options)
         file.write(with_colour_codes(packed.getvalue(), codes))
 
     return write
+
+
+def _on_ticks(durations: Iterable[float], tick_ms: int) -> list[float]:
+    """Times in whole ticks, rounded where a frame ends and not for how long it is shown, so that the speed stays what it was."""
+    ends = [round(end / tick_ms) * tick_ms for end in itertools.accumulate(durations)]
+    return [end - start for start, end in itertools.pairwise([0, *ends])]
 
 
 MOVING_WRITERS: dict[str, Callable[[Iterable[Picture], BinaryIO], None]] = {

@@ -80,7 +80,7 @@ def _count(image: Image.Image) -> int:
 def _showing(image: Image.Image, index: int) -> Showing:
     is_outside = bool(image.info.get("default_image")) and index == 0
     duration = image.info.get("duration")
-    return Showing(None if is_outside else round(duration or 0), image.info.get("loop"))
+    return Showing(None if is_outside else float(duration or 0), image.info.get("loop"))
 
 
 def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Picture:
