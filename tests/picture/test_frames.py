@@ -121,7 +121,9 @@ def test_an_animation_with_too_many_pixels_is_refused(frames, tmp_path, monkeypa
 
 
 def test_one_picture_is_asked_for_and_many_are_there(frames, tmp_path):
-    with pytest.raises(PictureError, match=r"it holds 3 pictures; read them with derain\.picture\.read_frames"):
+    with pytest.raises(
+        PictureError, match=r"in\.gif: it holds 3 pictures, and one is needed here; save one of them as a file of its own$"
+    ):
         picture.read(animation(tmp_path / "in.gif", frames))
 
 

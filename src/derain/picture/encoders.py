@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import itertools
 import struct
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
+from derain.picture.bmp import write_bmp_with_alpha
 from derain.picture.deep_png import write_deep_png
 from derain.picture.heif import with_colour_codes, write_heic
 from derain.picture.metadata import png_info
@@ -24,6 +27,9 @@ QUALITY = 90
 """Of a lossy WebP, AVIF or HEIC, which do not say theirs."""
 MOST_COMMENT_BYTES = 65533
 """In a segment of a JPEG."""
+MOST_JPEG_BYTES = 2
+"""For a sample, of noise too; 1.2 is the most that we saw."""
+_buffer_is_ours = threading.Lock()
 TICK_MS = {"GIF": 10, "WEBP": 1, "AVIF": 1}
 """What the times of an animation are whole multiples of; a PNG has fractions."""
 
@@ -70,7 +76,20 @@ def _write_jpeg(picture: Picture, file: BinaryIO) -> None:
     options = _jpeg(picture.metadata)
     if picture.grey:  # has no chroma to subsample
         options.pop("subsampling", None)
-    pillow_image(picture).save(file, "JPEG", **options)
+    image = pillow_image(picture)
+    with _room_for(MOST_JPEG_BYTES * picture.samples.size) if options.get("progressive") else nullcontext():
+        image.save(file, "JPEG", **options)
+
+
+@contextmanager
+def _room_for(size: int) -> Iterator[None]:
+    """Let Pillow have a buffer of `size` bytes: a progressive JPEG goes into it at once, and noise is larger than it guesses."""
+    with _buffer_is_ours:
+        usual, ImageFile.MAXBLOCK = ImageFile.MAXBLOCK, max(ImageFile.MAXBLOCK, size)
+        try:
+            yield
+        finally:
+            ImageFile.MAXBLOCK = usual
 
 
 def _write_webp(picture: Picture, file: BinaryIO) -> None:
@@ -78,7 +97,10 @@ def _write_webp(picture: Picture, file: BinaryIO) -> None:
 
 
 def _write_bmp(picture: Picture, file: BinaryIO) -> None:
-    pillow_image(picture).save(file, "BMP", **_given(picture.metadata, "dpi"))
+    if picture.alpha is None:
+        pillow_image(picture).save(file, "BMP", **_given(picture.metadata, "dpi"))
+    else:
+        write_bmp_with_alpha(picture, file)
 
 
 def _write_gif(picture: Picture, file: BinaryIO) -> None:

@@ -29,6 +29,8 @@ TIFF_TAGS = (270, 271, 272, 305, 306, 315, 316, *WINDOWS_TAGS, 33432, 33723, *DI
 of a TIFF describe how its pixels are stored, and must not follow the picture into another file."""
 PAGE_TAGS = (254, 255, 269, 285, 297)
 """The kind of page, of new and of old, names of document and page, number of the page: these follow it into another TIFF."""
+SAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {((1, 1),) * 3: 0, ((2, 1), (1, 1), (1, 1)): 1, ((2, 2), (1, 1), (1, 1)): 2}
+"""Pillow's codes; it tells that of three channels only."""
 XMP, PHOTOSHOP = 700, 34377
 
 
@@ -137,10 +139,14 @@ def _dpi(dpi: Any, *, turned: bool) -> tuple[float, float] | None:
 
 
 def _jpeg_coding(image: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
-    if image.mode == "CMYK":  # four channels have other tables than the three that are going to be written
-        return None
-    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
     progressive = bool(image.info.get("progressive"))
+    if image.mode == "CMYK":  # three channels are going to be written: they take over how the first three were coded
+        layers = [layer[1:] for layer in image.layer[:3]]
+        if any(table not in image.quantization for _, _, table in layers):
+            return None
+        tables = tuple(tuple(image.quantization[table]) for _, _, table in layers[:2])
+        return JpegCoding(tables, SAMPLINGS.get(tuple((across, down) for across, down, _ in layers), -1), progressive)
+    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
     return JpegCoding(tables, JpegImagePlugin.get_sampling(image), progressive)
 
 

@@ -41,7 +41,7 @@ class Showing:
     """How a frame of an animation is shown."""
 
     duration_ms: float | None
-    """Not rounded: a PNG tells it as a fraction of a second. None for the picture of an APNG that only viewers without animation show."""
+    """A PNG tells fractions of it. None for the picture of an APNG that only viewers without animation show."""
     loop: int | None
     """How often the animation is played, 0 for ever, None where the file says nothing."""
 

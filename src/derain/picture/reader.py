@@ -29,13 +29,16 @@ def read(path: str | Path) -> Picture:
     """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC of one picture.
 
     The orientation in the metadata is applied to the pixels and taken out. 16 bits stay 16, grey stays grey; a palette and
-    CMYK become RGB, the latter through its profile. Raises PictureError, and nothing else, for whatever is wrong with the file.
+    CMYK become RGB, the latter through its profile. Raises PictureError, and nothing else, for whatever is wrong with the file,
+    and for a file of many pictures, which `read_frames` reads.
     """
     path = Path(path)
     with told_of(path), path.open("rb") as file, opened(file) as image:
         frames = _count(image)
         if frames > 1:
-            raise UnreadableKindError(f"it holds {frames} pictures; read them with derain.picture.read_frames")
+            raise UnreadableKindError(
+                f"it holds {frames} pictures, and one is needed here; save one of them as a file of its own"
+            )
         return _decoded(image, file)
 
 
