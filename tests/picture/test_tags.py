@@ -73,6 +73,7 @@ def test_the_directory_of_interoperability_goes_with_the_exif_into_a_tiff_and_on
     assert (interoperability(first), interoperability(through(first))) == (b"R98", b"R98")
 
 
+@pytest.mark.filterwarnings("ignore:Tag data larger:UserWarning")
 def test_a_place_of_interoperability_that_another_program_left_behind_is_dropped(exif, photo, tmp_path):
     photo.save(tmp_path / "in.tif", exif=exif)  # Pillow copies the place where it lay in the EXIF of a JPEG
     with tifffile.TiffFile(tmp_path / "in.tif") as file:
