@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +16,8 @@ from derain.errors import DataError
 
 PARTIAL_PREFIX = ".derain-"
 """What the name of a half-written file begins with."""
+DEAD_SECONDS = 24 * 3600
+"""No write lets its file lie untouched for so long: other machines may be writing into the same folder."""
 
 
 @contextmanager
@@ -28,6 +32,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
     finally:  # also for KeyboardInterrupt; after a success there is nothing of that name
         partial.unlink(missing_ok=True)
+
+
+def remove_dead_partials(folder: Path) -> None:
+    """Remove half-written files that a kill or a power cut left in `folder` a day ago or earlier; what fails is left alone."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if re.fullmatch(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}\.part", entry.name):
+                with suppress(OSError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > DEAD_SECONDS:
+                        os.unlink(entry.path)  # noqa: PTH108  # a DirEntry is no Path
 
 
 def write_text(path: Path, text: str) -> None:

@@ -139,6 +139,15 @@ def test_a_mask_of_another_size_fails_with_the_name_of_the_photo(photo, darken, 
     assert "photo.png: the mask has 2x2 pixels and the picture 30x20" in capsys.readouterr().err
 
 
+def test_a_mask_that_moves_is_refused_in_words_of_the_command_line(photo, darken, capsys):
+    frames = [Image.new("L", (30, 20), level) for level in (0, 255)]
+    frames[0].save(photo.with_name("mask.gif"), save_all=True, append_images=frames[1:])
+    assert main([str(photo), "--mask", str(photo.with_name("mask.gif")), *darken]) == 1
+    said = capsys.readouterr().err
+    assert "mask.gif: it holds 2 pictures, and one is needed here" in said
+    assert "derain.picture" not in said
+
+
 def test_save_rain(photo, darken):
     main([str(photo), "--save-rain", *darken])
     assert picture.read(photo.with_name("photo_derained_rain.png")).pixels.max() == 64

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +63,27 @@ def test_every_frame_is_shown_as_long(suffix, frames, tmp_path):
     assert durations == DURATIONS
 
 
+def test_a_thirtieth_of_a_second_of_a_png_stays_one(rng, tmp_path):
+    frames = [Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(3)]
+    frames[0].save(tmp_path / "in.png", save_all=True, append_images=frames[1:], duration=1000 / 30)
+    data = through(tmp_path / "in.png").read_bytes()
+    starts = [match.end() for match in re.finditer(b"fcTL", data)]
+    assert [struct.unpack_from(">HH", data, start + 20) for start in starts] == [(1, 30)] * 3
+
+
+@pytest.mark.parametrize(("suffix", "expected"), [(".gif", [30, 40, 30, 30, 40, 30]), (".webp", [33, 34, 33, 33, 34, 33])])
+def test_where_times_are_coarser_the_speed_stays(suffix, expected, rng, tmp_path):
+    frames = [Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)) for _ in range(6)]
+    frames[0].save(tmp_path / "in.png", save_all=True, append_images=frames[1:], duration=1000 / 30)
+    picture.write_frames(picture.read_frames(tmp_path / "in.png"), tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as image:
+        durations = []
+        for frame in ImageSequence.Iterator(image):
+            frame.load()
+            durations.append(frame.info["duration"])
+    assert durations == expected
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 @pytest.mark.parametrize("loop", [0, 3])
 def test_it_is_played_as_often(loop, suffix, frames, tmp_path):
@@ -98,7 +121,9 @@ def test_an_animation_with_too_many_pixels_is_refused(frames, tmp_path, monkeypa
 
 
 def test_one_picture_is_asked_for_and_many_are_there(frames, tmp_path):
-    with pytest.raises(PictureError, match=r"it holds 3 pictures; read them with derain\.picture\.read_frames"):
+    with pytest.raises(
+        PictureError, match=r"in\.gif: it holds 3 pictures, and one is needed here; save one of them as a file of its own$"
+    ):
         picture.read(animation(tmp_path / "in.gif", frames))
 
 

@@ -15,6 +15,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from derain import picture
+from derain.picture.picture import as_colour
 from derain.restore.mixing import rain_layer
 
 from .by_hand import block, dpi, exif_tag, jpeg_segments, pixels
@@ -130,6 +131,16 @@ def test_alpha(suffix, photo, tmp_path):
     alpha[:, 40:] = 0 if suffix == ".gif" else 100
     out = through(saved(tmp_path / f"in{suffix}", Image.fromarray(np.dstack([photo, alpha]))))
     np.testing.assert_array_equal(pixels(out, "rgba")[..., 3:], alpha)
+
+
+@pytest.mark.parametrize("is_grey", [False, True])
+def test_alpha_of_a_bmp(is_grey, photo, tmp_path):
+    alpha = np.full((48, 64), 255, np.uint8)
+    alpha[:, 40:] = 100
+    rainy = picture.Picture(as_colour(photo[..., 0]) if is_grey else photo, alpha=alpha, grey=is_grey)
+    picture.write(rainy, tmp_path / "in.bmp")
+    out = through(tmp_path / "in.bmp")
+    np.testing.assert_array_equal(pixels(out, "rgba"), np.dstack([rainy.pixels, alpha]))
 
 
 @pytest.mark.parametrize("suffix", [".avif", ".heic"])

@@ -84,6 +84,14 @@ def test_cmyk_becomes_rgb(tmp_path):
     assert (after.mode, red > 200, green < 60, blue < 60) == ("RGB", True, True, True)
 
 
+@pytest.mark.parametrize("quality", [40, 90])
+def test_a_jpeg_in_cmyk_keeps_its_quality(quality, photo, tmp_path):
+    source = tmp_path / "in.jpg"
+    Image.fromarray(photo).convert("CMYK").save(source, quality=quality)
+    with Image.open(source) as before, Image.open(through(source)) as after:
+        assert set(map(tuple, after.quantization.values())) == set(map(tuple, before.quantization.values()))
+
+
 def test_transparency_is_refused_by_a_kind_that_cannot_hold_it(photo, tmp_path):
     rainy = Picture(photo, alpha=photo[..., 0])
     with pytest.raises(PictureError, match=r"out\.jpg: JPEG holds no transparency"):
@@ -217,6 +225,15 @@ def test_a_progressive_jpeg_stays_progressive(photo, tmp_path):
     Image.fromarray(photo).save(source, progressive=True)
     with Image.open(through(source)) as after:
         assert after.info.get("progressive") == 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_progressive_jpeg_of_noise_is_written(channels, rng, tmp_path):
+    noise = picture.picture.as_colour(rng.integers(0, 2, (400, 400, channels), dtype=np.uint8).squeeze() * np.uint8(255))
+    coding = picture.JpegCoding(tables=((1,) * 64,) * 2, subsampling=0, progressive=True)
+    rainy = Picture(noise, grey=channels == 1, metadata=picture.Metadata(jpeg=coding))
+    picture.write(rainy, tmp_path / "out.jpg")
+    assert np.abs(picture.read(tmp_path / "out.jpg").pixels.astype(int) - noise).mean() < 1
 
 
 def test_a_lossless_webp_stays_lossless(photo, tmp_path):

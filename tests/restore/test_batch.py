@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import _thread
+import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,15 @@ def test_want_of_memory_is_no_bug_and_does_not_stop_the_others(darken, photos, m
 def test_folders_are_made(darken, photos):
     Batch(darken).run(find_errands([photos / "00.png"], output=photos / "a" / "b").todo)
     assert (photos / "a" / "b" / "00.png").exists()
+
+
+@pytest.mark.parametrize(("age_hours", "name", "stays"), [(25, "a" * 12, False), (1, "a" * 12, True), (25, "mine", True)])
+def test_half_written_files_of_a_day_ago_are_removed(age_hours, name, stays, darken, photos):
+    partial = photos / f".derain-{name}.part"
+    partial.touch()
+    os.utime(partial, (time.time() - age_hours * 3600,) * 2)
+    Batch(darken).run(find_errands([photos / "00.png"]).todo)
+    assert partial.exists() == stays
 
 
 def test_progress_adds_up_to_the_number_of_pictures(darken, photos):

@@ -11,6 +11,7 @@ import pytest
 from derain.errors import PictureError
 from derain.picture import Picture, read, write
 from derain.restore.errands import find_errands
+from derain.restore.shard import Shard
 
 
 @pytest.fixture
@@ -47,10 +48,16 @@ def test_files_that_are_no_pictures_are_counted(tree):
     assert find_errands([tree]).not_pictures == 1
 
 
+def test_what_macos_lays_beside_a_photo_is_no_picture(tree):
+    (tree / "._b.jpg").touch()
+    found = find_errands([tree])
+    assert (len(found.todo), found.not_pictures) == (2, 2)
+
+
 def test_results_of_an_earlier_run_are_not_derained_again(tree):
     (tree / "b_derained.jpg").touch()
     found = find_errands([tree])
-    assert ([errand.source.name for errand in found.todo], found.already_there) == (["ä b.PNG"], 1)
+    assert ([errand.source.name for errand in found.todo], len(found.already_there)) == (["ä b.PNG"], 1)
 
 
 def test_results_of_a_run_with_another_suffix_are_not_derained(tree):
@@ -103,6 +110,31 @@ def test_two_inputs_with_one_target_are_a_problem(tree, tmp_path):
     (tmp_path / "b.jpg").touch()
     found = find_errands([tree / "b.jpg", tmp_path / "b.jpg"], output=tmp_path / "out")
     assert "would overwrite the result of" in found.problems[0][1]
+
+
+def test_two_folders_with_one_target_stay_a_problem_when_it_is_there(tmp_path):
+    for name in ("a", "b", "out"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.jpg").touch()
+    found = find_errands([tmp_path / "a", tmp_path / "b"], output=tmp_path / "out")
+    assert [errand.source for errand in found.already_there] == [tmp_path / "a" / "x.jpg"]
+    assert [source for source, _ in found.problems] == [tmp_path / "b" / "x.jpg"]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_shards_agree_on_which_of_two_photos_has_the_target(is_there, tmp_path):
+    """A photo may be called as the rain layer of another is, which belongs to another share."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    for index in range(8):
+        (tmp_path / "in" / f"{index}.jpg").touch()
+        (tmp_path / "in" / f"{index}_rain.jpg").touch()
+        if is_there:
+            (tmp_path / "out" / f"{index}.jpg").touch()
+    shares = [
+        find_errands([tmp_path / "in"], output=tmp_path / "out", with_rain=True, shard=Shard(index, 4)) for index in range(1, 5)
+    ]
+    assert {source.name for share in shares for source, _ in share.problems} == {f"{index}_rain.jpg" for index in range(8)}
 
 
 def test_a_picture_and_another_of_the_same_stem_do_not_collide(tmp_path):
@@ -173,12 +205,25 @@ def test_an_output_within_the_input_is_not_searched(tree):
 
 def test_half_written_files_are_never_taken_for_done(tree):
     (tree / ".derain-0123.part").touch()
-    assert (len(targets(tree)), find_errands([tree]).already_there) == (2, 0)
+    assert (len(targets(tree)), find_errands([tree]).already_there) == (2, [])
 
 
 def test_rain_layers_lie_beside_the_results(tree):
     rains = [errand.rain.name for errand in find_errands([tree], with_rain=True).todo]
     assert rains == ["b_derained_rain.jpg", "ä b_derained_rain.PNG"]
+
+
+def test_a_rain_layer_whose_result_is_missing_is_made_again_in_a_folder(tree, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b_rain.jpg").touch()
+    found = find_errands([tree], output=tmp_path / "out", with_rain=True)
+    assert ([errand.source.name for errand in found.todo], found.problems) == (["b.jpg", "ä b.PNG"], [])
+
+
+def test_a_rain_layer_is_not_replaced_for_a_photo_that_is_named(tree):
+    (tree / "b_derained_rain.jpg").touch()
+    ((_, text),) = find_errands([tree / "b.jpg"], with_rain=True).problems
+    assert "b_derained_rain.jpg exists; give --overwrite" in text
 
 
 def test_rain_layers_of_an_earlier_run_are_not_derained(tree):

@@ -19,9 +19,11 @@ from derain.errors import DerainError
 from derain.picture import Picture
 from derain.restore import page
 from derain.restore.batch import Outcome
+from derain.restore.errands import Errands
 from derain.restore.journal import Journal
 from derain.restore.page import Page
 from derain.restore.preview import SIDE_PX, preview
+from derain.restore.summary import summary_of
 from derain.restore.workshop import Record
 
 
@@ -71,7 +73,7 @@ def test_the_journal_is_whole_after_ctrl_c(tmp_path):
     journal = Journal(tmp_path / "done.json", {"derain": "0"})
     with pytest.raises(KeyboardInterrupt), journal:
         journal.note(Record(Path("a.png"), Path("b.png")))
-        journal.close(Outcome(restored=1, was_interrupted=True))
+        journal.close(summary_of(Errands(), Outcome(restored=1, was_interrupted=True)))
         raise KeyboardInterrupt
     assert json.loads((tmp_path / "done.json").read_text())["summary"]["interrupted"] is True
 
@@ -117,6 +119,61 @@ def test_the_page_stops_at_a_bound(tmp_path, monkeypatch):
             report.refuse(Path("a.png"), "broken")
     text = (tmp_path / "out.html").read_text()
     assert (text.count("<section"), "3 more are not shown" in text) == (2, True)
+
+
+def told_by(run, photos: Path, *options: object) -> dict:
+    run("--json", photos / "done.json", *options)
+    return json.loads((photos / "done.json").read_text())
+
+
+def test_the_journal_of_a_resumed_run_lists_what_was_there(run, photos):
+    run()
+    (there,) = (entry for entry in told_by(run, photos)["pictures"] if "error" not in entry)
+    assert there["status"] == "already_there"
+    assert Path(there["target"]).exists()
+
+
+def test_the_journal_counts_what_the_terminal_counts(networks, photos, capsys):
+    inputs = [str(photos), str(photos / "none.png"), "-o", str(photos / "out")]
+    for _ in range(2):
+        main([*inputs, "--model", str(networks / "copying.onnx"), "--json", str(photos / "done.json")])
+        told = json.loads((photos / "done.json").read_text())
+        failed = sum(entry["status"] == "failed" for entry in told["pictures"])
+        assert (told["summary"]["failed"], failed) == (2, 2)
+        assert "2 failed" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_the_page_of_a_resumed_run_shows_what_was_there(run, photos):
+    (photos / "broken.png").unlink()
+    for name in ("b", "c"):
+        picture.write(Picture(np.full((20, 30, 3), 255, np.uint8)), photos / f"{name}.png")
+    run("--report", photos / "out.html")
+    (photos / "out" / "b.png").unlink()
+    for _ in range(2):  # the second time there is nothing to do
+        run("--report", photos / "out.html")
+        text = (photos / "out.html").read_text()
+        jpegs = re.findall(r"base64,([^\"]*)", text)
+        lights = [np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg)))).mean().round() for jpeg in jpegs]
+        assert (text.count("<section"), lights) == (3, [191, 255] * 3)
+
+
+def test_of_two_halves_that_were_there_the_page_shows_the_restored_one(run, photos):
+    for _ in range(2):
+        run("--compare", "--report", photos / "out.html")
+    jpegs = re.findall(r"base64,([^\"]*)", (photos / "out.html").read_text())
+    assert [np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg)))).mean().round() for jpeg in jpegs] == [191, 255]
+
+
+def test_a_result_that_is_there_and_cannot_be_read_is_named_on_the_page(run, photos):
+    run()
+    next((photos / "out").iterdir()).write_text("no picture")
+    run("--report", photos / "out.html")
+    assert "already there, not restored again; not shown, because " in (photos / "out.html").read_text()
+
+
+def test_the_page_ends_with_the_summary(run, photos):
+    run("--report", photos / "out.html")
+    assert re.search(r"<p>1 restored in .*, 1 failed.*</p>\n</body>", (photos / "out.html").read_text())
 
 
 @pytest.mark.parametrize("size", [(30, 40), (1000, 20), (3000, 5000)])

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
-from derain.restore.batch import Outcome
 from derain.restore.errands import Errands
+from derain.restore.summary import Summary
 from derain.restore.workshop import Record
 
 INTERRUPTED = 130
@@ -54,21 +54,10 @@ class Report:
         """Move the bar by a share of one picture."""
         self._bar.advance(self._task, share)
 
-    def close(self, outcome: Outcome) -> int:
+    def close(self, summary: Summary) -> int:
         """Print the summary and return the exit code: 0, 1 if anything failed, 130 after Ctrl-C."""
-        failed = len(self.errands.problems) + len(outcome.problems)
-        facts = [f"{outcome.restored} restored"]
-        if outcome.restored:
-            facts[0] += f" in {outcome.seconds:.1f} s ({outcome.megapixels / outcome.seconds:.3g} megapixels a second)"
-        facts += [f"{failed} failed"] if failed else []
-        facts += [f"{self.errands.already_there} already there"] if self.errands.already_there else []
-        facts += [f"{self.errands.not_pictures} not pictures"] if self.errands.not_pictures else []
-        facts += [f"{self.errands.links_outside} links that lead elsewhere left alone"] if self.errands.links_outside else []
-        facts += [f"{self.errands.of_other_shards} of other shards"] if self.errands.of_other_shards else []
-        left = len(self.errands.todo) - outcome.restored - len(outcome.problems)
-        facts += [f"interrupted with {left} to go"] if outcome.was_interrupted else []
-        self.say(", ".join(facts))
-        return INTERRUPTED if outcome.was_interrupted else int(failed > 0)
+        self.say(str(summary))
+        return INTERRUPTED if summary.interrupted else int(summary.failed > 0)
 
 
 class _Count(ProgressColumn):

@@ -10,23 +10,30 @@ from pathlib import Path
 from types import TracebackType
 
 from derain import __version__
-from derain.restore.batch import Outcome
 from derain.restore.errands import Errands
 from derain.restore.journal import Journal
 from derain.restore.page import Page
 from derain.restore.restorer import Restorer
+from derain.restore.summary import Summary
 from derain.restore.workshop import Record
 
 
 class Records:
-    """A context manager around a batch that hands each record to every file that was asked for."""
+    """A context manager around a batch that hands each record to every file that was asked for.
 
-    def __init__(self, errands: Errands, restorer: Restorer | None, *, page: Path | None, json: Path | None) -> None:
-        runs_on = "" if restorer is None else f"{restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
+    A picture whose result is there belongs into them as well: the files of an earlier run are replaced, and must not get poorer.
+    `is_compared` says whether results show both halves.
+    """
+
+    def __init__(
+        self, errands: Errands, restorer: Restorer | None, *, page: Path | None, json: Path | None, is_compared: bool = False
+    ) -> None:
+        runs_on = "none" if restorer is None else f"{restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
         started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         about = {"derain": __version__, "started": started, "command": shlex.join(sys.argv), "model": runs_on}
         self._errands = errands
-        self._journal = None if json is None else Journal(json, {**about, "already_there": errands.already_there})
+        self._is_compared = is_compared
+        self._journal = None if json is None else Journal(json, about)
         self._page = None if page is None else Page(page, f"derain {__version__}, model {runs_on}, {started}")
         self._files: list[Journal | Page] = [file for file in (self._journal, self._page) if file is not None]
         self._open = ExitStack()
@@ -36,6 +43,9 @@ class Records:
             self._open.enter_context(file)
             for source, text in self._errands.problems:
                 file.refuse(source, text)
+        if self._journal is not None:
+            for errand in self._errands.already_there:
+                self._journal.skip(errand)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -46,7 +56,10 @@ class Records:
         for file in self._files:
             file.note(record)
 
-    def close(self, outcome: Outcome) -> None:
-        """Tell the journal how it ended."""
-        if self._journal is not None:
-            self._journal.close(outcome)
+    def close(self, summary: Summary) -> None:
+        """Tell how it ended; the page then shows what was there, unless Ctrl-C asks for an end."""
+        for file in self._files:
+            file.close(summary)
+        if self._page is not None:
+            for errand in self._errands.already_there:
+                self._page.skip(errand, looks=not summary.interrupted, is_compared=self._is_compared)

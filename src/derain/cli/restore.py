@@ -69,6 +69,7 @@ def restore(
     from derain.restore.errands import find_errands
     from derain.restore.mixing import read_mask
     from derain.restore.shard import Shard
+    from derain.restore.summary import summary_of
     from derain.restore.treatment import Treatment
     from derain.restore.workshop import Record
 
@@ -95,7 +96,7 @@ def restore(
         records.note(record)
         screen.tell_losses(record)
 
-    with Records(errands, restorer, page=report, json=json) as records:
+    with Records(errands, restorer, page=report, json=json, is_compared=compare) as records:
         if restorer is not None:
             batch = Batch(
                 restorer,
@@ -108,5 +109,6 @@ def restore(
             )
             with screen:
                 outcome = batch.run(errands.todo)
-        records.close(outcome)
-    return screen.close(outcome)
+        summary = summary_of(errands, outcome)
+        records.close(summary)
+    return screen.close(summary)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+import itertools
+import struct
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
+from derain.picture.bmp import write_bmp_with_alpha
 from derain.picture.deep_png import write_deep_png
 from derain.picture.heif import with_colour_codes, write_heic
 from derain.picture.metadata import png_info
+from derain.picture.photoshop import jpeg_segments
 from derain.picture.picture import Metadata, Picture, Showing
 from derain.picture.samples import pillow_image
 from derain.picture.tiff import write_pages, write_tiff
@@ -19,6 +25,13 @@ Options = dict[str, Any]
 """Arguments of `PIL.Image.Image.save`."""
 QUALITY = 90
 """Of a lossy WebP, AVIF or HEIC, which do not say theirs."""
+MOST_COMMENT_BYTES = 65533
+"""In a segment of a JPEG."""
+MOST_JPEG_BYTES = 2
+"""For a sample, of noise too; 1.2 is the most that we saw."""
+_buffer_is_ours = threading.Lock()
+TICK_MS = {"GIF": 10, "WEBP": 1, "AVIF": 1}
+"""What the times of an animation are whole multiples of; a PNG has fractions."""
 
 
 def _png(metadata: Metadata) -> Options:
@@ -30,12 +43,17 @@ def _jpeg(metadata: Metadata) -> Options:
     if metadata.jpeg is not None:
         options = {"qtables": [list(table) for table in metadata.jpeg.tables], "progressive": metadata.jpeg.progressive}
         options["subsampling"] = max(metadata.jpeg.subsampling, 0)  # Pillow writes no other kind: all of its chroma is kept
-    described = _given(metadata, "exif", "icc", "dpi", "xmp", "comment")
+    described = _given(metadata, "exif", "icc", "dpi", "xmp")
     if "exif" in described:
         described["exif"] = b"Exif\0\0" + described["exif"]
-    if metadata.iptc:
-        described["extra"] = metadata.iptc
-    return options | described
+    extra = jpeg_segments(metadata.photoshop or b"") + b"".join(map(_comment_segments, metadata.comments))
+    return options | described | ({"extra": extra} if extra else {})
+
+
+def _comment_segments(comment: bytes) -> bytes:
+    # Pillow's own option holds one comment, and refuses a long one
+    parts = (comment[start : start + MOST_COMMENT_BYTES] for start in range(0, len(comment), MOST_COMMENT_BYTES))
+    return b"".join(b"\xff\xfe" + struct.pack(">H", len(part) + 2) + part for part in parts)
 
 
 def _webp(metadata: Metadata) -> Options:
@@ -58,7 +76,20 @@ def _write_jpeg(picture: Picture, file: BinaryIO) -> None:
     options = _jpeg(picture.metadata)
     if picture.grey:  # has no chroma to subsample
         options.pop("subsampling", None)
-    pillow_image(picture).save(file, "JPEG", **options)
+    image = pillow_image(picture)
+    with _room_for(MOST_JPEG_BYTES * picture.samples.size) if options.get("progressive") else nullcontext():
+        image.save(file, "JPEG", **options)
+
+
+@contextmanager
+def _room_for(size: int) -> Iterator[None]:
+    """Let Pillow have a buffer of `size` bytes: a progressive JPEG goes into it at once, and noise is larger than it guesses."""
+    with _buffer_is_ours:
+        usual, ImageFile.MAXBLOCK = ImageFile.MAXBLOCK, max(ImageFile.MAXBLOCK, size)
+        try:
+            yield
+        finally:
+            ImageFile.MAXBLOCK = usual
 
 
 def _write_webp(picture: Picture, file: BinaryIO) -> None:
@@ -66,11 +97,18 @@ def _write_webp(picture: Picture, file: BinaryIO) -> None:
 
 
 def _write_bmp(picture: Picture, file: BinaryIO) -> None:
-    pillow_image(picture).save(file, "BMP", **_given(picture.metadata, "dpi"))
+    if picture.alpha is None:
+        pillow_image(picture).save(file, "BMP", **_given(picture.metadata, "dpi"))
+    else:
+        write_bmp_with_alpha(picture, file)
 
 
 def _write_gif(picture: Picture, file: BinaryIO) -> None:
-    _for_gif(picture).save(file, "GIF")
+    _for_gif(picture).save(file, "GIF", **_gif(picture.metadata))
+
+
+def _gif(metadata: Metadata) -> Options:
+    return {"comment": b"\n".join(metadata.comments)} if metadata.comments else {}
 
 
 def _for_gif(picture: Picture) -> Image.Image:
@@ -115,6 +153,8 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
         if kind == "GIF" and any(image.mode.endswith("A") for image in images):
             options["disposal"] = 2  # or what becomes transparent would stay on the screen
         durations = [showing.duration_ms for showing in showings if showing.duration_ms is not None]
+        if kind in TICK_MS:
+            durations = _on_ticks(durations, TICK_MS[kind])
         packed = io.BytesIO()
         images[0].save(packed, kind, save_all=True, append_images=images[1:], duration=durations, **options)
         file.write(with_colour_codes(packed.getvalue(), codes))
@@ -122,8 +162,14 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
     return write
 
 
+def _on_ticks(durations: Iterable[float], tick_ms: int) -> list[float]:
+    """Times in whole ticks, rounded where a frame ends and not for how long it is shown, so that the speed stays what it was."""
+    ends = [round(end / tick_ms) * tick_ms for end in itertools.accumulate(durations)]
+    return [end - start for start, end in itertools.pairwise([0, *ends])]
+
+
 MOVING_WRITERS: dict[str, Callable[[Iterable[Picture], BinaryIO], None]] = {
-    "GIF": _moving("GIF", lambda metadata: {}),
+    "GIF": _moving("GIF", _gif),
     "PNG": _moving("PNG", _png),
     "WEBP": _moving("WEBP", _webp),
     "AVIF": _moving("AVIF", _described),

@@ -21,6 +21,7 @@ LIGHT = (
     "ambient_viewing_environment",
     "nominal_diffuse_white_luminance",
 )
+DEPTH = {"urn:mpeg:hevc:2015:auxid:2", "urn:mpeg:mpegb:cicp:systems:auxiliary:depth"}
 SRGB = (1, 13)
 """Primaries and transfer of sRGB in the codes of ITU-T H.273; an AVIF or HEIC that says nothing has them."""
 
@@ -38,6 +39,17 @@ def deep_heic_channels(file: BinaryIO) -> NDArray[np.uint16]:
     if image.mode.startswith("RGBa"):
         undivided(samples)
     return samples
+
+
+def auxiliary_pictures(image: Image.Image) -> list[str]:
+    """What an open HEIC holds for its main picture that is not kept; its alpha is."""
+    kinds = [str(kind).lower() for kind in image.info.get("aux") or ()]
+    found = ["its depth map"] if image.info.get("depth_images") or any(kind in DEPTH for kind in kinds) else []
+    if any("gainmap" in kind for kind in kinds):
+        found.append("its gain map for bright screens")
+    if others := [kind for kind in kinds if "gainmap" not in kind and kind not in DEPTH]:
+        found.append(f"its auxiliary picture {', '.join(others)}")
+    return found
 
 
 def heic_coding(image: Image.Image) -> HeicCoding:

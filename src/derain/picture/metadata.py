@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
 from derain.picture.heif import avif_boxes, heic_coding, uncommon
 from derain.picture.opening import HEIF
 from derain.picture.orientation import upright_exif, upright_xmp
+from derain.picture.photoshop import kept_resources, resources_of
 from derain.picture.picture import COLOUR_CHUNKS, JpegCoding, Metadata
+from derain.picture.xmp import without_claims
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 EXIF_KEYWORD = b"Raw profile type exif"
 """The text, in hexadecimal numbers, in which a PNG had its EXIF before there was a chunk for it."""
 PNG_CHUNKS = {*COLOUR_CHUNKS, b"tIME", b"tEXt", b"zTXt", b"iTXt"}
-DIRECTORIES = {34665, 34853}
-TIFF_TAGS = (270, 271, 272, 305, 306, 315, 316, 33432, 33723, *DIRECTORIES)
+EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY = 34665, 34853, 40965
+DIRECTORIES = {EXIF_DIRECTORY, GPS_DIRECTORY}
+WINDOWS_TAGS = (18246, 18249, 40091, 40092, 40093, 40094, 40095)
+"""Rating, the same in percent, title, comment, author, keywords and subject, as Windows shows them."""
+TIFF_TAGS = (270, 271, 272, 305, 306, 315, 316, *WINDOWS_TAGS, 33432, 33723, *DIRECTORIES)
 """Description, make, model, software, time, artist, host, copyright, IPTC, and the directories of EXIF and GPS. The other tags
 of a TIFF describe how its pixels are stored, and must not follow the picture into another file."""
-XMP = 700
+PAGE_TAGS = (254, 255, 269, 285, 297)
+"""The kind of page, of new and of old, names of document and page, number of the page: these follow it into another TIFF."""
+SAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {((1, 1),) * 3: 0, ((2, 1), (1, 1), (1, 1)): 1, ((2, 2), (1, 1), (1, 1)): 2}
+"""Pillow's codes; it tells that of three channels only."""
+XMP, PHOTOSHOP = 700, 34377
 
 
 def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
@@ -36,26 +46,31 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
     return Metadata(
         exif=exif or None,
         icc=info.get("icc_profile") or None,
-        xmp=upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp) if xmp else None,
+        xmp=without_claims(upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp)) if xmp else None,
         dpi=_dpi(dpi, turned=orientation in {5, 6, 7, 8}),
-        comment=info.get("comment") if image.format in {"JPEG", "MPO"} else None,
-        iptc=_iptc(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
+        comments=_comments(image),
+        photoshop=_photoshop(image),
         heic=heic_coding(image) if image.format == HEIF else None,
         colour_codes=codes,
         png_chunks=_png_chunks(file) if image.format == "PNG" else _cicp_chunk(codes),
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
+        tiff_page=_page_tags(image),
         webp_lossless=image.format == "WEBP" and _is_lossless_webp(file),
     )
 
 
 def tiff_tags(metadata: Metadata) -> dict[int, Any]:
-    """EXIF and XMP as a TIFF keeps them, among its own tags; the value of a directory is a dictionary."""
+    """What a TIFF keeps among its own tags; the value of a directory is a dictionary."""
     exif = Image.Exif()
     if metadata.exif:
         exif.load(b"Exif\0\0" + metadata.exif)
-    tags = {tag: dict(exif.get_ifd(tag)) if tag in DIRECTORIES else exif[tag] for tag in TIFF_TAGS if tag in exif}
-    return {**tags, XMP: metadata.xmp} if metadata.xmp else tags
+    tags = {**_described(exif), **dict(metadata.tiff_page)}
+    if metadata.xmp:
+        tags[XMP] = metadata.xmp
+    if metadata.photoshop:
+        tags[PHOTOSHOP] = metadata.photoshop
+    return tags
 
 
 def png_info(metadata: Metadata) -> PngInfo:
@@ -74,11 +89,27 @@ def xmp_chunk(xmp: bytes) -> bytes:
 
 
 def _tiff_exif(image: Image.Image) -> bytes | None:
-    source, kept = image.getexif(), Image.Exif()
-    for tag in TIFF_TAGS:
-        if tag in source:
-            kept[tag] = source.get_ifd(tag) if tag in DIRECTORIES else source[tag]
+    kept = Image.Exif()
+    kept.update(_described(image.getexif()))
     return kept.tobytes() if len(kept) else None
+
+
+def _described(exif: Image.Exif) -> dict[int, Any]:
+    """Those of TIFF_TAGS that are there, directories as dictionaries."""
+    tags: dict[int, Any] = {tag: exif[tag] for tag in TIFF_TAGS if tag in exif}
+    for tag in DIRECTORIES & tags.keys():
+        tags[tag] = dict(exif.get_ifd(tag))
+    if INTEROPERABILITY in tags.get(EXIF_DIRECTORY, ()):
+        del tags[EXIF_DIRECTORY][INTEROPERABILITY]  # a place in the old file
+        directory = exif.get_ifd(INTEROPERABILITY)
+        if isinstance(directory.get(1), str):  # or other programs have left the place behind, and something else lies there
+            tags[EXIF_DIRECTORY][INTEROPERABILITY] = dict(directory)
+    return tags
+
+
+def _page_tags(image: Image.Image) -> tuple[tuple[int, Any], ...]:
+    tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    return tuple((tag, tags[tag]) for tag in PAGE_TAGS if tag in tags)
 
 
 def _exif_of_a_text(info: dict[Any, Any]) -> bytes | None:
@@ -108,16 +139,29 @@ def _dpi(dpi: Any, *, turned: bool) -> tuple[float, float] | None:
 
 
 def _jpeg_coding(image: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
-    if image.mode == "CMYK":  # four channels have other tables than the three that are going to be written
-        return None
-    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
     progressive = bool(image.info.get("progressive"))
+    if image.mode == "CMYK":  # three channels are going to be written: they take over how the first three were coded
+        layers = [layer[1:] for layer in image.layer[:3]]
+        if any(table not in image.quantization for _, _, table in layers):
+            return None
+        tables = tuple(tuple(image.quantization[table]) for _, _, table in layers[:2])
+        return JpegCoding(tables, SAMPLINGS.get(tuple((across, down) for across, down, _ in layers), -1), progressive)
+    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
     return JpegCoding(tables, JpegImagePlugin.get_sampling(image), progressive)
 
 
-def _iptc(image: JpegImagePlugin.JpegImageFile) -> bytes | None:
-    segments = (data for name, data in image.applist if name == "APP13")
-    return b"".join(b"\xff\xed" + struct.pack(">H", len(data) + 2) + data for data in segments) or None
+def _photoshop(image: Image.Image) -> bytes | None:
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return resources_of(data for name, data in image.applist if name == "APP13")
+    resources = image.tag_v2.get(PHOTOSHOP) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+    return kept_resources(resources) if isinstance(resources, bytes) else None
+
+
+def _comments(image: Image.Image) -> tuple[bytes, ...]:
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        return tuple(data for name, data in image.applist if name == "COM")
+    comment = image.info.get("comment") if image.format == "GIF" else None
+    return (comment,) if comment else ()
 
 
 def _png_chunks(file: BinaryIO) -> tuple[tuple[bytes, bytes], ...]:

@@ -40,8 +40,8 @@ class HeicCoding:
 class Showing:
     """How a frame of an animation is shown."""
 
-    duration_ms: int | None
-    """None for the picture of an APNG that only viewers without animation show."""
+    duration_ms: float | None
+    """A PNG tells fractions of it. None for the picture of an APNG that only viewers without animation show."""
     loop: int | None
     """How often the animation is played, 0 for ever, None where the file says nothing."""
 
@@ -55,10 +55,10 @@ class Metadata:
     icc: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
-    comment: bytes | None = None
-    """The comment of a JPEG."""
-    iptc: bytes | None = None
-    """The caption, credits and rights of press agencies: the APP13 segments of a JPEG, as they are."""
+    comments: tuple[bytes, ...] = ()
+    """The comments of a JPEG or a GIF."""
+    photoshop: bytes | None = None
+    """The image resources of a JPEG or TIFF, among them the caption, credits and rights of press agencies; without thumbnails."""
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     """(name, data) of the texts and the colour description of a PNG, byte for byte."""
     jpeg: JpegCoding | None = None
@@ -66,6 +66,8 @@ class Metadata:
     colour_codes: tuple[int, int] | None = None
     """Primaries and transfer of an AVIF or HEIC in the codes of ITU-T H.273; None for those of sRGB."""
     tiff_compression: str | None = None
+    tiff_page: tuple[tuple[int, Any], ...] = ()
+    """Tags of a TIFF that say which page this is of which document, and whether it is a reduced copy or a mask of another."""
     webp_lossless: bool = False
     showing: Showing | None = None
     """None in a file of one picture, and for the pages of a TIFF."""
@@ -73,7 +75,9 @@ class Metadata:
     def stripped(self) -> Metadata:
         """Without what tells of the photo, its maker and its place: only what the pixels need to look as they did."""
         colours = tuple(chunk for chunk in self.png_chunks if chunk[0] in COLOUR_CHUNKS)
-        return replace(self, exif=None, xmp=None, dpi=None, comment=None, iptc=None, png_chunks=colours)
+        page = tuple(entry for entry in self.tiff_page if not isinstance(entry[1], str))
+        stripped = replace(self, exif=None, xmp=None, dpi=None, comments=(), photoshop=None)
+        return replace(stripped, png_chunks=colours, tiff_page=page)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from derain.picture.deep import deep_channels, is_deep
-from derain.picture.heif import avif_boxes, deep_heic_channels
+from derain.picture.heif import deep_heic_channels
+from derain.picture.losses import losses
 from derain.picture.metadata import gather
 from derain.picture.opening import HEIF, MAX_MEGAPIXELS, opened, told_of
 from derain.picture.orientation import ORIENTATION, upright
@@ -28,13 +29,16 @@ def read(path: str | Path) -> Picture:
     """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC of one picture.
 
     The orientation in the metadata is applied to the pixels and taken out. 16 bits stay 16, grey stays grey; a palette and
-    CMYK become RGB, the latter through its profile. Raises PictureError, and nothing else, for whatever is wrong with the file.
+    CMYK become RGB, the latter through its profile. Raises PictureError, and nothing else, for whatever is wrong with the file,
+    and for a file of many pictures, which `read_frames` reads.
     """
     path = Path(path)
     with told_of(path), path.open("rb") as file, opened(file) as image:
         frames = _count(image)
         if frames > 1:
-            raise UnreadableKindError(f"it holds {frames} pictures; read them with derain.picture.read_frames")
+            raise UnreadableKindError(
+                f"it holds {frames} pictures, and one is needed here; save one of them as a file of its own"
+            )
         return _decoded(image, file)
 
 
@@ -79,7 +83,7 @@ def _count(image: Image.Image) -> int:
 def _showing(image: Image.Image, index: int) -> Showing:
     is_outside = bool(image.info.get("default_image")) and index == 0
     duration = image.info.get("duration")
-    return Showing(None if is_outside else round(duration or 0), image.info.get("loop"))
+    return Showing(None if is_outside else float(duration or 0), image.info.get("loop"))
 
 
 def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Picture:
@@ -104,12 +108,5 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> P
         grey=channels < 3,
         format=SAME_KIND.get(str(image.format), str(image.format)),
         metadata=gather(image, file, orientation=orientation),
-        losses=tuple(_losses(image, file)),
+        losses=tuple(losses(image, file, bits=samples.itemsize * 8)),
     )
-
-
-def _losses(image: ImageFile.ImageFile, file: BinaryIO) -> Iterator[str]:
-    if image.format == "AVIF" and (bits := avif_boxes(file).bits) > 8:
-        yield f"its {bits} bits for a sample are read as 8, because Pillow reads no more of an AVIF"
-    if image.format == HEIF and (count := getattr(image, "n_frames", 1)) > 1:
-        yield f"it holds {count} pictures, and the main one alone is restored and kept"

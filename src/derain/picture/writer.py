@@ -25,7 +25,9 @@ FORMATS = {
     "HEIC": (".heic", ".heif", ".hif"),
 }
 """The kinds of files and their suffixes, the usual one first."""
-OPAQUE = {"JPEG", "BMP"}
+OPAQUE = {"JPEG"}
+SELDOM_TRANSPARENT = {*OPAQUE, "BMP"}
+"""Kinds whose alpha is left out if it lets nothing through; of a BMP many programs do not read it."""
 MOST_PX = {"WEBP": 16383, "JPEG": 65535, "GIF": 65535, "AVIF": 65536, "HEIC": 16384}
 """The longest side that a kind can hold."""
 
@@ -83,10 +85,11 @@ def kind_of(path: Path) -> str:
 
 def _fitting(picture: Picture, path: Path, kind: str) -> Picture:
     """The picture, without an alpha that lets nothing through where the kind holds none; or PictureError."""
-    if picture.alpha is not None and kind in OPAQUE:
-        if (picture.alpha != np.iinfo(picture.alpha.dtype).max).any():
+    if picture.alpha is not None and kind in SELDOM_TRANSPARENT:
+        is_transparent = bool((picture.alpha != np.iinfo(picture.alpha.dtype).max).any())
+        if is_transparent and kind in OPAQUE:
             raise PictureError(f"{path}: {kind} holds no transparency and this picture has some; write .png, .webp or .tif")
-        picture = replace(picture, alpha=None)
+        picture = picture if is_transparent else replace(picture, alpha=None)
     most_px = MOST_PX.get(kind)
     if most_px is not None and max(picture.pixels.shape[:2]) > most_px:
         raise PictureError(f"{path}: {kind} holds at most {most_px} pixels a side; write .png or .tif")

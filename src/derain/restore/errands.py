@@ -17,6 +17,8 @@ RAIN = "_rain"
 """What the name of a result's rain layer ends with."""
 RESULTS = ("_derained", "_compared")
 """What the names of results end with, if nothing else was asked for."""
+APPLE_DOUBLE = "._"
+"""What the name of a file begins with in which macOS keeps, on other disks, what its own say besides: it is never a picture."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Errands:
     """Inputs that cannot be done, each with a sentence."""
     not_pictures: int = 0
     """Files in folders that do not look like pictures."""
-    already_there: int = 0
+    already_there: list[Errand] = field(default_factory=list)
     """Pictures in folders whose target exists."""
     links_outside: int = 0
     """Links in folders to pictures that lie elsewhere; they are left alone."""
@@ -60,7 +62,8 @@ def find_errands(
     A folder is searched through and through, except `output` in it, and its tree is mirrored under `output`. Without `output` a
     picture goes beside its source, with `suffix` at its name. An `output` with the suffix of a picture is the target of the one
     input. An existing file is a target only with `overwrite`: in a folder it counts as done, named by itself it is a problem.
-    `with_rain` gives each errand a second target beside the first. Raises PictureError for an `output` that makes no sense.
+    `with_rain` gives each errand a second target beside the first; it is written before the first, so that in a folder it counts
+    for nothing alone and is made again. Raises PictureError for an `output` that makes no sense.
     """
     errands = Errands()
     single = output is not None and bool(output.suffix) and not output.is_dir() and len(inputs) == 1 and not inputs[0].is_dir()
@@ -75,30 +78,38 @@ def find_errands(
             if given.is_dir() and output is None and source.stem.removesuffix(RAIN).endswith((suffix or RESULTS[0], *RESULTS)):
                 continue  # what an earlier run left here is no rainy photo
             name = source.relative_to(given) if given != source else Path(source.name)
-            if shard is not None and not shard.holds(name):
-                errands.of_other_shards += 1
-                continue
             target = output if output is not None and single else _target(source, name, output, suffix)
             rain = target.with_stem(target.stem + RAIN) if with_rain else None
-            _add(errands, Errand(source, target, rain), taken, overwrite=overwrite, from_folder=given.is_dir())
+            errand = Errand(source, target, rain)
+            if _is_free(errand, taken, errands, is_ours=shard is None or shard.holds(name)):
+                _add(errands, errand, overwrite=overwrite, from_folder=given.is_dir())
         if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; name another folder"))
     return errands
 
 
-def _add(errands: Errands, errand: Errand, taken: dict[Path, Path], *, overwrite: bool, from_folder: bool) -> None:
-    source, target = errand.source, errand.target
-    targets = [target] if errand.rain is None else [target, errand.rain]
+def _is_free(errand: Errand, taken: dict[Path, Path], errands: Errands, *, is_ours: bool) -> bool:
+    """Whether an errand is ours, and none before it has its targets; `taken` says which source has a target, done or not."""
+    targets = [errand.target] if errand.rain is None else [errand.target, errand.rain]
     rival = next((taken[path] for path in targets if path in taken), None)
-    existing = next((path for path in targets if os.path.exists(path)), None)  # noqa: PTH110  # a name may be too long to ask
-    if rival is not None:
-        text = f"{source}: would overwrite the result of {rival}; restore the two into different folders"
-        errands.problems.append((source, text))
-    elif existing is None or overwrite:
-        taken.update(dict.fromkeys(targets, source))
+    for path in targets:
+        taken.setdefault(path, errand.source)
+    if not is_ours:
+        errands.of_other_shards += 1
+    elif rival is not None:
+        text = f"{errand.source}: would overwrite the result of {rival}; restore the two into different folders"
+        errands.problems.append((errand.source, text))
+    return is_ours and rival is None
+
+
+def _add(errands: Errands, errand: Errand, *, overwrite: bool, from_folder: bool) -> None:
+    source, target = errand.source, errand.target
+    in_the_way = [target] if errand.rain is None or from_folder else [target, errand.rain]
+    existing = next((path for path in in_the_way if os.path.exists(path)), None)  # noqa: PTH110  # a name may be too long to ask
+    if existing is None or overwrite:
         errands.todo.append(errand)
-    elif from_folder and target.exists() and not target.samefile(source):
-        errands.already_there += 1
+    elif from_folder and not target.samefile(source):
+        errands.already_there.append(errand)
     else:
         errands.problems.append((source, f"{source}: {existing} exists; give --overwrite to replace it or another -o"))
 
@@ -122,7 +133,7 @@ def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iter
         folders[:] = sorted(name for name in folders if skipped is None or inside / name != skipped)
         for name in sorted(names):
             path = Path(parent, name)
-            if path.suffix.lower() not in PICTURE_SUFFIXES:
+            if path.suffix.lower() not in PICTURE_SUFFIXES or name.startswith(APPLE_DOUBLE):
                 errands.not_pictures += not name.startswith(PARTIAL_PREFIX)
             elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 errands.links_outside += 1

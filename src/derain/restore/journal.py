@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from derain.restore.batch import Outcome
+from derain.restore.errands import Errand
 from derain.restore.report_file import ReportFile
+from derain.restore.summary import Summary
 from derain.restore.workshop import Record
 
 
@@ -24,7 +26,7 @@ class Journal:
         self._file = ReportFile(path)
         self._about = about
         self._separator = "\n"
-        self._outcome: Outcome | None = None
+        self._summary: Summary | None = None
 
     def __enter__(self) -> Journal:
         head = json.dumps(dict(self._about), indent=1)
@@ -32,44 +34,41 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.write("\n ],\n" + f' "summary": {json.dumps(_summary(self._outcome))}\n' + "}\n")
+        summary = None if self._summary is None else asdict(self._summary)
+        self._file.write("\n ],\n" + f' "summary": {json.dumps(summary)}\n' + "}\n")
         self._file.close()
 
     def note(self, record: Record) -> None:
         """Write the entry of one picture; by one thread at a time."""
-        self._file.write(f"{self._separator}  {json.dumps(_entry(record))}")
-        self._separator = ",\n"
+        self._add(_entry(record))
 
     def refuse(self, source: Path, error: str) -> None:
         """Write the entry of an input that was not begun."""
         self.note(Record(source, source, error=error))
 
-    def close(self, outcome: Outcome) -> None:
-        """Tell what the summary at the end says."""
-        self._outcome = outcome
+    def skip(self, errand: Errand) -> None:
+        """Write the entry of a picture whose result is there."""
+        self._add({"source": str(errand.source), "target": str(errand.target), "status": "already_there"})
+
+    def close(self, summary: Summary) -> None:
+        """Tell what the end says."""
+        self._summary = summary
+
+    def _add(self, entry: Mapping[str, Any]) -> None:
+        self._file.write(f"{self._separator}  {json.dumps(entry)}")
+        self._separator = ",\n"
 
 
 def _entry(record: Record) -> dict[str, Any]:
     if record.error is not None:
-        return {"source": str(record.source), "error": record.error}
+        return {"source": str(record.source), "status": "failed", "error": record.error}
     return {
         "source": str(record.source),
         "target": str(record.target),
+        "status": "restored",
         "width": record.width,
         "height": record.height,
         "frames": record.frames,
         "losses": list(record.losses),
         "seconds": {kind: round(seconds, 4) for kind, seconds in record.seconds.items()},
-    }
-
-
-def _summary(outcome: Outcome | None) -> dict[str, Any] | None:
-    if outcome is None:
-        return None
-    return {
-        "restored": outcome.restored,
-        "failed": len(outcome.problems),
-        "megapixels": round(outcome.megapixels, 6),
-        "seconds": round(outcome.seconds, 3),
-        "interrupted": outcome.was_interrupted,
     }

@@ -8,7 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
 
+from derain.errors import PictureError
+from derain.restore.errands import Errand
+from derain.restore.preview import Preview, preview_of_files
 from derain.restore.report_file import ReportFile
+from derain.restore.summary import Summary
 from derain.restore.workshop import Record
 
 MOST_PICTURES = 300
@@ -39,6 +43,8 @@ PICTURE = """<section>
 </section>
 """
 FAILURE = '<section class="failed"><h2>{name}</h2><p>{error}</p></section>\n'
+UNSEEN = "<section><h2>{name}</h2><p>{facts}</p></section>\n"
+ALREADY_THERE = "already there, not restored again"
 
 
 class Page:
@@ -48,6 +54,7 @@ class Page:
         self._file = ReportFile(path)
         self._about = about
         self._shown = self._left_out = 0
+        self._summary: Summary | None = None
 
     def __enter__(self) -> Page:
         style = files("derain.restore").joinpath("page.css").read_text(encoding="utf-8")
@@ -56,35 +63,61 @@ class Page:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         more = f"<p>{self._left_out} more are not shown.</p>\n" if self._left_out else ""
-        self._file.write(f"{more}</body>\n</html>\n")
+        end = "" if self._summary is None else f"<p>{self._summary}</p>\n"
+        self._file.write(f"{more}{end}</body>\n</html>\n")
         self._file.close()
 
     def note(self, record: Record) -> None:
         """Show one picture, or why there is none; by one thread at a time."""
-        if self._shown == MOST_PICTURES:
-            self._left_out += 1
+        if not self._has_room():
             return
-        self._shown += 1
-        name = html.escape(str(record.source))
-        if record.error is not None or record.preview is None:
-            self._file.write(FAILURE.format(name=name, error=html.escape(record.error or "")))
+        if record.error is not None:
+            self._file.write(FAILURE.format(name=html.escape(str(record.source)), error=html.escape(record.error)))
             return
         seconds = sum(record.seconds.values())
-        small = record.preview
+        self._show(record.source, f"{record.width} x {record.height} pixels, {seconds:.1f} s", record.preview)
+
+    def refuse(self, source: Path, error: str) -> None:
+        """Tell of an input that was not begun."""
+        self.note(Record(source, source, error=error))
+
+    def skip(self, errand: Errand, *, looks: bool, is_compared: bool) -> None:
+        """Show a picture whose result is there, as it is on the disk, or name it only, if not `looks`."""
+        if not self._has_room():
+            return
+        facts, small = ALREADY_THERE, None
+        try:
+            small = preview_of_files(errand.source, errand.target, is_compared=is_compared) if looks else None
+        except PictureError as error:
+            facts += f"; not shown, because {error}"
+        self._show(errand.source, facts, small)
+
+    def close(self, summary: Summary) -> None:
+        """Tell what the end says."""
+        self._summary = summary
+
+    def _has_room(self) -> bool:
+        if self._shown == MOST_PICTURES:
+            self._left_out += 1
+            return False
+        self._shown += 1
+        return True
+
+    def _show(self, source: Path, facts: str, small: Preview | None) -> None:
+        name, facts = html.escape(str(source)), html.escape(facts)
+        if small is None:
+            self._file.write(UNSEEN.format(name=name, facts=facts))
+            return
         self._file.write(
             PICTURE.format(
                 name=name,
-                facts=f"{record.width} x {record.height} pixels, {seconds:.1f} s",
+                facts=facts,
                 width=small.width,
                 height=small.height,
                 rainy=_inside(small.rainy),
                 restored=_inside(small.restored),
             )
         )
-
-    def refuse(self, source: Path, error: str) -> None:
-        """Tell of an input that was not begun."""
-        self.note(Record(source, source, error=error))
 
 
 def _inside(jpeg: bytes) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from PIL import Image
 
-from derain.picture import Picture
+from derain.errors import PictureError
+from derain.picture import Picture, read_frames
 from derain.picture.samples import pillow_image
 
 SIDE_PX = 960
@@ -29,6 +31,22 @@ def preview(rainy: Picture, restored: Picture) -> Preview:
     before, after = _small(rainy), _small(restored)
     icc = rainy.metadata.icc
     return Preview(_jpeg(before, icc), _jpeg(after, icc), before.width, before.height)
+
+
+def preview_of_files(source: Path, target: Path, *, is_compared: bool = False) -> Preview:
+    """The same of a photo and a result on the disk, or of their first frames; `is_compared` if the result is both halves.
+
+    Raises PictureError for whatever is wrong with the two.
+    """
+    rainy, restored = (next(read_frames(path)) for path in (source, target))
+    if is_compared:
+        right = slice(None), slice(rainy.pixels.shape[1], None)
+        restored = replace(
+            restored, pixels=restored.pixels[right], alpha=None if restored.alpha is None else restored.alpha[right]
+        )
+    if restored.pixels.shape != rainy.pixels.shape:
+        raise PictureError(f"{target}: has another size than {source}")
+    return preview(rainy, restored)
 
 
 def _small(picture: Picture) -> Image.Image:

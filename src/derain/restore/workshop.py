@@ -10,6 +10,7 @@ from pathlib import Path
 
 from derain import picture as pictures
 from derain.errors import DerainError
+from derain.files import remove_dead_partials
 from derain.picture import Picture
 from derain.restore.errands import Errand
 from derain.restore.mixing import rain_layer
@@ -48,12 +49,16 @@ class Workshop:
         self.restorer = restorer
         self.treatment = treatment
         self.previews = previews
+        self._tidied: set[Path] = set()
 
     def do(self, errand: Errand, *, on_tile: Callable[[int, int], None]) -> Record:
         """Restore one file; `on_tile(done, total)` may raise to stop. Raises DerainError; nothing half done is left."""
         record = Record(errand.source, errand.target)
         count = pictures.count_frames(errand.source)
         make_folder(errand.target.parent)
+        if errand.target.parent not in self._tidied:
+            self._tidied.add(errand.target.parent)
+            remove_dead_partials(errand.target.parent)
         if count == 1:
             self._one(errand, record, on_tile)
         else:

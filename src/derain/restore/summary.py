@@ -1,0 +1,54 @@
+"""What became of a command line, counted once for the terminal, the JSON and the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from derain.restore.batch import Outcome
+from derain.restore.errands import Errands
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Each field is a field of the JSON, too."""
+
+    restored: int
+    failed: int
+    """Pictures that could not be restored, and inputs that were not begun."""
+    already_there: int
+    not_pictures: int
+    links_outside: int
+    of_other_shards: int
+    left: int
+    """Pictures that an interruption left to be done."""
+    megapixels: float
+    seconds: float
+    interrupted: bool
+
+    def __str__(self) -> str:
+        facts = [f"{self.restored} restored"]
+        if self.restored:
+            facts[0] += f" in {self.seconds:.1f} s ({self.megapixels / max(self.seconds, 1e-3):.3g} megapixels a second)"
+        facts += [f"{self.failed} failed"] if self.failed else []
+        facts += [f"{self.already_there} already there"] if self.already_there else []
+        facts += [f"{self.not_pictures} not pictures"] if self.not_pictures else []
+        facts += [f"{self.links_outside} links that lead elsewhere left alone"] if self.links_outside else []
+        facts += [f"{self.of_other_shards} of other shards"] if self.of_other_shards else []
+        facts += [f"interrupted with {self.left} to go"] if self.interrupted else []
+        return ", ".join(facts)
+
+
+def summary_of(errands: Errands, outcome: Outcome) -> Summary:
+    """Count what a batch did of what it was asked for."""
+    return Summary(
+        restored=outcome.restored,
+        failed=len(errands.problems) + len(outcome.problems),
+        already_there=len(errands.already_there),
+        not_pictures=errands.not_pictures,
+        links_outside=errands.links_outside,
+        of_other_shards=errands.of_other_shards,
+        left=len(errands.todo) - outcome.restored - len(outcome.problems),
+        megapixels=round(outcome.megapixels, 6),
+        seconds=round(outcome.seconds, 3),
+        interrupted=outcome.was_interrupted,
+    )

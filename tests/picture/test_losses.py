@@ -1,0 +1,106 @@
+"""What cannot be kept is told, and the file that is written does not claim that it is there."""
+
+from __future__ import annotations
+
+import xml.dom.minidom
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from derain import picture
+from derain.picture.xmp import lost_parts, without_claims
+
+MOTION = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:Cam="http://ns.google.com/photos/1.0/camera/" xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmlns:dc="d"
+ Cam:MotionPhoto="1" Cam:MotionPhotoPresentationTimestampUs='500000' dc:title="a rain"
+ xmpNote:HasExtendedXMP="0123456789ABCDEF0123456789ABCDEF"/></rdf:RDF></x:xmpmeta>"""
+GAIN_MAP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+ xmlns:Container="http://ns.google.com/photos/1.0/container/" xmlns:Item="http://ns.google.com/photos/1.0/container/item/"
+ xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" xmlns:Cam="http://ns.google.com/photos/1.0/camera/" xmlns:dc="d"
+ hdrgm:Version="1.0"><Cam:MotionPhoto>0</Cam:MotionPhoto><Container:Directory><rdf:Seq>
+ <rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="Primary" Item:Mime="image/jpeg"/></rdf:li>
+ <rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="GainMap" Item:Length="1234"/></rdf:li>
+ </rdf:Seq></Container:Directory><dc:title>a rain</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    return Image.fromarray(np.arange(48 * 64 * 3, dtype=np.uint16).reshape(48, 64, 3).astype(np.uint8))
+
+
+def losses(path: Path) -> tuple[str, ...]:
+    return next(picture.read_frames(path)).losses
+
+
+def test_an_mpo_tells_of_its_other_pictures(photo, tmp_path):
+    photo.save(tmp_path / "in.mpo", save_all=True, append_images=[photo.resize((32, 24))])
+    assert losses(tmp_path / "in.mpo") == ("it holds 2 pictures, and the first one alone is restored and kept",)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
+def test_a_motion_photo_tells_of_its_film_and_no_longer_claims_it(suffix, photo, tmp_path):
+    photo.save(tmp_path / f"in{suffix}", xmp=MOTION)
+    rainy = picture.read(tmp_path / f"in{suffix}")
+    assert rainy.losses == (
+        "the film of its motion photo is left out: the result holds one picture",
+        "the XMP that lies outside of its first packet is left out: the result holds one picture",
+    )
+    picture.write(rainy, tmp_path / f"out{suffix}")
+    written = picture.read(tmp_path / f"out{suffix}")
+    assert (b"Photo=" in written.metadata.xmp, b"a rain" in written.metadata.xmp, written.losses) == (False, True, ())
+
+
+def test_a_photo_for_bright_screens_tells_of_its_gain_map_and_no_longer_claims_it(photo, tmp_path):
+    photo.save(tmp_path / "in.jpg", xmp=GAIN_MAP)
+    rainy = picture.read(tmp_path / "in.jpg")
+    assert rainy.losses == ("its gain map for bright screens is left out: the result holds one picture",)
+    assert not any(word in rainy.metadata.xmp for word in (b"hdrgm:Version", b"GainMap", b":MotionPhoto"))
+
+
+@pytest.mark.parametrize("xmp", [MOTION, GAIN_MAP])
+def test_xmp_without_its_claims_is_whole(xmp):
+    shorter = without_claims(xmp)
+    assert "a rain" in xml.dom.minidom.parseString(shorter).toxml()
+    assert list(lost_parts(shorter)) == []
+
+
+def test_xmp_without_claims_stays_as_it_is():
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a b:MotionPhoto="1" xmlns:b="mine"/></x:xmpmeta>'
+    assert (without_claims(xmp), list(lost_parts(xmp))) == (xmp, [])
+
+
+def test_a_moving_png_of_sixteen_bits_tells_that_it_will_have_eight(rng, tmp_path):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "in.png"), "w", format="apng") as container:
+        stream = container.add_stream("apng", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "rgb48be"
+        for index in range(2):
+            samples = rng.integers(0, 65536, (48, 64, 3)).astype(np.uint16)
+            frame = av.VideoFrame.from_ndarray(samples, format="rgb48le").reformat(format="rgb48be")
+            frame.pts, frame.time_base = index, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert losses(tmp_path / "in.png")[0].startswith("its 16 bits for a sample are written as 8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (b"urn:mpeg:hevc:2015:auxid:2", "its depth map"),
+        (b"urn:maker:hdrgainmap:0000:", "its gain map for bright screens"),
+        (b"urn:maker:skinmatte:00000:", "its auxiliary picture urn:maker:skinmatte:00000:"),
+    ],
+)
+def test_a_heic_tells_of_its_auxiliary_pictures(kind, told, photo, tmp_path):
+    """An alpha is one; under another name it is something else."""
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    photo.putalpha(Image.linear_gradient("L").resize(photo.size))
+    photo.save(tmp_path / "in.heic", "HEIF")
+    assert losses(tmp_path / "in.heic") == ()
+    data = (tmp_path / "in.heic").read_bytes()
+    alpha = next(name for name in (b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha") if name in data)
+    (tmp_path / "in.heic").write_bytes(data.replace(alpha, kind.ljust(len(alpha), b"0")[: len(alpha)]))
+    assert losses(tmp_path / "in.heic")[0].startswith(told)

@@ -1,0 +1,167 @@
+"""Tags of a TIFF, Photoshop's resources and comments: what follows the picture, read by tifffile and by hand."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tifffile
+from PIL import Image
+from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
+
+from derain import picture
+from derain.picture.photoshop import HEAD, jpeg_segments, kept_resources, resources_of
+
+from .by_hand import exif_tag
+from .by_hand import jpeg_segments as segments_of
+
+CAPTION = b"\x1c\x02\x78\0\x06a rain"
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    return Image.linear_gradient("L").resize((64, 48)).convert("RGB")
+
+
+def resource(number: int, data: bytes, name: bytes = b"") -> bytes:
+    named = bytes([len(name)]) + name
+    return (
+        b"8BIM"
+        + struct.pack(">H", number)
+        + named
+        + bytes(len(named) % 2)
+        + struct.pack(">I", len(data))
+        + data
+        + bytes(len(data) % 2)
+    )
+
+
+def through(source: Path, suffix: str | None = None) -> Path:
+    target = source.with_name(f"out{suffix or source.suffix}")
+    frames = list(picture.read_frames(source))
+    if len(frames) == 1:
+        picture.write(frames[0], target)
+    else:
+        picture.write_frames(frames, target)
+    return target
+
+
+@pytest.fixture
+def exif() -> bytes:
+    tags = Image.Exif()
+    tags[271] = "Maker"
+    tags[34665] = {33434: 0.004, 40965: {1: "R98", 2: b"0100"}}
+    tags[34853] = {1: "N", 29: "2024:01:02"}
+    return tags.tobytes()
+
+
+def interoperability(path: Path) -> bytes | int | None:
+    """The first tag of that directory of a TIFF, wherever the EXIF says that it lies; None if it says nothing."""
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[0].tags[34665].value.get("InteroperabilityTag")
+    data = path.read_bytes()
+    return None if place is None else exif_tag(data[:4] + struct.pack("<I", place) + data[8:], 1)
+
+
+def test_the_directory_of_interoperability_goes_with_the_exif_into_a_tiff_and_on(exif, photo, tmp_path):
+    photo.save(tmp_path / "in.jpg", exif=exif)
+    first = through(tmp_path / "in.jpg", ".tif").rename(tmp_path / "first.tif")
+    assert (interoperability(first), interoperability(through(first))) == (b"R98", b"R98")
+
+
+@pytest.mark.filterwarnings("ignore:Tag data larger:UserWarning")
+def test_a_place_of_interoperability_that_another_program_left_behind_is_dropped(exif, photo, tmp_path):
+    photo.save(tmp_path / "in.tif", exif=exif)  # Pillow copies the place where it lay in the EXIF of a JPEG
+    with tifffile.TiffFile(tmp_path / "in.tif") as file:
+        assert file.pages[0].tags[34665].value["InteroperabilityTag"]
+    assert interoperability(through(tmp_path / "in.tif")) is None
+
+
+def test_pages_of_a_tiff_keep_their_kind_their_names_and_their_numbers(photo, tmp_path):
+    with AppendingTiffWriter(str(tmp_path / "in.tif"), True) as file:
+        for index, page in enumerate([photo, photo.resize((32, 24))]):
+            tags = ImageFileDirectory_v2()
+            tags[254], tags[269], tags[285], tags[297] = index, "a document", f"page {index}", (index, 2)
+            page.save(file, "TIFF", tiffinfo=tags)
+            file.newFrame()
+    with tifffile.TiffFile(through(tmp_path / "in.tif")) as file:
+        told = [[page.tags[tag].value for tag in (254, 269, 285, 297)] for page in file.pages]
+    assert told == [[0, "a document", "page 0", (0, 2)], [1, "a document", "page 1", (1, 2)]]
+
+
+def test_the_tags_of_pages_do_not_follow_the_picture_into_a_jpeg(photo, tmp_path):
+    photo.save(tmp_path / "in.tif", tiffinfo={254: 1, 285: "page 1"})
+    with Image.open(through(tmp_path / "in.tif", ".jpg")) as after:
+        assert dict(after.getexif()) == {}
+
+
+def test_strip_drops_the_names_of_pages_and_not_their_kind(photo, tmp_path):
+    photo.save(tmp_path / "in.tif", tiffinfo={254: 1, 285: "page 1"})
+    rainy = picture.read(tmp_path / "in.tif")
+    picture.write(replace(rainy, metadata=rainy.metadata.stripped()), tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert (file.pages[0].tags[254].value, 285 in file.pages[0].tags) == (1, False)
+
+
+@pytest.mark.parametrize(("before", "after"), [*itertools.product([".tif", ".jpg"], repeat=2), (".png", ".tif")])
+def test_what_windows_says_of_a_photo_survives(before, after, photo, tmp_path):
+    exif = Image.Exif()
+    exif[18246], exif[40093] = 4, "author\0".encode("utf-16le")
+    photo.save(tmp_path / f"in{before}", exif=exif)
+    with Image.open(through(tmp_path / f"in{before}", after)) as image:
+        assert (image.getexif()[18246], image.getexif()[40093]) == (4, "author\0".encode("utf-16le"))
+
+
+@pytest.mark.parametrize(("before", "after"), itertools.product([".tif", ".jpg"], repeat=2))
+def test_captions_survive_and_thumbnails_of_the_rain_do_not(before, after, photo, tmp_path):
+    thumbnail, caption = resource(1036, b"\xff\xd8 a thumbnail"), resource(1028, CAPTION, b"odd")
+    if before == ".jpg":
+        photo.save(tmp_path / "in.jpg", extra=jpeg_segments(thumbnail + caption))
+    else:
+        photo.save(tmp_path / "in.tif", tiffinfo={34377: thumbnail + caption})
+    out = through(tmp_path / f"in{before}", after)
+    if after == ".jpg":
+        assert HEAD + caption in list(segments_of(out.read_bytes()))
+    else:
+        with tifffile.TiffFile(out) as file:
+            tag = file.pages[0].tags[34377]
+        assert out.read_bytes()[tag.valueoffset :][: tag.count] == caption
+    assert b"a thumbnail" not in out.read_bytes()
+
+
+def test_resources_that_fill_several_segments_come_back_whole():
+    resources = resource(1028, CAPTION) + resource(2000, bytes(range(256)) * 600)
+    assert resources_of(body for body in segments_of(b"\xff\xd8" + jpeg_segments(resources) + b"\xff\xda")) == resources
+
+
+@pytest.mark.parametrize("size", range(1, 23))
+def test_resources_that_are_cut_short_end_there(size):
+    assert kept_resources(resource(1028, CAPTION)[:size]) is None
+
+
+def test_every_comment_of_a_jpeg_survives(photo, tmp_path):
+    file = io.BytesIO()
+    photo.save(file, "JPEG", comment=b"first")
+    second = b"\xff\xfe" + struct.pack(">H", 8) + b"second"
+    (tmp_path / "in.jpg").write_bytes(b"".join(part for part in (file.getvalue()[:2], second, file.getvalue()[2:])))
+    comments = [body for body in segments_of(through(tmp_path / "in.jpg").read_bytes()) if body in {b"first", b"second"}]
+    assert comments == [b"second", b"first"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_comment_of_a_gif_survives(count, photo, tmp_path):
+    more = [photo.rotate(90 * index) for index in range(1, count)]
+    photo.save(tmp_path / "in.gif", save_all=True, append_images=more, comment=b"a rain " * 50)
+    with Image.open(through(tmp_path / "in.gif")) as after:
+        assert after.info["comment"] == b"a rain " * 50
+
+
+def test_comments_go_from_a_jpeg_into_a_gif_and_back(photo, tmp_path):
+    photo.save(tmp_path / "in.jpg", comment=b"a rain")
+    through(tmp_path / "in.jpg", ".gif").rename(tmp_path / "gif.gif")
+    with Image.open(through(tmp_path / "gif.gif", ".jpg")) as after:
+        assert after.info["comment"] == b"a rain"
