@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from derain.errors import WeightsError
-from derain.network import PAPER, PLNLIN, PRESETS, SMALL, PLNLINConfiguration, preset
+from derain.network import BEST, PAPER, PLNLIN, PRESETS, SMALL, PLNLINConfiguration, preset
 from derain.network.generator import reflect_to_multiple
 from derain.train.bench import count_macs
 
@@ -23,6 +23,10 @@ def test_paper_has_the_parameters_that_the_specification_counts():
 
 def test_small_takes_150_to_200_kmac_for_a_pixel():
     assert 150e3 < count_macs(PLNLIN(SMALL), crop_px=56) / 56**2 < 200e3
+
+
+def test_best_takes_about_half_of_the_papers_work_for_a_pixel():
+    assert 450e3 < count_macs(PLNLIN(BEST), crop_px=56) / 56**2 < 550e3
 
 
 def test_restoring_does_not_compute_the_heads(tiny):

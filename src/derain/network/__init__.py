@@ -1,8 +1,8 @@
 """The paper's network, equation by equation. Needs the extra `train`."""
 
-from derain.network.configuration import PAPER, PRESETS, SMALL, PLNLINConfiguration, preset
+from derain.network.configuration import BEST, PAPER, PRESETS, SMALL, PLNLINConfiguration, preset
 from derain.network.discriminator import Discriminator
 from derain.network.generator import PLNLIN, Hierarchy
 from derain.network.plnlim import PLNLIM
 
-__all__ = ["PAPER", "PLNLIM", "PLNLIN", "PRESETS", "SMALL", "Discriminator", "Hierarchy", "PLNLINConfiguration", "preset"]
+__all__ = ["BEST", "PAPER", "PLNLIM", "PLNLIN", "PRESETS", "SMALL", "Discriminator", "Hierarchy", "PLNLINConfiguration", "preset"]
