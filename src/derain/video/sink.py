@@ -15,6 +15,7 @@ from derain.files import PARTIAL_PREFIX
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours, Packer
 from derain.video.errors import told_of
+from derain.video.rotation import AS_STORED, turned_back
 from derain.video.source import Shot, Source
 from derain.video.target import Draft
 
@@ -33,6 +34,7 @@ class Sink:
         draft = Draft(source, encoding, self._pack.colours, self._time_base)
         with told_of(name):
             self._target = draft.open(path)
+        self._orientation = source.orientation if self._target.is_turned else AS_STORED
         self.dropped = draft.dropped
         """What the target's format cannot hold, a sentence each."""
 
@@ -41,7 +43,7 @@ class Sink:
         samples, stamp = shot
         self.copy(stamp.packets)
         with told_of(self.name):
-            frame = self._pack(samples)
+            frame = self._pack(turned_back(samples, self._orientation))
             frame.pts, frame.duration, frame.time_base = stamp.pts, stamp.duration, self._time_base
             self._target.container.mux(self._target.pictures.encode(frame))
         self.frames += 1

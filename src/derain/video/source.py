@@ -19,9 +19,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from derain.picture import Pixels
+from derain.picture.orientation import upright
 from derain.video.colours import Unpacker
 from derain.video.containers import url_of
 from derain.video.errors import VideoError, told_of
+from derain.video.rotation import orientation_of
 from derain.video.timing import Clock, Reach
 
 
@@ -61,6 +63,9 @@ class Source:
         self.trailing: tuple[Packet[Any], ...] = ()
         """After the last frame: the packets that came behind it."""
         self.first = self._first_frame()
+        """As it is stored."""
+        self.orientation = orientation_of(self.display_matrix)
+        """How its frames, which come upright, are stored."""
 
     def __enter__(self) -> Source:
         return self
@@ -75,7 +80,7 @@ class Source:
         for item in itertools.chain(self._early, self._items):
             if isinstance(item, VideoFrame):
                 with told_of(self.name):
-                    samples = unpack(item)
+                    samples = upright(unpack(item), self.orientation)
                 yield samples, Stamp(item.pts or 0, item.duration, tuple(packets))
                 packets.clear()
             else:

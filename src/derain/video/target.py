@@ -22,8 +22,9 @@ from av.video.stream import VideoStream
 
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours
-from derain.video.containers import FORMATS, MATROSKA, MOVIES, NEVER_EMPTY, TIMECODED, url_of
+from derain.video.containers import FORMATS, MATROSKA, MOVIES, NEVER_EMPTY, TIMECODED, TURNING, url_of
 from derain.video.errors import VideoError
+from derain.video.rotation import LYING
 from derain.video.source import Source, is_cover
 
 WRITERS_OWN = {"encoder", "duration"}
@@ -48,6 +49,11 @@ class Target:
     pictures: VideoStream
     copies: dict[int, Stream]
     """Of all that is handed through, by the index of the stream in the source."""
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the file says how its frames are to be turned; others are written upright."""
+        return self.container.format.name in TURNING
 
 
 @dataclass
@@ -139,8 +145,13 @@ class Draft:
         for other in source.container.streams.data:
             if TIMECODE in other.metadata:
                 stream.metadata.setdefault(TIMECODE, other.metadata[TIMECODE])
-        if source.display_matrix is not None:
-            stream.set_display_matrix(source.display_matrix)
+        if container.format.name in TURNING:
+            if source.display_matrix is not None:
+                stream.set_display_matrix(source.display_matrix)
+        elif source.orientation in LYING:
+            context.width, context.height = context.height, context.width
+            if shape:
+                context.sample_aspect_ratio = 1 / shape
         _name_for_apple(stream, container)
         return stream
 
