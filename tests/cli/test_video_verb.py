@@ -112,6 +112,19 @@ def test_a_pipe(darken):
     assert np.abs(luma.astype(int) - (16 + 0.75 * 219)).max() <= 1
 
 
+def test_a_pipe_that_is_cut_ends_in_failure(darken):
+    command = [sys.executable, "-m", "derain.cli.main", "-", "-o", "-", "--raw", "16x8", *darken]
+    done = subprocess.run(command, input=bytes(2 * 384 + 100), capture_output=True, check=False)
+    assert (done.returncode, len(done.stdout)) == (1, 2 * 384)
+    assert b"ends within a frame; the 2 before it were restored" in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--crf", "20"], ["--codec", "libx265"], ["--pix-fmt", "bgr24"]])
+def test_what_a_pipe_cannot_follow_is_refused(options, capsys):
+    assert main(["-", "-o", "-", *options]) == 1
+    assert options[0] in capsys.readouterr().err
+
+
 def test_ctrl_c_leaves_what_can_be_played(networks, tmp_path):
     source = clip(tmp_path / "clip.mp4", frames=3000)
     command = [sys.executable, "-m", "derain.cli.main", str(source), "--model", str(networks / "blurring.onnx")]

@@ -33,10 +33,12 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         options: dict[str, str] | None = None,
         matrix: list[int] | None = None,
         container_options: dict[str, str] | None = None,
+        tags: dict[str, str] | None = None,
         **colours: int,
     ) -> Path:
         path = tmp_path / name
-        with av.open(str(path), "w", options=container_options or {}) as container:
+        with av.open(f"file:{path}", "w", options=container_options or {}) as container:
+            container.metadata.update(tags or {})
             stream = container.add_stream(codec, rate=30, options=options or {})
             stream.width, stream.height, stream.pix_fmt = *size, layout
             stream.codec_context.time_base = tick
@@ -82,7 +84,7 @@ def copying(rainy: np.ndarray) -> np.ndarray:
 
 def decoded(path: Path) -> list[Any]:
     """The frames of the first video stream."""
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}") as container:
         return list(container.decode(video=0))
 
 
@@ -93,7 +95,7 @@ def times(path: Path) -> list[Fraction]:
 
 def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
     """(time, data) of the packets of the streams of one kind."""
-    with av.open(str(path)) as container:
+    with av.open(f"file:{path}") as container:
         found = container.demux(*getattr(container.streams, kind))
         return [(packet.pts * packet.time_base, bytes(packet)) for packet in found if packet.dts is not None]
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 from av.video.format import VideoFormat
 
-from derain.video.codecs import choose
+from derain.video.clip import restore_clip
+from derain.video.codecs import SAME_CODEC, choose
+from derain.video.containers import holds
 from derain.video.errors import VideoError
+from derain.video.kinds import SUFFIXES
+
+from .conftest import copying
 
 
 def chosen(target: str, source_codec: str, layout: str, size=(64, 48), **wishes: object):
@@ -29,6 +35,12 @@ def chosen(target: str, source_codec: str, layout: str, size=(64, 48), **wishes:
         ("a.mpg", "mpeg2video", "mpeg2video"),
         ("a.ogv", "theora", "libvpx"),
         ("a.mov", "prores", "prores_ks"),
+        ("a.m4v", "hevc", "libx265"),
+        ("a.3gp", "hevc", "libx264"),
+        ("a.mov", "vp9", "libx264"),
+        ("a.mkv", "huffyuv", "libx264"),
+        ("a.flv", "mjpeg", "libx264"),
+        ("a.wmv", "h264", "msmpeg4"),
     ],
 )
 def test_the_codec_of_the_clip_or_the_usual_one(target, source, encoder):
@@ -54,6 +66,36 @@ def test_the_nearest_layout(codec, layout, nearest):
 
 def test_bits_that_are_lost_are_told():
     assert "does not keep 10 bits" in chosen("a.mkv", "h264", "yuv420p10le", codec="libvpx").notes[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "remedy"),
+    [
+        ("a.webm", "--codec libsvtav1 keeps them"),
+        ("a.mkv", "--codec libx265 keeps them"),
+        ("a.mp4", "--codec libx265 keeps them"),
+        ("a.ogv", "a .mkv by --codec ffv1 keeps more"),
+    ],
+)
+def test_bits_that_are_lost_are_told_with_what_the_format_holds(target, remedy):
+    (note,) = chosen(target, "vp9" if target != "a.ogv" else "vp8", "yuv420p10le").notes
+    assert note.endswith(f"keep 10 bits here: written with 8; {remedy}")
+
+
+def test_a_codec_that_the_format_does_not_hold_is_told():
+    assert chosen("a.mov", "vp9", "yuv420p").notes == ("a .mov does not hold vp9: written with libx264",)
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_each_codec_that_a_format_is_said_to_hold_can_be_written(suffix, make_clip):
+    source = make_clip("source.mkv", sound=None, color_range=2)  # Motion JPEG has no other range
+    for codec, encoder in SAME_CODEC.items():
+        if holds(suffix, codec):
+            out = source.with_name(codec + suffix)
+            restore_clip(source, out, copying, codec=encoder)
+            with av.open(str(out)) as container:
+                assert container.streams.video[0].codec_context.codec.canonical_name == codec
+                assert sum(1 for _ in container.decode(video=0)) == 20
 
 
 def test_bits_that_are_lost_in_part_are_told_right():

@@ -51,7 +51,7 @@ def test_a_clip_that_breaks_off_is_restored_so_far_and_told_of(suffix, options, 
 
 def test_a_packet_of_sound_whose_time_makes_no_sense_is_passed_over(make_clip, tmp_path):
     path: Path = make_clip()
-    with Source(str(path), str(path)) as source:
+    with Source(path, str(path)) as source:
         sink = Sink(tmp_path / "out.mp4", "out.mp4", source, Encoding("libx264", "yuv420p"))
         for shot in source:
             sink.write(shot)

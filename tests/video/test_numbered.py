@@ -35,6 +35,24 @@ def test_frames_are_restored_under_their_names(folder, tmp_path):
     assert lights == [5 * index for index in range(1, 13)]
 
 
+@pytest.mark.parametrize("name", ["²1.png", "f².png", "³.png"])
+def test_a_raised_two_is_no_number(name, folder):
+    (folder / "f1.png").rename(folder / name)
+    assert len(numbered(folder)) == 12
+
+
+@pytest.mark.parametrize("name", ["f3_derained.png", "f3_derained.jpg", "f3_compared.png", "f3_derained_rain.png", "._f3.png"])
+def test_what_lies_beside_a_frame_is_no_frame(name, folder):
+    (folder / name).write_bytes((folder / "f3.png").read_bytes())
+    assert [path.name for path in numbered(folder)] == [f"f{index}.png" for index in range(1, 13)]
+
+
+def test_results_without_their_frames_are_frames(folder):
+    for path in numbered(folder):
+        path.rename(path.with_stem(f"{path.stem}_derained"))
+    assert len(numbered(folder)) == 12
+
+
 def test_the_temporal_step_sees_them_in_order(folder, tmp_path):
     """Neighbours are ten levels apart: in the order of their names f1 and f10 would be."""
     tally = restore_numbered(folder, tmp_path / "out", copying, Wishes(temporal=True))

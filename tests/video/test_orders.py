@@ -96,3 +96,26 @@ def test_half_a_pipe_is_refused(inputs, output):
 def test_a_size_that_is_none_is_refused(raw):
     with pytest.raises(DerainError, match="write WIDTHxHEIGHT"):
         find_orders([Path("-")], output=Path("-"), raw=raw)
+
+
+@pytest.mark.parametrize("name", ["-", "frames"])
+def test_an_encoder_for_frames_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(DerainError, match=r"--codec and --crf are for clips: .*; leave them out"):
+        find_orders([Path(name)], output=Path("-") if name == "-" else None, is_encoder_chosen=True)
+
+
+def test_an_encoder_for_clips_beside_frames_is_taken(tmp_path):
+    assert len(find_orders([tmp_path, tmp_path / "clip.mp4"], is_encoder_chosen=True).todo) == 2
+
+
+@pytest.mark.parametrize("name", ["-", "clip.mp4"])
+def test_a_layout_of_raw_frames_without_their_size_is_refused(name):
+    with pytest.raises(DerainError, match="--pix-fmt bgr24: is for raw frames; give their size as well by --raw"):
+        find_orders([Path(name)], output=Path("-") if name == "-" else None, pix_fmt="bgr24")
+
+
+def test_raw_frames_are_rgb24_where_nothing_is_said():
+    (order,) = find_orders([Path("-")], output=Path("-"), raw="64x48").todo
+    assert order.raw == (64, 48, "rgb24")

@@ -86,3 +86,35 @@ def test_transparency_that_is_lost_is_told():
 def test_an_unknown_layout_is_one_sentence():
     with pytest.raises(VideoError, match=r"^standard input: [^\n]+$"):
         through(bytes(999), raw=(8, 8, "steam"))
+
+
+CUT = "standard input: ends within a frame; the 3 before it were restored, look at what fills the pipe"
+
+
+def told(data: bytes, **options: object) -> tuple[list[str], int]:
+    """What is said of a stream, and how many bytes come out."""
+    outlet = io.BytesIO()
+    return restore_pipe(io.BytesIO(data), outlet, copying, **options).problems, len(outlet.getvalue())
+
+
+@pytest.mark.parametrize("rest", [1, 64 * 48 * 3 - 1])
+def test_a_cut_raw_frame_is_told_of_and_those_before_it_are_kept(rest):
+    size = 64 * 48 * 3
+    assert told(bytes(3 * size + rest), raw=(64, 48, "rgb24")) == ([CUT], 3 * size)
+
+
+@pytest.mark.parametrize("rest", [b"FRA", b"FRAME\n", b"FRAME\n" + bytes(99)])
+def test_a_cut_frame_is_told_of_and_those_before_it_are_kept(rest, frames):
+    assert told(y4m(frames[:3]) + rest) == ([CUT], len(y4m(frames[:3])))
+
+
+@pytest.mark.parametrize("before_frame", [b"FRAME\n", b"FRAME Ip\n"])
+def test_a_whole_stream_is_not_complained_of(before_frame, frames):
+    assert told(y4m(frames).replace(b"FRAME\n", before_frame))[0] == []
+
+
+@pytest.mark.parametrize("layout", ["yuv420p", "nv12", "p010le", "gray", "monow", "yuva420p"])
+def test_whole_raw_frames_are_not_complained_of(layout):
+    bytes_a_frame = {"yuv420p": 24 * 17 + 2 * 12 * 9, "nv12": 24 * 17 + 2 * 12 * 9, "gray": 24 * 17, "monow": 3 * 17}
+    bytes_a_frame |= {"p010le": 2 * bytes_a_frame["nv12"], "yuva420p": bytes_a_frame["yuv420p"] + 24 * 17}
+    assert told(bytes(3 * bytes_a_frame[layout]), raw=(24, 17, layout))[0] == []

@@ -20,7 +20,7 @@ def video(
     strength: Share = 1.0,
     mask: Path | None = None,
     raw: str | None = None,
-    pix_fmt: str = "rgb24",
+    pix_fmt: str | None = None,
     overwrite: Flag = False,
     suffix: str = "_derained",
     quiet: Quiet = False,
@@ -48,7 +48,7 @@ def video(
     raw
         Standard input holds raw frames of this size, WIDTHxHEIGHT.
     pix_fmt
-        FFmpeg's name of the layout of a raw pixel.
+        FFmpeg's name of the layout of a raw pixel; without it, rgb24.
     overwrite
         Replace files that exist.
     suffix
@@ -67,7 +67,15 @@ def video(
     if not inputs:
         raise DerainError("no clip is named; try `derain clip.mp4` or `derain video --help`")
     silence_libtiff()
-    orders = find_orders(inputs, output=output, suffix=suffix, overwrite=overwrite, raw=raw, pix_fmt=pix_fmt)
+    orders = find_orders(
+        inputs,
+        output=output,
+        suffix=suffix,
+        overwrite=overwrite,
+        raw=raw,
+        pix_fmt=pix_fmt,
+        is_encoder_chosen=codec is not None or crf is not None,
+    )
     wishes = Wishes(strength, None if mask is None else read_mask(mask), temporal)
     screening = Screening(orders.problems, is_quiet=quiet)
     if not orders.todo:

@@ -15,7 +15,7 @@ from derain.video.source import Source
 from derain.video.stages import in_stages
 
 PARTIAL = "_partial"
-"""What the name of a clip ends with that Ctrl-C cut short."""
+"""What the name of a clip ends with that Ctrl-C, or a failure at its very end, cut short."""
 
 
 def restore_clip(
@@ -35,7 +35,7 @@ def restore_clip(
     name, or nowhere if there are none. `on_start(frames)` is told how many frames there should be, `on_frame()` is called after
     each. Raises VideoError for what FFmpeg or the disk refuses.
     """
-    with Source(str(path), str(path)) as source:
+    with Source(path, str(path)) as source:
         encoding = _encoding(source, target, codec, crf)
         partial = partial_of(target)
         try:
@@ -47,12 +47,27 @@ def restore_clip(
                 with told_of(str(target)):
                     partial.replace(target)
             elif sink.frames:
-                kept = target.with_stem(target.stem + PARTIAL)
-                partial.replace(kept)
-                tally.notes.append(f"the first {sink.frames} frames are in {kept}")
+                tally.notes.append(f"the first {sink.frames} frames are in {_kept(partial, target)}")
             return tally
+        except _UnfinishedError as error:
+            raise VideoError(f"{error.reason}; what there is of it is in {_kept(partial, target)}") from error
         finally:
             partial.unlink(missing_ok=True)
+
+
+class _UnfinishedError(Exception):
+    """All frames were restored, and the end of the file could not be written."""
+
+    def __init__(self, reason: VideoError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def _kept(partial: Path, target: Path) -> Path:
+    """Where the unfinished file stays."""
+    kept = target.with_stem(target.stem + PARTIAL)
+    partial.replace(kept)
+    return kept
 
 
 def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_frame: Callable[[], None]) -> Tally:
@@ -66,7 +81,10 @@ def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_fram
     except BaseException:
         sink.abandon()
         raise
-    sink.close()
+    try:
+        sink.close()
+    except VideoError as error:
+        raise _UnfinishedError(error) from error
     tally.seconds = time.perf_counter() - start
     if source.missing and not tally.was_interrupted:
         read, declared = source.missing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from av.codec.codec import UnknownCodecError
 from av.video.format import VideoFormat
 
 from derain.video.colours import depth_bits
+from derain.video.containers import IN_ORDER, TRANSPORT, USUAL, holds
 from derain.video.errors import VideoError
 
 SAME_CODEC = {
@@ -29,26 +31,19 @@ SAME_CODEC = {
     "rawvideo": "rawvideo",
 }
 """The encoder that gives a clip the codec that it had; others get the usual one of their container."""
-USUAL = {".webm": "libvpx-vp9", ".ogv": "libvpx", ".y4m": "rawvideo", ".avi": "mpeg4"}
-USUAL |= dict.fromkeys((".mpeg", ".mpg", ".mxf"), "mpeg2video")
-"""Where H.264 does not belong, or would be shown at other times than it is to be."""
-CLOSED = {".webm": {"vp8", "vp9", "av1"}, ".ogv": {"vp8"}, ".y4m": {"rawvideo"}}
-"""Containers that hold nothing but some codecs."""
 QUALITY = {"libx264": 16, "libx265": 18, "libsvtav1": 22, "libvpx-vp9": 22, "libvpx": 8}
 """Constant rate factors at which people see no loss; others have none, or are lossless."""
 FINEST = {"flags": "+qscale", "global_quality": str(2 * 118)}
 """Of the old codecs: FFmpeg's quality 2 of 31, in its unit."""
 FIXED = {
-    **dict.fromkeys(["mpeg2video", "mpeg4", "mjpeg"], FINEST),
+    **dict.fromkeys(["mpeg2video", "mpeg4", "msmpeg4", "mjpeg"], FINEST),
     "libsvtav1": {"preset": "8", "svtav1-params": "enable-overlays=0"},
     "libvpx-vp9": {"b:v": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"},
     "libvpx": {"b:v": "20M", "deadline": "good", "cpu-used": "4"},
     "libx265": {"x265-params": "log-level=error"},
 }
-IN_ORDER = {".avi", ".flv", ".mpeg", ".mpg", ".mxf"}
-"""Formats that cannot say when a frame is shown which is coded before its predecessor, or only by moving all of them."""
-TRANSPORT = {".ts", ".mts", ".m2ts"}
-"""Streams whose clock begins where the first coded frame says."""
+DEEP = ["libx265", "libsvtav1", "ffv1"]
+"""Encoders of more than 8 bits, the best known first."""
 EVEN_ONLY = {"libx264", "libx265", "libsvtav1"}
 """Encoders whose chroma of half the size wants sides that can be halved."""
 os.environ.setdefault("SVT_LOG", "1")  # or libsvtav1 says twenty lines about each clip
@@ -80,10 +75,9 @@ def choose(
     Raises VideoError for a codec that is not there or does not encode pictures.
     """
     suffix = target.suffix.lower()
-    same = SAME_CODEC.get(source_codec) if source_codec in CLOSED.get(suffix, SAME_CODEC) else None
+    same = SAME_CODEC.get(source_codec) if holds(suffix, source_codec) else None
     name = codec or same or USUAL.get(suffix, "libx264")
-    layouts = _layouts(name)
-    layout = _nearest(layouts, source_layout, needs_even=name in EVEN_ONLY and any(side % 2 for side in size))
+    layout = _layout(name, source_layout, size)
     options = dict(FIXED.get(name, {}))
     quality = QUALITY.get(name) if crf is None else crf
     if quality is not None:
@@ -91,14 +85,30 @@ def choose(
     if suffix in IN_ORDER or (suffix in TRANSPORT and name != same):
         options["bf"] = "0"
     notes = []
+    if codec is None and same is None and source_codec in SAME_CODEC:
+        notes.append(f"a {suffix} does not hold {source_codec}: written with {name}")
     bits, kept_bits = depth_bits(source_layout), depth_bits(VideoFormat(layout))
     if kept_bits < bits:
-        notes.append(f"{name} does not keep {bits} bits here: written with {kept_bits}; another --codec may (libx265)")
+        notes.append(f"{name} does not keep {bits} bits here: written with {kept_bits}; {_deeper(suffix, source_layout, size)}")
     if crf is not None and name in {*SAME_CODEC.values(), *USUAL.values()} - QUALITY.keys():
         notes.append(f"{name} has no constant rate factor: --crf is left out")
     if any(component.is_alpha for component in source_layout.components):
         notes.append("its transparency is left out")
     return Encoding(name, layout, options, tuple(notes))
+
+
+def _deeper(suffix: str, source: VideoFormat, size: tuple[int, int]) -> str:
+    """What to try so that the bits are kept."""
+    for name in DEEP:
+        with suppress(VideoError):  # this FFmpeg may be without it
+            layout = VideoFormat(_layout(name, source, size))
+            if holds(suffix, Codec(name, "w").canonical_name) and depth_bits(layout) >= depth_bits(source):
+                return f"--codec {name} keeps them"
+    return "a .mkv by --codec ffv1 keeps more"
+
+
+def _layout(name: str, source: VideoFormat, size: tuple[int, int]) -> str:
+    return _nearest(_layouts(name), source, needs_even=name in EVEN_ONLY and any(side % 2 for side in size))
 
 
 def _layouts(name: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from derain import picture as pictures
 from derain.errors import PictureError
 from derain.picture import Picture, Pixels
-from derain.restore.errands import PICTURE_SUFFIXES
+from derain.restore.errands import PICTURE_SUFFIXES, RAIN, RESULTS
 from derain.restore.mixing import check_mixing
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder
@@ -18,13 +18,21 @@ from derain.video.errors import VideoError
 from derain.video.frames import Tally, Wishes, restored_frames
 from derain.video.stages import in_stages
 
+COMPANION = "._"
+"""What the names of the files begin with in which macOS keeps what a disk cannot say of another file."""
+
 
 def numbered(folder: Path) -> list[Path]:
-    """The pictures right in a folder; frame 2 comes before frame 10. Raises VideoError if there are none."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    """The pictures right in a folder, results that lie beside them excepted; frame 2 comes before frame 10.
+
+    Raises VideoError if there are none.
+    """
+    pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    stems = {path.stem for path in pictures}
+    found = [path for path in pictures if not path.name.startswith(COMPANION) and _origin(path.stem) not in stems]
     if not found:
         raise VideoError(f"{folder}: holds no frames that derain reads; name a folder of pictures or a clip")
-    return sorted(found, key=lambda path: [(int(part), part) if part.isdigit() else (-1, part) for part in _parts(path.name)])
+    return sorted(found, key=lambda path: [(int(part), part) if part.isdecimal() else (-1, part) for part in _parts(path.name)])
 
 
 def restore_numbered(
@@ -78,6 +86,12 @@ def _read(path: Path, wishes: Wishes) -> Picture:
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
     return rainy
+
+
+def _origin(stem: str) -> str | None:
+    """The name of the frame of which a result has been made, by the name of the result."""
+    name = stem.removesuffix(RAIN)
+    return next((name.removesuffix(end) for end in RESULTS if name.endswith(end)), None)
 
 
 def _parts(name: str) -> list[str]:

@@ -19,6 +19,9 @@ from derain.video.kinds import PIPE, SUFFIXES
 from derain.video.numbered import restore_numbered
 from derain.video.pipe import restore_pipe
 
+RAW_LAYOUT = "rgb24"
+"""Of raw frames, where nothing else is said."""
+
 
 class Watcher(Protocol):
     """Who is told how far it is."""
@@ -78,18 +81,26 @@ def find_orders(
     suffix: str = "_derained",
     overwrite: bool = False,
     raw: str | None = None,
-    pix_fmt: str = "rgb24",
+    pix_fmt: str | None = None,
+    is_encoder_chosen: bool = False,
 ) -> Orders:
     """List what is to be restored, and where to.
 
     A clip goes beside its source with `suffix` at its name, into the folder `output`, or to `output` itself if that has the
-    suffix of a clip. Frames go into the folder `output`, or one beside theirs. Raises DerainError for what cannot be meant.
+    suffix of a clip. Frames go into the folder `output`, or one beside theirs. Raises DerainError for what cannot be meant;
+    `is_encoder_chosen` says that there is a --codec or a --crf.
     """
+    if pix_fmt is not None and raw is None:
+        raise DerainError(
+            f"--pix-fmt {pix_fmt}: is for raw frames; give their size as well by --raw WIDTHxHEIGHT, or leave it out"
+        )
+    if is_encoder_chosen and all(str(path) == PIPE or path.is_dir() for path in inputs):
+        raise DerainError("--codec and --crf are for clips: frames come out of a pipe or a folder as they go in; leave them out")
     pipes = [str(path) == PIPE for path in inputs]
     if any(pipes) or str(output) == PIPE or raw is not None:
         if pipes != [True] or str(output) != PIPE:
             raise DerainError("a pipe goes from standard input to standard output and nowhere else: `derain - -o -`")
-        return Orders([Order(Path(PIPE), Path(PIPE), raw=None if raw is None else (*_size(raw), pix_fmt))])
+        return Orders([Order(Path(PIPE), Path(PIPE), raw=None if raw is None else (*_size(raw), pix_fmt or RAW_LAYOUT))])
     orders, taken = Orders(), set()
     is_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
     if is_file and (len(inputs) > 1 or inputs[0].is_dir()):

@@ -36,13 +36,14 @@ def restore_pipe(
     They are a stream in YUV4MPEG2 (`ffmpeg -f yuv4mpegpipe`), whose first line is handed on as it is, or raw frames of (width,
     height, pixel format). Raises VideoError for anything else. `on_frame()` is called after each.
     """
-    form, options, head = "yuv4mpegpipe", {}, b""
+    form, options, head, before_frame = "yuv4mpegpipe", {}, b"", b""
     if raw is None:
-        head = inlet.readline(MOST_HEAD)
+        head, before_frame = inlet.readline(MOST_HEAD), inlet.readline(MOST_HEAD)
     else:
         form, options = "rawvideo", {"video_size": f"{raw[0]}x{raw[1]}", "pixel_format": raw[2]}
     tally, start = Tally(), time.perf_counter()
-    with Source(_Inlet(head, inlet), "standard input", format=form, options=options) as source:
+    coming = _Inlet(head + before_frame, inlet)
+    with Source(coming, "standard input", format=form, options=options) as source:
         sink = _Outlet(outlet, source, head, before_frame=b"FRAME\n" if raw is None else b"")
         try:
             with frames_of(source.name):
@@ -53,6 +54,11 @@ def restore_pipe(
                 )
         except KeyboardInterrupt:
             tally.was_interrupted = True
+        whole = len(head) + sink.frames * (len(before_frame) + sink.frame_bytes)
+        if coming.count != whole and not tally.was_interrupted:
+            tally.problems.append(
+                f"{source.name}: ends within a frame; the {sink.frames} before it were restored, look at what fills the pipe"
+            )
         if any(component.is_alpha for component in source.first.format.components):
             tally.notes.append("its transparency is left out")
     tally.seconds = time.perf_counter() - start
@@ -65,13 +71,15 @@ class _Inlet:
     def __init__(self, head: bytes, file: BinaryIO) -> None:
         self._head = head
         self._file = file
+        self.count = 0
+        """Bytes that were read so far."""
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end."""
-        if self._head:
-            first, self._head = self._head[:size], self._head[size:]
-            return first
-        return self._file.read(size)
+        data, self._head = self._head[:size], self._head[size:]
+        data = data or self._file.read(size)
+        self.count += len(data)
+        return data
 
 
 class _Outlet:
@@ -80,6 +88,9 @@ class _Outlet:
     def __init__(self, file: BinaryIO, source: Source, head: bytes, *, before_frame: bytes) -> None:
         self._file = file
         self._before_frame = before_frame
+        self.frames = 0
+        self.frame_bytes = 0
+        """Of each frame, without what stands before it."""
         self._pack = Packer(Colours.of(source.first), source.first.format.name)
         codec = CodecContext.create("rawvideo", "w")
         assert isinstance(codec, VideoCodecContext)
@@ -96,7 +107,9 @@ class _Outlet:
         except (FFmpegError, OSError, ValueError) as error:
             layout = self._pack.layout.name
             raise VideoError(f"standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt") from error
-        self._put(self._before_frame + b"".join(bytes(packet) for packet in packets))
+        data = b"".join(bytes(packet) for packet in packets)
+        self.frames, self.frame_bytes = self.frames + 1, len(data)
+        self._put(self._before_frame + data)
 
     def _put(self, data: bytes) -> None:
         with told_of("standard output"):

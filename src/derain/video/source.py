@@ -6,6 +6,7 @@ import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
@@ -13,13 +14,17 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.sidedata.sidedata import SideData
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from derain.picture import Pixels
+from derain.picture.orientation import upright
 from derain.video.colours import Unpacker
+from derain.video.containers import url_of
 from derain.video.errors import VideoError, told_of
+from derain.video.rotation import orientation_of
+from derain.video.timing import Clock, Reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +39,6 @@ class Stamp:
     """What of other streams lies before it in the file."""
 
 
-WHOLE = 0.95
-"""The share of its declared length that a file must have not to be taken for cut off; lengths are declared a little too long."""
-
 Shot: TypeAlias = tuple[Pixels, Stamp]
 Item: TypeAlias = "VideoFrame | Packet[Any]"  # at run time a packet has no parameter
 
@@ -49,17 +51,21 @@ class Source:
         self.name = name
         self.damaged = 0
         """Packets that could not be decoded so far."""
-        self.reached_s = 0.0
-        """Up to where packets of any stream have been read, in seconds of the file."""
         with told_of(name):
-            self.container: InputContainer = av.open(file, format=format, options=options or {}, metadata_errors="replace")
+            url = url_of(file) if isinstance(file, Path) else file
+            self.container: InputContainer = av.open(url, format=format, options=options or {}, metadata_errors="replace")
         self.stream = self._main_stream()
         self.stream.thread_type = "AUTO"
+        self._clock = Clock(self.container)
+        self._reach = Reach(self.container)
         self._items = self._decoded()
         self._early: list[Item] = []
         self.trailing: tuple[Packet[Any], ...] = ()
         """After the last frame: the packets that came behind it."""
         self.first = self._first_frame()
+        """As it is stored."""
+        self.orientation = orientation_of(self.display_matrix)
+        """How its frames, which come upright, are stored."""
 
     def __enter__(self) -> Source:
         return self
@@ -68,13 +74,13 @@ class Source:
         self.container.close()
 
     def __iter__(self) -> Iterator[Shot]:
-        """The frames, each with the packets of all other streams that came before it."""
+        """The frames as people see them, each with the packets of all other streams that came before it."""
         packets: list[Packet[Any]] = []
         unpack = Unpacker(self.first)
         for item in itertools.chain(self._early, self._items):
             if isinstance(item, VideoFrame):
                 with told_of(self.name):
-                    samples = unpack(item)
+                    samples = upright(unpack(item), self.orientation)
                 yield samples, Stamp(item.pts or 0, item.duration, tuple(packets))
                 packets.clear()
             else:
@@ -96,11 +102,13 @@ class Source:
     @property
     def missing(self) -> tuple[float, float] | None:
         """(read, declared) in seconds where the file, read to its end, is far shorter than it says: it was cut off."""
-        if self.container.duration is None:
-            return None
-        declared = self.container.duration / av.time_base
-        read = self.reached_s - (self.container.start_time or 0) / av.time_base
-        return (read, declared) if read < WHOLE * declared else None
+        return self._reach.missing
+
+    @property
+    def early_packets(self) -> dict[int, Packet[Any]]:
+        """The first packet of each other stream that has one before the first frame, by the index of the stream."""
+        packets = [item for item in self._early if not isinstance(item, VideoFrame)]
+        return {packet.stream.index: packet for packet in reversed(packets)}
 
     @property
     def display_matrix(self) -> list[int] | None:
@@ -109,7 +117,7 @@ class Source:
         return list(struct.unpack("=9i", bytes(matrix))) if isinstance(matrix, SideData) else None
 
     def _main_stream(self) -> VideoStream:
-        streams = [stream for stream in self.container.streams.video if not stream.disposition & Disposition.attached_pic]
+        streams = [stream for stream in self.container.streams.video if not is_cover(stream)]
         if not streams:
             self.container.close()
             raise VideoError(f"{self.name}: holds no moving picture; restore photos with `derain restore`")
@@ -126,15 +134,14 @@ class Source:
         raise VideoError(f"{self.name}: not one of its frames can be decoded; check it with `ffprobe`")
 
     def _decoded(self) -> Iterator[Item]:
-        last: int | None = None
         for packet in self._packets():
             if packet.stream is not self.stream:
                 if packet.dts is not None or packet.size:
                     yield packet
                 continue
+            self._clock.await_frame(packet)
             for frame in self._frames(packet):
-                frame.pts = _later(frame.pts if frame.pts is not None else frame.dts, last, step=frame.duration or 1)
-                last = frame.pts
+                frame.pts = self._clock.stamp(frame)
                 yield frame
 
     def _packets(self) -> Iterator[Packet[Any]]:
@@ -148,9 +155,7 @@ class Source:
                 packet = None
             if packet is None:
                 return
-            time = packet.dts if packet.pts is None else packet.pts
-            if time is not None and packet.time_base is not None:
-                self.reached_s = max(self.reached_s, float((time + (packet.duration or 0)) * packet.time_base))
+            self._reach.see(packet)
             yield packet
 
     def _frames(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
@@ -162,15 +167,12 @@ class Source:
                 return
             except FFmpegError:  # a packet that is damaged must not end the run
                 self.damaged += 1
+                self._clock.give_up()
                 if is_last:  # what is behind it in the decoder still comes
                     continue
             return
 
 
-def _later(pts: int | None, last: int | None, *, step: int) -> int:
-    """A time stamp that rises: where there is none, or it goes back, one step after the last one."""
-    if last is None:
-        return 0 if pts is None else pts
-    if pts is None:
-        return last + step
-    return pts if pts > last else last + 1
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is a still that stands for the whole clip."""
+    return isinstance(stream, VideoStream) and bool(stream.disposition & Disposition.attached_pic)

@@ -1,0 +1,189 @@
+"""What of a clip, beside its pictures, goes into which format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from derain.video.clip import restore_clip
+from derain.video.errors import VideoError
+from derain.video.sink import Sink
+
+from .conftest import copying, decoded, ramp, times
+
+CHAPTER = {"id": 1, "start": 0, "end": 300, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}}
+KLV = b"\x06\x0e+\x34" + bytes(20)
+
+
+@pytest.fixture
+def remux(make_clip, tmp_path: Path) -> Callable[..., Path]:
+    """`remux(name, more)`: the usual clip in another file, to whose container `more(container)` adds something."""
+
+    def made(name: str, more: Callable[..., object]) -> Path:
+        with av.open(str(make_clip("clip.mp4"))) as clip, av.open(str(tmp_path / name), "w") as container:
+            copies = {stream.index: container.add_stream_from_template(stream, opaque=True) for stream in clip.streams}
+            packets = more(container) or []
+            container.start_encoding()
+            for packet in packets:
+                container.mux(packet)
+            for packet in clip.demux():
+                if packet.size:
+                    packet.stream = copies[packet.stream.index]
+                    container.mux(packet)
+        return tmp_path / name
+
+    return made
+
+
+def packet(stream: object, data: bytes, tick: Fraction) -> av.Packet:
+    made = av.Packet(data)
+    made.stream, made.pts, made.dts, made.time_base = stream, 0, 0, tick
+    return made
+
+
+def klv(container: object) -> list[av.Packet]:
+    return [packet(container.add_data_stream("klv"), KLV, Fraction(1, 90_000))]
+
+
+def font(container: object) -> None:
+    container.add_attachment("font.ttf", "font/ttf", b"font")
+
+
+def picture() -> bytes:
+    """A tiny JPEG."""
+    context = av.CodecContext.create("mjpeg", "w")
+    context.width, context.height, context.pix_fmt, context.time_base = 16, 16, "yuvj420p", Fraction(1, 25)
+    frame = av.VideoFrame.from_ndarray(ramp(0, (16, 16)), format="rgb24").reformat(format="yuvj420p")
+    return b"".join(bytes(made) for made in [*context.encode(frame), *context.encode(None)])
+
+
+def cover(container: object) -> None:
+    container.add_attachment("front.jpg", "image/jpeg", picture())
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mov", "out.mkv"])
+@pytest.mark.parametrize("name", ["told.mp4", "told.mov"])
+def test_chapters_of_a_movie_are_kept(name, target, remux):
+    source = remux(name, lambda container: container.set_chapters([CHAPTER]))
+    assert restore_clip(source, source.with_name(target), copying).notes == []
+    with av.open(str(source.with_name(target))) as after:
+        assert [found["metadata"]["title"] for found in after.chapters()] == ["one"]
+
+
+TIMED = {"timecode": "01:02:03:04"}
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mov", "out.mkv"])
+@pytest.mark.parametrize("name", ["timed.mp4", "timed.mov"])
+def test_the_time_code_is_kept(name, target, make_clip):
+    source = make_clip(name, tags=TIMED)
+    assert restore_clip(source, source.with_name(target), copying).notes == []
+    with av.open(str(source.with_name(target))) as after:
+        tags = {key.lower(): value for key, value in after.streams.video[0].metadata.items()}
+        assert tags["timecode"] == TIMED["timecode"]
+
+
+def test_a_time_code_that_the_format_does_not_hold_is_told(make_clip):
+    source = make_clip("timed.mov", tags=TIMED)
+    assert restore_clip(source, source.with_name("out.ts"), copying).notes == ["its time code is left out"]
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "target", "kind"),
+    [("told.ts", klv, "out.mp4", "data"), ("told.ts", klv, "out.mkv", "data"), ("told.mkv", font, "out.mp4", "attachment")],
+)
+def test_streams_that_the_format_does_not_hold_are_left_out_and_told(name, more, target, kind, remux):
+    source = remux(name, more)
+    (note,) = restore_clip(source, source.with_name(target), copying).notes
+    assert note == f"its {kind} stream 2 is left out: a {Path(target).suffix} does not hold it"
+    with av.open(str(source.with_name(target))) as after:
+        assert [stream.type for stream in after.streams] == ["video", "audio"]
+
+
+@pytest.mark.parametrize(("name", "more", "kind"), [("told.ts", klv, "data"), ("told.mkv", font, "attachment")])
+def test_streams_that_the_format_holds_are_kept(name, more, kind, remux):
+    source = remux(name, more)
+    out = source.with_stem("out")
+    assert restore_clip(source, out, copying).notes == []
+    with av.open(str(out)) as after:
+        assert [stream.type for stream in after.streams] == ["video", "audio", kind]
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out.mp4"])
+def test_the_cover_stays_a_cover(target, remux):
+    source = remux("told.mkv", cover)
+    assert restore_clip(source, source.with_name(target), copying).notes == []
+    with av.open(str(source.with_name(target))) as after:
+        moving, still = after.streams.video
+        assert (bool(moving.disposition & 1024), bool(still.disposition & 1024)) == (False, True)
+        assert [bytes(found) for found in after.demux(still) if found.size] == [picture()]
+
+
+def test_a_cover_keeps_its_name(remux):
+    source = remux("told.mkv", cover)
+    restore_clip(source, source.with_name("out.mkv"), copying)
+    with av.open(str(source.with_name("out.mkv"))) as after:
+        assert after.streams.video[1].metadata["filename"] == "front.jpg"
+
+
+def test_sound_that_does_not_name_its_channels_goes_into_mp4(make_clip):
+    source = make_clip("clip.avi", codec="mpeg4", tick=Fraction(1, 30), steps=(1,), sound="pcm_s16le")
+    assert restore_clip(source, source.with_name("out.mp4"), copying).notes == []
+    with av.open(str(source.with_name("out.mp4"))) as after:
+        assert after.streams.audio[0].codec_context.name == "pcm_s16le"
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v"])
+def test_apple_plays_the_hevc(suffix, make_clip):
+    source = make_clip("clip.mkv", codec="libx265", options={"x265-params": "log-level=error"})
+    restore_clip(source, source.with_name(f"out{suffix}"), copying)
+    with av.open(str(source.with_name(f"out{suffix}"))) as after:
+        assert after.streams.video[0].codec_context.codec_tag == "hvc1"
+    assert len(decoded(source.with_name(f"out{suffix}"))) == 20
+
+
+def test_hevc_goes_into_3gp_as_h264(make_clip):
+    source = make_clip("clip.mp4", codec="libx265", options={"x265-params": "log-level=error"})
+    assert restore_clip(source, source.with_name("out.3gp"), copying).notes == ["a .3gp does not hold hevc: written with libx264"]
+    assert times(source.with_name("out.3gp")) == times(source)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v"])
+@pytest.mark.parametrize("sound", ["aac", None])
+def test_a_movie_begins_when_the_clip_did(sound, suffix, make_clip):
+    source = make_clip("clip.ts", tick=Fraction(1, 90_000), steps=(3000,), sound=sound)
+    out = source.with_name(f"out{suffix}")
+    restore_clip(source, out, copying)
+    assert times(source)[0] > 0
+    assert times(out) == times(source)
+
+
+@pytest.mark.parametrize("name", ["12:30:15.mp4", "concat:x.mp4", "a:b/clip.mp4"])
+def test_colons_are_letters_like_others(name, make_clip, tmp_path, monkeypatch):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    make_clip().rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    restore_clip(Path(name), Path(name).with_stem("2:out"), copying)
+    assert len(decoded((tmp_path / name).with_stem("2:out"))) == 20
+
+
+def test_an_error_names_the_clip_as_the_user_did(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(VideoError, match=r"^a:b\.mp4: there is no such file"):
+        restore_clip(Path("a:b.mp4"), Path("out.mp4"), copying)
+
+
+def test_a_failure_at_the_very_end_keeps_what_was_done(make_clip, monkeypatch):
+    def failing(sink: Sink) -> None:
+        sink.abandon()
+        raise VideoError("out.mp4: the disk is full")
+
+    monkeypatch.setattr(Sink, "close", failing)
+    source = make_clip()
+    with pytest.raises(VideoError, match=r"^out\.mp4: the disk is full; what there is of it is in .*out_partial\.mp4$"):
+        restore_clip(source, source.with_name("out.mp4"), copying)
+    assert sorted(path.name for path in source.parent.iterdir()) == ["clip.mp4", "out_partial.mp4"]

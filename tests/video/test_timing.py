@@ -1,0 +1,96 @@
+"""When frames are shown, and whether a clip breaks off."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import pytest
+
+from derain.video.clip import restore_clip
+
+from .conftest import copying, decoded, times
+
+FRAME = Fraction(1, 30)
+B_FRAMES = {"bf": "2", "b-adapt": "0"}
+
+
+def shown_evenly(path) -> bool:
+    """Whether each frame is shown one frame after the last."""
+    shown = times(path)
+    return [time - shown[0] for time in shown] == [index * FRAME for index in range(len(shown))]
+
+
+@pytest.mark.parametrize(("codec", "options"), [("libx264", B_FRAMES), ("mpeg4", {"bf": "2"})])
+def test_frames_in_avi_follow_each_other(codec, options, make_clip):
+    source = make_clip("clip.avi", codec=codec, options=options, tick=FRAME, steps=(1,), sound="pcm_s16le")
+    restore_clip(source, source.with_name("out.avi"), copying)
+    assert len(decoded(source.with_name("out.avi"))) == 20
+    assert shown_evenly(source.with_name("out.avi"))
+
+
+def test_frames_of_avi_begin_with_its_sound(make_clip):
+    source = make_clip("clip.avi", options=B_FRAMES, tick=FRAME, steps=(1,), sound="pcm_s16le")
+    restore_clip(source, source.with_name("out.mkv"), copying)
+    with av.open(str(source.with_name("out.mkv"))) as after:
+        assert {packet.stream.type for packet in after.demux() if packet.pts == 0} == {"video", "audio"}
+
+
+def test_a_damaged_packet_of_avi_leaves_the_others_in_time(make_clip):
+    source = make_clip("clip.avi", codec="mjpeg", layout="yuvj420p", tick=FRAME, steps=(1,), sound=None)
+    with av.open(str(source)) as clip:
+        bad = [bytes(packet) for packet in clip.demux(video=0) if packet.size][5]
+    source.write_bytes(source.read_bytes().replace(bad, bytes(len(bad))))
+    restore_clip(source, source.with_name("out.mkv"), copying)
+    assert float(times(source.with_name("out.mkv"))[-1]) == pytest.approx(19 / 30, abs=1e-3)
+
+
+@pytest.mark.parametrize("steps", [(33,), (33, 7, 500, 40)], ids=["constant", "variable"])
+@pytest.mark.parametrize("codec", ["wmv2", "msmpeg4"])
+def test_time_stamps_of_wmv(codec, steps, make_clip):
+    source = make_clip("clip.wmv", codec=codec, tick=Fraction(1, 1000), steps=steps, sound=None)
+    restore_clip(source, source.with_name("out.wmv"), copying)
+    assert times(source.with_name("out.wmv")) == times(source)
+
+
+def test_h264_becomes_what_wmv_holds(make_clip):
+    source = make_clip("clip.mkv", tick=Fraction(1, 1000), steps=(33, 7), sound=None)
+    (note,) = restore_clip(source, source.with_name("out.wmv"), copying).notes
+    assert note == "a .wmv does not hold h264: written with msmpeg4"
+    assert times(source.with_name("out.wmv")) == times(source)
+
+
+def late(make_clip, name: str, **options: object):
+    """The usual clip, whose pictures begin at five seconds."""
+    early = make_clip(f"early{name}", sound=None, **options)
+    path = early.with_name(name)
+    with av.open(str(early)) as clip, av.open(str(path), "w") as container:
+        copy = container.add_stream_from_template(clip.streams.video[0], opaque=True)
+        for packet in clip.demux(video=0):
+            if packet.size:
+                packet.pts += 5 * packet.time_base.denominator
+                packet.dts = None if packet.dts is None else packet.dts + 5 * packet.time_base.denominator
+                packet.stream = copy
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("frames", [12, 300])
+def test_a_whole_matroska_that_begins_late_is_whole(frames, make_clip):
+    source = late(make_clip, "clip.mkv", frames=frames, options={"bf": "0"})
+    assert times(source)[0] == 5
+    assert restore_clip(source, source.with_name("out.mkv"), copying).problems == []
+
+
+def test_a_matroska_that_begins_late_and_breaks_off_is_told_of(make_clip):
+    source = late(make_clip, "clip.mkv", frames=120, size=(320, 240), options={"bf": "0"})
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    (problem,) = restore_clip(source, source.with_name("out.mkv"), copying).problems
+    assert "breaks off at" in problem
+    assert "s of 4.0;" in problem
+
+
+@pytest.mark.parametrize("frames", [1, 3, 12])
+def test_a_short_wmv_is_whole(frames, make_clip):
+    source = make_clip("clip.wmv", codec="wmv2", tick=Fraction(1, 1000), steps=(33,), frames=frames, sound=None)
+    assert restore_clip(source, source.with_name("out.wmv"), copying).problems == []
