@@ -16,6 +16,7 @@ from rich.table import Table
 from derain.errors import DerainError, EngineError
 from derain.restore.engine import ENGINES
 from derain.restore.restorer import Restorer
+from derain.sizes import parse_size
 
 SIZES = ("481x321", "1920x1080", "4000x3000")
 
@@ -33,7 +34,7 @@ def bench_restore(
     The first restoration of a size warms up and is not counted. Peak memory is that of the whole process, which has seen the
     smaller sizes before. Raises EngineError for an engine that is not installed, DerainError for a size that is not WIDTHxHEIGHT.
     """
-    shapes = sorted((_shape(size) for size in sizes or SIZES), key=lambda shape: shape[0] * shape[1])
+    shapes = sorted((parse_size(size, option="--size")[::-1] for size in sizes or SIZES), key=math.prod)
     names = list(engines or [name for name, kind in ENGINES.items() if kind.version()])
     if unknown := [name for name in names if name not in ENGINES]:
         raise EngineError(f"there is no engine {unknown[0]!r}; the engines are {', '.join(ENGINES)}")
@@ -54,13 +55,6 @@ def bench_restore(
     for row in cells.values():
         table.add_row(*row)
     return table
-
-
-def _shape(size: str) -> tuple[int, int]:
-    width, _, height = size.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise DerainError(f"{size}: is no size; write WIDTHxHEIGHT, as 1920x1080")
-    return int(height), int(width)
 
 
 class _Runner:

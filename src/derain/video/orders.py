@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from derain.errors import DerainError
 from derain.restore.errands import PICTURE_SUFFIXES
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder
+from derain.sizes import parse_size
 from derain.video.clip import restore_clip
 from derain.video.frames import Tally, Wishes
 from derain.video.kinds import PIPE, SUFFIXES
@@ -100,7 +100,13 @@ def find_orders(
     if any(pipes) or str(output) == PIPE or raw is not None:
         if pipes != [True] or str(output) != PIPE:
             raise DerainError("a pipe goes from standard input to standard output and nowhere else: `derain - -o -`")
-        return Orders([Order(Path(PIPE), Path(PIPE), raw=None if raw is None else (*_size(raw), pix_fmt or RAW_LAYOUT))])
+        return Orders(
+            [
+                Order(
+                    Path(PIPE), Path(PIPE), raw=None if raw is None else (*parse_size(raw, option="--raw"), pix_fmt or RAW_LAYOUT)
+                )
+            ]
+        )
     orders, taken = Orders(), set()
     is_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
     if is_file and (len(inputs) > 1 or inputs[0].is_dir()):
@@ -135,10 +141,3 @@ def _beside(source: Path, suffix: str) -> Path:
         folder = source.resolve() if source.name in {"", ".."} else source  # of `.`, what it is called
         return folder.with_name(folder.name + suffix)
     return source.with_stem(source.stem + suffix)
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if match is None:
-        raise DerainError(f"--raw {text}: is no size; write WIDTHxHEIGHT, as 1920x1080")
-    return int(match[1]), int(match[2])
