@@ -100,13 +100,8 @@ def find_orders(
     if any(pipes) or str(output) == PIPE or raw is not None:
         if pipes != [True] or str(output) != PIPE:
             raise DerainError("a pipe goes from standard input to standard output and nowhere else: `derain - -o -`")
-        return Orders(
-            [
-                Order(
-                    Path(PIPE), Path(PIPE), raw=None if raw is None else (*parse_size(raw, option="--raw"), pix_fmt or RAW_LAYOUT)
-                )
-            ]
-        )
+        frames = None if raw is None else (*parse_size(raw, option="--raw"), pix_fmt or RAW_LAYOUT)
+        return Orders([Order(Path(PIPE), Path(PIPE), raw=frames)])
     orders, taken = Orders(), set()
     is_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
     if is_file and (len(inputs) > 1 or inputs[0].is_dir()):
