@@ -81,11 +81,11 @@ def orthogonal(matrices: Tensor) -> Tensor:
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + EPSILON)
     gram = x @ x.mT
-    identity = torch.eye(gram.shape[1], dtype=x.dtype, device=x.device)
-    factors = identity.expand_as(gram)
-    for _ in range(ITERATIONS):  # x becomes factor x, and x x^T factor gram factor: the long side is met only twice
-        factor = torch.baddbmm(b * gram, gram, gram, alpha=c) + a * identity
-        factors = factor @ factors
+    linear = a * torch.eye(gram.shape[1], dtype=x.dtype, device=x.device)
+    factors = factor = torch.baddbmm(b * gram, gram, gram, alpha=c) + linear
+    for _ in range(ITERATIONS - 1):  # x becomes factor x, and x x^T factor gram factor: the long side is met only twice
         gram = factor @ gram @ factor
+        factor = torch.baddbmm(b * gram, gram, gram, alpha=c) + linear
+        factors = factor @ factors
     x = factors @ x
     return x.mT if tall else x

@@ -10,16 +10,13 @@ from pathlib import Path
 from derain import picture as pictures
 from derain.errors import PictureError
 from derain.picture import Picture, Pixels
-from derain.restore.errands import PICTURE_SUFFIXES, RAIN, RESULTS
+from derain.restore.errands import APPLE_DOUBLE, PICTURE_SUFFIXES, RAIN, RESULTS
 from derain.restore.mixing import check_mixing
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder
 from derain.video.errors import VideoError
 from derain.video.frames import Tally, Wishes, restored_frames
 from derain.video.stages import in_stages
-
-COMPANION = "._"
-"""What the names of the files begin with in which macOS keeps what a disk cannot say of another file."""
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -29,7 +26,7 @@ def numbered(folder: Path) -> list[Path]:
     """
     pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
     stems = {path.stem for path in pictures}
-    found = [path for path in pictures if not path.name.startswith(COMPANION) and _origin(path.stem) not in stems]
+    found = [path for path in pictures if not path.name.startswith(APPLE_DOUBLE) and _origin(path.stem) not in stems]
     if not found:
         raise VideoError(f"{folder}: holds no frames that derain reads; name a folder of pictures or a clip")
     return sorted(found, key=lambda path: [(int(part), part) if part.isdecimal() else (-1, part) for part in _parts(path.name)])
