@@ -77,6 +77,7 @@ def test_folders_are_relative_to_the_recipe(project):
         ("optimiser.learning_rate=nan", "choose 0 or more"),
         ("record.log_every_steps=0", "choose 1 or more"),
         ("seed=-1", "choose 0 or more"),
+        ("schedule.fall=0", "choose one above 0"),
     ],
 )
 def test_wrong_value_is_refused_with_the_remedy(project, override, fact):
@@ -109,6 +110,17 @@ def test_cosine_falls_from_one_to_last(project):
 def test_cosine_may_follow_the_hours(project):
     recipe = read_recipe(project / "recipe.toml", ["length.hours=2", "schedule.by=hours", "schedule.last=0"])
     assert factor(recipe, step=10**6, hours=1) == pytest.approx(0.5)
+
+
+def test_trapezoid_stays_and_falls_at_the_end(project):
+    wishes = ["schedule.kind=trapezoid", "schedule.fall=0.25", "schedule.last=0.1", "length.hours=2", "schedule.by=hours"]
+    recipe = read_recipe(project / "recipe.toml", wishes)
+    assert [factor(recipe, step=9, hours=h) for h in (0, 1.5, 1.75, 2, 2.1)] == pytest.approx([1, 1, 0.55, 0.1, 0.1])
+
+
+def test_trapezoid_may_follow_the_steps(project):
+    recipe = read_recipe(project / "recipe.toml", ["schedule.kind=trapezoid", "length.steps=100", "schedule.last=0"])
+    assert [factor(recipe, step=s) for s in (80, 90)] == pytest.approx([1, 0.5])
 
 
 def test_steps_multiply_at_each_milestone(project):

@@ -126,16 +126,19 @@ class Adversarial:
 class Schedule:
     """The learning rate over the run, as a factor of `optimiser.learning_rate`."""
 
-    kind: Literal["steps", "cosine"] = "steps"
-    """`steps` divides at each milestone, `cosine` falls along a half cosine to `last`."""
+    kind: Literal["steps", "cosine", "trapezoid"] = "steps"
+    """`steps` divides at each milestone, `cosine` falls along a half cosine to `last`, `trapezoid` stays and falls along a line at
+    the end: a state from before the fall goes on as if there had been no end (Hu et al., arXiv 2404.06395)."""
     milestones: tuple[int, ...] = ()
     """Steps at which the rate is multiplied by `factor`."""
     factor: float = 0.1
     last: float = 1e-3
-    """The factor at the end of a cosine."""
+    """The factor at the end of a cosine or a trapezoid."""
+    fall: float = 0.2
+    """The share of the length over which a trapezoid falls."""
     warmup_steps: int = 0
     by: Literal["steps", "hours"] = "steps"
-    """Whether the cosine follows the steps or the hours of training."""
+    """Whether the cosine or the trapezoid follows the steps or the hours of training."""
 
 
 @dataclass(frozen=True)
@@ -225,10 +228,12 @@ class Recipe:
                 yield f"data.pairs: the weight {pairs.weight} of {pairs.folder} is out of range; choose one above 0"
         if not self.length.steps and not self.length.hours:
             yield "length: neither steps nor hours is given; set one"
-        if self.schedule.kind == "cosine" and not getattr(self.length, self.schedule.by):
+        if self.schedule.kind != "steps" and not getattr(self.length, self.schedule.by):
             yield f"schedule.by = {self.schedule.by!r} needs length.{self.schedule.by}; set it"
         if min(self.adversarial.generator_every, self.adversarial.discriminator_every) > 1:
             yield "adversarial: generator_every and discriminator_every are both above 1: steps would train nothing; set one to 1"
+        if not 0 < self.schedule.fall <= 1:
+            yield f"schedule.fall = {self.schedule.fall} is out of range; choose one above 0, up to 1"
         processes = self.machine.processes * self.machine.nodes
         if self.optimiser.batch % processes:
             yield f"optimiser.batch = {self.optimiser.batch} does not divide among {processes} processes; choose a multiple"

@@ -15,5 +15,6 @@ def rate_factor(schedule: Schedule, length: Length, *, step: int, hours: float, 
     warm = min(1.0, (warm_steps + 1) / schedule.warmup_steps) if schedule.warmup_steps else 1.0
     if schedule.kind == "steps":
         return warm * schedule.factor ** sum(step >= milestone for milestone in schedule.milestones)
-    done = hours / length.hours if schedule.by == "hours" else step / length.steps
-    return warm * (schedule.last + (1 - schedule.last) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+    done = min(1.0, hours / length.hours if schedule.by == "hours" else step / length.steps)
+    height = 0.5 * (1 + math.cos(math.pi * done)) if schedule.kind == "cosine" else min(1.0, (1 - done) / schedule.fall)
+    return warm * (schedule.last + (1 - schedule.last) * height)

@@ -15,7 +15,7 @@ from derain.network.configuration import PLNLINConfiguration
 Choice = Literal["auto", "vector", "eager"]
 """`auto` takes the kernels where they run, `vector` too, but without a matrix unit (AMX), `eager` PyTorch's operations."""
 
-CHANNELS, WINDOW_PX = (16, 32, 48, 64), 7  # what the C++ is compiled for
+LANES, MOST_CHANNELS, WINDOW_PX = 16, 64, 7  # what the C++ is compiled for: multiples of 16 channels
 FLAGS = ("-O3", "-std=c++17", "-march=x86-64-v4", "-mavx512bf16")
 FOLDER = Path(__file__).parent
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def path(network: PLNLINConfiguration) -> str:
         return f"PyTorch's operations ({_obstacle() or 'the kernels do not compile'})"
     compiled_for = {"window_px": WINDOW_PX, "attention_heads": 1, "mlp_ratio": 4, "bounded_sft": True}
     others = [f"{key} = {getattr(network, key)}" for key, value in compiled_for.items() if getattr(network, key) != value]
-    others += [f"{channels} channels" for channels in sorted(set(network.channels) - set(CHANNELS))]
+    others += [f"{channels} channels" for channels in sorted(set(network.channels)) if channels > MOST_CHANNELS]
     others += [f"the unit {network.unit}"] if network.unit != "plnlim" else []
     unit = " with AMX" if has_matrix_unit() else ""
     return f"C++ kernels{unit}" + (f", but PyTorch's operations for what they do not know: {', '.join(others)}" if others else "")

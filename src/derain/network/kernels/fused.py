@@ -1,19 +1,21 @@
 """The kernels as drop-ins for the forward methods of `SwinBlock`, `SFT` and `Fusion`.
 
 Each computes what its module's reference does, in the type of autocast where that is on, and returns None where it cannot: then
-the reference has to.
+the reference has to. The C++ knows channels in multiples of 16: maps and parameters of other counts are padded with zeros, which
+only the Swin block's norms and its scale have to be told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
-from derain.network.kernels.build import CHANNELS, WINDOW_PX, kernels
+from derain.network.kernels.build import LANES, MOST_CHANNELS, WINDOW_PX, kernels
 
 if TYPE_CHECKING:
     from derain.network.blocks import SFT, Fusion
@@ -22,31 +24,40 @@ if TYPE_CHECKING:
 
 def fused_swin_block(block: SwinBlock, x: Tensor) -> Tensor | None:
     """`block(x)`, or None."""
-    attention, mlp = block.attention, block.mlp
-    layers = (block.attention_norm, attention.qkv, attention.projection, block.mlp_norm, mlp[0], mlp[2])
-    weights = [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
-    weights.insert(4, attention.position_bias)
-    known = block.window_px == WINDOW_PX and attention.heads == 1 and mlp[0].out_features == 4 * x.shape[1]
-    if not known or not serve([x], weights):
+    channels, attention, mlp = x.shape[1], block.attention, block.mlp
+    layers = (attention.qkv, attention.projection, mlp[0], mlp[2])
+    known = block.window_px == WINDOW_PX and attention.heads == 1 and mlp[0].out_features == 4 * channels
+    if not known or not serve([x], [attention.position_bias, *_tensors((block.attention_norm, block.mlp_norm, *layers))]):
         return None
-    return _image(_SwinBlock.apply(_pixels(x), block.shift_px, *weights))
+    qkv, projection, expand, contract = (_padded_layer(layer, channels) for layer in layers)
+    weights = (
+        *_padded_norm(block.attention_norm),
+        *qkv,
+        attention.position_bias,
+        *projection,
+        *_padded_norm(block.mlp_norm),
+        *expand,
+        *contract,
+    )
+    return _image(_SwinBlock.apply(_pixels(x), block.shift_px, channels, *weights), channels)
 
 
 def fused_sft(sft: SFT, x: Tensor, guide: Tensor) -> Tensor | None:
     """`sft(x, guide)`, or None."""
-    weights = [tensor for layer in (sft.first, sft.scale, sft.shift) for tensor in (layer.weight, layer.bias)]
-    if not sft.bounded or not serve([x, guide], weights):
+    channels, layers = x.shape[1], (sft.first, sft.scale, sft.shift)
+    if not sft.bounded or not serve([x, guide], _tensors(layers)):
         return None
-    return _image(_SFT.apply(_pixels(x), _pixels(guide), *weights))
+    weights = [tensor for layer in layers for tensor in _padded_layer(layer, channels)]
+    return _image(_SFT.apply(_pixels(x), _pixels(guide), *weights), channels)
 
 
 def fused_fusion(fusion: Fusion, maps: Sequence[Tensor]) -> Tensor | None:
     """`fusion(*maps)`, or None."""
-    weights = [fusion.weight, fusion.bias]
-    known = len(maps) in (2, 3) and fusion.out_features == maps[0].shape[1]
-    if not known or not serve(maps, weights):
+    channels = maps[0].shape[1]
+    known = len(maps) in (2, 3) and fusion.out_features == channels
+    if not known or not serve(maps, _tensors([fusion])):
         return None
-    return _image(_Fusion.apply(*map(_pixels, maps), *weights))
+    return _image(_Fusion.apply(*map(_pixels, maps), *_padded_layer(fusion, channels)), channels)
 
 
 def serve(maps: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
@@ -57,7 +68,7 @@ def serve(maps: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
         torch.is_grad_enabled()
         and all(x.device.type == "cpu" and x.shape == maps[0].shape for x in maps)
         and (dtype == torch.float32 or (dtype == torch.bfloat16 and torch.cpu._is_avx512_bf16_supported()))
-        and channels in CHANNELS
+        and channels <= MOST_CHANNELS
         and height % WINDOW_PX == 0
         and width % WINDOW_PX == 0
         and all(w.dtype == torch.float32 and w.is_contiguous() for w in weights)
@@ -69,29 +80,55 @@ def _dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
+def _tensors(layers: Iterable[nn.Module]) -> list[Tensor]:
+    return [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
+
+
 def _pixels(x: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, H, W, C), contiguous: a view, where the network keeps its memory format."""
-    return x.to(_dtype(x)).permute(0, 2, 3, 1).contiguous()
+    """(N, C, H, W) -> (N, H, W, padded C), contiguous: where nothing is padded, a view of what the network hands on."""
+    pixels = x.to(_dtype(x)).permute(0, 2, 3, 1)
+    return F.pad(pixels, (0, rest)) if (rest := _rest(x.shape[1])) else pixels.contiguous()
 
 
-def _image(pixels: Tensor) -> Tensor:
-    """(N, H, W, C) -> (N, C, H, W)"""
-    return pixels.permute(0, 3, 1, 2)
+def _image(pixels: Tensor, channels: int) -> Tensor:
+    """(N, H, W, padded C) -> (N, C, H, W)"""
+    return pixels[..., :channels].permute(0, 3, 1, 2)
+
+
+def _padded_layer(layer: nn.Linear, channels: int) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a layer between feature maps of so many channels, each of which is padded: (out, in), (out,)."""
+    weight, bias, rest = layer.weight, layer.bias, _rest(channels)
+    if not rest:
+        return weight, bias
+    by_map = weight.view(-1, channels, weight.shape[1] // channels, channels)
+    padded = F.pad(by_map, (0, rest, 0, 0, 0, rest)).reshape(-1, by_map.shape[2] * (channels + rest))
+    return padded, F.pad(bias.view(-1, channels), (0, rest)).flatten()
+
+
+def _padded_norm(norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    rest = _rest(norm.weight.numel())
+    return (F.pad(norm.weight, (0, rest)), F.pad(norm.bias, (0, rest))) if rest else (norm.weight, norm.bias)
+
+
+def _rest(channels: int) -> int:
+    """What is missing to whole vectors."""
+    return -channels % LANES
 
 
 class _SwinBlock(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, shift_px: int, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, shift_px: int, channels: int, *weights: Tensor) -> Tensor:
         ctx.save_for_backward(x, *weights)
-        ctx.shift_px = shift_px
-        return torch.ops.derain.swin_forward(x, weights, shift_px)
+        ctx.facts = shift_px, channels
+        return torch.ops.derain.swin_forward(x, weights, shift_px, channels)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, *weights = ctx.saved_tensors
-        dx, *gradients = torch.ops.derain.swin_backward(x, dy.contiguous(), weights, ctx.shift_px)
-        return dx, None, *gradients
+        learnt = any(ctx.needs_input_grad[3:])
+        dx, *gradients = torch.ops.derain.swin_backward(x, dy.contiguous(), weights, *ctx.facts, learnt)
+        return dx, None, None, *(gradients or [None] * len(weights))
 
 
 class _SFT(torch.autograd.Function):
@@ -102,9 +139,11 @@ class _SFT(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, guide, *weights = ctx.saved_tensors
-        return tuple(torch.ops.derain.sft_backward(x, guide, dy.contiguous(), weights))
+        learnt = any(ctx.needs_input_grad[2:])
+        dx, d_guide, *gradients = torch.ops.derain.sft_backward(x, guide, dy.contiguous(), weights, learnt)
+        return dx, d_guide, *(gradients or [None] * len(weights))
 
 
 class _Fusion(torch.autograd.Function):
@@ -116,6 +155,8 @@ class _Fusion(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         *maps, weight, bias = ctx.saved_tensors
-        return tuple(torch.ops.derain.fusion_backward(maps, dy.contiguous(), weight, bias))
+        learnt = any(ctx.needs_input_grad[-2:])
+        gradients = torch.ops.derain.fusion_backward(maps, dy.contiguous(), weight, bias, learnt)
+        return tuple(gradients) if learnt else (*gradients, None, None)

@@ -9,20 +9,22 @@ struct Affine {
   const float *gain, *offset;
 };
 
+// Of rows of C numbers the first `channels` are normalised; what follows, less than a vector, is padding, and comes out as zeros.
 template <int C, int ROWS>
 class LayerNorm {
  public:
+  explicit LayerNorm(int channels) : share(1.0f / channels), within(first_lanes(channels - (VECTORS - 1) * LANES)) {}
+
   // Normalises one row and keeps it for `backward`; the result goes into its row of `out`.
   template <class T>
   [[gnu::always_inline]] inline void normalise(int row, __m512 (&x)[C / LANES], Affine affine,
                                                typename T::Element* out) {
-    const __m512 mean = _mm512_mul_ps(total(sum_of(x)), constant(1.0f / C));
+    const __m512 mean = _mm512_mul_ps(total(sum_of(x)), constant(share));
+    for (__m512& part : x) part = _mm512_sub_ps(part, mean);
+    x[VECTORS - 1] = _mm512_maskz_mov_ps(within, x[VECTORS - 1]);
     __m512 squares = _mm512_setzero_ps();
-    for (__m512& part : x) {
-      part = _mm512_sub_ps(part, mean);
-      squares = _mm512_fmadd_ps(part, part, squares);
-    }
-    const __m512 variance = _mm512_mul_ps(total(squares), constant(1.0f / C));
+    for (const __m512& part : x) squares = _mm512_fmadd_ps(part, part, squares);
+    const __m512 variance = _mm512_mul_ps(total(squares), constant(share));
     const __m512 factor = inverse_root(_mm512_add_ps(variance, constant(EPSILON)));
     inverse[row] = _mm512_cvtss_f32(factor);
     for (int v = 0; v < VECTORS; ++v) {
@@ -42,12 +44,13 @@ class LayerNorm {
       dx[v] = _mm512_mul_ps(d_out[v], at(gain, v));
       along[v] = _mm512_mul_ps(dx[v], at(kept[row], v));
     }
-    const __m512 mean = _mm512_mul_ps(total(sum_of(dx)), constant(1.0f / C));
-    const __m512 slope = _mm512_mul_ps(total(sum_of(along)), constant(1.0f / C));
+    const __m512 mean = _mm512_mul_ps(total(sum_of(dx)), constant(share));
+    const __m512 slope = _mm512_mul_ps(total(sum_of(along)), constant(share));
     for (int v = 0; v < VECTORS; ++v) {
       const __m512 centred = _mm512_fnmadd_ps(at(kept[row], v), slope, _mm512_sub_ps(dx[v], mean));
       dx[v] = _mm512_mul_ps(centred, constant(inverse[row]));
     }
+    dx[VECTORS - 1] = _mm512_maskz_mov_ps(within, dx[VECTORS - 1]);
   }
 
  private:
@@ -63,6 +66,8 @@ class LayerNorm {
 
   static constexpr float EPSILON = 1e-5f;  // of nn.LayerNorm
 
+  const float share;
+  const __mmask16 within;
   float inverse[ROWS];
   alignas(64) float kept[ROWS][C];
 };

@@ -60,7 +60,8 @@ class Sft {
     });
   }
 
-  void backward(const Element* x, const Element* guide, const Element* dy, Element* dx, Element* d_guide, SftGradients<C>& sums) {
+  // dx and d_guide; adds to `sums`, where there are any.
+  void backward(const Element* x, const Element* guide, const Element* dy, Element* dx, Element* d_guide, SftGradients<C>* sums) {
     look_at(guide);
     scale_by([&](int row, int at, __m512 scale) {
       const __m512 d = T::load(dy + row * C + at);
@@ -68,19 +69,16 @@ class Sft {
       const __m512 slope = _mm512_fnmadd_ps(scale, scale, constant(1.0f));
       T::store(d_scale + row * C + at, _mm512_mul_ps(_mm512_mul_ps(d, slope), T::load(x + row * C + at)));
     });
-    const Element* hidden_tokens = by_tokens<T, TILE, 2 * C>(hidden, hidden_room);
-    const Element* for_scale = by_tokens<T, TILE, C>(d_scale, room);
-    sums.scale.template add_weight<T>(for_scale, hidden_tokens, 2 * C);
-    add_rows<T, TILE, C>(d_scale, sums.scale.bias);
-    const Element* for_shift = by_tokens<T, TILE, C>(dy, room);
-    sums.shift.template add_weight<T>(for_shift, hidden_tokens + C * T::PAIR, 2 * C);
-    add_rows<T, TILE, C>(dy, sums.shift.bias);
-
+    if (sums) {
+      const Element* hidden_tokens = by_tokens<T, TILE, 2 * C>(hidden, hidden_room);
+      sums->scale.template add_weight<T>(by_tokens<T, TILE, C>(d_scale, room), hidden_tokens, 2 * C);
+      add_rows<T, TILE, C>(d_scale, sums->scale.bias);
+      sums->shift.template add_weight<T>(by_tokens<T, TILE, C>(dy, room), hidden_tokens + C * T::PAIR, 2 * C);
+      add_rows<T, TILE, C>(dy, sums->shift.bias);
+    }
     hidden_backward(d_scale, weights.scale.back(), 0);
     hidden_backward(dy, weights.shift.back(), C);
-    const Element* d_hidden_tokens = by_tokens<T, TILE, 2 * C>(d_hidden, hidden_room);
-    sums.first.template add_weight<T>(d_hidden_tokens, by_tokens<T, TILE, C>(guide, room), C);
-    add_rows<T, TILE, 2 * C>(d_hidden, sums.first.bias);
+    if (sums) sums->first.template add<T>(d_hidden, guide, hidden_room, room);
     product<T, TILE, C, 2 * ROW>(by_rows<T>(d_hidden, 2 * C), weights.first.back(), [&](int row, int, auto& sums) {
       each(sums, [&](int at, __m512 sum) { T::store(d_guide + row * C + at, sum); });
     });
@@ -140,11 +138,12 @@ at::Tensor sft_forward(const at::Tensor& x, const at::Tensor& guide, const std::
   return y;
 }
 
-// dx, dguide and the gradients of the parameters.
+// dx, d_guide and, where they are `learnt`, the gradients of the parameters.
 std::vector<at::Tensor> sft_backward(const at::Tensor& x, const at::Tensor& guide, const at::Tensor& dy,
-                                     const std::vector<at::Tensor>& parameters) {
+                                     const std::vector<at::Tensor>& parameters, bool learnt) {
   at::Tensor dx = at::empty_like(x), d_guide = at::empty_like(guide);
-  std::vector<at::Tensor> gradients = zeros_like_each(parameters);
+  std::vector<at::Tensor> gradients;
+  if (learnt) gradients = zeros_like_each(parameters);
   dispatch(x, [&](auto type, auto channels) {
     using T = decltype(type);
     constexpr int C = channels(), STEP = TILE * C;
@@ -152,12 +151,13 @@ std::vector<at::Tensor> sft_backward(const at::Tensor& x, const at::Tensor& guid
     std::vector<std::unique_ptr<SftGradients<C>>> sums(at::get_num_threads());
     in_slices(x.numel() / STEP, [&](int64_t first, int64_t last, int64_t slice) {
       const auto sft = std::make_unique<Sft<T, C>>(*weights);
-      sums[slice] = std::make_unique<SftGradients<C>>();
+      if (learnt) sums[slice] = std::make_unique<SftGradients<C>>();
       for (int64_t at = first * STEP; at < last * STEP; at += STEP)
         sft->backward(read<T>(x) + at, read<T>(guide) + at, read<T>(dy) + at, write<T>(dx) + at, write<T>(d_guide) + at,
-                      *sums[slice]);
+                      sums[slice].get());
     });
-    for (const auto& sum : sums) sum->add_into(gradients);
+    if (learnt)
+      for (const auto& sum : sums) sum->add_into(gradients);
   });
   gradients.insert(gradients.begin(), {dx, d_guide});
   return gradients;
@@ -193,22 +193,22 @@ void fuse(const std::vector<at::Tensor>& maps, const at::Tensor& weight, const a
 
 template <class T, int C, int MAPS>
 void fuse_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& bias,
-                   const std::vector<at::Tensor>& d_maps, const at::Tensor& d_weight, const at::Tensor& d_bias) {
+                   const std::vector<at::Tensor>& d_maps, const std::vector<at::Tensor>& d_layer) {
   constexpr int WIDE = MAPS * C, STEP = TILE * C;
   const auto layer = std::make_unique<Layer<T, C, WIDE>>(weight, bias);
   std::vector<std::unique_ptr<LayerGradient<C, WIDE>>> sums(at::get_num_threads());
   in_slices(dy.numel() / STEP, [&](int64_t first, int64_t last, int64_t slice) {
     const Multiplier<T> multiplier;
     alignas(64) typename T::Element joined[TILE * WIDE], joined_room[PAIRED_TILE<T> * WIDE], room[PAIRED_TILE<T> * C];
-    sums[slice] = std::make_unique<LayerGradient<C, WIDE>>();
+    if (!d_layer.empty()) sums[slice] = std::make_unique<LayerGradient<C, WIDE>>();
     for (int64_t from = first * STEP; from < last * STEP; from += STEP) {
       const auto* d_out = read<T>(dy) + from;
       typename T::Element* d_pixels[MAPS];
       for (int map = 0; map < MAPS; ++map) d_pixels[map] = write<T>(d_maps[map]) + from;
-      join<T, C, MAPS>(maps, from, joined);
-      const auto* d_out_tokens = by_tokens<T, TILE, C>(d_out, room);
-      sums[slice]->template add_weight<T>(d_out_tokens, by_tokens<T, TILE, WIDE>(joined, joined_room), WIDE);
-      add_rows<T, TILE, C>(d_out, sums[slice]->bias);
+      if (sums[slice]) {
+        join<T, C, MAPS>(maps, from, joined);
+        sums[slice]->template add<T>(d_out, joined, room, joined_room);
+      }
       product<T, TILE, WIDE, C / T::PAIR>(by_rows<T>(d_out, C), layer->back(), [&](int row, int column, auto& parts) {
         each(parts, [&](int at, __m512 part) {
           const int map = (column + at) / C, channel = (column + at) % C;
@@ -217,7 +217,8 @@ void fuse_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, co
       });
     }
   });
-  for (const auto& sum : sums) sum->add_into(d_weight, d_bias);
+  if (d_layer.empty()) return;
+  for (const auto& sum : sums) sum->add_into(d_layer[0], d_layer[1]);
 }
 
 // Calls `run(number type, channels, number of maps)`.
@@ -240,14 +241,15 @@ at::Tensor fusion_forward(const std::vector<at::Tensor>& maps, const at::Tensor&
   return y;
 }
 
-// The gradients of the maps, the weight and the bias.
+// The gradients of the maps and, where they are `learnt`, of the weight and the bias.
 std::vector<at::Tensor> fusion_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, const at::Tensor& weight,
-                                        const at::Tensor& bias) {
+                                        const at::Tensor& bias, bool learnt) {
   std::vector<at::Tensor> gradients;
   for (const auto& map : maps) gradients.push_back(at::empty_like(map));
-  const auto d_layer = zeros_like_each({weight, bias});
+  std::vector<at::Tensor> d_layer;
+  if (learnt) d_layer = zeros_like_each({weight, bias});
   dispatch_maps(maps, [&](auto type, auto channels, auto count) {
-    fuse_backward<decltype(type), channels(), count()>(maps, dy, weight, bias, gradients, d_layer[0], d_layer[1]);
+    fuse_backward<decltype(type), channels(), count()>(maps, dy, weight, bias, gradients, d_layer);
   });
   gradients.insert(gradients.end(), d_layer.begin(), d_layer.end());
   return gradients;
@@ -257,9 +259,9 @@ std::vector<at::Tensor> fusion_backward(const std::vector<at::Tensor>& maps, con
 
 TORCH_LIBRARY_FRAGMENT(derain, library) {
   library.def("sft_forward(Tensor x, Tensor guide, Tensor[] parameters) -> Tensor", sft_forward);
-  library.def("sft_backward(Tensor x, Tensor guide, Tensor dy, Tensor[] parameters) -> Tensor[]", sft_backward);
+  library.def("sft_backward(Tensor x, Tensor guide, Tensor dy, Tensor[] parameters, bool learnt) -> Tensor[]", sft_backward);
   library.def("fusion_forward(Tensor[] maps, Tensor weight, Tensor bias) -> Tensor", fusion_forward);
-  library.def("fusion_backward(Tensor[] maps, Tensor dy, Tensor weight, Tensor bias) -> Tensor[]", fusion_backward);
+  library.def("fusion_backward(Tensor[] maps, Tensor dy, Tensor weight, Tensor bias, bool learnt) -> Tensor[]", fusion_backward);
 }
 
 }  // namespace derain

@@ -2,7 +2,8 @@
 //
 // A window is 49 pixels of (N, H, W, C): everything that the block computes for it lies in the first two caches. The forward
 // pass keeps nothing but its input; the backward pass computes the window again. Sums are float32 throughout; what is multiplied
-// is rounded to the number type of the picture first.
+// is rounded to the number type of the picture first. C is a multiple of the vectors' length: a block of fewer channels has
+// zeros in the rest of its picture and of its parameters, and `channels` says how many are its own.
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
@@ -37,8 +38,9 @@ bool blocked(int side, int query, int key, int shift) {
 // What all windows of a call share: the weights in the layouts of the products, and what is added to the logits.
 template <class T, int C>
 struct Weights {
-  Weights(const std::vector<at::Tensor>& p, int shift)
-      : attention_norm{p[0].const_data_ptr<float>(), p[1].const_data_ptr<float>()},
+  Weights(const std::vector<at::Tensor>& p, int shift, int channels)
+      : channels(channels),
+        attention_norm{p[0].const_data_ptr<float>(), p[1].const_data_ptr<float>()},
         qkv(p[2], p[3]),
         projection(p[5], p[6]),
         mlp_norm{p[7].const_data_ptr<float>(), p[8].const_data_ptr<float>()},
@@ -53,6 +55,7 @@ struct Weights {
                                            : LOG2_E * offsets[relative_position(query, key)];
   }
 
+  int channels;
   Affine attention_norm;
   Layer<T, 3 * C, C> qkv;
   Layer<T, C, C> projection;
@@ -123,7 +126,8 @@ class Block {
  public:
   using Element = typename T::Element;
 
-  explicit Block(const Weights<T, C>& weights) : weights(weights) {}
+  explicit Block(const Weights<T, C>& weights)
+      : weights(weights), scale(1.0f / std::sqrt(float(weights.channels))), attention_norm(weights.channels), mlp_norm(weights.channels) {}
 
   void forward(const Element* x, const Place& place, Element* y) {
     attend(x, place);
@@ -142,8 +146,9 @@ class Block {
     });
   }
 
-  // dx from x and dy; adds to `sums`.
-  void backward(const Element* x, const Element* dy, const Place& place, Element* dx, Gradients<C>& sums) {
+  // dx from x and dy; adds to `sums`, those of the layers only where they are `learnt`.
+  void backward(const Element* x, const Element* dy, const Place& place, Element* dx, Gradients<C>& sums, bool learnt) {
+    this->learnt = learnt;
     attend(x, place);
     for (int row = 0; row < TILE; ++row) std::memcpy(d_out + row * C, dy + place.pixel[row], sizeof(Element) * C);
     mlp_backward(sums);
@@ -172,9 +177,8 @@ class Block {
         });
     qkv_tokens = by_tokens<T, TILE, 3 * C>(qkv, qkv_room);
     transpose_words<T>(qkv + C, 3 * ROW, TILE, ROW, keys, KEYS);
-    const float scale = LOG2_E / std::sqrt(float(C));  // e ** x is computed as a power of two
     product<T, TILE, KEYS, ROW>(by_rows<T>(qkv, 3 * C), Right<T>{keys, KEYS}, [&](int row, int, auto& sums) {
-      softmax(row, sums, scale, weights.position[place.side][row]);
+      softmax(row, sums, LOG2_E * scale, weights.position[place.side][row]);
     });
     product<T, TILE, C, TOKENS>(
         by_rows<T>(probability, KEYS), Right<T>{qkv_tokens + 2 * C * T::PAIR, 3 * C}, [&](int row, int, auto& sums) {
@@ -216,9 +220,7 @@ class Block {
         T::store(slope + row * 4 * C + column + at, activation.slope);
       });
     });
-    const Element* d_out_tokens = by_tokens<T, TILE, C>(d_out, narrow_room);
-    sums.contract.template add_weight<T>(d_out_tokens, by_tokens<T, TILE, 4 * C>(hidden, wide_room), 4 * C);
-    add_rows<T, TILE, C>(d_out, sums.contract.bias);
+    if (learnt) sums.contract.template add<T>(d_out, hidden, narrow_room, wide_room);
 
     Element* d_hidden = wide;  // the hidden values are spent
     product<T, TILE, 4 * C, ROW>(by_rows<T>(d_out, C), weights.contract.back(), [&](int row, int column, auto& sums) {
@@ -226,9 +228,7 @@ class Block {
         T::store(d_hidden + row * 4 * C + column + at, _mm512_mul_ps(sum, T::load(slope + row * 4 * C + column + at)));
       });
     });
-    const Element* d_hidden_tokens = by_tokens<T, TILE, 4 * C>(d_hidden, wide_room);
-    sums.expand.template add_weight<T>(d_hidden_tokens, by_tokens<T, TILE, C>(normal, narrow_room), C);
-    add_rows<T, TILE, 4 * C>(d_hidden, sums.expand.bias);
+    if (learnt) sums.expand.template add<T>(d_hidden, normal, wide_room, narrow_room);
 
     product<T, TILE, C, 4 * ROW>(by_rows<T>(d_hidden, 4 * C), weights.expand.back(), [&](int row, int, auto& d_normal) {
       __m512 gradient[C / LANES];
@@ -243,9 +243,7 @@ class Block {
 
   // From the gradient of `middle`, exact in `d_middle` and rounded in `d_out`, to that of the input.
   void attention_backward(Element* dx, const Place& place, Gradients<C>& sums) {
-    const Element* d_out_tokens = by_tokens<T, TILE, C>(d_out, narrow_room);
-    sums.projection.template add_weight<T>(d_out_tokens, by_tokens<T, TILE, C>(context, wide_room), C);
-    add_rows<T, TILE, C>(d_out, sums.projection.bias);
+    if (learnt) sums.projection.template add<T>(d_out, context, narrow_room, wide_room);
 
     Element* d_context = context;  // spent
     product<T, TILE, C, ROW>(by_rows<T>(d_out, C), weights.projection.back(), [&](int row, int, auto& sums) {
@@ -263,7 +261,6 @@ class Block {
 
     transpose_words<T>(qkv + 2 * C, 3 * ROW, TILE, ROW, keys, KEYS);  // the values, where the keys were
     Element* d_logits = probability;  // a row of one takes the place of that of the other
-    const __m512 scale = constant(1.0f / std::sqrt(float(C)));
     product<T, TILE, KEYS, ROW>(by_rows<T>(d_context, C), Right<T>{keys, KEYS}, [&](int row, int, auto& d_seen) {
       __m512 mean = _mm512_setzero_ps();
       each(d_seen, [&](int at, __m512 d) { mean = _mm512_fmadd_ps(d, T::load(probability + row * KEYS + at), mean); });
@@ -271,7 +268,7 @@ class Block {
       each(d_seen, [&](int at, __m512 d) {
         const __m512 d_logit = _mm512_mul_ps(T::load(probability + row * KEYS + at), _mm512_sub_ps(d, mean));
         add_to(sums.position[row] + at, d_logit);
-        T::store(d_logits + row * KEYS + at, _mm512_mul_ps(d_logit, scale));
+        T::store(d_logits + row * KEYS + at, _mm512_mul_ps(d_logit, constant(scale)));
       });
     });
     product<T, TILE, C, TOKENS>(by_rows<T>(d_logits, KEYS), Right<T>{qkv_tokens + C * T::PAIR, 3 * C}, to_d_qkv(0));
@@ -279,9 +276,7 @@ class Block {
     product<T, TILE, C, TOKENS>(
         by_columns<T, TILE, TOKENS>(d_logits_tokens, KEYS, columns_room), Right<T>{qkv_tokens, 3 * C}, to_d_qkv(1));
 
-    const Element* d_qkv_tokens = by_tokens<T, TILE, 3 * C>(d_qkv, wide_room);
-    sums.qkv.template add_weight<T>(d_qkv_tokens, by_tokens<T, TILE, C>(attention_normal, narrow_room), C);
-    add_rows<T, TILE, 3 * C>(d_qkv, sums.qkv.bias);
+    if (learnt) sums.qkv.template add<T>(d_qkv, attention_normal, wide_room, narrow_room);
 
     product<T, TILE, C, 3 * ROW>(by_rows<T>(d_qkv, 3 * C), weights.qkv.back(), [&](int row, int, auto& d_normal) {
       __m512 gradient[C / LANES];
@@ -294,6 +289,8 @@ class Block {
   }
 
   const Weights<T, C>& weights;
+  const float scale;  // of the logits
+  bool learnt = false;
   Multiplier<T> multiplier;
   LayerNorm<C, TILE> attention_norm, mlp_norm;
   const Element* qkv_tokens = nullptr;
@@ -306,9 +303,9 @@ class Block {
 };
 
 template <class T, int C>
-void run_forward(const at::Tensor& x, const std::vector<at::Tensor>& parameters, int shift, const at::Tensor& y) {
+void run_forward(const at::Tensor& x, const std::vector<at::Tensor>& parameters, int shift, int channels, const at::Tensor& y) {
   const Grid grid{x.size(1), x.size(2), C, shift};
-  const auto weights = std::make_unique<Weights<T, C>>(parameters, shift);
+  const auto weights = std::make_unique<Weights<T, C>>(parameters, shift, channels);
   const auto* from = read<T>(x);
   auto* to = write<T>(y);
   in_slices(grid.windows(x.size(0)), [&](int64_t first, int64_t last, int64_t) {
@@ -318,10 +315,10 @@ void run_forward(const at::Tensor& x, const std::vector<at::Tensor>& parameters,
 }
 
 template <class T, int C>
-void run_backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& parameters, int shift,
+void run_backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& parameters, int shift, int channels,
                   const at::Tensor& dx, const std::vector<at::Tensor>& gradients) {
   const Grid grid{x.size(1), x.size(2), C, shift};
-  const auto weights = std::make_unique<Weights<T, C>>(parameters, shift);
+  const auto weights = std::make_unique<Weights<T, C>>(parameters, shift, channels);
   const auto* from = read<T>(x);
   const auto* d_from = read<T>(dy);
   auto* to = write<T>(dx);
@@ -330,23 +327,26 @@ void run_backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<a
     const auto block = std::make_unique<Block<T, C>>(*weights);
     sums[slice] = std::make_unique<Gradients<C>>();
     for (int64_t window = first; window < last; ++window)
-      block->backward(from, d_from, grid.place(window), to, *sums[slice]);
+      block->backward(from, d_from, grid.place(window), to, *sums[slice], !gradients.empty());
   });
+  if (gradients.empty()) return;
   for (const auto& sum : sums) sum->add_into(gradients);
 }
 
-at::Tensor swin_forward(const at::Tensor& x, const std::vector<at::Tensor>& parameters, int64_t shift) {
+at::Tensor swin_forward(const at::Tensor& x, const std::vector<at::Tensor>& parameters, int64_t shift, int64_t channels) {
   at::Tensor y = at::empty_like(x);
-  dispatch(x, [&](auto type, auto channels) { run_forward<decltype(type), channels()>(x, parameters, shift, y); });
+  dispatch(x, [&](auto type, auto padded) { run_forward<decltype(type), padded()>(x, parameters, shift, channels, y); });
   return y;
 }
 
+// dx and, where they are `learnt`, the gradients of the parameters.
 std::vector<at::Tensor> swin_backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& parameters,
-                                      int64_t shift) {
-  std::vector<at::Tensor> gradients = zeros_like_each(parameters);
+                                      int64_t shift, int64_t channels, bool learnt) {
+  std::vector<at::Tensor> gradients;
+  if (learnt) gradients = zeros_like_each(parameters);
   at::Tensor dx = at::empty_like(x);
-  dispatch(x, [&](auto type, auto channels) {
-    run_backward<decltype(type), channels()>(x, dy, parameters, shift, dx, gradients);
+  dispatch(x, [&](auto type, auto padded) {
+    run_backward<decltype(type), padded()>(x, dy, parameters, shift, channels, dx, gradients);
   });
   gradients.insert(gradients.begin(), dx);
   return gradients;
@@ -355,8 +355,9 @@ std::vector<at::Tensor> swin_backward(const at::Tensor& x, const at::Tensor& dy,
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(derain, library) {
-  library.def("swin_forward(Tensor x, Tensor[] parameters, int shift) -> Tensor", swin_forward);
-  library.def("swin_backward(Tensor x, Tensor dy, Tensor[] parameters, int shift) -> Tensor[]", swin_backward);
+  library.def("swin_forward(Tensor x, Tensor[] parameters, int shift, int channels) -> Tensor", swin_forward);
+  library.def("swin_backward(Tensor x, Tensor dy, Tensor[] parameters, int shift, int channels, bool learnt) -> Tensor[]",
+              swin_backward);
 }
 
 }  // namespace derain

@@ -57,6 +57,14 @@ template <int OUT, int IN>
 struct LayerGradient {
   float weight[OUT * IN], bias[OUT];
 
+  // weight += d_out^T in, and bias += d_out, of a tile's pixels, both by rows; the rooms are as large as they by tokens.
+  template <class T>
+  void add(const typename T::Element* d_out, const typename T::Element* in, typename T::Element* out_room,
+           typename T::Element* in_room) {
+    add_weight<T>(by_tokens<T, TILE, OUT>(d_out, out_room), by_tokens<T, TILE, IN>(in, in_room), IN);
+    add_rows<T, TILE, OUT>(d_out, bias);
+  }
+
   // weight += d_out^T in, of a tile's pixels; both by tokens, those of `in` `in_line` words apart.
   template <class T>
   void add_weight(const typename T::Element* d_out, const typename T::Element* in, int in_line) {
