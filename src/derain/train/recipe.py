@@ -127,8 +127,8 @@ class Schedule:
     """The learning rate over the run, as a factor of `optimiser.learning_rate`."""
 
     kind: Literal["steps", "cosine", "trapezoid"] = "steps"
-    """`steps` divides at each milestone, `cosine` falls along a half cosine to `last`, `trapezoid` stays and falls in the end, so that
-    a state from before the fall goes on as if there had been none (Hu et al., arXiv 2404.06395)."""
+    """`steps` divides at each milestone; `cosine` falls along a half cosine to `last`; `trapezoid` stays and falls at the end, so
+    that a state from before the fall goes on as if there had been none (Hu et al., arXiv 2404.06395)."""
     milestones: tuple[int, ...] = ()
     """Steps at which the rate is multiplied by `factor`."""
     factor: float = 0.1
