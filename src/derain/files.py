@@ -20,10 +20,15 @@ DEAD_SECONDS = 24 * 3600
 """No write lets its file lie untouched for so long: other machines may be writing into the same folder."""
 
 
+def partial_of(path: Path, suffix: str = ".part") -> Path:
+    """A name beside `path` for it while it is half-written, which nobody takes for a result and `remove_dead_partials` knows."""
+    return path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{suffix}")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file beside `path` that takes its name when the block ends well, and is removed when it does not."""
-    partial = path.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(6)}.part"
+    partial = partial_of(path)
     try:
         with partial.open("x+b") as file:
             yield file
@@ -38,7 +43,7 @@ def remove_dead_partials(folder: Path) -> None:
     """Remove half-written files that a kill or a power cut left in `folder` a day ago or earlier; what fails is left alone."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if re.fullmatch(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}\.part", entry.name):
+            if re.fullmatch(rf"{re.escape(PARTIAL_PREFIX)}[0-9a-f]{{12}}\.\w+", entry.name):
                 with suppress(OSError):
                     if time.time() - entry.stat(follow_symlinks=False).st_mtime > DEAD_SECONDS:
                         os.unlink(entry.path)  # noqa: PTH108  # a DirEntry is no Path

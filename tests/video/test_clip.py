@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -310,6 +311,16 @@ def interrupted(source: Path, *, after: int) -> list[Path]:
     tally = restore_clip(source, source.with_name("out.mp4"), stopping)
     assert tally.was_interrupted
     return [path for path in source.parent.iterdir() if path != source]
+
+
+def test_what_a_killed_run_left_is_removed_after_a_day(make_clip):
+    source = make_clip()
+    dead, fresh = (source.with_name(f".derain-{n:012x}.mp4") for n in (1, 2))
+    for path in (dead, fresh):
+        path.touch()
+    os.utime(dead, (0, 0))
+    restore_clip(source, source.with_name("out.mp4"), lambda rainy: rainy)
+    assert sorted(path.name for path in source.parent.iterdir()) == sorted([fresh.name, source.name, "out.mp4"])
 
 
 def test_ctrl_c_leaves_a_playable_clip_of_another_name(make_clip):

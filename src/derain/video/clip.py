@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from derain.files import partial_of, remove_dead_partials
 from derain.restore.restorer import Restorer
 from derain.video.codecs import Encoding, choose
 from derain.video.errors import VideoError, frames_of, told_of
 from derain.video.frames import Tally, Wishes, restored_frames
-from derain.video.sink import Sink, partial_of
+from derain.video.sink import Sink
 from derain.video.source import Source
 from derain.video.stages import in_stages
 
@@ -37,7 +38,8 @@ def restore_clip(
     """
     with Source(path, str(path)) as source:
         encoding = _encoding(source, target, codec, crf)
-        partial = partial_of(target)
+        remove_dead_partials(target.parent)
+        partial = partial_of(target, target.suffix)  # by which FFmpeg knows what to write
         try:
             sink = Sink(partial, str(target), source, encoding)
             on_start(source.frames)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import av
 from av.packet import Packet
 
-from derain.files import PARTIAL_PREFIX
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours, Packer
 from derain.video.errors import told_of
@@ -73,8 +71,3 @@ class Sink:
             self._target.container.close()
         except (av.error.FFmpegError, OSError, ValueError):
             return
-
-
-def partial_of(target: Path) -> Path:
-    """A name in the same folder that nobody takes for a result; its suffix tells FFmpeg what to write."""
-    return target.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{target.suffix}")
