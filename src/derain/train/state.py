@@ -17,6 +17,7 @@ from derain.train.manners import manner
 from derain.train.muon import Muon
 from derain.train.recipe import Optimiser, Recipe
 from derain.train.weights_file import fill, load_weights
+from derain.train.widening import can_widen, widened
 
 NAME = "state.ckpt"
 
@@ -55,14 +56,16 @@ class State:
 def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) -> State:
     """A run before its first step, with a discriminator if the recipe's loss has a place for one.
 
-    The generator's weights are those of the file `weights`, or drawn from the seed. Raises WeightsError for a file that does not
-    fit.
+    The generator's weights are those of the file `weights`, or drawn from the seed. Those of a network of fewer channels are
+    widened. Raises WeightsError for a file that does not fit.
     """
     torch.manual_seed(recipe.seed)
     generator = PLNLIN(recipe.network)
     earlier = Earlier()
     if weights is not None:
-        _, tensors, card = load_weights(weights)
+        configuration, tensors, card = load_weights(weights)
+        if can_widen(configuration, recipe.network):
+            tensors = widened(tensors, configuration, recipe.network, seed=recipe.seed)
         fill(generator, tensors, path=weights)
         earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)))
     generator.heads.requires_grad_(recipe.trains_heads)  # or the processes would wait for gradients that never come
