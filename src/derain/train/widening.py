@@ -1,8 +1,8 @@
 """Weights for a network of more channels that computes what a narrower one does (Net2WiderNet; Chen et al., ICLR 2016).
 
-A new channel is a copy of an old one, and what reads it and the old one shares its weight between them, unequally, so that training
-drives them apart. Where every channel of a level gets as many copies, the network computes the same; where some get more, layer
-norms see other means and deviations, and it computes nearly the same.
+A new channel is a copy of an old one, and what reads it and the old one shares its weight between them, unequally, so that
+training drives them apart. Where every channel of a level gets as many copies, the network computes the same; where some get
+more, layer norms see other means and deviations, and it computes nearly the same.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def widened(
 
 
 def levels(name: str) -> tuple[int | None, int | None]:
-    """The level, 0 to 3, of the feature map that a parameter's layer makes and of that it reads; None is a picture or a position."""
+    """The level, 0 to 3, of the feature map that a parameter's layer makes and of that which it reads; None is no feature map."""
     part, *rest = name.split(".")
     if name.endswith("position_bias"):
         return None, None
@@ -83,7 +83,7 @@ def shared_columns(weight: Tensor, few: int, many: int, *, generator: torch.Gene
 
 
 def scaled_queries(qkv: Tensor, few: int, many: int) -> Tensor:
-    """Queries (the first `many` rows) whose products with the copied keys, divided by the root of more channels, stay the same."""
+    """Queries (the first `many` rows) whose products with the copied keys, over the root of more channels, stay the same."""
     copies = torch.bincount(torch.arange(many) % few)
     factor = (many / few) ** 0.5 / copies[torch.arange(many) % few]
     qkv = qkv.clone()
