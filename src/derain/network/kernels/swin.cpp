@@ -127,7 +127,10 @@ class Block {
   using Element = typename T::Element;
 
   explicit Block(const Weights<T, C>& weights)
-      : weights(weights), scale(1.0f / std::sqrt(float(weights.channels))), attention_norm(weights.channels), mlp_norm(weights.channels) {}
+      : weights(weights),
+        scale(1.0f / std::sqrt(float(weights.channels))),
+        attention_norm(weights.channels),
+        mlp_norm(weights.channels) {}
 
   void forward(const Element* x, const Place& place, Element* y) {
     attend(x, place);
@@ -178,7 +181,7 @@ class Block {
     qkv_tokens = by_tokens<T, TILE, 3 * C>(qkv, qkv_room);
     transpose_words<T>(qkv + C, 3 * ROW, TILE, ROW, keys, KEYS);
     product<T, TILE, KEYS, ROW>(by_rows<T>(qkv, 3 * C), Right<T>{keys, KEYS}, [&](int row, int, auto& sums) {
-      softmax(row, sums, LOG2_E * scale, weights.position[place.side][row]);
+      softmax(row, sums, LOG2_E * scale, weights.position[place.side][row]);  // e ** x is computed as a power of two
     });
     product<T, TILE, C, TOKENS>(
         by_rows<T>(probability, KEYS), Right<T>{qkv_tokens + 2 * C * T::PAIR, 3 * C}, [&](int row, int, auto& sums) {
