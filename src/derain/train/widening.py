@@ -39,7 +39,7 @@ def widened(
         if into is not None and tensor.ndim > 1:
             tensor = shared_columns(tensor, *channels[into], generator=generator)
         if out is not None:
-            tensor = copied(tensor, *channels[out], dim=0)
+            tensor = tensor.index_select(0, sources(len(tensor), *channels[out]))
             if ".attention.qkv." in name:
                 tensor = scaled_queries(tensor, *channels[out])
         made[name] = tensor.contiguous()
@@ -61,31 +61,23 @@ def levels(name: str) -> tuple[int | None, int | None]:
 
 def sources(size: int, few: int, many: int) -> Tensor:
     """Of which of `size` = groups * few entries each of groups * many is a copy."""
-    group = torch.arange(many) % few
-    return (torch.arange(0, size, few)[:, None] + group).flatten()
-
-
-def copied(tensor: Tensor, few: int, many: int, *, dim: int) -> Tensor:
-    """Groups of `few` entries along `dim` -> groups of `many`."""
-    return tensor.index_select(dim, sources(tensor.shape[dim], few, many))
+    return (torch.arange(0, size, few)[:, None] + torch.arange(many) % few).flatten()
 
 
 def shared_columns(weight: Tensor, few: int, many: int, *, generator: torch.Generator) -> Tensor:
     """(out, groups * few, ...) -> (out, groups * many, ...): what reads a channel is shared among its copies."""
-    size = weight.shape[1]
-    source = sources(size, few, many)
-    copies = torch.bincount(source, minlength=size)
-    wide = copied(weight, few, many, dim=1)
+    source = sources(weight.shape[1], few, many)
+    copies = torch.bincount(source).view(-1, *[1] * (weight.ndim - 2))
+    wide = weight.index_select(1, source)
     uneven = (torch.rand(wide.shape, generator=generator) * 2 - 1) * UNEQUAL
-    excess = torch.zeros_like(weight).index_add_(1, source, uneven) / copies.view(-1, *[1] * (weight.ndim - 2))
-    share = 1 / copies[source].view(-1, *[1] * (weight.ndim - 2)) + uneven - excess.index_select(1, source)
-    return wide * share
+    excess = torch.zeros_like(weight).index_add_(1, source, uneven) / copies
+    return wide * (1 / copies[source] + uneven - excess.index_select(1, source))
 
 
 def scaled_queries(qkv: Tensor, few: int, many: int) -> Tensor:
     """Queries (the first `many` rows) whose products with the copied keys, over the root of more channels, stay the same."""
-    copies = torch.bincount(torch.arange(many) % few)
-    factor = (many / few) ** 0.5 / copies[torch.arange(many) % few]
+    source = sources(few, few, many)
+    factor = (many / few) ** 0.5 / torch.bincount(source)[source]
     qkv = qkv.clone()
     qkv[:many] *= factor.view(-1, *[1] * (qkv.ndim - 1))
     return qkv

@@ -126,8 +126,10 @@ class Block {
  public:
   using Element = typename T::Element;
 
-  explicit Block(const Weights<T, C>& weights)
+  // The gradients of the layers are summed only where they are `learnt`.
+  explicit Block(const Weights<T, C>& weights, bool learnt = false)
       : weights(weights),
+        learnt(learnt),
         scale(1.0f / std::sqrt(float(weights.channels))),
         attention_norm(weights.channels),
         mlp_norm(weights.channels) {}
@@ -149,9 +151,8 @@ class Block {
     });
   }
 
-  // dx from x and dy; adds to `sums`, those of the layers only where they are `learnt`.
-  void backward(const Element* x, const Element* dy, const Place& place, Element* dx, Gradients<C>& sums, bool learnt) {
-    this->learnt = learnt;
+  // dx from x and dy; adds to `sums`.
+  void backward(const Element* x, const Element* dy, const Place& place, Element* dx, Gradients<C>& sums) {
     attend(x, place);
     for (int row = 0; row < TILE; ++row) std::memcpy(d_out + row * C, dy + place.pixel[row], sizeof(Element) * C);
     mlp_backward(sums);
@@ -292,8 +293,8 @@ class Block {
   }
 
   const Weights<T, C>& weights;
+  const bool learnt;
   const float scale;  // of the logits
-  bool learnt = false;
   Multiplier<T> multiplier;
   LayerNorm<C, TILE> attention_norm, mlp_norm;
   const Element* qkv_tokens = nullptr;
@@ -327,10 +328,10 @@ void run_backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<a
   auto* to = write<T>(dx);
   std::vector<std::unique_ptr<Gradients<C>>> sums(at::get_num_threads());
   in_slices(grid.windows(x.size(0)), [&](int64_t first, int64_t last, int64_t slice) {
-    const auto block = std::make_unique<Block<T, C>>(*weights);
+    const auto block = std::make_unique<Block<T, C>>(*weights, !gradients.empty());
     sums[slice] = std::make_unique<Gradients<C>>();
     for (int64_t window = first; window < last; ++window)
-      block->backward(from, d_from, grid.place(window), to, *sums[slice], !gradients.empty());
+      block->backward(from, d_from, grid.place(window), to, *sums[slice]);
   });
   if (gradients.empty()) return;
   for (const auto& sum : sums) sum->add_into(gradients);
