@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from derain.data.crops import Crops, Mix, jpeg
+from derain.data.crops import Crops, Mix, jpeg, stretched
 from derain.data.sources import Collection, Sources, load_pairs, load_pictures, rain_layer
 from derain.errors import DataError
 
@@ -29,15 +29,16 @@ def crops(sources, seed=1, **mix):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_crop_is_a_function_of_seed_and_index(sources, kind):
-    first, second = (crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5, colour=0.5) for _ in range(2))
+    first, second = (crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5, colour=0.5, zoom=0.5) for _ in range(2))
     second[7]  # what was drawn before does not matter
     for i in range(5):
         np.testing.assert_array_equal(first[i], second[i])
 
 
+@pytest.mark.parametrize("zoom", [0, 1])
 @pytest.mark.parametrize("kind", KINDS)
-def test_crop_is_float32_in_the_unit_range(sources, kind):
-    rainy, clean = crops(sources, **{kind: 1})[0]
+def test_crop_is_float32_in_the_unit_range(sources, kind, zoom):
+    rainy, clean = crops(sources, **{kind: 1}, zoom=zoom)[0]
     assert rainy.shape == clean.shape == (3, 56, 56)
     assert rainy.dtype == clean.dtype == np.float32
     assert min(rainy.min(), clean.min()) >= 0
@@ -71,6 +72,21 @@ def test_colours_of_both_sides_are_changed_alike(sources):
     plain, changed = (crops(sources, dry=1, colour=share)[3] for share in (0, 1))
     np.testing.assert_array_equal(*changed)
     assert np.abs(changed[0] - plain[0]).mean() > 0.02
+
+
+def test_both_sides_of_a_pair_are_enlarged_alike(sources):
+    for i in range(5):
+        (rainy, clean), (plain, _) = (crops(sources, pair=1, zoom=zoom)[i] for zoom in (1, 0))
+        assert np.mean(np.abs(rainy - clean - 40 / 255) < 2 / 255) > 0.95  # the rest is cut off at 0 on one side
+        assert np.abs(np.diff(rainy)).mean() < np.abs(np.diff(plain)).mean()
+
+
+@pytest.mark.parametrize("zoom", [1.0, 3.0])
+def test_streaks_are_enlarged(zoom, rng):
+    mask = np.zeros((400, 400), np.uint8)
+    mask[:, ::40] = 200
+    edges = [np.count_nonzero(np.diff(stretched(rng, mask, 112, zoom=zoom)[0] > 0)) for _ in range(50)]
+    assert 5 / zoom < np.mean(edges) < 6.5 / zoom  # of two a streak, in 0.7 to 1.4 times 112 pixels
 
 
 def test_compression_changes_the_rainy_side(sources):

@@ -18,10 +18,12 @@ from derain.errors import DataError
 
 Layer = NDArray[np.float32]
 
+LARGEST_ZOOM = 3.0
+
 
 @dataclass(frozen=True)
 class Mix:
-    """How often each kind of crop is drawn, relative to the others; `jpeg`, `turn` and `colour` are shares of all, 0 to 1."""
+    """How often each kind of crop is drawn, relative to the others; `jpeg` and what follows it are shares of all, 0 to 1."""
 
     pair: float = 1.0
     """A pair as it was published."""
@@ -41,11 +43,13 @@ class Mix:
     """Share of the crops that are transposed, so that rain falls sideways."""
     colour: float = 0.0
     """Share of the crops whose saturation, contrast and brightness are changed, on both sides alike."""
+    zoom: float = 0.0
+    """Share of the crops whose rain is enlarged, up to threefold, as a photo of many megapixels has it."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not 0 <= value < math.inf or (field.name in ("jpeg", "turn", "colour") and value > 1):
+            if not 0 <= value < math.inf or (field.name in ("jpeg", "turn", "colour", "zoom") and value > 1):
                 raise DataError(f"mix.{field.name} = {value} is out of range; a weight is 0 or more, a share at most 1")
 
 
@@ -78,46 +82,56 @@ class Crops:
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rng = np.random.default_rng([self.seed, index])
         kind = self.kinds[rng.choice(len(self.kinds), p=self.shares)]
-        rainy, clean = getattr(self, f"_{kind}")(rng, rng.random() < self.mix.jpeg)
+        compress = rng.random() < self.mix.jpeg
+        zoom = enlargement(rng, LARGEST_ZOOM) if self.mix.zoom and rng.random() < self.mix.zoom else 1.0
+        rainy, clean = getattr(self, f"_{kind}")(rng, compress, zoom)
         sides = turned(rng, rainy, clean, flip=self.mix.flip, transpose=rng.random() < self.mix.turn)
         return recoloured(rng, *sides) if rng.random() < self.mix.colour else sides
 
-    def _pair(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
+    def _pair(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         collection = drawn(rng, self.sources.collections)
         i = rng.integers(len(collection.rainy))
-        rainy, clean = cut(rng, self.crop_px, collection.rainy[i], collection.clean[i])
+        rainy, clean = self._enlarged(rng, zoom, collection.rainy[i], collection.clean[i])
         return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
 
-    def _moved(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
+    def _moved(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         collection = drawn(rng, self.layered)
         count = 1 + int(rng.random() < 0.15)
-        light = sum(stretched(rng, collection.layers[rng.integers(len(collection.layers))], self.crop_px) for _ in range(count))
-        return self._lit(rng, np.float32(rng.uniform(0.6, 1.25)) * np.asarray(light, np.float32), compress)
+        light = self._light(rng, collection.layers, count, zoom)
+        return self._lit(rng, np.float32(rng.uniform(0.6, 1.25)) * light, compress, zoom)
 
-    def _streaks(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
+    def _streaks(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         count = int(rng.integers(1, 4))
-        light = sum(
-            stretched(rng, self.sources.streaks[rng.integers(len(self.sources.streaks))], self.crop_px) for _ in range(count)
-        )
-        return self._lit(rng, np.float32(rng.uniform(0.3, 1.2)) * np.asarray(light, np.float32), compress)
+        light = self._light(rng, self.sources.streaks, count, zoom)
+        return self._lit(rng, np.float32(rng.uniform(0.3, 1.2)) * light, compress, zoom)
 
-    def _rendered(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
-        clean = self._background(rng, compress)
-        rainy = rain.render(clean, rain=rain.random(rng), seed=rng)
+    def _rendered(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
+        clean = self._background(rng, compress, zoom)
+        rainy = rain.render(clean, rain=rain.random(rng), seed=rng, scale=zoom if zoom > 1 else None)
         return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
 
-    def _dry(self, rng: np.random.Generator, compress: bool) -> tuple[Image8, Image8]:
-        clean = self._background(rng, compress)
+    def _dry(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
+        clean = self._background(rng, compress, zoom)
         return clean, clean
 
-    def _lit(self, rng: np.random.Generator, light: Layer, compress: bool) -> tuple[Image8, Image8]:
-        clean = self._background(rng, compress)
+    def _light(self, rng: np.random.Generator, layers: Sequence[Image8], count: int, zoom: float) -> Layer:
+        light = sum(stretched(rng, layers[int(rng.integers(len(layers)))], self.crop_px, zoom=zoom) for _ in range(count))
+        return np.asarray(light, np.float32)
+
+    def _lit(self, rng: np.random.Generator, light: Layer, compress: bool, zoom: float) -> tuple[Image8, Image8]:
+        clean = self._background(rng, compress, zoom)
         rainy = np.clip(clean + (light if light.ndim == 3 else light[..., None]) + 0.5, 0, 255).astype(np.uint8)
         return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
 
-    def _background(self, rng: np.random.Generator, compress: bool) -> Image8:
-        (clean,) = cut(rng, self.crop_px, self.backgrounds[rng.integers(len(self.backgrounds))])
+    def _background(self, rng: np.random.Generator, compress: bool, zoom: float) -> Image8:
+        """Return a background, which may be sharper than the rain before it: enlarged by `zoom` or less."""
+        image = self.backgrounds[rng.integers(len(self.backgrounds))]
+        (clean,) = self._enlarged(rng, enlargement(rng, zoom) if zoom > 1 else 1.0, image)
         return jpeg(clean, quality=int(rng.integers(60, 96))) if compress else clean
+
+    def _enlarged(self, rng: np.random.Generator, zoom: float, *images: Image8) -> tuple[Image8, ...]:
+        """Cut the same random square out of each of `images`, and enlarge it `zoom` times to `crop_px`."""
+        return tuple(resized(piece, self.crop_px) for piece in cut(rng, round(self.crop_px / zoom), *images))
 
 
 def drawn(rng: np.random.Generator, collections: Sequence[Collection]) -> Collection:
@@ -133,15 +147,25 @@ def cut(rng: np.random.Generator, crop_px: int, *images: Image8) -> tuple[Image8
     return tuple(image[top : top + crop_px, left : left + crop_px] for image in images)
 
 
-def stretched(rng: np.random.Generator, layer: Image8, crop_px: int) -> Layer:
-    """Cut a square of 0.7 to 1.4 times `crop_px` out of a rain layer, mirror it at random and resize it to `crop_px`."""
-    side = min(round(crop_px * rng.uniform(0.7, 1.4)), *layer.shape[:2])
+def enlargement(rng: np.random.Generator, largest: float) -> float:
+    """Draw a factor from 1 to `largest`, by its logarithm."""
+    return math.exp(rng.uniform(0, math.log(largest)))
+
+
+def stretched(rng: np.random.Generator, layer: Image8, crop_px: int, *, zoom: float = 1.0) -> Layer:
+    """Cut 0.7 to 1.4 times `crop_px / zoom` out of a rain layer, mirror it at random and resize it to `crop_px`."""
+    side = min(round(crop_px / zoom * rng.uniform(0.7, 1.4)), *layer.shape[:2])
     (piece,) = cut(rng, side, layer)
     if rng.random() < 0.5:
         piece = piece[:, ::-1]
-    if side != crop_px:
-        piece = np.asarray(Image.fromarray(np.ascontiguousarray(piece)).resize((crop_px, crop_px), Image.Resampling.BILINEAR))
-    return piece.astype(np.float32)
+    return resized(piece, crop_px, Image.Resampling.BILINEAR).astype(np.float32)
+
+
+def resized(image: Image8, side: int, filter: Image.Resampling = Image.Resampling.BICUBIC) -> Image8:
+    """Return a square picture with another side; itself if that is its own."""
+    if len(image) == side:
+        return image
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((side, side), filter))
 
 
 def jpeg(image: Image8, *, quality: int) -> Image8:
