@@ -37,7 +37,7 @@ class Discriminator(nn.Module):
         self.join = nn.ModuleList(nn.Conv2d(shown + handed, c, 3, padding=1) for shown, handed, c in joins)
         self.side = nn.ModuleList(module(c) for c in channels)
         self.score = nn.ModuleList(nn.Conv2d(c, 1, 3, padding=1) for c in channels)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it of tensors only
 
     def forward(self, image: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
         x = self.image(self.enter(image.contiguous(memory_format=torch.channels_last)))  # F_D^1, the layer j = 0 of the text

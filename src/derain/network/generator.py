@@ -66,7 +66,7 @@ class PLNLIN(nn.Module):
         self.join = nn.ModuleList(nn.Conv2d(2 * c, c, 3, padding=1) for c in channels[:-1])
         self.leave = nn.Conv2d(channels[0], 3, 3, padding=1)
         self.heads = nn.ModuleList(HierarchicalHead(c, configuration=configuration) for c in channels)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it of tensors only
 
     def forward(self, rainy: Tensor) -> Tensor:
         """Only what restoring needs: the heads are not computed."""

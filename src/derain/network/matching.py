@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -37,8 +37,12 @@ def matched(
     """
     begun = getattr(configuration, field) or configuration.channels
 
+    def given(channels: tuple[int, ...]) -> PLNLINConfiguration:
+        changes: dict[str, Any] = {field: channels}
+        return replace(configuration, **changes)
+
     def count(channels: tuple[int, ...]) -> int:
-        return parameters(of, replace(configuration, **{field: channels}))
+        return parameters(of, given(channels))
 
     near, scale = begun, 1.0
     for _ in range(4):  # parameters grow about with the square of the channels
@@ -50,7 +54,7 @@ def matched(
     ]
     for candidate in (begun, *sorted(candidates, key=lambda c: sum(abs(a - b) for a, b in zip(c, near, strict=True)))):
         if abs(count(candidate) / wanted - 1) <= WITHIN:
-            return replace(configuration, **{field: candidate})
+            return given(candidate)
     raise RecipeError(
         f"network.{field} = {list(begun)}: none near {list(near)} give it {wanted:,} parameters as unit {configuration.unit!r} "
         f"with discriminator {configuration.discriminator_unit!r}; choose larger ones"

@@ -55,6 +55,8 @@ class WindowAttention(nn.Module):
     (N * windows, area, C) -> the same; `mask` (windows, area, area) is added to the logits.
     """
 
+    position_index: Tensor
+
     def __init__(self, channels: int, *, window_px: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
@@ -101,8 +103,9 @@ class SwinBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(channels)
         self.attention = WindowAttention(channels, window_px=window_px, heads=heads)
         self.mlp_norm = nn.LayerNorm(channels)
-        self.mlp = nn.Sequential(nn.Linear(channels, mlp_ratio * channels), nn.GELU(), nn.Linear(mlp_ratio * channels, channels))
-        start_small(self.mlp[2])
+        expand, contract = nn.Linear(channels, mlp_ratio * channels), nn.Linear(mlp_ratio * channels, channels)
+        start_small(contract)
+        self.mlp = nn.Sequential(expand, nn.GELU(), contract)
 
     def forward(self, x: Tensor) -> Tensor:
         if (fused := fused_swin_block(self, x)) is not None:

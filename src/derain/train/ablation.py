@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from derain.data.pairs import find_pairs
 from derain.errors import RecipeError, TrainingError
@@ -249,7 +250,7 @@ def steps_in(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
     return max(1, round(minutes / 60 / hours * (PILOT_STEPS - PILOT_SKIPPED)))
 
 
-def _card(folder: Path) -> dict[str, object]:
+def _card(folder: Path) -> dict[str, Any]:
     return load_weights(folder / WEIGHTS)[2]
 
 

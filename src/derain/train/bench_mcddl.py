@@ -7,6 +7,7 @@ import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -60,7 +61,7 @@ def bench_mcddl(
     recipes = {beta: crops_of(network, crop_px=crop_px, batch=batch, beta=beta) for beta in (0.0, 1.0)}
     keep_memory()
     torch.set_num_threads(threads or os.cpu_count() or 1)
-    precision = "bf16-mixed" if bfloat16_is_faster() else "32-true"
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if bfloat16_is_faster() else "32-true"
     kernels.choose(choice)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     states = {beta: begin(fabric, recipe) for beta, recipe in recipes.items()}  # which seed what follows

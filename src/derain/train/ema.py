@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Average:
@@ -28,11 +30,11 @@ class Average:
             parameter.copy_(average)
             average.copy_(kept)
 
-    def state_dict(self) -> dict[str, int | list[Tensor]]:
+    def state_dict(self) -> dict[str, Any]:
         """The average and the number of updates."""
         return {"updates": self.updates, "values": self.values}
 
-    def load_state_dict(self, state: dict[str, int | list[Tensor]]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
-        self.updates = int(state["updates"])  # type: ignore[arg-type]
-        torch._foreach_copy_(self.values, list(state["values"]))  # type: ignore[call-overload]
+        self.updates = int(state["updates"])
+        torch._foreach_copy_(self.values, list(state["values"]))

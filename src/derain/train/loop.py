@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from derain.data.crops import Crops
@@ -29,6 +30,9 @@ from derain.train.state import NAME, State, begin, load_state, save_state
 from derain.train.together import Batches, StopSignal, agree, due
 from derain.train.updates import Batch, iterate
 from derain.train.validation import validation_pairs
+
+Sides = tuple[Tensor, Tensor]
+"""A batch, rainy and clean."""
 
 
 def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = None) -> dict[str, Any]:
@@ -134,7 +138,8 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
     """Update until the recipe's length, a signal, or a loss that is not finite."""
     optimiser, length = recipe.optimiser, recipe.length
     batches = Batches(batch=optimiser.batch, rank=fabric.global_rank, world=fabric.world_size, first_step=state.step)
-    loader = DataLoader(crops, batch_sampler=batches, num_workers=recipe.machine.workers)  # type: ignore[arg-type]
+    workers = recipe.machine.workers
+    loader: DataLoader[Sides] = DataLoader(crops, batch_sampler=batches, num_workers=workers)  # type: ignore[arg-type]
     log, means = Log(fabric, folder, step=state.step), Means()
     progress = Progress(recipe, enabled=fabric.is_global_zero)
     stop = StopSignal()

@@ -50,8 +50,8 @@ class Muon(torch.optim.AdamW):
         return loss
 
     def step_matrices(self, matrices: Sequence[nn.Parameter], *, rate: float, decay: float) -> None:
-        """Update parameters of one shape together."""
-        gradients = [parameter.grad for parameter in matrices]
+        """Update parameters of one shape, all of which have a gradient, together."""
+        gradients = [parameter.grad for parameter in matrices if parameter.grad is not None]
         for parameter in matrices:
             if not self.state[parameter]:
                 # AdamW loads no state without a step
@@ -62,8 +62,9 @@ class Muon(torch.optim.AdamW):
         directions = torch._foreach_lerp(gradients, momenta, self.momentum)  # Nesterov's look ahead
         updates = orthogonal(torch.stack(directions).flatten(2))
         scale = rate * RMS * max(updates.shape[1:]) ** 0.5
-        torch._foreach_mul_(matrices, 1 - rate * decay)
-        torch._foreach_sub_(matrices, updates.view(-1, *matrices[0].shape).unbind(), alpha=scale)
+        weights: tuple[Tensor, ...] = tuple(matrices)
+        torch._foreach_mul_(weights, 1 - rate * decay)
+        torch._foreach_sub_(weights, updates.view(-1, *matrices[0].shape).unbind(), alpha=scale)
 
 
 def is_matrix(parameter: Tensor) -> bool:

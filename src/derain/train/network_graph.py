@@ -7,16 +7,21 @@ transposition, and the masks of shifted windows are built once for a level.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar, cast
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from derain.network.blocks import SFT, ResidualBlock
+from derain.network.blocks import SFT, Fusion, ResidualBlock
 from derain.network.configuration import LEVELS
 from derain.network.generator import PLNLIN
 from derain.network.plnlim import PLNLIM
 from derain.network.swin import BLOCKED, SwinBlock
 from derain.train.graph import Graph, Name
+
+Kind = TypeVar("Kind", bound=nn.Module)
 
 
 class Level:
@@ -78,13 +83,15 @@ class NetworkGraph:
             levels.append(
                 Level(g, batch=batch, height=h, width=w, window_px=configuration.window_px, shift_px=configuration.shift_px)
             )
+        encoder, decoder = of(PLNLIM, network.encoder), of(PLNLIM, network.decoder)
+        down, up, join = (of(nn.Conv2d, layers) for layers in (network.down, network.up, network.join))
         x = self.convolution(padded, network.enter)
-        encoded = [self.plnlim(x, network.encoder[0], levels[0])]
+        encoded = [self.plnlim(x, encoder[0], levels[0])]
         for k in range(1, LEVELS):
-            encoded.append(self.plnlim(self.convolution(encoded[-1], network.down[k - 1]), network.encoder[k], levels[k]))
-        x = self.plnlim(encoded[-1], network.decoder[-1], levels[-1])
+            encoded.append(self.plnlim(self.convolution(encoded[-1], down[k - 1]), encoder[k], levels[k]))
+        x = self.plnlim(encoded[-1], decoder[-1], levels[-1])
         for k in reversed(range(LEVELS - 1)):
-            up = g.node(
+            enlarged = g.node(
                 "Resize",
                 x,
                 "",
@@ -93,8 +100,8 @@ class NetworkGraph:
                 coordinate_transformation_mode="asymmetric",
                 nearest_mode="floor",
             )
-            joined = g.node("Concat", encoded[k], self.convolution(up, network.up[k]), axis=1)
-            x = self.plnlim(self.convolution(joined, network.join[k]), network.decoder[k], levels[k])
+            joined = g.node("Concat", encoded[k], self.convolution(enlarged, up[k]), axis=1)
+            x = self.plnlim(self.convolution(joined, join[k]), decoder[k], levels[k])
         restored = g.node("Add", padded, self.convolution(x, network.leave))
         ends = g.concat([height, width])
         return g.node("Slice", restored, g.integers([0, 0]), ends, g.integers([2, 3]))
@@ -112,20 +119,19 @@ class NetworkGraph:
     def plnlim(self, x: Name, module: PLNLIM, level: Level) -> Name:
         """`PLNLIM.forward`."""
         g = self.g
-        local, nonlocal_ = self.residual(x, module.local[0]), self.swin(x, module.nonlocal_[0], level)
-        fusion = self.pointwise(g.node("Concat", local, nonlocal_, axis=1), module.fusion[0])
-        stages = zip(
-            module.local[1:-1], module.nonlocal_[1:-1], module.to_local, module.to_nonlocal, module.fusion[1:], strict=True
-        )
-        for rb, stb, to_local, to_nonlocal, fuse in stages:
+        rbs, stbs = of(ResidualBlock, module.local), of(SwinBlock, module.nonlocal_)
+        interactions = zip(of(SFT, module.to_local), of(SFT, module.to_nonlocal), strict=True)
+        fusions = of(Fusion, module.fusion)
+        local, nonlocal_ = self.residual(x, rbs[0]), self.swin(x, stbs[0], level)
+        fusion = self.pointwise(g.node("Concat", local, nonlocal_, axis=1), fusions[0])
+        for rb, stb, (to_local, to_nonlocal), fuse in zip(rbs[1:-1], stbs[1:-1], interactions, fusions[1:], strict=True):
             local, nonlocal_ = (
                 self.residual(self.sft(local, nonlocal_, to_local), rb),
                 self.swin(self.sft(nonlocal_, local, to_nonlocal), stb, level),
             )
             fusion = self.pointwise(g.node("Concat", fusion, local, nonlocal_, axis=1), fuse)
         end = self.pointwise(g.node("Concat", fusion, local, nonlocal_, axis=1), module.end)
-        both = g.node("Add", self.residual(local, module.local[-1]), self.swin(nonlocal_, module.nonlocal_[-1], level))
-        return g.node("Add", both, end)
+        return g.node("Add", g.node("Add", self.residual(local, rbs[-1]), self.swin(nonlocal_, stbs[-1], level)), end)
 
     def residual(self, x: Name, block: ResidualBlock) -> Name:
         """`ResidualBlock.forward`."""
@@ -151,9 +157,10 @@ class NetworkGraph:
         channels = block.attention_norm.normalized_shape[0]
         windows = g.node("Reshape", windows, g.concat([*level.cut_rows, g.integers([channels])]))
         windows = g.node("Add", windows, self.attention(self.normalised(windows, channels), block, level))
-        first = self.folded(*parameters(block.mlp[0]), block.mlp_norm)
+        expand, contract = of(nn.Linear, (block.mlp[0], block.mlp[2]))
+        first = self.folded(*parameters(expand), block.mlp_norm)
         hidden = g.node("Gelu", self.linear(self.normalised(windows, channels), *first))
-        windows = g.node("Add", windows, self.linear(hidden, *self.unfolded(block.mlp[2])))
+        windows = g.node("Add", windows, self.linear(hidden, *self.unfolded(contract)))
         x = g.node("Transpose", g.node("Reshape", windows, level.merge_shape), perm=[0, 5, 1, 3, 2, 4])
         x = g.node("Reshape", x, level.map_shape)
         return self._roll(x, -block.shift_px) if block.shift_px else x
@@ -207,7 +214,7 @@ class NetworkGraph:
             return scaled, moved
         return g.node("Mul", scaled, g.floats([scale])), g.node("Mul", moved, g.floats([scale]))
 
-    def unfolded(self, layer: nn.Module) -> tuple[Name, Name]:
+    def unfolded(self, layer: nn.Linear) -> tuple[Name, Name]:
         """Weight (in, out) and bias (out,) of a linear layer."""
         weight, bias = parameters(layer)
         return self.g.weights(weight.T), self.g.weights(bias)
@@ -216,10 +223,9 @@ class NetworkGraph:
         """(..., in) -> (..., out), `weight` (in, out)."""
         return self.g.node("Add", self.g.node("MatMul", x, weight), bias)
 
-    def convolution(self, x: Name, layer: nn.Module) -> Name:
+    def convolution(self, x: Name, layer: nn.Conv2d) -> Name:
         """A 3x3 convolution with one pixel of zeros around."""
         weight, bias = parameters(layer)
-        stride = layer.stride
         return self.g.node(
             "Conv",
             x,
@@ -227,10 +233,10 @@ class NetworkGraph:
             self.g.weights(bias),
             kernel_shape=[3, 3],
             pads=[1, 1, 1, 1],
-            strides=list(stride),
+            strides=list(layer.stride),
         )
 
-    def pointwise(self, x: Name, layer: nn.Module) -> Name:
+    def pointwise(self, x: Name, layer: nn.Linear) -> Name:
         """A 1x1 convolution, so that the engine keeps the layout of its neighbours."""
         weight, bias = parameters(layer)
         return self.g.node("Conv", x, self.g.weights(weight[:, :, None, None]), self.g.weights(bias), kernel_shape=[1, 1])
@@ -245,6 +251,12 @@ class NetworkGraph:
         return x
 
 
-def parameters(layer: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def parameters(layer: nn.Linear | nn.Conv2d | nn.LayerNorm) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weight and bias of a layer in float32."""
+    assert layer.bias is not None
     return layer.weight.float().numpy().copy(), layer.bias.float().numpy().copy()
+
+
+def of(kind: type[Kind], modules: Iterable[nn.Module]) -> list[Kind]:
+    """The modules of a list, which are of one kind, as such."""
+    return cast(list[Kind], list(modules))

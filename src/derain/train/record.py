@@ -7,15 +7,16 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning_fabric import Fabric
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from derain.data.pairs import Pair
 from derain.files import write_text
 from derain.train.recipe import Recipe
-from derain.train.state import State, unwrapped
+from derain.train.state import State
 from derain.train.validation import short_names, summary, validate
 from derain.train.weights_file import save_weights
 
@@ -85,7 +86,7 @@ def _step_of(line: str) -> float:
 
 def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log, *, recipe: Recipe, folder: Path) -> None:
     """Validate the averaged weights and write them with their figures."""
-    network = unwrapped(state.network)
+    network = state.generator
     if state.average:
         state.average.swap(network)
     try:
@@ -94,7 +95,7 @@ def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log,
         if state.average:
             state.average.swap(network)
     if fabric.world_size > 1:
-        scores = fabric.all_reduce(scores, reduce_op="sum")
+        scores = cast(Tensor, fabric.all_reduce(scores, reduce_op="sum"))
     state.card = {"step": state.step, "hours": round(state.hours, 3), "protocol": "paper", "validation": summary(pairs, scores)}
     log.write(
         "validation",
@@ -125,7 +126,7 @@ def write_weights(fabric: Fabric, state: State, recipe: Recipe, folder: Path) ->
     """Leave the averaged weights in `folder`."""
     if not fabric.is_global_zero:
         return
-    network = unwrapped(state.network)
+    network = state.generator
     if state.average:
         state.average.swap(network)
     save_weights(folder / WEIGHTS, network, configuration=recipe.network, card=model_card(state, recipe))

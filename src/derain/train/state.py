@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -51,6 +51,11 @@ class State:
     recipe: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     """Latest validation figures."""
+
+    @property
+    def generator(self) -> PLNLIN:
+        """The network without what Fabric puts around it."""
+        return cast(PLNLIN, unwrapped(self.network))
 
 
 def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) -> State:
@@ -158,7 +163,7 @@ def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
 
 
 def _fill(state: State, saved: dict[str, Any]) -> None:
-    unwrapped(state.network).load_state_dict(saved["network"])
+    state.generator.load_state_dict(saved["network"])
     _fill_optimiser(state.optimiser, saved["optimiser"])
     if state.discriminator is not None and state.discriminator_optimiser is not None:
         unwrapped(state.discriminator).load_state_dict(saved["discriminator"])
@@ -169,7 +174,7 @@ def _fill(state: State, saved: dict[str, Any]) -> None:
         if saved["average"] is not None:
             state.average.load_state_dict(saved["average"])
         else:
-            state.average = Average(unwrapped(state.network), decay=state.average.decay)
+            state.average = Average(state.generator, decay=state.average.decay)
     torch.set_rng_state(saved["random"])
     state.step, state.hours, state.warm_steps, state.card = saved["step"], saved["hours"], saved["warm_steps"], saved["card"]
     state.earlier = Earlier(**saved.get("earlier", {}))
@@ -191,7 +196,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 def _contents(state: State) -> dict[str, Any]:
     contents = {
-        "network": unwrapped(state.network).state_dict(),
+        "network": state.generator.state_dict(),
         "optimiser": state.optimiser.state_dict(),
         "average": state.average.state_dict() if state.average else None,
         "discriminator": None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from types import FrameType
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 
 
 class Batches:
@@ -51,8 +53,8 @@ def agree(fabric: Fabric, stopping: bool, hours: float) -> tuple[bool, float]:
     if fabric.world_size == 1:
         return stopping, hours
     facts = torch.tensor([float(stopping), hours if fabric.is_global_zero else 0.0], dtype=torch.float64)
-    facts = fabric.all_reduce(facts, reduce_op="sum")
-    return bool(facts[0] > 0), float(facts[1])
+    sums = cast(Tensor, fabric.all_reduce(facts, reduce_op="sum"))
+    return bool(sums[0] > 0), float(sums[1])
 
 
 def due(fabric: Fabric, seconds: float, minutes: float) -> bool:

@@ -36,13 +36,13 @@ def iterate(fabric: Fabric, state: State, batch: Batch, recipe: Recipe) -> dict[
         return generator_update(fabric, state, batch, recipe, clean_content=None)[0]
     warming = state.step < turns.warmup_steps
     with fabric.autocast():
-        clean_content = manner(turns.manner).of_clean(unwrapped(state.network), batch.clean)
+        clean_content = manner(turns.manner).of_clean(state.generator, batch.clean)
     facts: dict[str, float] = {}
     if warming or state.step % turns.generator_every == 0:
         facts, made = generator_update(fabric, state, batch, recipe, clean_content=None if warming else clean_content)
     else:
         with fabric.autocast():  # no gradient of it is taken; unwrapped, none is to be exchanged
-            made = unwrapped(state.network).hierarchy(batch.rainy)  # type: ignore[operator]
+            made = state.generator.hierarchy(batch.rainy)
     if warming or state.step % turns.discriminator_every == 0:
         sides = Sides(made.restored, manner(turns.manner).of_restored(made), batch.clean, clean_content)
         facts["discriminator"] = discriminator_update(fabric, state, sides, batch, recipe)

@@ -8,7 +8,7 @@ only the Swin block's norms and its scale have to be told.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 def fused_swin_block(block: SwinBlock, x: Tensor) -> Tensor | None:
     """`block(x)`, or None."""
-    channels, attention, mlp = x.shape[1], block.attention, block.mlp
-    layers = (attention.qkv, attention.projection, mlp[0], mlp[2])
-    known = block.window_px == WINDOW_PX and attention.heads == 1 and mlp[0].out_features == 4 * channels
+    channels, attention = x.shape[1], block.attention
+    first, second = cast("tuple[nn.Linear, nn.Linear]", (block.mlp[0], block.mlp[2]))
+    layers = (attention.qkv, attention.projection, first, second)
+    known = block.window_px == WINDOW_PX and attention.heads == 1 and first.out_features == 4 * channels
     if not known or not serve([x], [attention.position_bias, *_tensors((block.attention_norm, block.mlp_norm, *layers))]):
         return None
     qkv, projection, expand, contract = (_padded_layer(layer, channels) for layer in layers)
@@ -80,7 +81,7 @@ def _dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
-def _tensors(layers: Iterable[nn.Module]) -> list[Tensor]:
+def _tensors(layers: Iterable[nn.Linear | nn.LayerNorm]) -> list[Tensor]:
     return [tensor for layer in layers for tensor in (layer.weight, layer.bias)]
 
 
