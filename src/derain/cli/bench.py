@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 from derain.cli.network import Positive
+from derain.weights import DEFAULT
 
 Count = Annotated[int, Parameter(validator=Positive)]
 Threads = Annotated[int, Parameter(validator=validators.Number(gte=0))]
@@ -114,7 +115,7 @@ def mcddl(
 @bench.command
 def restore(
     *,
-    model: str = "small",
+    model: str = DEFAULT,
     engine: list[str] | None = None,
     precision: list[str] | None = None,
     size: list[str] | None = None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 
+from derain.weights import DEFAULT
+
 if TYPE_CHECKING:
     from derain.restore.restorer import Restorer
 
@@ -43,7 +45,7 @@ class Network:
         network that knows rain from all sides.
     """
 
-    model: Annotated[str, Parameter(name=["--model", "-m"])] = "small"
+    model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT
     engine: Literal["openvino", "onnxruntime"] | None = None
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] | None = None

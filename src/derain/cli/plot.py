@@ -50,7 +50,7 @@ def features(
     image
         A picture, rainy as a rule.
     weights
-        A weights file; default that of the model small.
+        A weights file; default that of the model that restores.
     module
         encoder or decoder.
     level
@@ -63,13 +63,13 @@ def features(
     import derain.picture
     from derain.plot.features import draw_features
     from derain.plot.files import save_figure
-    from derain.weights import find
+    from derain.weights.library import DEFAULT, SHIPPED
 
     rainy = derain.picture.read(image).samples
     white = {"uint8": 255, "uint16": 65535}[rainy.dtype.name]
     rgb = rainy if rainy.ndim == 3 else rainy[..., None].repeat(3, axis=-1)
     figure = draw_features(
-        weights or find("small").safetensors_path, (rgb / white).astype("float32"), module=module, level=level, stage=stage
+        weights or SHIPPED / f"{DEFAULT}.safetensors", (rgb / white).astype("float32"), module=module, level=level, stage=stage
     )
     save_figure(figure, output)
     print(output)

@@ -17,12 +17,13 @@ from derain.errors import DerainError, EngineError
 from derain.restore.engine import ENGINES
 from derain.restore.restorer import Restorer
 from derain.sizes import parse_size
+from derain.weights import DEFAULT
 
 SIZES = ("481x321", "1920x1080", "4000x3000")
 
 
 def bench_restore(
-    model: str = "small",
+    model: str = DEFAULT,
     *,
     engines: Sequence[str] | None = None,
     precisions: Sequence[str] | None = None,

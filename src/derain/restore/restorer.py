@@ -20,7 +20,7 @@ from derain.restore.hidden import filled
 from derain.restore.mixing import check_mixing, mixed
 from derain.restore.plan import default_limit_mib, plan_tiles
 from derain.restore.tiles import tiled
-from derain.weights import find
+from derain.weights import DEFAULT, find
 
 SMALL_CHANNELS = 16
 """Feature channels at full resolution of the preset whose memory the engines know."""
@@ -38,7 +38,7 @@ class Restorer:
 
     def __init__(
         self,
-        model: str | Path = "small",
+        model: str | Path = DEFAULT,
         *,
         engine: str | None = None,
         device: str = "cpu",

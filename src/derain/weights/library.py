@@ -15,6 +15,8 @@ from derain.weights.headers import onnx_notes, safetensors_notes
 FORMAT = 1
 """The newest format of weights files that this version reads."""
 SHIPPED = Path(__file__).parent / "models"
+DEFAULT = "best"
+"""The shipped model that restores where none is named."""
 
 
 @dataclass(frozen=True)
