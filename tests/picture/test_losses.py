@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import xml.dom.minidom
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -104,3 +106,23 @@ def test_a_heic_tells_of_its_auxiliary_pictures(kind, told, photo, tmp_path):
     alpha = next(name for name in (b"urn:mpeg:hevc:2015:auxid:1", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha") if name in data)
     (tmp_path / "in.heic").write_bytes(data.replace(alpha, kind.ljust(len(alpha), b"0")[: len(alpha)]))
     assert losses(tmp_path / "in.heic")[0].startswith(told)
+
+
+@pytest.mark.parametrize(("suffix", "told"), [(".jpg", 8), (".webp", 8), (".png", None), (".tif", None)])
+def test_sixteen_bits_that_become_eight_are_told_of(suffix, told):
+    deep = picture.Picture(np.zeros((4, 4, 3), np.uint16))
+    expected = () if told is None else (f"its 16 bits for a sample are written as {told} in a {suffix}",)
+    assert picture.lost_by_writing(deep, Path(f"a{suffix}")) == expected
+    assert picture.lost_by_writing(picture.Picture(np.zeros((4, 4, 3), np.uint8)), Path(f"a{suffix}")) == ()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_transparent_grey_of_a_png_of_few_bits_stays_transparent(bits, tmp_path):
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    row = bytes([0, *np.packbits(np.unpackbits(np.array([[1], [0]], np.uint8), axis=1)[:, -bits:].ravel())])
+    head = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)
+    parts = chunk(b"IHDR", head) + chunk(b"tRNS", struct.pack(">H", 1)) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    (tmp_path / "in.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    assert picture.read(tmp_path / "in.png").alpha.tolist() == [[0, 255]]

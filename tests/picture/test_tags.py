@@ -8,9 +8,10 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
 
 from derain import picture
@@ -165,3 +166,16 @@ def test_comments_go_from_a_jpeg_into_a_gif_and_back(photo, tmp_path):
     through(tmp_path / "in.jpg", ".gif").rename(tmp_path / "gif.gif")
     with Image.open(through(tmp_path / "gif.gif", ".jpg")) as after:
         assert after.info["comment"] == b"a rain"
+
+
+def test_each_page_of_a_tiff_keeps_its_own_profile_and_resolution(tmp_path):
+    """Pillow hands those of one page on to all others."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    pages = [({"resolution": (300, 300), "resolutionunit": "INCH"}, None), ({}, profile), ({}, None)]
+    with tifffile.TiffWriter(tmp_path / "in.tif") as file:
+        for options, icc in pages:
+            file.write(np.full((8, 9, 3), 90, np.uint8), photometric="rgb", iccprofile=icc, **options)
+    picture.write_frames(picture.read_frames(tmp_path / "in.tif"), tmp_path / "out.tif")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert [bool(page.iccprofile) for page in file.pages] == [False, True, False]
+        assert [page.get_resolution("inch")[0] == 300 for page in file.pages] == [True, False, False]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from derain.errors import PictureError
+from derain.errors import DerainError, PictureError
 from derain.picture import Picture, read, write
 from derain.restore.errands import find_errands
 from derain.restore.shard import Shard
@@ -235,3 +235,15 @@ def test_a_rain_layer_does_not_overwrite_the_result_of_another_photo(tree, tmp_p
     (tree / "b_rain.jpg").touch()
     found = find_errands([tree], output=tmp_path / "out", with_rain=True)
     assert "would overwrite the result of" in found.problems[0][1]
+
+
+def test_a_suffix_holds_no_folder(tmp_path):
+    with pytest.raises(DerainError, match=r"^--suffix a/b: is the end of a name and holds no folder; "):
+        find_errands([tmp_path / "photo.jpg"], suffix="a/b")
+
+
+def test_pictures_that_are_called_as_results_are_counted(tree):
+    (tree / "b_derained.jpg").touch()
+    (tree / "street_compared.jpg").touch()
+    assert find_errands([tree]).results == 2
+    assert find_errands([tree], output=tree / "out").results == 0

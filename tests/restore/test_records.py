@@ -23,6 +23,7 @@ from derain.restore.errands import Errands
 from derain.restore.journal import Journal
 from derain.restore.page import Page
 from derain.restore.preview import SIDE_PX, preview
+from derain.restore.report_file import ReportFile
 from derain.restore.summary import summary_of
 from derain.restore.workshop import Record
 
@@ -192,3 +193,35 @@ def test_transparency_is_white_in_a_preview():
 def test_a_batch_of_failures_alone_still_tells(networks, tmp_path):
     assert main([str(tmp_path / "none.png"), "--json", str(tmp_path / "a.json"), "--model", str(networks / "copying.onnx")]) == 1
     assert "there is no such file" in json.loads((tmp_path / "a.json").read_text())["pictures"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("--report", "a.jpg"), ("--json", "a.jpg"), ("--json", "page.html"), ("--report", "r")]
+)
+def test_a_report_is_called_like_one_or_it_might_replace_a_photo(option, name, run, photos, capsys):
+    (photos / name).write_bytes(b"what I had")
+    assert run(option, photos / name) == 1
+    assert re.fullmatch(
+        rf"derain: {option} \S+: replaces what is there, and is no name of a report; .+\n", capsys.readouterr().err
+    )
+    assert (photos / name).read_bytes() == b"what I had"
+
+
+def test_a_report_that_is_a_folder_is_told_of_before_the_work(run, photos, capsys):
+    (photos / "r.html").mkdir()
+    assert run("--report", photos / "r.html") == 1
+    assert "r.html: is a folder; name a file in it" in capsys.readouterr().err
+    assert not (photos / "out").exists()
+
+
+def test_a_report_that_the_disk_does_not_take_costs_no_photo(run, photos, monkeypatch, capsys):
+    def failing(report: ReportFile, text: str) -> None:
+        raise DerainError(f"{report.path}: the disk is full")
+
+    (photos / "done.json").write_text("of an earlier run")
+    monkeypatch.setattr(ReportFile, "write", failing)
+    assert run("--json", photos / "done.json") == 1
+    assert (photos / "out" / 'a <b> "c" é.png').exists()
+    assert (photos / "done.json").read_text() == "of an earlier run"
+    assert capsys.readouterr().err.count("done.json: the disk is full") == 1
+    assert not list(photos.glob(".derain-*"))

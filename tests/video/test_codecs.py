@@ -107,7 +107,7 @@ def test_a_quality_that_the_codec_does_not_know_is_told():
 
 
 def test_transparency_that_is_lost_is_told():
-    assert chosen("a.webm", "vp9", "yuva420p", codec="libx264").notes == ("its transparency is left out",)
+    assert chosen("a.mkv", "vp9", "yuva420p", codec="libx264").notes == ("its transparency is left out",)
 
 
 def test_odd_sides_keep_every_pixel():
@@ -126,3 +126,24 @@ def test_an_unknown_codec_is_refused_with_some_that_there_are():
 def test_a_codec_for_sound_is_refused():
     with pytest.raises(VideoError, match="encodes audio and not pictures"):
         chosen("a.mp4", "h264", "yuv420p", codec="aac")
+
+
+@pytest.mark.parametrize(
+    ("codec", "crf", "said"),
+    [
+        ("libx264", -3, r"^--crf -3: is out of range for libx264; choose from 0 \(best\) to 51 \(smallest\)$"),
+        ("libvpx-vp9", 64, "^--crf 64: is out of range for libvpx-vp9; "),
+    ],
+)
+def test_a_quality_that_there_is_not_is_refused(codec, crf, said):
+    with pytest.raises(VideoError, match=said):
+        chosen("a.mkv", "h264", "yuv420p", codec=codec, crf=crf)
+
+
+def test_a_codec_that_the_target_does_not_hold_is_refused_with_one_that_it_does():
+    with pytest.raises(VideoError, match=r"^--codec libx264: a \.webm does not hold h264; try libvpx-vp9, or write a \.mkv$"):
+        chosen("a.webm", "vp9", "yuv420p", codec="libx264")
+
+
+def test_rgb_that_becomes_luma_and_chroma_is_told():
+    assert chosen("a.mp4", "h264", "gbrp").notes == ("libx264 does not keep RGB here: written as yuv444p",)

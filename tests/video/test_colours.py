@@ -8,7 +8,7 @@ from av import VideoFrame
 from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Colorspace
 
-from derain.video.colours import Colours, Packer, Unpacker
+from derain.video.colours import Colours, Packer, Unpacker, depth_bits
 
 from .conftest import light, ramp
 
@@ -70,3 +70,19 @@ def test_frames_of_another_size_are_made_to_fit():
 def test_samples_are_as_deep_as_the_clip(layout, dtype):
     made = frame(layout, 1, 1)
     assert Unpacker(made)(made).dtype == dtype
+
+
+@pytest.mark.parametrize("matrix", [1, 5, 9])
+@pytest.mark.parametrize("layout", ["yuv420p", "yuvj422p", "yuv444p", "yuv420p10le"])
+def test_a_clip_of_full_range_does_not_turn_green(layout, matrix, rng):
+    """FFmpeg's own conversion takes half a level of both chromas each time."""
+    made = VideoFrame.from_ndarray(rng.integers(60, 200, (48, 64, 3), np.uint8), format="rgb24").reformat(format="yuvj444p")
+    made = made.reformat(format=layout, src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.JPEG)
+    made.colorspace, made.color_range = matrix, 2
+    again = made
+    for _ in range(4):
+        again = Packer(Colours.of(made), layout)(Unpacker(made)(again))
+    kind = np.uint16 if layout.endswith("le") else np.uint8
+    for before, after in zip(made.planes, again.planes, strict=True):
+        means = [np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width].mean() for plane in (before, after)]
+        assert abs(means[1] - means[0]) < 0.006 * (2 ** depth_bits(made.format) - 1)  # four passes took 2 of 255

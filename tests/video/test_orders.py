@@ -119,3 +119,19 @@ def test_a_layout_of_raw_frames_without_their_size_is_refused(name):
 def test_raw_frames_are_rgb24_where_nothing_is_said():
     (order,) = find_orders([Path("-")], output=Path("-"), raw="64x48").todo
     assert order.raw == (64, 48, "rgb24")
+
+
+@pytest.mark.parametrize("wrong", ["--temproal", "--json"])
+def test_an_option_that_clips_do_not_have_is_no_file(wrong, tmp_path):
+    with pytest.raises(DerainError, match=rf"^{wrong}: is neither an option for clips nor a file; "):
+        find_orders([tmp_path / "clip.mp4", Path(wrong)])
+
+
+def test_a_clip_does_not_go_into_a_photo(tmp_path):
+    with pytest.raises(DerainError, match=r"out\.gif: is the name of a photo, and there are clips or frames; "):
+        find_orders([tmp_path / "clip.mp4"], output=tmp_path / "out.gif")
+
+
+def test_a_suffix_holds_no_folder(tmp_path):
+    with pytest.raises(DerainError, match=r"^--suffix a/b: is the end of a name and holds no folder; "):
+        find_orders([tmp_path / "clip.mp4"], suffix="a/b")

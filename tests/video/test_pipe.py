@@ -84,7 +84,7 @@ def test_transparency_that_is_lost_is_told():
 
 
 def test_an_unknown_layout_is_one_sentence():
-    with pytest.raises(VideoError, match=r"^standard input: [^\n]+$"):
+    with pytest.raises(VideoError, match=r"^--pix-fmt steam: FFmpeg knows no such layout of pixels; [^\n]+$"):
         through(bytes(999), raw=(8, 8, "steam"))
 
 
@@ -118,3 +118,9 @@ def test_whole_raw_frames_are_not_complained_of(layout):
     bytes_a_frame = {"yuv420p": 24 * 17 + 2 * 12 * 9, "nv12": 24 * 17 + 2 * 12 * 9, "gray": 24 * 17, "monow": 3 * 17}
     bytes_a_frame |= {"p010le": 2 * bytes_a_frame["nv12"], "yuva420p": bytes_a_frame["yuv420p"] + 24 * 17}
     assert told(bytes(3 * bytes_a_frame[layout]), raw=(24, 17, layout))[0] == []
+
+
+@pytest.mark.parametrize(("data", "fact"), [(b"", "is empty"), (b"RIFF and so on", "is no YUV4MPEG2 stream")])
+def test_what_is_no_stream_of_frames_is_one_sentence(data, fact):
+    with pytest.raises(VideoError, match=f"^standard input: {fact}; let [^\\n]+$"):
+        through(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +12,7 @@ import av
 import pytest
 
 from derain.video.clip import restore_clip
-from derain.video.errors import VideoError
+from derain.video.errors import VideoError, told_of
 from derain.video.sink import Sink
 
 from .conftest import copying, decoded, ramp, times
@@ -178,8 +180,8 @@ def test_an_error_names_the_clip_as_the_user_did(tmp_path, monkeypatch):
 
 
 def test_a_failure_at_the_very_end_keeps_what_was_done(make_clip, monkeypatch):
-    def failing(sink: Sink) -> None:
-        sink.abandon()
+    def failing(sink: Sink, close=Sink.close) -> None:
+        close(sink)
         raise VideoError("out.mp4: the disk is full")
 
     monkeypatch.setattr(Sink, "close", failing)
@@ -187,3 +189,52 @@ def test_a_failure_at_the_very_end_keeps_what_was_done(make_clip, monkeypatch):
     with pytest.raises(VideoError, match=r"^out\.mp4: the disk is full; what there is of it is in .*out_partial\.mp4$"):
         restore_clip(source, source.with_name("out.mp4"), copying)
     assert sorted(path.name for path in source.parent.iterdir()) == ["clip.mp4", "out_partial.mp4"]
+    assert decoded(source.with_name("out_partial.mp4"))
+
+
+def test_what_cannot_be_played_does_not_stay(make_clip, monkeypatch):
+    def failing(sink: Sink) -> None:
+        raise VideoError("out.mp4: the disk is full")  # before the index of the file is written
+
+    monkeypatch.setattr(Sink, "close", failing)
+    source = make_clip()
+    with pytest.raises(VideoError, match=r"^out\.mp4: the disk is full$"):
+        restore_clip(source, source.with_name("out.mp4"), copying)
+    assert [path.name for path in source.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_a_full_disk_is_told_as_one():
+    with pytest.raises(VideoError, match=r"^out\.mp4: the disk is full; free some space"), told_of("out.mp4"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_pictures_of_mpeg_2_stay_with_the_sound(make_clip):
+    source = make_clip("clip.mkv", steps=(512, 700, 300))
+    target = source.with_name("out.mkv")
+    restore_clip(source, target, copying, codec="mpeg2video")
+    times = [[float(frame.time) for frame in decoded(path)] for path in (source, target)]
+    assert times[0] == pytest.approx(times[1], abs=1e-3)
+
+
+def test_frames_between_two_ticks_of_a_codec_that_counts_them_keep_their_times(make_clip):
+    source = make_clip("clip.mkv", steps=(160, 160, 3000))
+    tally = restore_clip(source, source.with_name("out.mkv"), copying, codec="mpeg2video")
+    assert tally.frames == len(decoded(source.with_name("out.mkv"))) == 20
+
+
+def test_interlaced_frames_are_told_of(make_clip):
+    source = make_clip("clip.mkv", codec="mpeg2video", tick=Fraction(1, 30), steps=(1,), options={"flags": "+ilme+ildct"})
+    (note,) = restore_clip(source, source.with_name("out.mkv"), copying).notes
+    assert note.startswith("it is interlaced and comes out progressive; ")
+
+
+def test_vp8_is_as_good_as_it_was(make_clip):
+    source = make_clip(
+        "clip.webm", codec="libvpx", sound=None, tick=Fraction(1, 1000), steps=(33,), options={"b": "20M", "crf": "4"}
+    )
+    sizes = []
+    for crf in (4.0, 60.0):
+        restore_clip(source, source.with_name("out.webm"), copying, crf=crf)
+        sizes.append(source.with_name("out.webm").stat().st_size)
+        source.with_name("out.webm").unlink()
+    assert sizes[0] > 1.5 * sizes[1]

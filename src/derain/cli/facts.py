@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from derain import __version__
 from derain.about import installed
@@ -35,7 +36,7 @@ def _engines() -> Table:
     table = Table("engine", "version", "devices", title="Engines", title_justify="left")
     for name, kind in ENGINES.items():
         found = kind.version()
-        table.add_row(name, found or "-", ", ".join(kind.devices()) if found else f"pip install '{kind.requirement}'")
+        table.add_row(name, found or "-", ", ".join(kind.devices()) if found else Text(f"pip install '{kind.requirement}'"))
     return table
 
 

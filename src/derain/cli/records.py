@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
 from derain import __version__
+from derain.errors import DerainError
 from derain.restore.errands import Errands
 from derain.restore.journal import Journal
 from derain.restore.page import Page
@@ -21,6 +22,7 @@ from derain.restore.workshop import Record
 class Records:
     """A context manager around a batch that hands each record to every file that was asked for.
 
+    A file that can no longer be written does not end the batch: it is told of in `problems` and is not there afterwards.
     A picture whose result is there belongs into them as well: the files of an earlier run are replaced, and must not get poorer.
     `is_compared` says whether results show both halves.
     """
@@ -33,33 +35,56 @@ class Records:
         about = {"derain": __version__, "started": started, "command": shlex.join(sys.argv), "model": runs_on}
         self._errands = errands
         self._is_compared = is_compared
-        self._journal = None if json is None else Journal(json, about)
-        self._page = None if page is None else Page(page, f"derain {__version__}, model {runs_on}, {started}")
-        self._files: list[Journal | Page] = [file for file in (self._journal, self._page) if file is not None]
-        self._open = ExitStack()
+        self._files: list[Journal | Page] = []
+        if json is not None:
+            self._files.append(Journal(json, about))
+        if page is not None:
+            self._files.append(Page(page, f"derain {__version__}, model {runs_on}, {started}"))
+        self.problems: list[str] = []
+        """Why a file is not there, a sentence each."""
 
     def __enter__(self) -> Records:
-        for file in self._files:
-            self._open.enter_context(file)
+        def begin(file: Journal | Page) -> None:
+            file.__enter__()
             for source, text in self._errands.problems:
                 file.refuse(source, text)
-        if self._journal is not None:
-            for errand in self._errands.already_there:
-                self._journal.skip(errand)
+            if isinstance(file, Journal):
+                for errand in self._errands.already_there:
+                    file.skip(errand)
+
+        self._in_each(begin)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._open.__exit__(kind, error, trace)
+        self._in_each(lambda file: file.__exit__(kind, error, trace))
 
     def note(self, record: Record) -> None:
         """Hand one record to each file."""
-        for file in self._files:
-            file.note(record)
+        self._in_each(lambda file: file.note(record))
 
     def close(self, summary: Summary) -> None:
         """Tell how it ended; the page then shows what was there, unless Ctrl-C asks for an end."""
-        for file in self._files:
+
+        def end(file: Journal | Page) -> None:
             file.close(summary)
-        if self._page is not None:
-            for errand in self._errands.already_there:
-                self._page.skip(errand, looks=not summary.interrupted, is_compared=self._is_compared)
+            if isinstance(file, Page):
+                for errand in self._errands.already_there:
+                    file.skip(errand, looks=not summary.interrupted, is_compared=self._is_compared)
+
+        self._in_each(end)
+
+    def _in_each(self, act: Callable[[Journal | Page], None]) -> None:
+        for file in list(self._files):
+            if (problem := _problem(act, file)) is not None:
+                self._files.remove(file)
+                self.problems.append(problem)
+
+
+def _problem(act: Callable[[Journal | Page], None], file: Journal | Page) -> str | None:
+    """Why a file cannot be written, which is given up then."""
+    try:
+        act(file)
+    except DerainError as error:
+        file.abandon()
+        return str(error)
+    return None

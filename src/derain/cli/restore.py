@@ -68,6 +68,7 @@ def restore(
     from derain.restore.batch import Batch, Outcome
     from derain.restore.errands import find_errands
     from derain.restore.mixing import read_mask
+    from derain.restore.report_file import check_report
     from derain.restore.shard import Shard
     from derain.restore.summary import summary_of
     from derain.restore.treatment import Treatment
@@ -75,6 +76,8 @@ def restore(
 
     if not inputs:
         raise DerainError("no photo is named; try `derain photo.jpg` or `derain --help`")
+    check_report(report, option="--report", suffixes=(".html", ".htm"))
+    check_report(json, option="--json", suffixes=(".json",))
     silence_libtiff()
     errands = find_errands(
         inputs,
@@ -111,4 +114,6 @@ def restore(
                 outcome = batch.run(errands.todo)
         summary = summary_of(errands, outcome)
         records.close(summary)
-    return screen.close(summary)
+    for problem in records.problems:
+        screen.complain(problem)
+    return screen.close(summary) or int(bool(records.problems))

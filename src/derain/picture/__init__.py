@@ -3,7 +3,7 @@
 from derain.picture.opening import MAX_MEGAPIXELS
 from derain.picture.picture import JpegCoding, Metadata, Picture, Pixels, Showing
 from derain.picture.reader import count_frames, read, read_frames
-from derain.picture.writer import FORMATS, write, write_frames
+from derain.picture.writer import FORMATS, lost_by_writing, write, write_frames
 
 __all__ = [
     "FORMATS",
@@ -14,6 +14,7 @@ __all__ = [
     "Pixels",
     "Showing",
     "count_frames",
+    "lost_by_writing",
     "read",
     "read_frames",
     "write",

@@ -14,6 +14,7 @@ from derain.picture.opening import HEIF
 from derain.picture.orientation import upright_exif, upright_xmp
 from derain.picture.photoshop import kept_resources, resources_of
 from derain.picture.picture import COLOUR_CHUNKS, JpegCoding, Metadata
+from derain.picture.samples import profile_of
 from derain.picture.xmp import without_claims
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"
@@ -32,6 +33,8 @@ PAGE_TAGS = (254, 255, 269, 285, 297)
 SAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {((1, 1),) * 3: 0, ((2, 1), (1, 1), (1, 1)): 1, ((2, 2), (1, 1), (1, 1)): 2}
 """Pillow's codes; it tells that of three channels only."""
 XMP, PHOTOSHOP = 700, 34377
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+NO_UNIT, CENTIMETRE = 1, 3
 
 
 def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
@@ -41,11 +44,11 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
     exif = _tiff_exif(image) if image.format == "TIFF" else info.get("exif") or _exif_of_a_text(info)
     if exif is not None:
         exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
-    dpi = info.get("dpi")
+    dpi = _tiff_dpi(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else info.get("dpi")
     codes = _colour_codes(image, file)
     return Metadata(
         exif=exif or None,
-        icc=info.get("icc_profile") or None,
+        icc=None if image.mode == "CMYK" else profile_of(image),  # one of inks must not follow the picture into RGB
         xmp=without_claims(upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp)) if xmp else None,
         dpi=_dpi(dpi, turned=orientation in {5, 6, 7, 8}),
         comments=_comments(image),
@@ -127,6 +130,15 @@ def _colour_codes(image: Image.Image, file: BinaryIO) -> tuple[int, int] | None:
         return uncommon(avif_boxes(file).colour_codes)
     codes = image.info.get("nclx_profile") if image.format == HEIF else None
     return uncommon((codes["color_primaries"], codes["transfer_characteristics"])) if codes else None
+
+
+def _tiff_dpi(tags: Mapping[int, Any]) -> tuple[float, float] | None:
+    """What a page of a TIFF says by itself: Pillow hands the resolution of one page on to the others."""
+    across, down, unit = (tags.get(tag) for tag in (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
+    if across is None or down is None or unit == NO_UNIT:
+        return None
+    inch = 2.54 if unit == CENTIMETRE else 1.0
+    return float(across) * inch, float(down) * inch
 
 
 def _dpi(dpi: Any, *, turned: bool) -> tuple[float, float] | None:

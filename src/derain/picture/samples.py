@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from derain.picture.picture import Picture, Pixels
 
 BAND_ROWS = 256
 GREY_MODES = {"1", "L", "LA", "La"}
 COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "CMYK"}
+ICC_PROFILE = 34675
+"""The tag of a TIFF."""
+SHALLOW_GREYS = {"L;2": 85, "L;4": 17}
+"""How many of Pillow's 255 levels are one of theirs."""
 ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 
 
@@ -25,10 +29,20 @@ def shallow_channels(image: Image.Image) -> NDArray[np.uint8]:
     """Decode an open picture of 8 bits for a sample: (H, W) grey, (H, W, 2) with alpha, (H, W, 3) or (H, W, 4)."""
     if image.mode not in GREY_MODES | COLOUR_MODES:
         raise UnreadableKindError(f"its pixels are of the kind {image.mode}; save it with 8 or 16 bits for a sample first")
+    if isinstance(image, PngImagePlugin.PngImageFile) and image.tile and isinstance(image.info.get("transparency"), int):
+        # Pillow spreads the samples over 8 bits, and leaves this as it was
+        image.info["transparency"] *= SHALLOW_GREYS.get(str(image.tile[0].args), 1)
     to = "L" if image.mode in GREY_MODES else "RGB"
     if image.mode in ALPHA_MODES or "transparency" in image.info:
         to += "A"
     return banded(image, _from_cmyk(image) if image.mode == "CMYK" else lambda band: band.convert(to), channels=len(to))
+
+
+def profile_of(image: Image.Image) -> bytes | None:
+    """The ICC profile of an open picture; of a TIFF that of this page: Pillow hands the profile of one page on to the others."""
+    is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    profile = image.tag_v2.get(ICC_PROFILE) if is_tiff else image.info.get("icc_profile")  # type: ignore[attr-defined]
+    return profile if isinstance(profile, bytes) and profile else None
 
 
 def banded(image: Image.Image, convert: Callable[[Image.Image], Image.Image], *, channels: int) -> NDArray[np.uint8]:
@@ -74,9 +88,8 @@ def eight_bits(samples: Pixels) -> NDArray[np.uint8]:
 
 
 def _from_cmyk(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    profile = image.info.pop("icc_profile", None)  # it describes inks: it must not follow the picture into RGB
     try:
-        inks = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+        inks = ImageCms.ImageCmsProfile(io.BytesIO(profile_of(image) or b""))
         transform = ImageCms.buildTransform(inks, ImageCms.createProfile("sRGB"), "CMYK", "RGB")
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return lambda band: band.convert("RGB")

@@ -28,6 +28,8 @@ FORMATS = {
 OPAQUE = {"JPEG"}
 SELDOM_TRANSPARENT = {*OPAQUE, "BMP"}
 """Kinds whose alpha is left out if it lets nothing through; of a BMP many programs do not read it."""
+MOST_BITS = {"PNG": 16, "TIFF": 16}
+"""For a sample; of a HEIC it depends on where the picture comes from, all others hold 8."""
 MOST_PX = {"WEBP": 16383, "JPEG": 65535, "GIF": 65535, "AVIF": 65536, "HEIC": 16384}
 """The longest side that a kind can hold."""
 
@@ -72,6 +74,14 @@ def write_frames(frames: Iterable[Picture], path: str | Path) -> None:
             yield _fitting(frame, path, kind)
 
     _written(path, lambda file: MOVING_WRITERS[kind](checked(), file), theirs=theirs)
+
+
+def lost_by_writing(picture: Picture, path: Path) -> tuple[str, ...]:
+    """What `write` leaves out because of the kind of file that the suffix of `path` names, a sentence each."""
+    coding = picture.metadata.heic
+    bits = picture.depth_bits if coding is None else coding.bits
+    kept = {"HEIC": 10 if coding is None else bits}.get(kind_of(path), MOST_BITS.get(kind_of(path), 8))
+    return (f"its {bits} bits for a sample are written as {kept} in a {path.suffix}",) if bits > kept else ()
 
 
 def kind_of(path: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from derain.errors import PictureError
+from derain.errors import DerainError, PictureError
 from derain.files import PARTIAL_PREFIX
 from derain.picture.writer import FORMATS, kind_of
 from derain.restore.shard import Shard
@@ -46,6 +46,8 @@ class Errands:
     """Links in folders to pictures that lie elsewhere; they are left alone."""
     of_other_shards: int = 0
     """Pictures that another machine does."""
+    results: int = 0
+    """Pictures in folders that are called as results beside their sources are; they are left alone."""
 
 
 def find_errands(
@@ -65,6 +67,7 @@ def find_errands(
     `with_rain` gives each errand a second target beside the first; it is written before the first, so that in a folder it counts
     for nothing alone and is made again. Raises PictureError for an `output` that makes no sense.
     """
+    check_suffix(suffix)
     errands = Errands()
     single = output is not None and bool(output.suffix) and not output.is_dir() and len(inputs) == 1 and not inputs[0].is_dir()
     if output is not None and single:
@@ -76,7 +79,8 @@ def find_errands(
         sources = list(_pictures(given, errands, except_in=output)) if given.is_dir() else [given]
         for source in sources:
             if given.is_dir() and output is None and source.stem.removesuffix(RAIN).endswith((suffix or RESULTS[0], *RESULTS)):
-                continue  # what an earlier run left here is no rainy photo
+                errands.results += 1  # what an earlier run left here is no rainy photo
+                continue
             name = source.relative_to(given) if given != source else Path(source.name)
             target = output if output is not None and single else _target(source, name, output, suffix)
             rain = target.with_stem(target.stem + RAIN) if with_rain else None
@@ -86,6 +90,12 @@ def find_errands(
         if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; name another folder"))
     return errands
+
+
+def check_suffix(suffix: str) -> None:
+    """Raise DerainError where a name that ends with `suffix` would lie in another folder."""
+    if {"/", "\\"} & set(suffix):
+        raise DerainError(f"--suffix {suffix}: is the end of a name and holds no folder; give -o to write into another one")
 
 
 def _is_free(errand: Errand, taken: dict[Path, Path], errands: Errands, *, is_ours: bool) -> bool:

@@ -50,6 +50,10 @@ class Journal:
         """Write the entry of a picture whose result is there."""
         self._add({"source": str(errand.source), "target": str(errand.target), "status": "already_there"})
 
+    def abandon(self) -> None:
+        """Give up: the file does not appear."""
+        self._file.abandon()
+
     def close(self, summary: Summary) -> None:
         """Tell what the end says."""
         self._summary = summary

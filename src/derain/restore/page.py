@@ -92,6 +92,10 @@ class Page:
             facts += f"; not shown, because {error}"
         self._show(errand.source, facts, small)
 
+    def abandon(self) -> None:
+        """Give up: the file does not appear."""
+        self._file.abandon()
+
     def close(self, summary: Summary) -> None:
         """Tell what the end says."""
         self._summary = summary

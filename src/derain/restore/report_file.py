@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from derain.errors import DerainError
 from derain.files import disk_fact, replacing
+
+
+def check_report(path: Path | None, *, option: str, suffixes: tuple[str, ...]) -> None:
+    """Raise DerainError for a report that is not called like one: it replaces what is there, and that may be a photo."""
+    if path is not None and path.suffix.lower() not in suffixes:
+        raise DerainError(f"{option} {path}: replaces what is there, and is no name of a report; let it end with {suffixes[0]}")
 
 
 class ReportFile:
@@ -13,6 +20,8 @@ class ReportFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.is_dir():
+            raise self._refusal(IsADirectoryError())
         self._replacing = replacing(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,5 +43,14 @@ class ReportFile:
         except OSError as error:
             raise self._refusal(error) from error
 
+    def abandon(self) -> None:
+        """Remove what was written so far; nothing of an earlier run is touched."""
+        with suppress(OSError, _AbandonedError):
+            self._replacing.__exit__(_AbandonedError, _AbandonedError(), None)
+
     def _refusal(self, error: OSError) -> DerainError:
         return DerainError(f"{self.path}: {disk_fact(error)}")
+
+
+class _AbandonedError(Exception):
+    """What ends the writing of a file that is not to appear."""

@@ -19,6 +19,8 @@ class Summary:
     not_pictures: int
     links_outside: int
     of_other_shards: int
+    results: int
+    """Pictures that were taken for results of an earlier run, by their names."""
     left: int
     """Pictures that an interruption left to be done."""
     megapixels: float
@@ -34,6 +36,7 @@ class Summary:
         facts += [f"{self.not_pictures} not pictures"] if self.not_pictures else []
         facts += [f"{self.links_outside} links that lead elsewhere left alone"] if self.links_outside else []
         facts += [f"{self.of_other_shards} of other shards"] if self.of_other_shards else []
+        facts += [f"{self.results} left alone that are called as results are"] if self.results else []
         facts += [f"interrupted with {self.left} to go"] if self.interrupted else []
         return ", ".join(facts)
 
@@ -47,6 +50,7 @@ def summary_of(errands: Errands, outcome: Outcome) -> Summary:
         not_pictures=errands.not_pictures,
         links_outside=errands.links_outside,
         of_other_shards=errands.of_other_shards,
+        results=errands.results,
         left=len(errands.todo) - outcome.restored - len(outcome.problems),
         megapixels=round(outcome.megapixels, 6),
         seconds=round(outcome.seconds, 3),

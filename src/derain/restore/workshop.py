@@ -101,7 +101,7 @@ class Workshop:
                 return
             record.height, record.width = rainy.pixels.shape[:2]
             record.frames += 1
-            record.losses = rainy.losses
+            record.losses = rainy.losses + pictures.lost_by_writing(rainy, record.target)
             yield rainy
 
     def _restored(self, rainy: Picture, record: Record, on_tile: Callable[[int, int], None]) -> Picture:

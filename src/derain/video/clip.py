@@ -44,7 +44,7 @@ def restore_clip(
             sink = Sink(partial, str(target), source, encoding)
             on_start(source.frames)
             tally = _run(source, sink, restorer, wishes or Wishes(), on_frame)
-            tally.notes[:0] = encoding.notes
+            tally.notes[:0] = [*encoding.notes, *source.dropped]
             if not tally.was_interrupted:
                 with told_of(str(target)):
                     partial.replace(target)
@@ -52,6 +52,8 @@ def restore_clip(
                 tally.notes.append(f"the first {sink.frames} frames are in {_kept(partial, target)}")
             return tally
         except _UnfinishedError as error:
+            if not _is_playable(partial):
+                raise error.reason from error
             raise VideoError(f"{error.reason}; what there is of it is in {_kept(partial, target)}") from error
         finally:
             partial.unlink(missing_ok=True)
@@ -70,6 +72,15 @@ def _kept(partial: Path, target: Path) -> Path:
     kept = target.with_stem(target.stem + PARTIAL)
     partial.replace(kept)
     return kept
+
+
+def _is_playable(path: Path) -> bool:
+    """Whether FFmpeg finds a picture in a file."""
+    try:
+        with Source(path, str(path)):
+            return True
+    except VideoError:
+        return False
 
 
 def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_frame: Callable[[], None]) -> Tally:

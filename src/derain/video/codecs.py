@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from contextlib import suppress
@@ -33,13 +34,16 @@ SAME_CODEC = {
 """The encoder that gives a clip the codec that it had; others get the usual one of their container."""
 QUALITY = {"libx264": 16, "libx265": 18, "libsvtav1": 22, "libvpx-vp9": 22, "libvpx": 8}
 """Constant rate factors at which people see no loss; others have none, or are lossless."""
+CRF_RANGES = {"libx264": (0, 51), "libx265": (0, 51), "libsvtav1": (0, 63), "libvpx-vp9": (0, 63), "libvpx": (4, 63)}
+"""The factors that each takes, from the best to the smallest."""
 FINEST = {"flags": "+qscale", "global_quality": str(2 * 118)}
 """Of the old codecs: FFmpeg's quality 2 of 31, in its unit."""
 FIXED = {
-    **dict.fromkeys(["mpeg2video", "mpeg4", "msmpeg4", "mjpeg"], FINEST),
+    **dict.fromkeys(["mpeg4", "msmpeg4", "mjpeg"], FINEST),
+    "mpeg2video": {**FINEST, "bf": "0"},
     "libsvtav1": {"preset": "8", "svtav1-params": "enable-overlays=0"},
-    "libvpx-vp9": {"b:v": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"},
-    "libvpx": {"b:v": "20M", "deadline": "good", "cpu-used": "4"},
+    "libvpx-vp9": {"b": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"},
+    "libvpx": {"b": "20M", "deadline": "good", "cpu-used": "4"},
     "libx265": {"x265-params": "log-level=error"},
 }
 DEEP = ["libx265", "libsvtav1", "ffv1"]
@@ -72,12 +76,15 @@ def choose(
 ) -> Encoding:
     """The encoder of the source's codec, or `codec`, with the source's layout of pixels or the one that is nearest to it.
 
-    Raises VideoError for a codec that is not there or does not encode pictures.
+    Raises VideoError for a codec that is not there, does not encode pictures or has no place in the target, and for a `crf` that
+    it does not take.
     """
     suffix = target.suffix.lower()
     same = SAME_CODEC.get(source_codec) if holds(suffix, source_codec) else None
     name = codec or same or USUAL.get(suffix, "libx264")
     layout = _layout(name, source_layout, size)
+    _check_place(codec, suffix)
+    _check_crf(crf, name)
     options = dict(FIXED.get(name, {}))
     quality = QUALITY.get(name) if crf is None else crf
     if quality is not None:
@@ -92,9 +99,23 @@ def choose(
         notes.append(f"{name} does not keep {bits} bits here: written with {kept_bits}; {_deeper(suffix, source_layout, size)}")
     if crf is not None and name in {*SAME_CODEC.values(), *USUAL.values()} - QUALITY.keys():
         notes.append(f"{name} has no constant rate factor: --crf is left out")
+    if source_layout.is_rgb and not VideoFormat(layout).is_rgb:
+        notes.append(f"{name} does not keep RGB here: written as {layout}")
     if any(component.is_alpha for component in source_layout.components):
         notes.append("its transparency is left out")
     return Encoding(name, layout, options, tuple(notes))
+
+
+def _check_place(codec: str | None, suffix: str) -> None:
+    held = None if codec is None else Codec(codec, "w").canonical_name
+    if held in SAME_CODEC and not holds(suffix, held):
+        raise VideoError(f"--codec {codec}: a {suffix} does not hold {held}; try {USUAL.get(suffix, 'libx264')}, or write a .mkv")
+
+
+def _check_crf(crf: float | None, name: str) -> None:
+    least, most = CRF_RANGES.get(name, (-math.inf, math.inf))
+    if crf is not None and not least <= crf <= most:
+        raise VideoError(f"--crf {crf:g}: is out of range for {name}; choose from {least} (best) to {most} (smallest)")
 
 
 def _deeper(suffix: str, source: VideoFormat, size: tuple[int, int]) -> str:

@@ -21,6 +21,14 @@ ACCURATE = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.
 MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
 MATRICES |= {9: Colorspace.BT2020, 10: Colorspace.BT2020}
 """The names of ITU-T H.273, table 4, that FFmpeg converts."""
+LUMA = {
+    Colorspace.ITU709: (0.2126, 0.0722),
+    Colorspace.FCC: (0.30, 0.11),
+    Colorspace.ITU601: (0.299, 0.114),
+    Colorspace.SMPTE240M: (0.212, 0.087),
+    Colorspace.BT2020: (0.2627, 0.0593),
+}
+"""The shares of red and blue in the luma of each (H.273, table 4)."""
 RGB = 0
 """Its name for no matrix at all."""
 HD_LINES = 720
@@ -90,12 +98,17 @@ class Packer:
     def __init__(self, colours: Colours, layout: str) -> None:
         self.layout = VideoFormat(layout)
         self.colours = colours.written_as(self.layout)
+        is_yuv = len(self.layout.components) > 1 and not self.layout.is_rgb
+        self._is_full = is_yuv and self.colours.known_range(self.layout) == ColorRange.JPEG
         self._reformatter = VideoReformatter()
 
     def __call__(self, samples: Pixels) -> VideoFrame:
         """A frame with the colours of the clip that the samples, (H, W, 3), come from."""
-        array: NDArray[Any] = np.ascontiguousarray(samples)
-        frame = VideoFrame.from_ndarray(array, format="rgb48le" if samples.dtype == np.uint16 else "rgb24")
+        if self._is_full:
+            frame = self._luma_and_chroma(samples)
+        else:
+            array: NDArray[Any] = np.ascontiguousarray(samples)
+            frame = VideoFrame.from_ndarray(array, format="rgb48le" if samples.dtype == np.uint16 else "rgb24")
         packed = self._reformatter.reformat(
             frame,
             format=self.layout.name,
@@ -109,6 +122,22 @@ class Packer:
         packed.colorspace, packed.color_range = self.colours.matrix, self.colours.range
         packed.color_primaries, packed.color_trc = self.colours.primaries, self.colours.transfer
         return packed
+
+    def _luma_and_chroma(self, samples: Pixels) -> VideoFrame:
+        """Full-range luma and chroma of every pixel; FFmpeg rounds chroma down there, and a clip turns greener each time."""
+        red, blue = LUMA[self.colours.known_matrix]
+        bits = depth_bits(self.layout)
+        most, kind = 2**bits - 1, np.uint8 if bits == 8 else np.uint16
+        rgb = samples.astype(np.float32) * np.float32(most / np.iinfo(samples.dtype).max)
+        luma = rgb @ np.array([red, 1 - red - blue, blue], np.float32)
+        middle = np.float32(2 ** (bits - 1))
+        chroma = [(rgb[..., i] - luma) * np.float32(0.5 / (1 - share)) + middle for i, share in ((2, blue), (0, red))]
+        frame = VideoFrame(samples.shape[1], samples.shape[0], "yuv444p" if bits == 8 else f"yuv444p{bits}le")
+        for plane, values in zip(frame.planes, (luma, *chroma), strict=True):
+            rows = np.zeros((plane.height, plane.line_size // np.dtype(kind).itemsize), kind)
+            rows[:, : plane.width] = np.rint(values).clip(0, most)
+            plane.update(rows.tobytes())
+        return frame
 
 
 def depth_bits(layout: VideoFormat) -> int:

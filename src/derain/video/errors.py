@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import av.error
 
 from derain.errors import DerainError, PictureError
+from derain.files import disk_fact
+
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
+"""What is the fault of a disk and not of a clip."""
 
 
 class VideoError(DerainError):
@@ -25,9 +30,17 @@ def told_of(name: str) -> Iterator[None]:
         raise VideoError(f"{name}: may not be opened by this user; change its permissions or write elsewhere with -o") from error
     except BrokenPipeError as error:
         raise VideoError(f"{name}: nobody reads what is written there any more; look at the program behind the pipe") from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise VideoError(f"{name}: FFmpeg refuses it ({reason}); check it with `ffprobe`, or convert it first") from error
+    except OSError as error:
+        if error.errno not in DISK:
+            raise _refusal(name, error) from error
+        raise VideoError(f"{name}: {disk_fact(OSError(error.errno, error.strerror))}") from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _refusal(name, error) from error
+
+
+def _refusal(name: str, error: Exception) -> VideoError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return VideoError(f"{name}: FFmpeg refuses it ({reason}); check it with `ffprobe`, or convert it first")
 
 
 @contextmanager

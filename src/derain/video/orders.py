@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from derain.errors import DerainError
-from derain.restore.errands import PICTURE_SUFFIXES
+from derain.restore.errands import PICTURE_SUFFIXES, check_suffix
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder
 from derain.sizes import parse_size
@@ -90,6 +90,12 @@ def find_orders(
     suffix of a clip. Frames go into the folder `output`, or one beside theirs. Raises DerainError for what cannot be meant;
     `is_encoder_chosen` says that there is a --codec or a --crf.
     """
+    for path in inputs:
+        if str(path).startswith("-") and str(path) != PIPE and not path.exists():
+            raise DerainError(
+                f"{path}: is neither an option for clips nor a file; `derain video --help` lists the options, "
+                f"and photos are restored by themselves"
+            )
     if pix_fmt is not None and raw is None:
         raise DerainError(
             f"--pix-fmt {pix_fmt}: is for raw frames; give their size as well by --raw WIDTHxHEIGHT, or leave it out"
@@ -102,6 +108,9 @@ def find_orders(
             raise DerainError("a pipe goes from standard input to standard output and nowhere else: `derain - -o -`")
         frames = None if raw is None else (*parse_size(raw, option="--raw"), pix_fmt or RAW_LAYOUT)
         return Orders([Order(Path(PIPE), Path(PIPE), raw=frames)])
+    check_suffix(suffix)
+    if output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
+        raise DerainError(f"{output}: is the name of a photo, and there are clips or frames; name a clip or a folder")
     orders, taken = Orders(), set()
     is_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
     if is_file and (len(inputs) > 1 or inputs[0].is_dir()):

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from av.codec import CodecContext
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
+from av.video.format import VideoFormat
 
 from derain.restore.restorer import Restorer
 from derain.video.colours import Colours, Packer
@@ -18,6 +19,7 @@ from derain.video.frames import Tally, Wishes, restored_frames
 from derain.video.source import Shot, Source
 from derain.video.stages import in_stages
 
+MAGIC = b"YUV4MPEG2"
 MOST_HEAD = 1024
 """Bytes of the first line of a YUV4MPEG2 stream."""
 
@@ -39,7 +41,13 @@ def restore_pipe(
     form, options, head, before_frame = "yuv4mpegpipe", {}, b"", b""
     if raw is None:
         head, before_frame = inlet.readline(MOST_HEAD), inlet.readline(MOST_HEAD)
+        if not head.startswith(MAGIC):
+            fact = "is no YUV4MPEG2 stream" if head else "is empty"
+            raise VideoError(
+                f"standard input: {fact}; let `ffmpeg -f yuv4mpegpipe -` fill it, or give --raw WIDTHxHEIGHT for raw frames"
+            )
     else:
+        _check_layout(raw[2])
         form, options = "rawvideo", {"video_size": f"{raw[0]}x{raw[1]}", "pixel_format": raw[2]}
     tally, start = Tally(), time.perf_counter()
     coming = _Inlet(head + before_frame, inlet)
@@ -63,6 +71,15 @@ def restore_pipe(
             tally.notes.append("its transparency is left out")
     tally.seconds = time.perf_counter() - start
     return tally
+
+
+def _check_layout(name: str) -> None:
+    try:
+        VideoFormat(name)
+    except ValueError:
+        raise VideoError(
+            f"--pix-fmt {name}: FFmpeg knows no such layout of pixels; `ffmpeg -pix_fmts` lists them, rgb24 is usual"
+        ) from None
 
 
 class _Inlet:

@@ -9,13 +9,14 @@ from typing import Any
 
 import av
 from av.packet import Packet
+from av.video.frame import VideoFrame
 
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours, Packer
 from derain.video.errors import told_of
 from derain.video.rotation import AS_STORED, turned_back
-from derain.video.source import Shot, Source
-from derain.video.target import Draft
+from derain.video.source import Shot, Source, Stamp
+from derain.video.target import BY_RATE, Draft
 
 
 class Sink:
@@ -32,6 +33,8 @@ class Sink:
         draft = Draft(source, encoding, self._pack.colours, self._time_base)
         with told_of(name):
             self._target = draft.open(path)
+        self._numbered: dict[int, Stamp] | None = {} if encoding.codec in BY_RATE else None
+        """Where the encoder counts frames: the stamps of those that have not come out of it."""
         self._orientation = source.orientation if self._target.is_turned else AS_STORED
         self.dropped = draft.dropped
         """What the target's format cannot hold, a sentence each."""
@@ -43,7 +46,10 @@ class Sink:
         with told_of(self.name):
             frame = self._pack(turned_back(samples, self._orientation))
             frame.pts, frame.duration, frame.time_base = stamp.pts, stamp.duration, self._time_base
-            self._target.container.mux(self._target.pictures.encode(frame))
+            if self._numbered is not None:
+                self._numbered[self.frames] = stamp
+                frame.pts, frame.duration, frame.time_base = self.frames, 1, self._target.pictures.codec_context.time_base
+            self._encode(frame)
         self.frames += 1
 
     def copy(self, packets: Iterable[Packet[Any]]) -> None:
@@ -62,8 +68,16 @@ class Sink:
     def close(self) -> None:
         """Write what the encoder still holds, and the end of the file."""
         with told_of(self.name):
-            self._target.container.mux(self._target.pictures.encode(None))
+            self._encode(None)
             self._target.container.close()
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        for packet in self._target.pictures.encode(frame):
+            if self._numbered is not None and packet.pts is not None:
+                stamp = self._numbered.pop(packet.pts)
+                packet.pts = packet.dts = stamp.pts  # no frame is coded before its predecessor: see `codecs.choose`
+                packet.duration, packet.time_base = stamp.duration, self._time_base
+            self._target.container.mux_one(packet)
 
     def abandon(self) -> None:
         """Close without caring for what is in the file."""

@@ -39,6 +39,10 @@ class Stamp:
     """What of other streams lies before it in the file."""
 
 
+LIGHT = "its HDR metadata (how bright the screen and the pictures are)"
+LOST = {"MASTERING_DISPLAY_METADATA": LIGHT, "CONTENT_LIGHT_LEVEL": LIGHT, "DYNAMIC_HDR_PLUS": LIGHT}
+LOST |= {"DOVI_RPU_BUFFER": LIGHT, "DOVI_METADATA": LIGHT, "DYNAMIC_HDR_VIVID": LIGHT, "A53_CC": "its closed captions"}
+"""What frames carry beside their pixels that PyAV does not hand to an encoder, by FFmpeg's name."""
 Shot: TypeAlias = tuple[Pixels, Stamp]
 Item: TypeAlias = "VideoFrame | Packet[Any]"  # at run time a packet has no parameter
 
@@ -115,6 +119,15 @@ class Source:
         """How players turn the clip: nine numbers, or None for not at all."""
         matrix = self.first.side_data.get("DISPLAYMATRIX")
         return list(struct.unpack("=9i", bytes(matrix))) if isinstance(matrix, SideData) else None
+
+    @property
+    def dropped(self) -> list[str]:
+        """What of its frames does not come through, a sentence each."""
+        lost = dict.fromkeys(what for name, what in LOST.items() if self.first.side_data.get(name) is not None)
+        found = [f"{what} are left out" for what in lost]
+        if self.first.interlaced_frame:
+            found.append("it is interlaced and comes out progressive; deinterlace it first, by `ffmpeg -vf bwdif`")
+        return found
 
     def _main_stream(self) -> VideoStream:
         streams = [stream for stream in self.container.streams.video if not is_cover(stream)]

@@ -30,7 +30,7 @@ from derain.video.source import Source, is_cover
 WRITERS_OWN = {"encoder", "duration"}
 """What a stream says of the program that wrote it, and of its old bytes."""
 BY_RATE = {"mpeg2video"}
-"""Encoders that count in frames and know no finer time."""
+"""Encoders that count frames and know no finer time: `Sink` gives the packets theirs."""
 TIMECODE = "timecode"
 """The tag of a moving picture, and of the stream beside it in which QuickTime keeps it."""
 USUAL_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
@@ -140,7 +140,7 @@ class Draft:
         if shape:  # None and 0 stand for not known
             context.sample_aspect_ratio = shape
         stream.time_base = self.time_base
-        context.time_base = 1 / rate if encoding.codec in BY_RATE else self.time_base
+        context.time_base = 1 / Fraction(rate) if encoding.codec in BY_RATE else self.time_base
         _describe(stream, source.stream)
         for other in source.container.streams.data:
             if TIMECODE in other.metadata:
