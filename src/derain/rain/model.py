@@ -152,15 +152,15 @@ def random(seed: Seed, **fixed: Any) -> Rain:
     coverage = ratio(0.08, 3.0)
     drawn: dict[str, Any] = {
         "coverage": coverage,
-        "length_px": ratio(8.0, 60.0),
+        "length_px": ratio(6.0, 60.0),
         "length_spread": between(0.2, 0.6),
-        "width_px": ratio(1.0, 3.5),
+        "width_px": ratio(1.0, 4.5),
         "angle_deg": 28.0 * between(-1, 1) + 17.0 * between(-1, 1),
         "angle_spread_deg": between(0.3, 4.0),
         "layer_spread_deg": between(0.0, 3.0) if rng.random() < 0.75 else between(3.0, 15.0),
         "layers": int(rng.integers(1, 7)),
         "depth": ratio(1.2, 8.0),
-        "brightness": min(ratio(0.08, 0.6), 0.6 / coverage),  # dense and bright at once is a white sheet
+        "brightness": min(ratio(0.08, 0.9), 0.6 / coverage),  # dense and bright at once is a white sheet
         "brightness_spread": between(0.2, 0.6),
         "defocus_px": between(0.0, 3.0),
         "mist": between(0.0, 0.4) if rng.random() < 0.5 else 0.0,
