@@ -42,7 +42,7 @@ class Machine:
             versions={"derain": derain.__version__, **{name: number for name, number in found.items() if number}},
             python=platform.python_version(),
             system=platform.platform(),
-            commit=_commit(),
+            commit=commit(),
         )
 
     def __str__(self) -> str:
@@ -73,8 +73,11 @@ def installed(package: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
-    """Of the repository that derain is developed in, and of no other: an installed derain may lie below somebody's project."""
+def commit() -> str | None:
+    """The commit of the repository that derain is developed in, `-dirty` where files were changed since, and of no other.
+
+    An installed derain may lie below somebody's project: that gives None.
+    """
     here = Path(__file__)
     top = _git(here.parent, "rev-parse", "--show-toplevel")
     if top is None or Path(top, "src", "derain", "about.py").resolve() != here.resolve():

@@ -37,6 +37,14 @@ def test_there_is_a_panel_for_each_layer_and_a_line_for_each_run_that_judges_the
     assert [len(panel.lines) for panel in panels] == [1, 1, 1, 2]
 
 
+def test_a_run_has_one_colour_in_all_panels_and_in_the_legend(runs):
+    figure = draw_losses(runs[::-1])  # first the one that judges at the last layer alone
+    (legend,) = figure.legends
+    colours = {text.get_text(): line.get_color() for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)}
+    assert len(set(colours.values())) == 2
+    assert all(colours[line.get_label()] == line.get_color() for panel in figure.axes for line in panel.lines)
+
+
 def test_smoothing_is_a_running_mean():
     assert smoothed([1, 2, 3, 4], over=2) == [1, 1.5, 2.5, 3.5]
 

@@ -14,6 +14,7 @@ stages = [1, 1, 1, 1]
 head_stages = 1
 [[data.pairs]]
 folder = "pairs"
+exclude = ["1"]
 [data]
 crop_px = 56
 backgrounds = ["dry"]

@@ -12,7 +12,7 @@ from derain.cli.main import main
 from derain.errors import RecipeError, TrainingError
 from derain.network import PAPER, PLNLIN, SMALL, PLNLINConfiguration
 from derain.network.matching import WITHIN, matched, parameters
-from derain.train.ablation import OURS, TABLES, Row, ablate, parameter_table, row_overrides, steps_in, train_row
+from derain.train.ablation import OURS, TABLES, Row, RowError, ablate, parameter_table, row_overrides, steps_in, train_row
 from derain.train.loop import setup
 from derain.train.manners import manner
 from derain.train.recipe_file import read_recipe
@@ -65,6 +65,57 @@ def test_row_of_another_recipe_is_not_taken_for_this_one(project):
         ablate(["table5"], project / "recipe.toml", [*TINY, "data.crop_px=112"], **rows)
 
 
+def test_row_of_a_recipe_that_knew_fewer_values_is_taken_for_this_one(project):
+    rows = {"folder": project / "out", "steps": 1, "on_row": lambda _: None}
+    ablate(["table5"], project / "recipe.toml", TINY, **rows)
+    path = project / "out/ours/recipe.json"
+    facts = json.loads(path.read_text())
+    del facts["data"]["mix"]["zoom"]  # as if it had come later
+    path.write_text(json.dumps(facts))
+    ablate(["table5"], project / "recipe.toml", TINY, **rows)
+
+
+def test_row_without_the_hierarchical_loss_trains_in_several_processes(project):
+    arguments = ["ablate", "table5", "--recipe", str(project / "recipe.toml"), "--steps", "3", "--output", str(project / "out")]
+    assert main([*arguments, *TINY, "machine.processes=2", "adversarial.warmup_steps=1"]) == 0
+
+
+def test_row_that_fails_does_not_keep_the_others_from_being_trained(project, monkeypatch, capsys):
+    def failing(recipe, overrides, *, label):
+        if label.startswith("without"):
+            raise RowError(f"{label}: the loss is nan")
+        setup(read_recipe(recipe, overrides))
+
+    monkeypatch.setattr("derain.train.ablation._train", failing)
+    arguments = ["ablate", "table5", "--recipe", str(project / "recipe.toml"), "--steps", "1", "--output", str(project / "out")]
+    assert main([*arguments, *TINY]) == 1
+    assert "1 rows failed: without hierarchical supervision: the loss is nan" in capsys.readouterr().err
+    table = (project / "out/table5.md").read_text().splitlines()
+    assert "| failed | failed |" in table[2]
+    assert float(table[3].split("|")[5].split("/")[0]) > 0
+    assert "- without hierarchical supervision: the loss is nan" in table
+
+
+def test_pairs_that_are_evaluated_on_are_not_trained_on(project):
+    given = [*TINY, 'data.pairs=[{folder="pairs"}]']
+    with pytest.raises(RecipeError, match=r"pairs: 1 of its 6 pairs are both trained and evaluated on, the first 1; exclude"):
+        ablate(["table5"], project / "recipe.toml", given, folder=project / "out", steps=1)
+    arguments = ["ablate", "table5", "--recipe", str(project / "recipe.toml"), "--steps", "1", "--output", str(project / "out")]
+    assert main([*arguments, *TINY, "--data", str(project / "pairs")]) == 0
+    assert json.loads((project / "out/ours/recipe.json").read_text())["data"]["pairs"][0]["exclude"] == ["1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a process that its parent is gone")
+def test_killing_the_table_ends_its_row(project):
+    arguments = ["--recipe", str(project / "recipe.toml"), "--steps", "100000", "--output", str(project / "out")]
+    command = [sys.executable, "-m", "derain.cli.main", "ablate", "table5", *arguments, *TINY, "schedule.kind=steps"]
+    table = subprocess.Popen(command)
+    log = project / "out/alpha-0.0/log.jsonl"
+    wait_for(lambda: log.exists() and log.stat().st_size)
+    table.kill()
+    wait_for(lambda: (project / "out/alpha-0.0/weights.safetensors").exists())  # which a run that was stopped leaves
+
+
 def test_row_that_was_killed_goes_on(project):
     given = ["schedule.by=steps", f"record.folder={project / 'row'}"]
     setup(read_recipe(project / "recipe.toml", [*given, "length.steps=1", "validation.pairs=[]"]))
@@ -105,6 +156,9 @@ def test_minutes_are_turned_into_steps_once(project, monkeypatch):
     for _ in range(2):
         out = ablate(["table5"], project / "recipe.toml", TINY, folder=project / "out", minutes=1, on_row=lambda _: None)
         assert [row.steps for row in out["table5"]] == [2, 2]
+    other = [*TINY, "optimiser.batch=4"]
+    out = ablate(["table5"], project / "recipe.toml", other, folder=project / "other", minutes=1, on_row=lambda _: None)
+    assert [row.steps for row in out["table5"]] == [3, 3]
 
 
 def test_every_row_has_a_folder_of_its_own():

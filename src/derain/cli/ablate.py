@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ def ablate(
     recipe
         Everything that the rows do not change.
     data
-        Folders of training pairs, in place of the recipe's.
+        Folders of training pairs, in place of the recipe's; pairs that are evaluated on are left out.
     validate
         Folders of pairs to evaluate on, in place of the recipe's.
     minutes
@@ -44,25 +45,29 @@ def ablate(
     from rich.console import Console
 
     from derain.about import machine
+    from derain.errors import TrainingError
     from derain.files import write_text
-    from derain.train import ablation
+    from derain.train import ablation, outcomes
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     given = list(overrides)
-    for key, folders in (("data.pairs", data), ("validation.pairs", validate)):
-        if folders:
-            listed = ", ".join(f"{{folder={json.dumps(str(folder.resolve()), ensure_ascii=False)}}}" for folder in folders)
-            given.append(f"{key}=[{listed}]")
+    if validate:
+        given.append(f"validation.pairs=[{', '.join(_table(folder) for folder in validate)}]")
+    if data:
+        kept = ablation.evaluated(recipe, given)
+        given.append(f"data.pairs=[{', '.join(_table(folder, exclude=kept(folder)) for folder in data)}]")
     folder = output or Path("runs/ablation")
     tables = list(ablation.TABLES) if table == "all" else [table]
 
-    def write(name: str, rows: list[ablation.Outcome]) -> None:
-        text = ablation.as_markdown(rows)
-        write_text(folder / f"{name}.md", f"{text}\n{machine('torch')}\n")
-        write_text(folder / f"{name}.csv", ablation.as_csv(rows))
-        console.print(text, markup=False)
+    def write(name: str, rows: list[outcomes.Outcome]) -> None:
+        text = outcomes.as_markdown(rows)
+        made = "; ".join(dict.fromkeys(row.made for row in rows if row.made))
+        write_text(folder / f"{name}.md", f"{text}\nRows of {made}. Table: {machine('torch')}\n")
+        write_text(folder / f"{name}.csv", outcomes.as_csv(rows))
+        if len(rows) == len(ablation.TABLES[name]):
+            console.print(text, markup=False)
 
-    ablation.ablate(
+    found = ablation.ablate(
         tables,
         recipe,
         given,
@@ -72,3 +77,11 @@ def ablate(
         on_row=lambda text: console.print(text, markup=False),
         on_table=write,
     )
+    failures = dict.fromkeys(row.failure for rows in found.values() for row in rows if row.failure)
+    if failures:
+        raise TrainingError(f"{len(failures)} rows failed: {'; '.join(failures)}")
+
+
+def _table(folder: Path, *, exclude: Sequence[str] = ()) -> str:
+    """A folder of pairs as TOML."""
+    return f"{{folder={json.dumps(str(folder.resolve()), ensure_ascii=False)}, exclude={json.dumps(list(exclude))}}}"

@@ -55,14 +55,18 @@ def draw_losses(runs: Sequence[Path], *, over: int = 10) -> Figure:
         raise DataError("no run is given; name the folders of training runs")
     figure = Figure(figsize=(4 * LEVELS, 3.2), layout="constrained")
     panels = figure.subplots(1, LEVELS, sharex=True)
-    for run, name in zip(runs, short_names([str(run.resolve()) for run in runs]), strict=True):
+    lines = {}
+    for number, (run, name) in enumerate(zip(runs, short_names([str(run.resolve()) for run in runs]), strict=True)):
         curves = read_curves(run)
         for layer, panel in enumerate(panels, 1):
             if layer in curves:
                 steps, values = curves[layer]
-                panel.plot(steps, smoothed(values, over=over), label=name, linewidth=1.2)
+                (lines[name],) = panel.plot(steps, smoothed(values, over=over), label=name, color=f"C{number}", linewidth=1.2)
     for layer, panel in enumerate(panels, 1):
         panel.set(title=f"side layer {layer}", xlabel="step", ylabel="adversarial loss of the generator" if layer == 1 else None)
-        panel.grid(alpha=0.3)
-    panels[-1].legend(fontsize="small")
+        panel.set_yscale("log")  # one manner may lie far above the others
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter("{x:g}")
+        panel.grid(alpha=0.3, which="both")
+    figure.legend(handles=list(lines.values()), loc="outside lower center", ncols=len(lines), fontsize="small")
     return figure

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import ctypes
+import hashlib
 import json
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from derain.data.pairs import find_pairs
+from derain.data.sources import chosen_pairs
 from derain.errors import RecipeError, TrainingError
 from derain.files import write_text
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.matching import matched, parameters
 from derain.train.manners import manner
+from derain.train.outcomes import Outcome, Printed
 from derain.train.recipe import Recipe
-from derain.train.recipe_file import read_recipe
+from derain.train.recipe_file import build_recipe, read_recipe
 from derain.train.record import WEIGHTS
+from derain.train.validation import validation_pairs
 from derain.train.weights_file import load_weights
 
 PILOT_STEPS, PILOT_SKIPPED = 15, 5  # ten steps are timed: two rounds of r = 5
 DISCRIMINATORS = {"table1", "table6", "table7"}
 """Tables whose rows differ in nothing but the discriminator and its turns."""
 BUDGET = "steps.json"
-"""In the folder of the rows: steps by minutes."""
+"""In the folder of the rows: steps by minutes and recipe."""
+SAVED_MINUTES = 2
+"""A row lasts some ten minutes: a kill should not cost all of them."""
 FREE = ("machine", "notes", "record")
 """Sections of a recipe that do not change what a row comes to."""
-Printed = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -103,17 +108,8 @@ TABLES = {
 """Rows by table. Where the text names no value (r but for 5), the values are ours."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a row came to."""
-
-    label: str
-    generator_parameters: int
-    discriminator_parameters: int
-    steps: int
-    validation: dict[str, tuple[float, float]]
-    """PSNR in dB and SSIM, protocol `paper`, of each validation folder."""
-    printed: Printed
+class RowError(TrainingError):
+    """A row cannot be trained; others may."""
 
 
 def ablate(
@@ -131,8 +127,9 @@ def ablate(
 
     `recipe` gives all that the rows do not change. Either `steps` or `minutes`, from which the steps follow by the speed of the
     paper's own row, measured once in `folder`. A row that has been trained there already, for this table or another, is not
-    trained again, one that was cut off goes on. `on_table` is called with each table when its rows are done. Raises RecipeError,
-    also where a row there was trained by another recipe.
+    trained again, one that was cut off goes on. `on_table` is called with the rows so far of a table after each of them; among
+    them are those that failed, by a loss that is not finite or a full disk. Raises RecipeError, also where a row there was
+    trained by another recipe, and for a pair that is both trained and evaluated on.
     """
     for table in tables:
         if table not in TABLES:
@@ -145,6 +142,7 @@ def ablate(
         find_pairs(pairs.folder)  # before an hour of training: raises where there are none
     if not base.validation.pairs:
         raise RecipeError(f"{recipe}: names no pairs to evaluate on; give [[validation.pairs]]")
+    _check_apart(base)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if not steps:
@@ -157,20 +155,53 @@ def ablate(
             given = [*overrides, *row_overrides(row, base)]
             name = "ours" if read_recipe(recipe, given) == base else row.name
             given += [f"length.steps={steps}", "length.hours=0.0", "schedule.by=steps", f"record.folder={folder / name}"]
-            outcomes[table].append(train_row(row, recipe, given))
-        on_table(table, outcomes[table])
+            given.append(f"record.save_every_minutes={SAVED_MINUTES}")
+            outcomes[table].append(_tried(row, recipe, given))
+            on_table(table, outcomes[table])
     return outcomes
 
 
+def _tried(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
+    try:
+        return train_row(row, recipe, overrides)
+    except RowError as error:
+        counts = _counts(read_recipe(recipe, overrides))
+        return Outcome(row.label, *counts, steps=0, validation={}, printed=row.printed, failure=str(error))
+
+
+def evaluated(recipe: Path, overrides: Sequence[str]) -> Callable[[Path], list[str]]:
+    """What tells the names of those pairs of a folder that `recipe` evaluates on."""
+    paths = {pair.rainy_path.resolve() for _, pair in validation_pairs(read_recipe(recipe, overrides).validation)}
+    return lambda folder: [pair.name for pair in find_pairs(folder).pairs if pair.rainy_path.resolve() in paths]
+
+
+def _check_apart(recipe: Recipe) -> None:
+    """Raise RecipeError if a pair is both trained and evaluated on."""
+    paths = {pair.rainy_path.resolve() for _, pair in validation_pairs(recipe.validation)}
+    for folder in recipe.data.pairs:
+        pairs = chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only).pairs
+        both = [pair.name for pair in pairs if pair.rainy_path.resolve() in paths]
+        if both:
+            raise RecipeError(
+                f"{folder.folder}: {len(both)} of its {len(pairs)} pairs are both trained and evaluated on, the first {both[0]}; "
+                f"exclude them from one or the other"
+            )
+
+
 def _budget(minutes: float, recipe: Path, overrides: Sequence[str], *, folder: Path, on_row: Callable[[str], None]) -> int:
-    """The steps that an earlier call with as many minutes took, or what fits into them now."""
+    """The steps that an earlier call for as many minutes of the same recipe found, or what fits into them now."""
     path = folder / BUDGET
-    known: dict[str, int] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if f"{minutes:g}" not in known:
+    facts = read_recipe(recipe, overrides).as_dict()
+    of = hashlib.sha256(json.dumps({k: v for k, v in facts.items() if k not in {"notes", "record"}}).encode()).hexdigest()[:12]
+    key = f"{minutes:g} minutes of recipe {of}"
+    known: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if key not in known:
         on_row("timing a few steps")
-        known[f"{minutes:g}"] = steps_in(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
-        write_text(path, json.dumps(known))
-    return known[f"{minutes:g}"]
+        steps = steps_in(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
+        known[key] = {"steps": steps, "timed": datetime.now(timezone.utc).isoformat(timespec="minutes")}
+        write_text(path, json.dumps(known, indent=1))
+    on_row(f"{known[key]['steps']} steps are {minutes:g} minutes, timed {known[key]['timed']}")
+    return int(known[key]["steps"])
 
 
 def row_overrides(row: Row, base: Recipe) -> list[str]:
@@ -210,20 +241,29 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
         card = _card(folder)
         if card["steps"] != built.length.steps:
             raise TrainingError(f"{row.label}: was stopped at step {card['steps']}; the same command goes on from there")
-    critic = manner(built.adversarial.manner).discriminator
     return Outcome(
-        label=row.label,
-        generator_parameters=parameters(PLNLIN, built.network),
-        discriminator_parameters=parameters(critic, built.network) if built.loss.beta else 0,
+        row.label,
+        *_counts(built),
         steps=card["steps"],
         validation={name: (float(psnr), float(ssim)) for name, (psnr, ssim) in card["validation"].items()},
         printed=row.printed,
+        made=f"{card['date']}, derain {card['derain']}",
     )
 
 
+def _counts(recipe: Recipe) -> tuple[int, int]:
+    """Parameters of the generator and of the discriminator, if there is one."""
+    critic = manner(recipe.adversarial.manner).discriminator
+    return parameters(PLNLIN, recipe.network), parameters(critic, recipe.network) if recipe.loss.beta else 0
+
+
 def _check_same(built: Recipe, path: Path) -> None:
-    """Raise RecipeError if the row whose recipe lies at `path` was not trained as `built` says."""
-    earlier, now = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(built.as_dict()))
+    """Raise RecipeError if the row whose recipe lies at `path` was not trained as `built` says.
+
+    A value that derain did not know yet was the default.
+    """
+    earlier = build_recipe(json.loads(path.read_text(encoding="utf-8")), base=path.parent).as_dict()
+    now = built.as_dict()
     other = sorted(key for key in earlier.keys() | now.keys() if key not in FREE and earlier.get(key) != now.get(key))
     if other:
         raise RecipeError(
@@ -255,10 +295,14 @@ def _card(folder: Path) -> dict[str, Any]:
 
 
 def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
-    """Train in a process of its own. Ctrl-C and SIGTERM here let it end its step and save its state."""
+    """Train in a process of its own. Ctrl-C and SIGTERM here let it end its step and save its state, and on Linux a kill, too."""
     command = [sys.executable, "-m", "derain.cli.main", "train", str(recipe), *arguments]
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as said, subprocess.Popen(command, stderr=said) as process:
+    bound = _ends_with_its_parent if sys.platform == "linux" else None
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8") as said,
+        subprocess.Popen(command, stderr=said, preexec_fn=bound) as process,
+    ):
         try:
             code = process.wait()
         except KeyboardInterrupt:
@@ -268,9 +312,15 @@ def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
         finally:
             signal.signal(signal.SIGTERM, before)
         said.seek(0)
-        last = (said.read().strip().splitlines() or ["it said nothing"])[-1]
+        lines = said.read().strip().splitlines() or ["it said nothing"]
     if code:
-        raise TrainingError(f"{label}: training ended with code {code}: {last.removeprefix('derain: ')}")
+        ours = [line for line in lines if line.startswith("derain: ")] or [line for line in lines if "Error: " in line] or lines
+        raise RowError(f"{label}: training ended with code {code}: {ours[-1].removeprefix('derain: ')}")
+
+
+def _ends_with_its_parent() -> None:
+    """Ask Linux for SIGTERM when the parent dies: the next call would begin the row again beside this one."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def parameter_table(base: Recipe) -> str:
@@ -288,32 +338,3 @@ def parameter_table(base: Recipe) -> str:
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def as_markdown(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as a table, with what the paper prints for Rain200H beside them."""
-    sets = list(outcomes[0].validation)
-    lines = ["| row | G parameters | D parameters | steps | " + " | ".join(sets) + " | printed (Rain200H, full training) |"]
-    lines.append("|---" * (5 + len(sets)) + "|")
-    for o in outcomes:
-        scores = " | ".join(f"{psnr:.2f} / {ssim:.4f}" for psnr, ssim in o.validation.values())
-        printed = f"{o.printed[0]:.3f} / {o.printed[1]:.4f}" if o.printed else ""
-        lines.append(
-            f"| {o.label} | {o.generator_parameters:,} | {o.discriminator_parameters:,} | {o.steps:,} | {scores} | {printed} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def as_csv(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as comma-separated values, a line for each row and validation folder."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["row", "generator_parameters", "discriminator_parameters", "steps", "set", "psnr", "ssim", "paper_psnr", "paper_ssim"]
-    )
-    for o in outcomes:
-        facts = asdict(o)
-        for name, (psnr, ssim) in o.validation.items():
-            head = [facts[k] for k in ("label", "generator_parameters", "discriminator_parameters", "steps")]
-            writer.writerow([*head, name, psnr, ssim, *(o.printed or ("", ""))])
-    return text.getvalue()

@@ -7,10 +7,10 @@ that it made of clean ones. D_ra(P; Q) = sigmoid(D(P) - E[D(Q)]).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 
 
@@ -18,8 +18,26 @@ def expectation(scores: Tensor) -> Tensor:
     """E[D(.)], a scalar: the mean over positions and over the batch of all processes, with its gradient."""
     mean = scores.float().mean()
     if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
-        return all_reduce(mean) / distributed.get_world_size()
+        return _Sum.apply(mean) / distributed.get_world_size()
     return mean
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, with the gradient that all of them have of it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return _summed(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _summed(gradient)
+
+
+def _summed(x: Tensor) -> Tensor:
+    total = x.detach().clone()
+    distributed.all_reduce(total)
+    return total
 
 
 def generator_terms(fake: Sequence[Tensor], real: Sequence[Tensor]) -> list[Tensor]:

@@ -13,6 +13,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from derain import __version__
+from derain.about import commit
 from derain.data.pairs import Pair
 from derain.files import write_text
 from derain.train.recipe import Recipe
@@ -115,6 +117,7 @@ def model_card(state: State, recipe: Recipe) -> dict[str, Any]:
         "steps": state.earlier.steps + state.step,
         "hours": round(state.earlier.hours + state.hours, 3),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "derain": f"{__version__}, commit {made_at}" if (made_at := commit()) else __version__,
         "data": short_names([*(pairs.folder for pairs in recipe.data.pairs), *recipe.data.backgrounds, *recipe.data.streaks]),
     }
     if state.card.get("step") == state.step:

@@ -65,11 +65,21 @@ def generator_update(
             sides = Sides(made.restored, manner(recipe.adversarial.manner).of_restored(made), batch.clean, clean_content)
             part, more = adversarial_part(unwrapped(state.discriminator), sides, recipe.loss)
         total, terms = total + part, terms | more
+    if recipe.trains_heads and not recipe.loss.alpha:
+        total = total + 0 * unread(made)
     fabric.backward(total)
     norm = _step(fabric, state.network, state.optimiser, total, state=state, batch=batch, recipe=recipe)
     if state.average:
         state.average.update(state.network)
     return {name: float(term) for name, term in terms.items()} | {"norm": norm, "loss": total.item()}, made
+
+
+def unread(made: Hierarchy) -> Tensor:
+    """The sum of what the heads made: without the hierarchical loss, no term may look at some of it.
+
+    Several processes wait for the gradient of every parameter that the forward pass has met, and so it is to be one of zeros.
+    """
+    return torch.stack([found.float().sum() for found in (*made.features, *made.scales)]).sum()
 
 
 def discriminator_update(fabric: Fabric, state: State, sides: Sides, batch: Batch, recipe: Recipe) -> float:

@@ -1,0 +1,57 @@
+"""What the rows of an ablation came to, as Markdown and as comma-separated values."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+Printed = tuple[float, float] | None
+PLAIN_FACTS = ("generator_parameters", "discriminator_parameters", "steps", "made", "failure")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a row came to."""
+
+    label: str
+    generator_parameters: int
+    discriminator_parameters: int
+    steps: int
+    validation: dict[str, tuple[float, float]]
+    """PSNR in dB and SSIM, protocol `paper`, of each validation folder."""
+    printed: Printed
+    made: str = ""
+    """Day and version."""
+    failure: str = ""
+    """Why there is no validation."""
+
+
+def as_markdown(outcomes: Sequence[Outcome]) -> str:
+    """The outcomes as a table, with what the paper prints for Rain200H beside them."""
+    sets = next((list(o.validation) for o in outcomes if o.validation), [])
+    lines = ["| row | G parameters | D parameters | steps | " + " | ".join(sets) + " | printed (Rain200H, full training) |"]
+    lines.append("|---" * (5 + len(sets)) + "|")
+    for o in outcomes:
+        scores = " | ".join(
+            f"{o.validation[name][0]:.2f} / {o.validation[name][1]:.4f}" if name in o.validation else "failed" for name in sets
+        )
+        printed = f"{o.printed[0]:.3f} / {o.printed[1]:.4f}" if o.printed else ""
+        lines.append(
+            f"| {o.label} | {o.generator_parameters:,} | {o.discriminator_parameters:,} | {o.steps:,} | {scores} | {printed} |"
+        )
+    failures = [f"- {o.failure}" for o in outcomes if o.failure]
+    return "\n".join([*lines, *(["", *failures] if failures else [])]) + "\n"
+
+
+def as_csv(outcomes: Sequence[Outcome]) -> str:
+    """The outcomes as comma-separated values, a line for each row and validation folder."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["row", *PLAIN_FACTS, "set", "psnr", "ssim", "paper_psnr", "paper_ssim"])
+    for o in outcomes:
+        facts = asdict(o)
+        for name, (psnr, ssim) in o.validation.items() or [("", ("", ""))]:
+            writer.writerow([o.label, *(facts[k] for k in PLAIN_FACTS), name, psnr, ssim, *(o.printed or ("", ""))])
+    return text.getvalue()
