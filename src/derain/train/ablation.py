@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from derain.data.pairs import find_pairs
+from derain.data.pairs import Pair, find_pairs
 from derain.data.sources import chosen_pairs
 from derain.errors import RecipeError, TrainingError
 from derain.files import write_text
@@ -171,17 +171,21 @@ def _tried(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
 
 def evaluated(recipe: Path, overrides: Sequence[str]) -> Callable[[Path], list[str]]:
     """What tells the names of those pairs of a folder that `recipe` evaluates on."""
-    paths = {pair.rainy_path.resolve() for _, pair in validation_pairs(read_recipe(recipe, overrides).validation)}
-    return lambda folder: [pair.name for pair in find_pairs(folder).pairs if pair.rainy_path.resolve() in paths]
+    among = _evaluated(read_recipe(recipe, overrides))
+    return lambda folder: among(find_pairs(folder).pairs)
+
+
+def _evaluated(recipe: Recipe) -> Callable[[Sequence[Pair]], list[str]]:
+    paths = {pair.rainy_path.resolve() for _, pair in validation_pairs(recipe.validation)}
+    return lambda pairs: [pair.name for pair in pairs if pair.rainy_path.resolve() in paths]
 
 
 def _check_apart(recipe: Recipe) -> None:
     """Raise RecipeError if a pair is both trained and evaluated on."""
-    paths = {pair.rainy_path.resolve() for _, pair in validation_pairs(recipe.validation)}
+    among = _evaluated(recipe)
     for folder in recipe.data.pairs:
         pairs = chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only).pairs
-        both = [pair.name for pair in pairs if pair.rainy_path.resolve() in paths]
-        if both:
+        if both := among(pairs):
             raise RecipeError(
                 f"{folder.folder}: {len(both)} of its {len(pairs)} pairs are both trained and evaluated on, the first {both[0]}; "
                 f"exclude them from one or the other"

@@ -31,9 +31,6 @@ from derain.train.together import Batches, StopSignal, agree, due
 from derain.train.updates import Batch, iterate
 from derain.train.validation import validation_pairs
 
-Sides = tuple[Tensor, Tensor]
-"""A batch, rainy and clean."""
-
 
 def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = None) -> dict[str, Any]:
     """Train as `recipe` says and return the last validation. Ctrl-C and SIGTERM end the run with its state saved.
@@ -139,7 +136,8 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
     optimiser, length = recipe.optimiser, recipe.length
     batches = Batches(batch=optimiser.batch, rank=fabric.global_rank, world=fabric.world_size, first_step=state.step)
     workers = recipe.machine.workers
-    loader: DataLoader[Sides] = DataLoader(crops, batch_sampler=batches, num_workers=workers)  # type: ignore[arg-type]
+    loader: DataLoader[tuple[Tensor, Tensor]]  # rainy and clean
+    loader = DataLoader(crops, batch_sampler=batches, num_workers=workers)  # type: ignore[arg-type]
     log, means = Log(fabric, folder, step=state.step), Means()
     progress = Progress(recipe, enabled=fabric.is_global_zero)
     stop = StopSignal()
