@@ -64,6 +64,14 @@ def test_quiet_still_tells_of_failures(photo, darken, capsys):
     assert "photo.png: is not a picture" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+def test_a_line_break_in_a_name_breaks_no_line(photo, darken, capsys):
+    strange = photo.with_name("a\nb\x1b[31m.png")
+    strange.write_text("no picture")
+    main([str(strange), *darken])
+    assert "a\\nb\\x1b[31m.png: is not a picture" in capsys.readouterr().err
+
+
 def test_of_a_damaged_tiff_nothing_but_the_sentence_is_said(photo, darken):
     picture.write(picture.read(photo), photo.with_suffix(".tif"))
     whole = photo.with_suffix(".tif").read_bytes()

@@ -62,7 +62,8 @@ def test_the_temporal_step_sees_them_in_order(folder, tmp_path):
 def test_frames_that_are_there_are_left_alone(folder, tmp_path):
     restore_numbered(folder, tmp_path / "out", copying)
     (tmp_path / "out" / "f3.png").unlink()
-    assert restore_numbered(folder, tmp_path / "out", copying).frames == 1
+    tally = restore_numbered(folder, tmp_path / "out", copying)
+    assert (tally.frames, "frames were there already" in tally.notes[0]) == (1, True)
 
 
 def test_a_bad_frame_is_told_and_passed_over(folder, tmp_path):

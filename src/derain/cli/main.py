@@ -11,6 +11,7 @@ from pathlib import Path
 from cyclopts import App
 
 from derain import DerainError, __version__
+from derain.cli.speaker import one_line
 from derain.errors import MissingExtraError
 from derain.video.kinds import PIPE, SUFFIXES
 
@@ -83,7 +84,7 @@ def _verb_for(tokens: Sequence[str]) -> str:
 
 
 def _refuse(text: str) -> int:
-    print(f"derain: {text}", file=sys.stderr)
+    print(f"derain: {one_line(text)}", file=sys.stderr)
     return 1
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
+from derain.cli.speaker import Speaker
 from derain.restore.errands import Errands
 from derain.restore.summary import Summary
 from derain.restore.workshop import Record
@@ -16,16 +16,15 @@ INTERRUPTED = 130
 """The exit code of a shell command that Ctrl-C ended."""
 
 
-class Report:
+class Report(Speaker):
     """Tells about one batch on stderr; a context manager around the run of it."""
 
     def __init__(self, errands: Errands, *, is_quiet: bool) -> None:
+        super().__init__(is_quiet=is_quiet)
         self.errands = errands
-        self.is_quiet = is_quiet
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         columns = (BarColumn(), _Count(), _Rate(), TimeRemainingColumn())
         # a bar in a log file is noise
-        self._bar = Progress(*columns, console=self._console, disable=is_quiet or not self._console.is_terminal, transient=True)
+        self._bar = Progress(*columns, console=self.console, disable=is_quiet or not self.console.is_terminal, transient=True)
         self._task = self._bar.add_task("", total=len(errands.todo))
         for _, text in errands.problems:
             self.complain(text)
@@ -35,15 +34,6 @@ class Report:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
-
-    def say(self, text: str) -> None:
-        """Print a line, unless quiet."""
-        if not self.is_quiet:
-            self._console.print(text, markup=False)
-
-    def complain(self, text: str) -> None:
-        """Print a problem, always."""
-        self._console.print(f"derain: {text}", markup=False)
 
     def tell_losses(self, record: Record) -> None:
         """Print what of a picture could not be kept."""

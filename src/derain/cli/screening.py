@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
 from derain.cli.progress import INTERRUPTED
+from derain.cli.speaker import Speaker
 from derain.errors import DerainError
 from derain.video.frames import Tally
 from derain.video.orders import Order
 
 
-class Screening:
+class Screening(Speaker):
     """Tells about one clip after the other on stderr; a `Watcher`."""
 
     def __init__(self, problems: Sequence[str], *, is_quiet: bool) -> None:
-        self.is_quiet = is_quiet
+        super().__init__(is_quiet=is_quiet)
         self._exit_code = 0
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         columns = (BarColumn(), _Count(), _Rate(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=self._console, disable=is_quiet or not self._console.is_terminal, transient=True)
+        self._bar = Progress(*columns, console=self.console, disable=is_quiet or not self.console.is_terminal, transient=True)
         for text in problems:
             self.complain(text)
 
@@ -55,14 +54,9 @@ class Screening:
         """See `Watcher`."""
         self._bar.advance(self._task)
 
-    def say(self, text: str) -> None:
-        """Print a line, unless quiet."""
-        if not self.is_quiet:
-            self._console.print(text, markup=False)
-
     def complain(self, text: str) -> None:
-        """Print a problem, always."""
-        self._console.print(f"derain: {text}", markup=False)
+        """Print a problem, always; the exit code tells of it."""
+        super().complain(text)
         self._exit_code = self._exit_code or 1
 
     def close(self) -> int:

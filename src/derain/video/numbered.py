@@ -47,11 +47,14 @@ def restore_numbered(
     Frames that are there already are left alone, unless `overwrite`. A frame that cannot be read is passed over and told of.
     Raises DerainError for a folder without frames, and for an output that cannot be written.
     """
-    frames = [path for path in numbered(folder) if overwrite or not (output / path.name).exists()]
+    there = numbered(folder)
+    frames = [path for path in there if overwrite or not (output / path.name).exists()]
     if output.exists() and output.samefile(folder) and not overwrite:
         raise VideoError(f"{output}: is the folder of the frames; give --overwrite to replace them or another -o")
     make_folder(output)
     tally, start = Tally(), time.perf_counter()
+    if len(frames) < len(there):
+        tally.notes.append(f"{len(there) - len(frames)} of {len(there)} frames were there already; --overwrite restores all")
     on_start(len(frames))
 
     def read() -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
