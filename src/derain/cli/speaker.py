@@ -1,0 +1,27 @@
+"""Lines on stderr, each of them one line whatever a file is called."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+
+class Speaker:
+    """Says what a person sees while something runs."""
+
+    def __init__(self, *, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Print a line, unless quiet."""
+        if not self.is_quiet:
+            self.console.print(one_line(text), markup=False)
+
+    def complain(self, text: str) -> None:
+        """Print a problem, always."""
+        self.console.print(f"derain: {one_line(text)}", markup=False)
+
+
+def one_line(text: str) -> str:
+    """The text with a line break, an escape sequence or the like, which names of files may hold, as `\\n` or `\\x1b`."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
