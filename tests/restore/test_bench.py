@@ -1,10 +1,14 @@
 """`derain bench restore`, with a network that darkens."""
 
+import multiprocessing
+import threading
+
 import pytest
 
 from derain.about import Machine
 from derain.cli.main import main
-from derain.errors import DerainError, WeightsError
+from derain.errors import DerainError, EngineError, WeightsError
+from derain.restore import bench
 from derain.restore.bench import bench_restore
 
 
@@ -27,6 +31,21 @@ def test_size_that_is_none_is_refused(toy):
 def test_unknown_model_is_said_by_the_process_that_opens_it():
     with pytest.raises((DerainError, WeightsError), match="nowhere"):
         bench_restore("nowhere", engines=["openvino"], precisions=["float32"], sizes=["8x8"], repeats=1)
+
+
+def test_an_engine_that_fails_while_it_restores_is_an_answer(monkeypatch):
+    def failing(*_: object, **__: object):
+        def restore(rainy):
+            raise EngineError("out of memory; give a smaller picture")
+
+        return restore
+
+    monkeypatch.setattr(bench, "Restorer", failing)
+    here, there = multiprocessing.Pipe()
+    threading.Thread(target=bench._serve, args=(there, "toy", "openvino", "float32"), daemon=True).start()
+    here.send((8, 8))
+    assert here.poll(5)
+    assert here.recv() == "out of memory; give a smaller picture"
 
 
 def test_verb_says_where_it_measured(toy, capsys):

@@ -107,20 +107,27 @@ def _peak_mib() -> float:
 
 
 def _serve(pipe: Connection, model: str, engine: str, precision: str) -> None:
+    """Answer each question by a number, or by the sentence of what failed, which is the last answer."""
     try:
         restorer = Restorer(model, engine=engine, precision=precision)
-        rng = np.random.default_rng(0)
-        while True:
-            shape = pipe.recv()
-            if shape is None:
-                pipe.send(_peak_mib())
-                continue
-            rainy = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-            began = time.perf_counter()
-            restorer(rainy)
-            pipe.send(time.perf_counter() - began)
     except DerainError as error:
         pipe.recv()
         pipe.send(str(error))
-    except EOFError:
         return
+    rng = np.random.default_rng(0)
+    while True:
+        try:
+            shape = pipe.recv()
+        except EOFError:
+            return
+        if shape is None:
+            pipe.send(_peak_mib())
+            continue
+        rainy = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        began = time.perf_counter()
+        try:
+            restorer(rainy)
+        except DerainError as error:
+            pipe.send(str(error))
+            return
+        pipe.send(time.perf_counter() - began)
