@@ -20,6 +20,39 @@ DEAD_SECONDS = 24 * 3600
 """No write lets its file lie untouched for so long: other machines may be writing into the same folder."""
 
 
+def exists(path: Path) -> bool:
+    """Whether there is anything; what may not be looked at is not there, where `Path` raises before Python 3.14."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder, as `exists`."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file, as `exists`."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_link(path: Path) -> bool:
+    """Whether it is a link, as `exists`."""
+    return os.path.islink(path)  # noqa: PTH114
+
+
+def are_one(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, as `exists`."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def unsearchable(error: OSError) -> str:
+    """The sentence about a folder whose names cannot be listed."""
+    return f"{error.filename}: cannot be searched ({error.strerror}); allow it first"
+
+
 def partial_of(path: Path, suffix: str = ".part") -> Path:
     """A name beside `path` for it while it is half-written, which nobody takes for a result and `remove_dead_partials` knows."""
     return path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{suffix}")

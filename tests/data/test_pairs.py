@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nobody import as_nobody
 from PIL import Image
 
 from derain.data.pairs import LAYOUTS, find_pairs, sample
@@ -305,6 +306,15 @@ def test_a_folder_that_is_shut_is_named(folder, monkeypatch):
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         find_pairs(tmp_path / "nowhere")
+
+
+def test_a_folder_in_one_that_is_shut_is_one_sentence(tmp_path):
+    (tmp_path / "shut").mkdir(mode=0o000)
+    folder = str(tmp_path / "shut" / "pairs")
+    run = as_nobody("from derain.data.pairs import find_pairs", f"find_pairs({folder!r})", tmp_path)
+    assert run.stderr.splitlines()[-1].startswith(
+        f"derain.errors.DataError: {folder}: no such folder that this user may look into"
+    )
 
 
 def test_an_unknown_layout_is_an_error_that_names_the_known_ones(folder):

@@ -1,6 +1,7 @@
 """Names that other programs give to what they write."""
 
 import pytest
+from nobody import as_nobody
 
 from derain.errors import DataError
 from derain.evaluate.matching import match, picture_files
@@ -133,3 +134,21 @@ def test_a_pattern_that_fits_nothing_is_refused(tmp_path):
 def test_a_folder_without_pictures_is_refused(folder, fact, tmp_path):
     with pytest.raises(DataError, match=fact):
         picture_files(tmp_path / folder)
+
+
+def test_pictures_in_a_folder_that_is_shut_are_found_and_not_left_out(tmp_path):
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "shut" / "1.png").touch()
+    (tmp_path / "shut").chmod(0o444)
+    imports = "from pathlib import Path; from derain.evaluate.matching import picture_files"
+    run = as_nobody(imports, f"print([*picture_files(Path({str(tmp_path)!r}))])", tmp_path)
+    (tmp_path / "shut").chmod(0o755)
+    assert (run.stdout, run.stderr) == ("['shut/1']\n", "")
+
+
+def test_a_folder_below_that_may_not_be_listed_is_one_sentence(tmp_path):
+    (tmp_path / "1.png").touch()
+    (tmp_path / "shut").mkdir(mode=0o000)
+    imports = "from pathlib import Path; from derain.evaluate.matching import picture_files"
+    run = as_nobody(imports, f"picture_files(Path({str(tmp_path)!r}))", tmp_path)
+    assert run.stderr.splitlines()[-1].startswith(f"derain.errors.DataError: {tmp_path / 'shut'}: cannot be searched (")

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nobody import as_nobody
 
 from derain.errors import DerainError, PictureError
 from derain.picture import Picture, read, write
 from derain.restore.errands import find_errands
 from derain.restore.shard import Shard
+
+FIND = "from pathlib import Path; from derain.restore.errands import find_errands"
 
 
 @pytest.fixture
@@ -82,6 +85,38 @@ def test_a_folder_within_that_cannot_be_searched_is_told(tree, monkeypatch):
     monkeypatch.setattr(os, "scandir", scandir)
     found = find_errands([tree])
     assert (len(found.todo), "été: cannot be searched (Permission denied)" in found.problems[0][1]) == (1, True)
+
+
+SHUT = [0o000, 0o444]
+"""A folder that may not be searched, with and without leave to list what it holds."""
+
+
+@pytest.mark.parametrize("mode", SHUT)
+def test_a_photo_in_a_folder_that_is_shut_is_one_that_cannot_be_read(mode, tree, tmp_path):
+    path = str(tree / "b.jpg")
+    tree.chmod(mode)
+    statement = f"(errand,) = find_errands([Path({path!r})]).todo; read(errand.source)"
+    run = as_nobody(f"{FIND}; from derain.picture import read", statement, tmp_path)
+    tree.chmod(0o755)
+    assert run.stderr.splitlines()[-1].startswith(f"derain.errors.PictureError: {path}: may not be read by this user")
+
+
+def test_a_folder_within_that_may_not_be_searched_costs_its_own_photos_only(tree, tmp_path):
+    (tmp_path / "out" / "été").mkdir(parents=True)
+    (tmp_path / "out" / "été" / "ä b.PNG").touch()
+    (tree / "été").chmod(0o444)
+    asked = f"find_errands([Path({str(tree)!r})], output=Path({str(tmp_path / 'out')!r}))"
+    statement = f"found = {asked}; print([path.source.name for path in found.todo + found.already_there])"
+    run = as_nobody(FIND, statement, tmp_path)
+    (tree / "été").chmod(0o755)
+    assert (run.stdout, run.stderr) == ("['b.jpg', 'ä b.PNG']\n", "")
+
+
+def test_a_link_that_leads_nowhere_is_done_when_its_result_is_there(tree, tmp_path):
+    (tree / "link.png").symlink_to("gone.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link.png").touch()
+    assert len(find_errands([tree], output=tmp_path / "out").already_there) == 1
 
 
 def test_a_folder_goes_on_where_it_was_left(tree, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nobody import as_nobody
 
 from derain import picture
 from derain.picture import Picture
@@ -51,6 +52,14 @@ def test_results_without_their_frames_are_frames(folder):
     for path in numbered(folder):
         path.rename(path.with_stem(f"{path.stem}_derained"))
     assert len(numbered(folder)) == 12
+
+
+def test_a_folder_that_may_not_be_listed_is_one_sentence(folder, tmp_path):
+    folder.chmod(0o000)
+    imports = "from pathlib import Path; from derain.video.numbered import numbered"
+    run = as_nobody(imports, f"numbered(Path({str(folder)!r}))", tmp_path)
+    folder.chmod(0o755)
+    assert run.stderr.splitlines()[-1].startswith(f"derain.video.errors.VideoError: {folder}: cannot be searched (")
 
 
 def test_the_temporal_step_sees_them_in_order(folder, tmp_path):

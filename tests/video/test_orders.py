@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
+from nobody import as_nobody
 
 from derain.errors import DerainError
 from derain.video.orders import find_orders
@@ -108,6 +109,15 @@ def test_an_encoder_for_frames_is_refused(name, tmp_path, monkeypatch):
 
 def test_an_encoder_for_clips_beside_frames_is_taken(tmp_path):
     assert len(find_orders([tmp_path, tmp_path / "clip.mp4"], is_encoder_chosen=True).todo) == 2
+
+
+def test_a_clip_in_a_folder_that_is_shut_is_an_order_that_cannot_be_carried_out(tmp_path):
+    (tmp_path / "shut").mkdir(mode=0o000)
+    clip = str(tmp_path / "shut" / "clip.mp4")
+    imports = "from pathlib import Path; from derain.video.orders import find_orders; from derain.video.source import Source"
+    statement = f"(order,) = find_orders([Path({clip!r})], output=Path('out')).todo; Source(order.source, str(order.source))"
+    said = as_nobody(imports, statement, tmp_path).stderr.splitlines()[-1]
+    assert said.startswith(f"derain.video.errors.VideoError: {clip}: may not be opened by this user")
 
 
 @pytest.mark.parametrize("name", ["-", "clip.mp4"])

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nobody import as_nobody
 
 from derain.errors import WeightsError
 from derain.weights import find, library, models
@@ -78,6 +79,13 @@ def test_a_missing_file_is_refused(tmp_path):
         find(tmp_path / "no.onnx")
 
 
+def test_a_file_in_a_folder_that_is_shut_is_refused(tmp_path):
+    (tmp_path / "shut").mkdir(mode=0o000)
+    path = str(tmp_path / "shut" / "toy.onnx")
+    run = as_nobody("from derain.weights import find", f"find({path!r})", tmp_path)
+    assert run.stderr.splitlines()[-1].startswith(f"derain.errors.WeightsError: {path}: there is no such file that this user may")
+
+
 def test_weights_without_a_network_name_the_command_that_makes_one(tmp_path):
     write_safetensors(tmp_path / "toy.safetensors", {"derain.format": "1"})
     with pytest.raises(WeightsError, match=r"`derain export .*toy\.safetensors` makes toy_exported\.onnx"):
@@ -136,5 +144,6 @@ def test_bytes_are_notes_or_a_value_error(reader, tmp_path_factory, noise):
 
 
 def test_every_shipped_model_loads():
+    assert {"small", "best"} <= set(models())
     for name, model in models().items():
         assert (model.name, model.safetensors_path is not None) == (name, True)

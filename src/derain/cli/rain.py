@@ -66,10 +66,11 @@ def rain(
         Replace a file that is already there.
     """
     from derain import picture
+    from derain.files import exists
     from derain.rain import PRESETS, random, render
 
     target = output or photo.with_name(f"{photo.stem}_rainy{photo.suffix}")
-    if target.exists() and not overwrite:
+    if exists(target) and not overwrite:
         raise DerainError(f"{target}: is already there; give another name with -o, or --overwrite")
     given = {
         "coverage": coverage,

@@ -20,6 +20,7 @@ from derain.data.lists import is_pair_list, read_pair_list
 from derain.data.pair import Image8, Pair, displayed_size
 from derain.data.partners import Partners, split_by_name
 from derain.errors import DataError
+from derain.files import exists, is_file, unsearchable
 
 __all__ = ["LAYOUTS", "Image8", "Pair", "PairSet", "Problem", "find_pairs", "sample"]
 
@@ -71,9 +72,11 @@ def find_pairs(folder: str | os.PathLike[str], *, layout: str | None = None) -> 
     root = Path(folder)
     if layout is not None and layout not in LAYOUTS:
         raise DataError(f"{layout}: no such layout; choose one of {', '.join(LAYOUTS)}")
-    if not root.exists():
-        raise DataError(f"{root}: no such folder; give the folder that holds the rainy and the clean pictures")
-    if root.is_file():
+    if not exists(root):
+        raise DataError(
+            f"{root}: no such folder that this user may look into; give the folder that holds the rainy and the clean pictures"
+        )
+    if is_file(root):
         found = _Finder(root.parent, pictures=(), lists=(root,))
         layout = "list"
     else:
@@ -90,7 +93,7 @@ def _walk(root: Path) -> tuple[list[Path], list[Path]]:
     seen = {os.path.realpath(root)}  # a link may lead back up
 
     def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be searched ({error.strerror}); allow it first")
+        raise DataError(unsearchable(error))
 
     for directory, folders, files in os.walk(root, followlinks=True, onerror=refuse):
         new = {name: real for name in folders if (real := os.path.realpath(Path(directory, name))) not in seen}
@@ -217,7 +220,7 @@ class _Finder:
         for path in self.lists:
             for line in read_pair_list(path, root=self.root):
                 listed |= {line.rainy.resolve(), line.clean.resolve()}
-                missing = [side for side in (line.rainy, line.clean) if not side.is_file()]
+                missing = [side for side in (line.rainy, line.clean) if not is_file(side)]
                 self.problems += [
                     Problem(side, f"is named in line {line.number} of {path.name} but is not there") for side in missing
                 ]

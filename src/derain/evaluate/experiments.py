@@ -14,6 +14,7 @@ from derain.evaluate.matching import match
 from derain.evaluate.measure import UNTOUCHED, Candidate, Evaluation, Sample, measure, restoring, samples_of
 from derain.evaluate.outputs import match_to_clean, match_to_samples, notes_on, photos_in, rain_free_pictures_in, reading
 from derain.evaluate.provenance import ModelFacts
+from derain.files import exists, is_file
 
 _SAVED = "Outputs were scored as they lie on the disk: under `paper`, too, they are rounded by the program that saved them."
 
@@ -166,7 +167,7 @@ def _restorers(models: Sequence[str], **options: Any) -> tuple[dict[str, Candida
     candidates: dict[str, Candidate] = {}
     facts = []
     for model in models:
-        name = Path(model).stem if Path(model).is_file() else model
+        name = Path(model).stem if is_file(Path(model)) else model
         restorer = Restorer(model, **options)
         _add(candidates, name, restoring(restorer))
         facts.append(ModelFacts.of(name, restorer))
@@ -194,6 +195,6 @@ def _named(arguments: Sequence[str]) -> dict[str, Path]:
 
 def _split(argument: str) -> tuple[str | None, Path]:
     name, equals, folder = argument.partition("=")
-    if equals and name and not Path(argument).exists():  # a folder may have `=` in its name
+    if equals and name and not exists(Path(argument)):  # a folder may have `=` in its name
         return name, Path(folder).expanduser()  # shells leave the ~ of NAME=~/DIR as it is
     return None, Path(argument)

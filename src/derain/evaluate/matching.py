@@ -6,15 +6,18 @@ with another file, is matched to none. Nothing is matched by its position in a l
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 from derain.data import naming
 from derain.errors import DataError
+from derain.files import exists, is_file, is_folder, unsearchable
 
 _WORD = re.compile(
     "rain|norain|no|rainy|clean|derain|derained|deraining|restored?|results?|out|outputs?|pred|fake|gt|target|in|input|im|img|image"
@@ -76,13 +79,11 @@ def picture_files(folder: Path) -> dict[str, Path]:
     the path below the folder without its suffix; with it where two files differ in nothing else.
     """
     pattern = "*"
-    if not folder.is_dir() and "*" in folder.name:
+    if not is_folder(folder) and "*" in folder.name:
         folder, pattern = folder.parent, folder.name
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give the folder that holds the pictures")
-    files = [
-        path for path in folder.rglob(pattern) if path.is_file() and naming.is_picture(path) and not path.name.startswith(".")
-    ]
+    if not is_folder(folder):
+        raise DataError(f"{folder}: no such folder that this user may look into; give the folder that holds the pictures")
+    files = [path for path in _files(folder, pattern) if naming.is_picture(path) and not path.name.startswith(".")]
     files.sort(key=lambda path: naming.natural(path.relative_to(folder).as_posix()))
     if not files:
         of_that_name = "" if pattern == "*" else f" called {pattern}"
@@ -92,6 +93,17 @@ def picture_files(folder: Path) -> dict[str, Path]:
     return {
         (name if stems[name.with_suffix("")] > 1 else name.with_suffix("")).as_posix(): path for path, name in relative.items()
     }
+
+
+def _files(folder: Path, pattern: str) -> Iterator[Path]:
+    """The files in a folder and below it whose names fit; what is shut or leads nowhere is told of when it is read."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(unsearchable(error))
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        paths = (Path(parent, name) for name in names if fnmatch(name, pattern))
+        yield from (path for path in paths if is_file(path) or not exists(path))
 
 
 def _plain(name: str) -> str:

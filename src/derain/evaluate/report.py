@@ -18,6 +18,7 @@ from derain.evaluate.provenance import Provenance
 from derain.evaluate.statistics import LEVEL, RESAMPLES, SEED
 from derain.evaluate.summary import Summary
 from derain.evaluate.tables import Table, legend, tables_of
+from derain.files import is_folder
 
 
 def markdown(summaries: Sequence[Summary], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
@@ -82,7 +83,7 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
 def check_paths(*paths: Path | None) -> None:
     """Make the folders of reports before hours of measuring, and refuse a path that none can be written to. Raises DataError."""
     for path in paths:
-        if path is not None and path.is_dir():
+        if path is not None and is_folder(path):
             raise DataError(f"{path}: is a folder; give a file in it")
         try:
             if path is not None:

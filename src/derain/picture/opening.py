@@ -99,7 +99,7 @@ def _fact(error: Exception) -> str:
         case IsADirectoryError():
             return "is a folder, not a picture; name a file in it"
         case PermissionError():
-            return "may not be read by this user; change its permissions (chmod +r)"
+            return "may not be read by this user; change its permissions (chmod +r) or its folder's (chmod +rx)"
         case OSError(errno=errno.ELOOP):
             return "is a link that leads back to itself; name the file that it should lead to"
         case UnidentifiedImageError():

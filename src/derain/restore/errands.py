@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from derain.errors import DerainError, PictureError
-from derain.files import PARTIAL_PREFIX
+from derain.files import PARTIAL_PREFIX, are_one, exists, is_file, is_folder, is_link, unsearchable
 from derain.picture.writer import FORMATS, kind_of
 from derain.restore.shard import Shard
 
@@ -69,16 +69,17 @@ def find_errands(
     """
     check_suffix(suffix)
     errands = Errands()
-    single = output is not None and bool(output.suffix) and not output.is_dir() and len(inputs) == 1 and not inputs[0].is_dir()
+    is_one = len(inputs) == 1 and not is_folder(inputs[0])
+    single = is_one and output is not None and bool(output.suffix) and not is_folder(output)
     if output is not None and single:
         kind_of(output)
-    elif output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
+    elif output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not is_folder(output):
         raise PictureError(f"{output}: is the name of one picture, and the input is more than one; name a folder")
     taken: dict[Path, Path] = {}
     for given in inputs:
-        sources = list(_pictures(given, errands, except_in=output)) if given.is_dir() else [given]
+        sources = list(_pictures(given, errands, except_in=output)) if is_folder(given) else [given]
         for source in sources:
-            if given.is_dir() and output is None and source.stem.removesuffix(RAIN).endswith((suffix or RESULTS[0], *RESULTS)):
+            if is_folder(given) and output is None and source.stem.removesuffix(RAIN).endswith((suffix or RESULTS[0], *RESULTS)):
                 errands.results += 1  # what an earlier run left here is no rainy photo
                 continue
             name = source.relative_to(given) if given != source else Path(source.name)
@@ -86,7 +87,7 @@ def find_errands(
             rain = target.with_stem(target.stem + RAIN) if with_rain else None
             errand = Errand(source, target, rain)
             if _is_free(errand, taken, errands, is_ours=shard is None or shard.holds(name)):
-                _add(errands, errand, overwrite=overwrite, from_folder=given.is_dir())
+                _add(errands, errand, overwrite=overwrite, from_folder=is_folder(given))
         if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; name another folder"))
     return errands
@@ -115,10 +116,10 @@ def _is_free(errand: Errand, taken: dict[Path, Path], errands: Errands, *, is_ou
 def _add(errands: Errands, errand: Errand, *, overwrite: bool, from_folder: bool) -> None:
     source, target = errand.source, errand.target
     in_the_way = [target] if errand.rain is None or from_folder else [target, errand.rain]
-    existing = next((path for path in in_the_way if os.path.exists(path)), None)  # noqa: PTH110  # a name may be too long to ask
+    existing = next((path for path in in_the_way if exists(path)), None)
     if existing is None or overwrite:
         errands.todo.append(errand)
-    elif from_folder and not target.samefile(source):
+    elif from_folder and not are_one(target, source):
         errands.already_there.append(errand)
     else:
         errands.problems.append((source, f"{source}: {existing} exists; give --overwrite to replace it or another -o"))
@@ -134,9 +135,7 @@ def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iter
     skipped = None if except_in is None else except_in.resolve()
 
     def on_error(error: OSError) -> None:
-        errands.problems.append(
-            (Path(error.filename), f"{error.filename}: cannot be searched ({error.strerror}); allow it first")
-        )
+        errands.problems.append((Path(error.filename), unsearchable(error)))
 
     for parent, folders, names in os.walk(folder, onerror=on_error):
         inside = Path(parent).resolve()
@@ -145,9 +144,9 @@ def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iter
             path = Path(parent, name)
             if path.suffix.lower() not in PICTURE_SUFFIXES or name.startswith(APPLE_DOUBLE):
                 errands.not_pictures += not name.startswith(PARTIAL_PREFIX)
-            elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+            elif is_link(path) and not Path(os.path.realpath(path)).is_relative_to(root):
                 errands.links_outside += 1
-            elif path.is_symlink() or path.is_file():  # a link that leads nowhere is told of when it is read
+            elif is_link(path) or is_file(path) or not exists(path):  # what is shut or leads nowhere is told of when it is read
                 yield path
             else:
                 errands.not_pictures += 1

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from derain.errors import DerainError
-from derain.files import disk_fact, replacing
+from derain.files import disk_fact, is_folder, replacing
 
 
 def check_report(path: Path | None, *, option: str, suffixes: tuple[str, ...]) -> None:
@@ -20,7 +20,7 @@ class ReportFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_dir():
+        if is_folder(path):
             raise self._refusal(IsADirectoryError())
         self._replacing = replacing(path)
         try:

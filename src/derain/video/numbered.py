@@ -9,6 +9,7 @@ from pathlib import Path
 
 from derain import picture as pictures
 from derain.errors import PictureError
+from derain.files import are_one, exists, unsearchable
 from derain.picture import Picture, Pixels
 from derain.restore.errands import APPLE_DOUBLE, PICTURE_SUFFIXES, RAIN, RESULTS
 from derain.restore.mixing import check_mixing
@@ -22,9 +23,12 @@ from derain.video.stages import in_stages
 def numbered(folder: Path) -> list[Path]:
     """The pictures right in a folder, results that lie beside them excepted; frame 2 comes before frame 10.
 
-    Raises VideoError if there are none.
+    Raises VideoError if there are none, or the folder may not be searched.
     """
-    pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    try:
+        pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+    except OSError as error:
+        raise VideoError(unsearchable(error)) from error
     stems = {path.stem for path in pictures}
     found = [path for path in pictures if not path.name.startswith(APPLE_DOUBLE) and _origin(path.stem) not in stems]
     if not found:
@@ -48,8 +52,8 @@ def restore_numbered(
     Raises DerainError for a folder without frames, and for an output that cannot be written.
     """
     there = numbered(folder)
-    frames = [path for path in there if overwrite or not (output / path.name).exists()]
-    if output.exists() and output.samefile(folder) and not overwrite:
+    frames = [path for path in there if overwrite or not exists(output / path.name)]
+    if are_one(output, folder) and not overwrite:
         raise VideoError(f"{output}: is the folder of the frames; give --overwrite to replace them or another -o")
     make_folder(output)
     tally, start = Tally(), time.perf_counter()

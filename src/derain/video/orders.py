@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from derain.errors import DerainError
+from derain.files import are_one, exists, is_folder
 from derain.restore.errands import PICTURE_SUFFIXES, check_suffix
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder
@@ -57,7 +58,7 @@ class Order:
             pipes = sys.stdin.buffer, sys.stdout.buffer
             return restore_pipe(*pipes, restorer, wishes, raw=self.raw, on_frame=watcher.advance)
         begin, advance = watcher.begin, watcher.advance
-        if self.source.is_dir():
+        if is_folder(self.source):
             frames = self.source, self.target
             return restore_numbered(*frames, restorer, wishes, overwrite=self.overwrite, on_start=begin, on_frame=advance)
         make_folder(self.target.parent)
@@ -91,7 +92,7 @@ def find_orders(
     `is_encoder_chosen` says that there is a --codec or a --crf.
     """
     for path in inputs:
-        if str(path).startswith("-") and str(path) != PIPE and not path.exists():
+        if str(path).startswith("-") and str(path) != PIPE and not exists(path):
             raise DerainError(
                 f"{path}: is neither an option for clips nor a file; `derain video --help` lists the options, "
                 f"and photos are restored by themselves"
@@ -100,7 +101,7 @@ def find_orders(
         raise DerainError(
             f"--pix-fmt {pix_fmt}: is for raw frames; give their size as well by --raw WIDTHxHEIGHT, or leave it out"
         )
-    if is_encoder_chosen and all(str(path) == PIPE or path.is_dir() for path in inputs):
+    if is_encoder_chosen and all(str(path) == PIPE or is_folder(path) for path in inputs):
         raise DerainError("--codec and --crf are for clips: frames come out of a pipe or a folder as they go in; leave them out")
     pipes = [str(path) == PIPE for path in inputs]
     if any(pipes) or str(output) == PIPE or raw is not None:
@@ -109,26 +110,26 @@ def find_orders(
         frames = None if raw is None else (*parse_size(raw, option="--raw"), pix_fmt or RAW_LAYOUT)
         return Orders([Order(Path(PIPE), Path(PIPE), raw=frames)])
     check_suffix(suffix)
-    if output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
+    if output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not is_folder(output):
         raise DerainError(f"{output}: is the name of a photo, and there are clips or frames; name a clip or a folder")
     orders, taken = Orders(), set()
-    is_file = output is not None and output.suffix.lower() in SUFFIXES and not output.is_dir()
-    if is_file and (len(inputs) > 1 or inputs[0].is_dir()):
+    is_file = output is not None and output.suffix.lower() in SUFFIXES and not is_folder(output)
+    if is_file and (len(inputs) > 1 or is_folder(inputs[0])):
         asked = len(inputs) if len(inputs) > 1 else "frames in a folder"
         raise DerainError(f"{output}: is the name of one clip, and there are {asked}; name a folder")
     for source in inputs:
-        if source.suffix.lower() in PICTURE_SUFFIXES and not source.is_dir():
+        if source.suffix.lower() in PICTURE_SUFFIXES and not is_folder(source):
             orders.problems.append(f"{source}: is a photo beside clips; restore it by itself with `derain restore`")
             continue
         if output is None:
             target = _beside(source, suffix)
-        elif is_file or (source.is_dir() and len(inputs) == 1):
+        elif is_file or (is_folder(source) and len(inputs) == 1):
             target = output
         else:
             target = output / source.name
-        if not source.is_dir() and target.exists() and not overwrite:
+        if not is_folder(source) and exists(target) and not overwrite:
             orders.problems.append(f"{source}: {target} exists; give --overwrite to replace it or another -o")
-        elif target.exists() and source.exists() and target.samefile(source) and not source.is_dir():
+        elif are_one(target, source) and not is_folder(source):
             orders.problems.append(f"{source}: would be written while it is read; give another -o")
         elif target in taken:
             orders.problems.append(
@@ -141,7 +142,7 @@ def find_orders(
 
 
 def _beside(source: Path, suffix: str) -> Path:
-    if source.is_dir():
+    if is_folder(source):
         folder = source.resolve() if source.name in {"", ".."} else source  # of `.`, what it is called
         return folder.with_name(folder.name + suffix)
     return source.with_stem(source.stem + suffix)

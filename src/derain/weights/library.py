@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from derain.errors import WeightsError
+from derain.files import exists, is_file
 from derain.weights.headers import onnx_notes, safetensors_notes
 
 FORMAT = 1
@@ -61,22 +62,24 @@ def find(name_or_path: str | Path) -> Model:
                 "or name a .onnx or .safetensors file"
             )
         path = SHIPPED / f"{name_or_path}.onnx"
-    if path.suffix == ".safetensors" and path.is_file() and not path.with_suffix(".onnx").exists():
+    if path.suffix == ".safetensors" and is_file(path) and not exists(path.with_suffix(".onnx")):
         raise WeightsError(f"{path}: no exported network lies beside it; `derain export {path}` makes {path.stem}_exported.onnx")
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file; `derain info` lists the models that ship with derain")
+    if not is_file(path):
+        raise WeightsError(
+            f"{path}: there is no such file that this user may read; `derain info` lists the models that ship with derain"
+        )
     return _load(path.with_suffix(".onnx"))
 
 
 def _load(onnx_path: Path) -> Model:
     safetensors_path = onnx_path.with_suffix(".safetensors")
     notes = _notes(onnx_path)
-    if safetensors_path.exists():
+    if exists(safetensors_path):
         _check_pair(onnx_path, expected=_notes(safetensors_path).get("derain.onnx_sha256"))
     return Model(
         name=onnx_path.stem,
         onnx_path=onnx_path,
-        safetensors_path=safetensors_path if safetensors_path.exists() else None,
+        safetensors_path=safetensors_path if exists(safetensors_path) else None,
         configuration=_json(onnx_path, notes, "derain.configuration"),
         card=_json(onnx_path, notes, "derain.card"),
         multiple_px=_multiple_px(onnx_path, notes),
