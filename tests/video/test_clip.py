@@ -328,6 +328,13 @@ def test_ctrl_c_leaves_a_playable_clip_of_another_name(make_clip):
     assert (left.name, len(decoded(left))) == ("out_partial.mp4", 12)
 
 
+def test_a_second_ctrl_c_keeps_what_the_first_left(make_clip):
+    source = make_clip()
+    interrupted(source, after=12)
+    left = {path.name: len(decoded(path)) for path in interrupted(source, after=8)}
+    assert left == {"out_partial.mp4": 12, "out_partial_2.mp4": 8}
+
+
 def test_ctrl_c_at_once_leaves_nothing(make_clip):
     assert interrupted(make_clip(), after=0) == []
 

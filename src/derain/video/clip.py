@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from derain.files import partial_of, remove_dead_partials
+from derain.files import exists, partial_of, remove_dead_partials
 from derain.restore.restorer import Restorer
 from derain.video.codecs import Encoding, choose
 from derain.video.errors import VideoError, frames_of, told_of
@@ -16,7 +17,7 @@ from derain.video.source import Source
 from derain.video.stages import in_stages
 
 PARTIAL = "_partial"
-"""What the name of a clip ends with that Ctrl-C, or a failure at its very end, cut short."""
+"""What the name of a clip ends with that Ctrl-C, or a failure at its very end, cut short; the next ones have a number behind."""
 
 
 def restore_clip(
@@ -68,8 +69,9 @@ class _UnfinishedError(Exception):
 
 
 def _kept(partial: Path, target: Path) -> Path:
-    """Where the unfinished file stays."""
-    kept = target.with_stem(target.stem + PARTIAL)
+    """Where the unfinished file stays: beside those of earlier runs."""
+    names = itertools.chain([PARTIAL], (f"{PARTIAL}_{number}" for number in itertools.count(2)))
+    kept = next(path for name in names if not exists(path := target.with_stem(target.stem + name)))
     partial.replace(kept)
     return kept
 
