@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,6 +80,26 @@ def test_the_facts_of_a_real_model_are_asked_of_it(networks, pairs_folder):
     (model,) = experiments(models=[str(path)], data=[str(pairs_folder)])[0].models
     assert (model.name, model.steps, model.sha256) == ("copying", None, hashlib.sha256(path.read_bytes()).hexdigest())
     assert "float32" in model.device
+
+
+def test_models_whose_files_share_a_name_are_known_by_their_paths(networks, pairs_folder, tmp_path):
+    paths = [tmp_path / run / "weights_exported.onnx" for run in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        shutil.copy(networks / "copying.onnx", path)
+    (experiment,) = experiments(models=[str(path) for path in paths], data=[str(pairs_folder)])
+    assert [*experiment.candidates] == [str(path) for path in paths]
+
+
+def test_a_model_may_be_given_a_name(networks, pairs_folder):
+    asked = [f"{name}={networks / 'copying.onnx'}" for name in ("A", "B")]
+    (experiment,) = experiments(models=asked, data=[str(pairs_folder)])
+    assert [model.name for model in experiment.models] == [*experiment.candidates] == ["A", "B"]
+
+
+def test_a_model_that_is_called_as_the_untouched_input_is_told_of_its_own_option(networks, pairs_folder):
+    with pytest.raises(DataError, match=r"would be called untouched: give another name, as in `--model NAME=MODEL`"):
+        experiments(models=[f"untouched={networks / 'copying.onnx'}"], data=[str(pairs_folder)])
 
 
 def test_each_data_set_is_reported_by_itself(pairs_folder):
@@ -300,7 +321,7 @@ def test_two_folders_of_one_name_go_by_their_paths(write_outputs, pairs_folder):
 
 def test_one_name_given_twice_is_refused(write_outputs, pairs_folder):
     folder = write_outputs("results", off=1)
-    with pytest.raises(DataError, match="A is the name of another folder too"):
+    with pytest.raises(DataError, match="A is the name of another one too"):
         experiments(outputs=[f"A={folder}", f"A={folder}"], clean=pairs_folder / "clean")
 
 

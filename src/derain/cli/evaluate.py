@@ -46,7 +46,7 @@ def evaluate(
     Parameters
     ----------
     model
-        Names of models, or weights files.
+        Names of models, or weights files, each as MODEL or NAME=MODEL.
     data
         Folders of rainy and clean pictures in any published layout, as DIR or NAME=DIR; each is reported by itself.
     outputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,9 @@ def experiments(
     """One experiment for each `data` (DIR or NAME=DIR), or one for `clean`, which is for `outputs` without rainy pictures.
 
     `photos` (DIR or NAME=DIR too) have no clean side, `rain_free` pictures no rain, so that each is to come out as it went in:
-    one experiment for each, behind the others. `outputs` are DIR or NAME=DIR, `models` names or files; with `only`, no pictures
-    but those of these names are scored. `engine` to `ensemble` are those of `derain.Restorer`, for all models; in float32 figures
-    do not depend on the processor. Raises DerainError for what cannot be evaluated, before any work.
+    one experiment for each, behind the others. `outputs` are DIR or NAME=DIR, `models` names or files, or NAME=MODEL; with
+    `only`, no pictures but those of these names are scored. `engine` to `ensemble` are those of `derain.Restorer`, for all
+    models; in float32 figures do not depend on the processor. Raises DerainError for what cannot be evaluated, before any work.
     """
     _check(models=models, data=[*data, *photos, *rain_free], outputs=outputs, clean=clean)
     if rain_free and not (models or outputs):
@@ -130,7 +130,7 @@ def _candidates(
     candidates, notes = dict(restorers), list[str]()
     for candidate, written in outputs.items():
         files, matching = match_to_samples(written, samples)
-        _add(candidates, candidate, reading(files))
+        _add(candidates, candidate, reading(files), option="--outputs NAME=DIR")
         notes += notes_on(candidate, matching)
     if outputs:
         notes.append(_SAVED)
@@ -142,7 +142,7 @@ def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
     notes = [note for name, matching in matchings.items() for note in notes_on(name, matching)]
     candidates: dict[str, Candidate] = {}
     for name in outputs:
-        _add(candidates, name, reading(files[name]))
+        _add(candidates, name, reading(files[name]), option="--outputs NAME=DIR")
     return Experiment(clean.resolve().name, samples, candidates, [], [*notes, _SAVED])
 
 
@@ -166,35 +166,42 @@ def _restorers(models: Sequence[str], **options: Any) -> tuple[dict[str, Candida
 
     candidates: dict[str, Candidate] = {}
     facts = []
-    for model in models:
-        name = Path(model).stem if is_file(Path(model)) else model
-        restorer = Restorer(model, **options)
-        _add(candidates, name, restoring(restorer))
+    for name, model in _named(models, short=_model_name).items():
+        restorer = Restorer(str(model), **options)
+        _add(candidates, name, restoring(restorer), option="--model NAME=MODEL")
         facts.append(ModelFacts.of(name, restorer))
     return candidates, facts
 
 
-def _add(candidates: dict[str, Candidate], name: str, candidate: Candidate) -> None:
+def _add(candidates: dict[str, Candidate], name: str, candidate: Candidate, *, option: str) -> None:
     if name in candidates or name == UNTOUCHED:
-        raise DataError(f"two rows of the table would be called {name}: give another name, as in `--outputs NAME=DIR`")
+        raise DataError(f"two rows of the table would be called {name}: give another name, as in `{option}`")
     candidates[name] = candidate
 
 
-def _named(arguments: Sequence[str]) -> dict[str, Path]:
-    """NAME=DIR under its name, DIR under that of the folder, or under its whole path if two folders have one name."""
+def _folder_name(path: Path) -> str:
+    return path.resolve().name
+
+
+def _model_name(path: Path) -> str:
+    return path.stem if is_file(path) else str(path)
+
+
+def _named(arguments: Sequence[str], *, short: Callable[[Path], str] = _folder_name) -> dict[str, Path]:
+    """NAME=PATH under its name, PATH under its `short` name, or under its whole path if two have one name."""
     split = [_split(argument) for argument in arguments]
-    count = Counter(name or path.resolve().name for name, path in split)
+    count = Counter(name or short(path) for name, path in split)
     named: dict[str, Path] = {}
     for name, path in split:
-        short = name or path.resolve().name
-        if name and count[short] > 1:
-            raise DataError(f"{path}: {name} is the name of another folder too; give each one a name of its own")
-        named[short if count[short] == 1 else str(path)] = path
+        own = name or short(path)
+        if name and count[own] > 1:
+            raise DataError(f"{path}: {name} is the name of another one too; give each one a name of its own")
+        named[own if count[own] == 1 else str(path)] = path
     return named
 
 
 def _split(argument: str) -> tuple[str | None, Path]:
     name, equals, folder = argument.partition("=")
-    if equals and name and not exists(Path(argument)):  # a folder may have `=` in its name
+    if equals and name and not exists(Path(argument)):  # a folder or file may have `=` in its name
         return name, Path(folder).expanduser()  # shells leave the ~ of NAME=~/DIR as it is
     return None, Path(argument)
