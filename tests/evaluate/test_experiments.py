@@ -373,6 +373,15 @@ def test_a_model_restores_photos(photos, brighter_restorer):
     assert len(rows(run(photos=[str(photos)], models=["small"]))["small"]) == 3
 
 
+@pytest.mark.parametrize("suffix", ["avif", "gif", "jfif", "ppm"])
+def test_photos_of_every_kind_are_scored(suffix, photos):
+    with Image.open(photos / "a.png") as image:
+        image.save(photos / f"a.{suffix}", format="JPEG" if suffix == "jfif" else None)
+    (photos / "a.png").unlink()
+    (row,) = run(photos=[str(photos)]).rows
+    assert sorted(result.sample for result in row.results) == ["a", "b", "c"]
+
+
 def test_rain_free_pictures_are_compared_with_themselves(photos, brighter_restorer):
     (row,) = run(rain_free=[str(photos)], models=["small"]).rows
     assert {result.sample: round(result.mae, 1) for result in row.results} == {"a": 2.0, "b": 2.0, "c": 2.0}

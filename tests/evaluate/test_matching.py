@@ -5,6 +5,7 @@ from nobody import as_nobody
 
 from derain.errors import DataError
 from derain.evaluate.matching import match, picture_files
+from derain.picture import PICTURE_SUFFIXES
 
 SCENES = ["norain-1", "norain-2", "norain-10"]
 
@@ -93,6 +94,19 @@ def test_pictures_below_the_folder_are_found_in_natural_order(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert list(picture_files(tmp_path)) == ["2", "10", "sub/1"]
+
+
+@pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES))
+def test_every_kind_of_picture_that_derain_reads_is_found(suffix, tmp_path):
+    (tmp_path / f"1{suffix}").touch()
+    assert list(picture_files(tmp_path)) == ["1"]
+
+
+@pytest.mark.parametrize("names", [["²1", "21"], ["1²", "2"]])
+def test_a_raised_two_is_no_number(names, tmp_path):
+    for name in names:
+        (tmp_path / f"{name}.png").touch()
+    assert set(picture_files(tmp_path)) == set(names)
 
 
 def test_pictures_that_differ_in_their_suffix_alone_keep_it(tmp_path):

@@ -14,7 +14,8 @@ from typing import Literal
 
 Side = Literal["rainy", "clean"]
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
+PAIR_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
+PICTURE_SUFFIXES = PAIR_SUFFIXES  # as the lists call them
 
 
 def _words(text: str) -> frozenset[str]:
@@ -47,7 +48,7 @@ def plain(word: str) -> str:
 
 def is_picture(path: PurePath) -> bool:
     """Does the suffix name a kind of picture that sets are published in?"""
-    return path.suffix.lower() in PICTURE_SUFFIXES
+    return path.suffix.lower() in PAIR_SUFFIXES
 
 
 def is_other(relative: PurePath) -> bool:
@@ -106,4 +107,4 @@ def scene_of_frame(stem: str) -> str | None:
 
 def natural(text: str) -> list[tuple[int, int, str]]:
     """A sort key that puts 2 before 10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]

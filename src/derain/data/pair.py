@@ -67,12 +67,21 @@ def read(path: Path) -> Pixels:
 
     Alpha is dropped. Training, `derain data check` and `derain evaluate` all read by this function. Raises DataError.
     """
+    return read_with_alpha(path)[0]
+
+
+def read_with_alpha(path: Path) -> tuple[Pixels, Pixels | None]:
+    """Return the pixels of a file, see `read`, and its alpha, (H, W) in their type; None where the file has none."""
     try:
         with told_of(path):
-            pixels = _netpbm(path) if _is_netpbm(path) else picture.read(path).pixels
+            if _is_netpbm(path):
+                pixels, alpha = _netpbm(path), None
+            else:
+                read = picture.read(path)
+                pixels, alpha = read.pixels, read.alpha
     except PictureError as error:
         raise DataError(f"{error}, or take it out of the set") from error
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(pixels), alpha
 
 
 def _is_netpbm(path: Path) -> bool:

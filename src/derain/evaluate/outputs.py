@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from derain import picture
+from derain.data.pair import read_with_alpha
 from derain.errors import DataError
 from derain.evaluate.matching import Matching, match, picture_files
 from derain.evaluate.measure import Candidate, Sample, listed
@@ -26,10 +26,10 @@ def reading(files: Mapping[str, Path]) -> Candidate:
 
 def read_opaque(path: Path) -> Image:
     """The pixels of a file, (H, W, 3) uint8 or uint16. Raises DataError where some are transparent: they have no one colour."""
-    read = picture.read(path)
-    if read.alpha is not None and read.alpha.min() < np.iinfo(read.alpha.dtype).max:
+    pixels, alpha = read_with_alpha(path)
+    if alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
         raise DataError(f"{path}: has transparent pixels, which have no colour to be scored; save it without transparency")
-    return read.pixels
+    return pixels
 
 
 def match_to_samples(folder: Path, samples: Sequence[Sample]) -> tuple[dict[str, Path], Matching]:

@@ -3,11 +3,12 @@
 from derain.picture.opening import MAX_MEGAPIXELS
 from derain.picture.picture import JpegCoding, Metadata, Picture, Pixels, Showing
 from derain.picture.reader import count_frames, read, read_frames
-from derain.picture.writer import FORMATS, lost_by_writing, write, write_frames
+from derain.picture.writer import FORMATS, PICTURE_SUFFIXES, lost_by_writing, write, write_frames
 
 __all__ = [
     "FORMATS",
     "MAX_MEGAPIXELS",
+    "PICTURE_SUFFIXES",
     "JpegCoding",
     "Metadata",
     "Picture",

@@ -25,6 +25,8 @@ FORMATS = {
     "HEIC": (".heic", ".heif", ".hif"),
 }
 """The kinds of files and their suffixes, the usual one first."""
+PICTURE_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+"""What a file is taken for a picture by; `derain.picture` reads and writes all of them."""
 OPAQUE = {"JPEG"}
 SELDOM_TRANSPARENT = {*OPAQUE, "BMP"}
 """Kinds whose alpha is left out if it lets nothing through; of a BMP many programs do not read it."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from derain.errors import DerainError, PictureError
 from derain.files import PARTIAL_PREFIX, are_one, exists, is_file, is_folder, is_link, unsearchable
-from derain.picture.writer import FORMATS, kind_of
+from derain.picture import PICTURE_SUFFIXES
+from derain.picture.writer import kind_of
 from derain.restore.shard import Shard
 
-PICTURE_SUFFIXES = {suffix for suffixes in FORMATS.values() for suffix in suffixes}
 RAIN = "_rain"
 """What the name of a result's rain layer ends with."""
 RESULTS = ("_derained", "_compared")

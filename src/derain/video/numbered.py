@@ -10,8 +10,8 @@ from pathlib import Path
 from derain import picture as pictures
 from derain.errors import PictureError
 from derain.files import are_one, exists, unsearchable
-from derain.picture import Picture, Pixels
-from derain.restore.errands import APPLE_DOUBLE, PICTURE_SUFFIXES, RAIN, RESULTS
+from derain.picture import PICTURE_SUFFIXES, Picture, Pixels
+from derain.restore.errands import APPLE_DOUBLE, RAIN, RESULTS
 from derain.restore.mixing import check_mixing
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from derain.errors import DerainError
 from derain.files import are_one, exists, is_folder
-from derain.restore.errands import PICTURE_SUFFIXES, check_suffix
+from derain.picture import PICTURE_SUFFIXES
+from derain.restore.errands import check_suffix
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder
 from derain.sizes import parse_size
