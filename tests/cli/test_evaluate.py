@@ -55,6 +55,16 @@ def test_all_protocols_are_shown_by_default(protocol, call, pairs):
     assert f"- {protocol}: " in call("--data", pairs).replace("`", "")
 
 
+def test_the_layout_can_be_named(call, tmp_path):
+    Image.new("RGB", (64, 24), (90, 90, 90)).save(tmp_path / "1.png")
+    assert "layout `clean-left`" in call("--data", tmp_path, "--layout", "clean-left")
+
+
+def test_a_layout_without_pairs_is_refused(call, folder):
+    with pytest.raises(DataError, match="`--layout names` was given without pairs"):
+        call("--outputs", folder / "A", "--clean", folder / "clean", "--layout", "names")
+
+
 def test_one_protocol_can_be_asked_for(call, pairs):
     assert "y-half" not in call("--data", pairs, "--protocol", "y")
 

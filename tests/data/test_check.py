@@ -55,6 +55,15 @@ def test_a_background_in_two_folders_is_found(train, tmp_path):
     assert result.shared == [[train / "clean" / "b.png", other / "clean" / "y.jpg"]]
 
 
+def test_a_background_of_sixteen_bits_is_found(tmp_path):
+    for folder, dtype, white in (("train", np.uint8, 1), ("test", np.uint16, 257)):
+        for side, off in (("rainy", 20), ("clean", 0)):
+            grey = PHOTOS["chelsea"][..., 1].astype(np.uint16) // 2 + off
+            (tmp_path / folder / side).mkdir(parents=True)
+            Image.fromarray((grey * white).astype(dtype)).save(tmp_path / folder / side / "a.png")
+    assert len(check([tmp_path / "train", tmp_path / "test"], processes=1).shared) == 1
+
+
 def test_each_folder_says_how_many_of_its_pictures_are_shared(train, tmp_path):
     turned = {f"{turn}.png": np.rot90(PHOTOS["chelsea"], turn).copy() for turn in range(3)}
     other = plant(tmp_path / "test", turned)

@@ -93,6 +93,19 @@ def test_the_clean_half_is_recognised(tmp_path, rng, clean_side):
     assert find_pairs(tmp_path).layout == f"clean-{clean_side}"
 
 
+def test_the_clean_half_of_sixteen_bits_is_recognised(tmp_path, rng):
+    for index in range(4):
+        both = np.hstack(scene(rng))[..., 0].astype(np.uint16) * 257
+        Image.fromarray(both).save(tmp_path / f"{index}.png")
+    assert find_pairs(tmp_path).layout == "clean-right"
+
+
+def test_plain_halves_are_no_pairs(tmp_path):
+    put(tmp_path / "1.png", size=(80, 40))
+    with pytest.raises(DataError, match="no pair"):
+        find_pairs(tmp_path)
+
+
 @pytest.mark.parametrize("clean_side", ["left", "right"])
 def test_halves_are_returned_as_rainy_then_clean(tmp_path, rng, clean_side):
     rainy, clean = scene(rng)

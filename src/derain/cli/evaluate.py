@@ -24,6 +24,7 @@ def evaluate(
     photos: Names = None,
     rain_free: Names = None,
     only: Names = None,
+    layout: str | None = None,
     protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
     table2: Annotated[bool, Parameter(negative="")] = False,
     markdown: Path | None = None,
@@ -59,6 +60,9 @@ def evaluate(
         Folders of pictures without rain, as DIR or NAME=DIR: each is restored and compared with itself.
     only
         Score no pictures but those of these names, as held out of a training set.
+    layout
+        How the pairs of `--data` are laid out, where it is not recognised: folders, names, one-to-many, clean-left,
+        clean-right, list.
     protocol
         Only these protocols; the first one ranks. All of them by default.
     table2
@@ -103,6 +107,7 @@ def evaluate(
             photos=photos or (),
             rain_free=rain_free or (),
             only=only or (),
+            layout=layout,
             engine=engine,
             device=device,
             precision=precision,

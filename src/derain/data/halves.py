@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-CleanSide = Literal["left", "right"]
+from derain.data.alignment import likeness
+from derain.data.pair import CleanSide, decode
+from derain.errors import DataError
 
 SAMPLE = 12  # files looked at: enough for a vote, and a set of thousands is still listed in seconds
 ALIKE = 0.6  # correlation of the two halves at 16 x 16; two halves of one photo reach it rarely
@@ -32,18 +33,17 @@ def clean_half(paths: Sequence[Path]) -> CleanSide | None:
 def _vote(path: Path) -> tuple[float, float] | None:
     """How alike the halves are, and how much more edges the right one has (log ratio); None for a file that cannot be read."""
     try:
-        with Image.open(path) as file:
-            image = file.convert("L")
-    except (OSError, ValueError, Image.DecompressionBombError):
+        both = decode(path)
+    except DataError:
         return None
-    width, height = image.size
+    height, width = both.shape[:2]
     if width < 32 or height < 16 or width % 2:
         return 0.0, 0.0
-    left, right = (image.crop((x, 0, x + width // 2, height)) for x in (0, width // 2))
-    coarse = [np.asarray(half.resize((16, 16), Image.Resampling.BOX), dtype=np.float64).ravel() for half in (left, right)]
-    if min(np.ptp(coarse[0]), np.ptp(coarse[1])) == 0:
-        return 0.0, 0.0
-    return float(np.corrcoef(coarse[0], coarse[1]).item(0, 1)), float(np.log(_edges(right) / _edges(left)))
+    halves = both[:, : width // 2], both[:, width // 2 :]
+    left, right = (Image.fromarray(half).convert("L") for half in halves)
+    if any(np.ptp(np.asarray(half.resize((16, 16), Image.Resampling.BOX))) == 0 for half in (left, right)):
+        return 0.0, 0.0  # a plain half is like any other
+    return likeness(*halves), float(np.log(_edges(right) / _edges(left)))
 
 
 def _edges(image: Image.Image) -> float:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from derain.data.alignment import misalignment
 from derain.data.fingerprints import LONGEST_PX, Fingerprint, fingerprint, working
+from derain.data.pair import decode
 from derain.data.pairs import Image8, Pair, PairSet, Problem, sample
 from derain.errors import DataError
 
@@ -76,15 +77,20 @@ def working_clean(pair: Pair) -> Image.Image:
     """The working picture of a pair's clean side. A large JPEG is decoded at a fraction of its size. Raises DataError."""
     try:
         with Image.open(pair.clean_path) as file:
-            file.draft("L", (LONGEST_PX, LONGEST_PX))
-            if pair.clean_side is None:
-                return working(file)
-            middle = file.width // 2
-            return working(
-                file.crop((0, 0, middle, file.height) if pair.clean_side == "left" else (middle, 0, 2 * middle, file.height))
-            )
+            if file.format == "JPEG":
+                file.draft("L", (LONGEST_PX, LONGEST_PX))
+                return working(_clean_part(file, pair))
+        return working(_clean_part(Image.fromarray(decode(pair.clean_path, grey=True)), pair))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{pair.clean_path}: cannot be decoded ({error}); replace it or take its pair out of the set") from error
+
+
+def _clean_part(image: Image.Image, pair: Pair) -> Image.Image:
+    """The clean picture in what its file shows, at any scale."""
+    if pair.clean_side is None:
+        return image
+    middle = image.width // 2
+    return image.crop((0, 0, middle, image.height) if pair.clean_side == "left" else (middle, 0, 2 * middle, image.height))
 
 
 def _look(job: Job) -> Look:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from derain import picture
-from derain.data.halves import CleanSide
 from derain.errors import DataError, PictureError
 from derain.picture.opening import told_of
 from derain.picture.picture import Pixels, as_colour
 from derain.picture.samples import eight_bits
 
 Image8 = NDArray[np.uint8]
+CleanSide = Literal["left", "right"]
 NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
 """What PBM, PGM and PPM begin with."""
 

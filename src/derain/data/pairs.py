@@ -15,9 +15,9 @@ from pathlib import Path, PurePath
 from PIL import Image
 
 from derain.data import naming
-from derain.data.halves import CleanSide, clean_half
+from derain.data.halves import clean_half
 from derain.data.lists import is_pair_list, read_pair_list
-from derain.data.pair import Image8, Pair, displayed_size
+from derain.data.pair import CleanSide, Image8, Pair, displayed_size
 from derain.data.partners import Partners, split_by_name
 from derain.errors import DataError
 from derain.files import exists, is_file, unsearchable

@@ -51,6 +51,7 @@ def experiments(
     photos: Sequence[str] = (),
     rain_free: Sequence[str] = (),
     only: Sequence[str] = (),
+    layout: str | None = None,
     engine: str | None = None,
     device: str = "cpu",
     precision: str | None = "float32",
@@ -61,18 +62,21 @@ def experiments(
 
     `photos` (DIR or NAME=DIR too) have no clean side, `rain_free` pictures no rain, so that each is to come out as it went in:
     one experiment for each, behind the others. `outputs` are DIR or NAME=DIR, `models` names or files, or NAME=MODEL; with
-    `only`, no pictures but those of these names are scored. `engine` to `ensemble` are those of `derain.Restorer`, for all
-    models; in float32 figures do not depend on the processor. Raises DerainError for what cannot be evaluated, before any work.
+    `only`, no pictures but those of these names are scored. `layout` is that of all `data`, see `find_pairs`. `engine` to
+    `ensemble` are those of `derain.Restorer`, for all models; in float32 figures do not depend on the processor. Raises
+    DerainError for what cannot be evaluated, before any work.
     """
     _check(models=models, data=[*data, *photos, *rain_free], outputs=outputs, clean=clean)
     if rain_free and not (models or outputs):
         raise DataError(f"`--rain-free {rain_free[0]}` was given with nothing to score: add `--model NAME` or `--outputs DIR`")
+    if layout is not None and not data:
+        raise DataError(f"`--layout {layout}` was given without pairs: it is how those of `--data DIR` lie; leave it out")
     folders = _named(outputs)
     if clean is not None:
         return [_limited(_against_clean(folders, clean), only)]
     restorers, facts = _restorers(models, engine=engine, device=device, precision=precision, threads=threads, ensemble=ensemble)
     found = [
-        *(_limited(_on_pairs(name, folder, restorers, folders), only) for name, folder in _named(data).items()),
+        *(_limited(_on_pairs(name, folder, restorers, folders, layout=layout), only) for name, folder in _named(data).items()),
         *(_limited(_on_photos(name, folder, restorers, folders), only) for name, folder in _named(photos).items()),
         *(_limited(_on_rain_free(name, folder, restorers, folders), only) for name, folder in _named(rain_free).items()),
     ]
@@ -101,8 +105,10 @@ def _check(*, models: Sequence[str], data: Sequence[str], outputs: Sequence[str]
         )
 
 
-def _on_pairs(name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]) -> Experiment:
-    pairs = find_pairs(folder)
+def _on_pairs(
+    name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path], *, layout: str | None
+) -> Experiment:
+    pairs = find_pairs(folder, layout=layout)
     samples = samples_of(pairs)
     candidates, notes = _candidates(restorers, outputs, samples)
     notes = [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`", *notes]
