@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from derain import picture
 from derain.errors import PictureError
@@ -136,8 +137,6 @@ def test_orientation_is_applied_once(suffix, tmp_path):
 
 
 def test_orientation_in_the_text_of_an_old_png_is_applied_once(tmp_path):
-    from PIL.PngImagePlugin import PngInfo
-
     exif, told = Image.Exif(), PngInfo()
     exif[0x010F], exif[0x0112] = "Maker", 6
     told.add_text("Raw profile type exif", f"\nexif\n      {len(exif.tobytes())}\n{exif.tobytes().hex()}\n", zip=True)
@@ -145,6 +144,21 @@ def test_orientation_in_the_text_of_an_old_png_is_applied_once(tmp_path):
     with Image.open(through(through(tmp_path / "in.png"))) as after:
         after.load()
         assert (after.size, after.getexif()[0x010F], after.getexif().get(0x0112, 1)) == ((24, 40), "Maker", 1)
+
+
+@pytest.mark.parametrize("text", ["zzzz", "414", b"garbage garbage".hex(), b"II*\0".hex()])
+def test_a_spoilt_exif_in_the_text_of_an_old_png_leaves_its_pixels_whole(text, photo, tmp_path):
+    told = PngInfo()
+    told.add_text("Raw profile type exif", f"\nexif\n      {len(text)}\n{text}\n", zip=True)
+    Image.fromarray(photo).save(tmp_path / "in.png", pnginfo=told)
+    np.testing.assert_array_equal(picture.read(tmp_path / "in.png").pixels, photo)
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".jpg", ".png", ".tif", ".webp"])
+def test_an_exif_that_does_not_read_keeps_no_result_from_being_written(suffix, photo, tmp_path):
+    Image.fromarray(photo).save(tmp_path / "in.jpg", exif=b"Exif\0\0garbage garbage")
+    picture.write(picture.read(tmp_path / "in.jpg"), tmp_path / f"out{suffix}")
+    assert picture.read(tmp_path / f"out{suffix}").pixels.shape == photo.shape
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])

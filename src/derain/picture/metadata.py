@@ -33,6 +33,8 @@ PAGE_TAGS = (254, 255, 269, 285, 297)
 SAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {((1, 1),) * 3: 0, ((2, 1), (1, 1), (1, 1)): 1, ((2, 2), (1, 1), (1, 1)): 2}
 """Pillow's codes; it tells that of three channels only."""
 XMP, PHOTOSHOP = 700, 34377
+UNREADABLE = (SyntaxError, ValueError, struct.error)
+"""What Pillow raises for bytes that are no EXIF, or a text that is no hexadecimal number."""
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 NO_UNIT, CENTIMETRE = 1, 3
 
@@ -41,7 +43,7 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
     """Read the metadata of an open picture, for the upright form of it; `file` is moved."""
     info = image.info
     xmp = info.get("xmp")
-    exif = _tiff_exif(image) if image.format == "TIFF" else info.get("exif") or _exif_of_a_text(info)
+    exif = _tiff_exif(image) if image.format == "TIFF" else _readable(info.get("exif") or _exif_of_a_text(info))
     if exif is not None:
         exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
     dpi = _tiff_dpi(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else info.get("dpi")
@@ -117,7 +119,19 @@ def _page_tags(image: Image.Image) -> tuple[tuple[int, Any], ...]:
 
 def _exif_of_a_text(info: dict[Any, Any]) -> bytes | None:
     text = info.get(EXIF_KEYWORD.decode())
-    return bytes.fromhex("".join(text.split("\n")[3:])) if text else None
+    try:
+        return bytes.fromhex("".join(text.split("\n")[3:])) if text else None
+    except ValueError:
+        return None
+
+
+def _readable(exif: bytes | None) -> bytes | None:
+    """The same; None where no program can read it, and some cannot write it."""
+    try:
+        Image.Exif().load(exif or b"")
+    except UNREADABLE:
+        return None
+    return exif
 
 
 def _cicp_chunk(codes: tuple[int, int] | None) -> tuple[tuple[bytes, bytes], ...]:

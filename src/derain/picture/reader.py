@@ -13,7 +13,7 @@ from PIL import Image, ImageFile
 from derain.picture.deep import deep_channels, is_deep
 from derain.picture.heif import deep_heic_channels
 from derain.picture.losses import losses
-from derain.picture.metadata import gather
+from derain.picture.metadata import UNREADABLE, gather
 from derain.picture.opening import HEIF, MAX_MEGAPIXELS, opened, told_of
 from derain.picture.orientation import ORIENTATION, upright
 from derain.picture.picture import Picture, Pixels, Showing, as_colour
@@ -98,7 +98,7 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> P
         samples = deep_heic_channels(file)
     else:
         samples = deep_channels(image, again=again) if is_deep(image) else shallow_channels(image)
-    orientation = image.getexif().get(ORIENTATION, 1)  # after decoding: Pillow has turned a TIFF, and then says 1
+    orientation = _orientation(image)  # after decoding: Pillow has turned a TIFF, and then says 1
     samples = upright(samples, orientation)
     channels = 1 if samples.ndim == 2 else samples.shape[2]
     colours = samples[..., 0] if channels == 2 else samples[..., :3] if channels == 4 else samples
@@ -110,3 +110,11 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> P
         metadata=gather(image, file, orientation=orientation),
         losses=tuple(losses(image, file, bits=samples.itemsize * 8)),
     )
+
+
+def _orientation(image: Image.Image) -> int:
+    """What the EXIF says; 1 where it does not read, without which the pixels are whole."""
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except UNREADABLE:
+        return 1
