@@ -3,8 +3,9 @@ import pytest
 from cyclopts import App
 from PIL import Image
 
+from derain import rain as rains
 from derain.cli.rain import rain
-from derain.errors import DerainError
+from derain.errors import DerainError, PictureError
 from derain.rain import render
 
 
@@ -69,6 +70,26 @@ def test_a_grey_photo_stays_grey(tmp_path):
     Image.new("L", (30, 20), 90).save(tmp_path / "grey.png")
     run(tmp_path / "grey.png")
     assert pixels(tmp_path / "grey_rainy.png").shape == (20, 30)
+
+
+@pytest.mark.parametrize("output", ["there", "new", "new/photo.png"])
+def test_a_folder_takes_the_rainy_photo_and_is_made(output, photo, tmp_path):
+    (tmp_path / "there").mkdir()
+    run(photo, "-o", tmp_path / output)
+    assert (tmp_path / output.removesuffix("/photo.png") / "photo.png").is_file()
+
+
+def test_what_is_lost_is_told(tmp_path, capsys):
+    Image.fromarray(np.full((20, 30), 30_000, np.uint16)).save(tmp_path / "deep.png")
+    run(tmp_path / "deep.png", "-o", tmp_path / "out.jpg")
+    assert "deep.png: its 16 bits for a sample are written as 8 in a .jpg" in capsys.readouterr().err
+
+
+def test_a_photo_that_does_not_fit_is_refused_before_the_rain(tmp_path, monkeypatch):
+    Image.new("RGBA", (30, 20)).save(tmp_path / "clear.png")
+    monkeypatch.setattr(rains, "render", None)
+    with pytest.raises(PictureError, match="JPEG holds no transparency"):
+        run(tmp_path / "clear.png", "-o", tmp_path / "out.jpg")
 
 
 def test_a_value_out_of_range_is_an_error_with_the_range(photo):

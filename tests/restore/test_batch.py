@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -36,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_every_photo_is_restored(jobs, darken, photos):
     Batch(darken, jobs=jobs).run(find_errands([photos]).todo)
-    assert {int(picture.read(path).pixels.max()) for path in photos.glob("*_derained.png")} == {191}
+    assert [int(picture.read(path).pixels.max()) for path in photos.glob("*_derained.png")] == [191] * 12
 
 
 def test_the_outcome_counts(darken, photos):
@@ -89,6 +90,16 @@ def test_progress_adds_up_to_the_number_of_pictures(darken, photos):
     shares: list[float] = []
     Batch(darken, on_progress=shares.append).run(find_errands([photos]).todo)
     assert sum(shares) == pytest.approx(12)
+
+
+@pytest.mark.parametrize(("treatment", "name"), [(Treatment(), "out.jpg"), (Treatment(compares=True), "out.webp")])
+def test_what_the_target_cannot_hold_is_refused_before_restoring(treatment, name, networks, tmp_path, monkeypatch):
+    restorer = Restorer(networks / "darkening.onnx", precision="float32")
+    monkeypatch.setattr(restorer, "restore_picture", None)
+    clear = Picture(np.zeros((1, 8192, 3), np.uint8), alpha=np.zeros((1, 8192), np.uint8))
+    picture.write(clear, tmp_path / "in.png")
+    outcome = Batch(restorer, treatment).run(find_errands([tmp_path / "in.png"], output=tmp_path / name).todo)
+    assert re.search(r"JPEG holds no transparency|WEBP holds at most 16383 pixels a side", outcome.problems[0][1])
 
 
 def test_compare_writes_both_halves(darken, photos):

@@ -81,6 +81,23 @@ def test_a_bad_frame_is_told_and_passed_over(folder, tmp_path):
     assert (tally.frames, len(tally.problems), "f5.png: is not a picture" in tally.problems[0]) == (11, 1, True)
 
 
+def test_what_frames_lose_is_told_once(tmp_path):
+    (tmp_path / "in").mkdir()
+    for index in range(3):
+        picture.write(Picture(np.full((8, 9, 3), 10_000, np.uint16)), tmp_path / f"{index}.png")
+        (tmp_path / f"{index}.png").rename(tmp_path / "in" / f"{index}.webp")
+    tally = restore_numbered(tmp_path / "in", tmp_path / "out", copying)
+    assert tally.notes == ["its 16 bits for a sample are written as 8 in a .webp"]
+
+
+def test_a_frame_that_its_own_kind_cannot_hold_is_told_and_passed_over(folder, tmp_path):
+    clear = Picture(np.zeros((8, 9, 3), np.uint8), alpha=np.zeros((8, 9), np.uint8))
+    picture.write(clear, folder / "f13.png")
+    (folder / "f13.png").rename(folder / "f13.jpg")
+    tally = restore_numbered(folder, tmp_path / "out", copying)
+    assert (tally.frames, "f13.jpg: JPEG holds no transparency" in tally.problems[0]) == (12, True)
+
+
 def test_frames_of_another_size_than_the_mask_are_told(folder, tmp_path):
     picture.write(Picture(np.zeros((5, 5, 3), np.uint8)), folder / "f5.png")
     tally = restore_numbered(folder, tmp_path / "out", copying, Wishes(mask=np.zeros((8, 9), np.uint8)))

@@ -37,7 +37,7 @@ def rain(
     photo
         The clean photo.
     output
-        The rainy one; without it, `photo_rainy.jpg` beside `photo.jpg`.
+        The rainy one, or a folder for it; without it, `photo_rainy.jpg` beside `photo.jpg`.
     preset
         The kind of rain. `random` draws one from all plausible kinds, by the seed.
     seed
@@ -66,12 +66,18 @@ def rain(
         Replace a file that is already there.
     """
     from derain import picture
-    from derain.files import exists
+    from derain.cli.speaker import Speaker
     from derain.rain import PRESETS, random, render
+    from derain.restore.errands import find_errands
+    from derain.restore.workshop import make_folder
 
-    target = output or photo.with_name(f"{photo.stem}_rainy{photo.suffix}")
-    if exists(target) and not overwrite:
-        raise DerainError(f"{target}: is already there; give another name with -o, or --overwrite")
+    clean = picture.read(photo)
+    errands = find_errands([photo], output=output, suffix="_rainy", overwrite=overwrite)
+    for _, problem in errands.problems:
+        raise DerainError(problem)
+    target = errands.todo[0].target
+    picture.check_fits(clean, target)
+    make_folder(target.parent)
     given = {
         "coverage": coverage,
         "length_px": length_px,
@@ -85,6 +91,7 @@ def rain(
     }
     changed = {name: value for name, value in given.items() if value is not None}
     kind = random(seed, **changed) if preset == "random" else replace(PRESETS[preset], **changed)  # type: ignore[arg-type]
-    clean = picture.read(photo)
     picture.write(clean.with_samples(render(clean.samples, rain=kind, seed=seed, scale=scale)), target)
     print(f"{photo} -> {target}")
+    for text in clean.losses + picture.lost_by_writing(clean, target):
+        Speaker(is_quiet=False).say(f"{photo}: {text}")

@@ -3,7 +3,7 @@
 from derain.picture.opening import MAX_MEGAPIXELS
 from derain.picture.picture import JpegCoding, Metadata, Picture, Pixels, Showing
 from derain.picture.reader import count_frames, read, read_frames
-from derain.picture.writer import FORMATS, PICTURE_SUFFIXES, lost_by_writing, write, write_frames
+from derain.picture.writer import FORMATS, PICTURE_SUFFIXES, check_fits, lost_by_writing, write, write_frames
 
 __all__ = [
     "FORMATS",
@@ -14,6 +14,7 @@ __all__ = [
     "Picture",
     "Pixels",
     "Showing",
+    "check_fits",
     "count_frames",
     "lost_by_writing",
     "read",

@@ -86,6 +86,20 @@ def lost_by_writing(picture: Picture, path: Path) -> tuple[str, ...]:
     return (f"its {bits} bits for a sample are written as {kept} in a {path.suffix}",) if bits > kept else ()
 
 
+def check_fits(picture: Picture, path: Path, *, abreast: int = 1) -> None:
+    """Raise PictureError where `write` would: transparency or a size that the kind of file that `path` names cannot hold.
+
+    `abreast` is how many pictures of this size are going to stand side by side in the file.
+    """
+    kind = kind_of(path)
+    most_px = MOST_PX.get(kind)
+    height, width = picture.pixels.shape[:2]
+    if most_px is not None and max(height, abreast * width) > most_px:
+        raise PictureError(f"{path}: {kind} holds at most {most_px} pixels a side; write .png or .tif")
+    if kind in OPAQUE and _is_transparent(picture):
+        raise PictureError(f"{path}: {kind} holds no transparency and this picture has some; write .png, .webp or .tif")
+
+
 def kind_of(path: Path) -> str:
     """The key of FORMATS that a suffix stands for, or PictureError."""
     for kind, suffixes in FORMATS.items():
@@ -95,17 +109,14 @@ def kind_of(path: Path) -> str:
     raise PictureError(f"{path}: {path.suffix or 'no suffix'} is not a kind of picture that derain writes; use {known}")
 
 
+def _is_transparent(picture: Picture) -> bool:
+    return picture.alpha is not None and bool((picture.alpha != np.iinfo(picture.alpha.dtype).max).any())
+
+
 def _fitting(picture: Picture, path: Path, kind: str) -> Picture:
     """The picture, without an alpha that lets nothing through where the kind holds none; or PictureError."""
-    if picture.alpha is not None and kind in SELDOM_TRANSPARENT:
-        is_transparent = bool((picture.alpha != np.iinfo(picture.alpha.dtype).max).any())
-        if is_transparent and kind in OPAQUE:
-            raise PictureError(f"{path}: {kind} holds no transparency and this picture has some; write .png, .webp or .tif")
-        picture = picture if is_transparent else replace(picture, alpha=None)
-    most_px = MOST_PX.get(kind)
-    if most_px is not None and max(picture.pixels.shape[:2]) > most_px:
-        raise PictureError(f"{path}: {kind} holds at most {most_px} pixels a side; write .png or .tif")
-    return picture
+    check_fits(picture, path)
+    return replace(picture, alpha=None) if kind in SELDOM_TRANSPARENT and not _is_transparent(picture) else picture
 
 
 def _written(path: Path, write_to: Callable[[BinaryIO], None], *, theirs: Sequence[Exception] = ()) -> None:

@@ -102,6 +102,7 @@ class Workshop:
             record.height, record.width = rainy.pixels.shape[:2]
             record.frames += 1
             record.losses = rainy.losses + pictures.lost_by_writing(rainy, record.target)
+            pictures.check_fits(rainy, record.target, abreast=2 if self.treatment.compares else 1)
             yield rainy
 
     def _restored(self, rainy: Picture, record: Record, on_tile: Callable[[int, int], None]) -> Picture:

@@ -48,7 +48,8 @@ def restore_numbered(
 ) -> Tally:
     """Restore the frames in `folder` into files of the same names in `output`, with all that they carry.
 
-    Frames that are there already are left alone, unless `overwrite`. A frame that cannot be read is passed over and told of.
+    Frames that are there already are left alone, unless `overwrite`. A frame that cannot be read, or is no
+    picture of the kind that its name says, is passed over and told of; what frames cannot keep is told once.
     Raises DerainError for a folder without frames, and for an output that cannot be written.
     """
     there = numbered(folder)
@@ -57,6 +58,7 @@ def restore_numbered(
         raise VideoError(f"{output}: is the folder of the frames; give --overwrite to replace them or another -o")
     make_folder(output)
     tally, start = Tally(), time.perf_counter()
+    lost: dict[str, None] = {}  # an ordered set: most frames lose the same
     if len(frames) < len(there):
         tally.notes.append(f"{len(there) - len(frames)} of {len(there)} frames were there already; --overwrite restores all")
     on_start(len(frames))
@@ -65,10 +67,12 @@ def restore_numbered(
         for path in frames:
             try:
                 rainy = _read(path, wishes or Wishes())
+                pictures.check_fits(rainy, output / path.name)
             except PictureError as error:
                 tally.problems.append(str(error))
                 on_frame()
                 continue
+            lost.update(dict.fromkeys(rainy.losses + pictures.lost_by_writing(rainy, output / path.name)))
             yield rainy.samples, (rainy, output / path.name)
 
     def write(shot: tuple[Pixels, tuple[Picture, Path]]) -> None:
@@ -79,6 +83,7 @@ def restore_numbered(
         in_stages(read(), lambda shots: restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame), write)
     except KeyboardInterrupt:
         tally.was_interrupted = True
+    tally.notes += lost
     tally.seconds = time.perf_counter() - start
     return tally
 
