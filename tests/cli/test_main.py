@@ -39,13 +39,13 @@ def test_version(capsys):
     assert (main(["--version"]), capsys.readouterr().out.strip()) == (0, __version__)
 
 
-def test_help_lists_the_verbs_that_are_there(capsys):
+def test_help_lists_the_verbs(capsys):
     main(["--help"])
     text = capsys.readouterr().out
-    assert {verb for verb in entry.VERBS if f" {verb} " in text} >= {"restore", "info"}
+    assert [verb for verb in entry.VERBS if f" {verb} " not in text] == []
 
 
-@pytest.mark.parametrize("verb", ["restore", "info"])
+@pytest.mark.parametrize("verb", entry.VERBS)
 def test_every_verb_has_help(verb, capsys):
     assert main([verb, "--help"]) == 0
     assert verb in capsys.readouterr().out
@@ -82,6 +82,16 @@ def test_a_missing_extra_is_said_with_the_command_that_installs_it(monkeypatch, 
     assert (
         capsys.readouterr().err == "derain: derain train needs the extra `train`: install it with `pip install 'derain[train]'`\n"
     )
+
+
+def test_clips_on_a_python_that_is_too_old_for_them_ask_for_a_newer_one(monkeypatch, capsys):
+    def needs_pyav(tokens: list[str]) -> None:
+        raise ModuleNotFoundError("No module named 'av'", name="av")
+
+    monkeypatch.setattr(entry, "build_app", lambda: needs_pyav)
+    monkeypatch.setattr(entry, "PYAV_NEEDS", (9, 9))
+    assert main(["clip.mp4"]) == 1
+    assert capsys.readouterr().err.startswith("derain: derain video needs Python 9.9 or newer, for which PyAV is published; ")
 
 
 def test_a_missing_module_that_is_no_extra_is_a_bug_and_not_hidden(monkeypatch):

@@ -12,6 +12,7 @@ import derain
 from derain import picture
 from derain.errors import PictureError
 from derain.picture import Picture
+from derain.picture.picture import as_colour
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,13 @@ def test_a_path_gives_the_pixels_of_the_file(networks, rng, tmp_path):
     picture.write(Picture(rainy), tmp_path / "photo.png")
     restored = derain.restore(tmp_path / "photo.png", model=networks / "copying.onnx", precision="float32")
     np.testing.assert_array_equal(restored, rainy)
+
+
+def test_the_pixels_of_a_grey_file_can_be_written_to(networks, tmp_path):
+    picture.write(Picture(as_colour(np.full((12, 10), 90, np.uint8)), grey=True), tmp_path / "photo.png")
+    restored = derain.restore(tmp_path / "photo.png", model=networks / "copying.onnx", precision="float32")
+    restored += 1
+    assert (restored.shape, int(restored.max())) == ((12, 10), 91)
 
 
 def test_the_one_call_form_works_however_its_package_was_imported(networks):

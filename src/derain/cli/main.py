@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import warnings
 from collections.abc import Sequence
@@ -36,10 +35,12 @@ EXTRAS = dict.fromkeys(["torch", "lightning_fabric", "safetensors", "onnx", "ten
 }
 EXTRAS["av"] = "video"
 """Modules that are not there after a plain `pip install derain`, and the extra that brings them."""
+PYAV_NEEDS = (3, 11)
+"""The oldest Python for which PyAV is published; for an older one the extra `video` brings nothing."""
 
 
 def build_app() -> App:
-    """The command line with every verb that is there."""
+    """The command line with every verb."""
     app = App(
         name="derain",
         help="Takes the rain out of photographs and clips: `derain photo.jpg` writes `photo_derained.jpg` beside it.",
@@ -48,8 +49,7 @@ def build_app() -> App:
         result_action="return_value",
     )
     for verb, sentence in VERBS.items():
-        if importlib.util.find_spec(f"derain.cli.{verb}") is not None:
-            app.command(f"derain.cli.{verb}:{verb}", name=verb, help=sentence)
+        app.command(f"derain.cli.{verb}:{verb}", name=verb, help=sentence)
     return app
 
 
@@ -71,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module = _missing_module(error)
         if module not in EXTRAS:
             raise
+        if module == "av" and sys.version_info < PYAV_NEEDS:
+            newer = ".".join(map(str, PYAV_NEEDS))
+            return _refuse(f"derain {tokens[0]} needs Python {newer} or newer, for which PyAV is published; install derain there")
         return _refuse(str(MissingExtraError(f"derain {tokens[0]}", extra=EXTRAS[module])))
     except KeyboardInterrupt:
         print("derain: interrupted", file=sys.stderr)

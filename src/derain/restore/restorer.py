@@ -128,7 +128,8 @@ def restore(
     """
     restorer = _loaded(**options)
     if isinstance(image_or_path, (str, os.PathLike)):
-        return restorer.restore_picture(pictures.read(Path(image_or_path)), strength=strength, mask=mask).as_array()
+        array = restorer.restore_picture(pictures.read(Path(image_or_path)), strength=strength, mask=mask).as_array()
+        return array if array.flags.writeable else array.copy()
     return restorer(image_or_path, strength=strength, mask=mask)
 
 
