@@ -33,7 +33,7 @@ def train(
     Parameters
     ----------
     preset
-        The network: small or paper.
+        The network: small, best or paper.
     processes
         How many to run at once.
     threads
@@ -87,7 +87,7 @@ def mcddl(
     Parameters
     ----------
     preset
-        The network: small or paper.
+        The network: small, best or paper.
     threads
         0 takes all cores.
     batch
