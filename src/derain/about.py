@@ -51,6 +51,13 @@ class Machine:
         return ", ".join([*parts, *([f"commit {self.commit}"] if self.commit else [])])
 
 
+def cores() -> int:
+    """Processors that this process may run on: fewer than the machine's where a scheduler or a container sets a share aside."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def machine(*packages: str) -> str:
     """One line of date, processor, threads, versions (of `packages`, numpy and the engines) and, in a checkout, the commit."""
     return str(Machine.now(*packages))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from derain.data.crops import Crops, Mix, jpeg, stretched
 from derain.data.sources import Collection, Sources, load_pairs, load_pictures, rain_layer
@@ -122,8 +123,6 @@ def test_jpeg_keeps_the_size(rng):
 
 
 def test_pairs_are_chosen_by_name(tmp_path, rng):
-    from PIL import Image
-
     for side in ("rainy", "clean"):
         (tmp_path / side).mkdir()
         for name in "abc":
@@ -140,8 +139,6 @@ def test_pairs_are_chosen_by_name(tmp_path, rng):
 
 
 def test_large_backgrounds_are_there_at_half_size_too(tmp_path, rng):
-    from PIL import Image
-
     Image.fromarray(rng.integers(0, 256, (300, 1200, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
     Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(tmp_path / "little.png")
     assert [p.shape for p in load_pictures([tmp_path], least_px=56)] == [(300, 1200, 3), (150, 600, 3)]
@@ -149,23 +146,37 @@ def test_large_backgrounds_are_there_at_half_size_too(tmp_path, rng):
 
 def test_background_that_is_no_picture_is_named(tmp_path):
     (tmp_path / "._resource_fork.png").write_bytes(b"left by an unpacking program")
-    assert load_pictures([tmp_path]) == []
+    with pytest.raises(DataError, match="has no picture right in it"):
+        load_pictures([tmp_path])
     (tmp_path / "torn.png").write_bytes(b"nonsense")
     with pytest.raises(DataError, match=r"torn\.png: is not a picture"):
         load_pictures([tmp_path])
 
 
-def test_16_bits_of_a_streak_mask_are_not_cut_off(tmp_path):
-    from PIL import Image
+def test_background_to_leave_out_that_is_not_there_is_named(tmp_path, rng):
+    for name in "ab":
+        Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    assert len(load_pictures([tmp_path], exclude=["a"])) == 1
+    with pytest.raises(DataError, match=r"bb: is to be left out by data\.exclude, and no background is called so"):
+        load_pictures([tmp_path], exclude=["a", "bb"])
 
+
+def test_clean_picture_of_several_rainy_ones_is_kept_once(tmp_path, rng):
+    pictures = {f"rainy/{i}_{k}.png": rng for i in (1, 2) for k in (1, 2, 3)} | {f"clean/{i}.png": rng for i in (1, 2)}
+    for name in pictures:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / name)
+    found = load_pairs(tmp_path, layers=False)
+    assert (len(found.clean), len({id(picture) for picture in found.clean}), found.layers) == (6, 2, [])
+
+
+def test_16_bits_of_a_streak_mask_are_not_cut_off(tmp_path):
     Image.fromarray(np.full((9, 9), 0x8000, np.uint16)).save(tmp_path / "mask.png")
     (mask,) = load_pictures([tmp_path], grey=True)
     assert (mask == 0x80).all()
 
 
 def test_files_in_no_pair_travel_with_the_collection(tmp_path, rng):
-    from PIL import Image
-
     for name in ("rainy/a", "clean/a", "rainy/b"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")

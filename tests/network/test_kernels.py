@@ -12,7 +12,7 @@ import torch
 from derain.network import kernels
 from derain.network.blocks import SFT, Fusion
 from derain.network.configuration import SMALL
-from derain.network.kernels.build import has_matrix_unit
+from derain.network.kernels.build import _alone, has_matrix_unit
 from derain.network.swin import SwinBlock
 
 CHANNELS = [16, 32, 48, 64, 7, 33, 50]  # the last three are padded
@@ -232,3 +232,11 @@ SwinBlock(16, window_px=7, shift_px=3, heads=1, mlp_ratio=4)(torch.zeros(1, 16, 
     environment = os.environ | {"CXX": str(tmp_path / "none"), "TORCH_EXTENSIONS_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("PyTorch's operations (")
+
+
+def test_lock_of_a_process_that_was_killed_is_taken_away(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    with _alone() as folder:
+        (folder / "lock").touch()  # PyTorch's, which waits for it without end
+    with _alone() as folder:
+        assert not (folder / "lock").exists()

@@ -1,7 +1,13 @@
+import os
+import signal
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+from derain.train import loop
 
 torch.set_num_threads(1)  # these are small; two programs that spin-wait on each other are ten times slower
 
@@ -66,3 +72,26 @@ def project(tmp_path):
             Image.fromarray(clean[::-1]).save(tmp_path / f"dry/{i}.png")
     (tmp_path / "recipe.toml").write_text(RECIPE.replace("RUN", str(tmp_path / "run")))
     return tmp_path
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """`with stop_after(n)`: a run in this process gets SIGTERM in its step n."""
+
+    @contextmanager
+    def stopping(steps):
+        done = 0
+
+        def iterate(*arguments):
+            nonlocal done
+            done += 1
+            if done == steps:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return loop_iterate(*arguments)
+
+        loop_iterate = loop.iterate
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "iterate", iterate)
+            yield
+
+    return stopping

@@ -12,10 +12,11 @@ from derain.cli.main import main
 from derain.errors import RecipeError, TrainingError
 from derain.network import PAPER, PLNLIN, SMALL, PLNLINConfiguration
 from derain.network.matching import WITHIN, matched, parameters
-from derain.train.ablation import OURS, TABLES, Row, RowError, ablate, parameter_table, row_overrides, steps_in, train_row
+from derain.train.ablation import RowError, ablate, steps_in, train_row
 from derain.train.loop import setup
 from derain.train.manners import manner
 from derain.train.recipe_file import read_recipe
+from derain.train.rows import OURS, TABLES, Row, parameter_table, row_overrides
 
 SMALLEST = ["network.channels=[12, 12, 12, 12]", "loss.beta=1.0", "length.hours=0.0", "schedule.by=steps"]
 TINY = ["network.channels=[4, 4, 4, 4]", "loss.beta=1.0", "length.hours=0.0"]
@@ -148,6 +149,39 @@ def test_stopping_the_table_lets_the_row_save_its_state(project):
 def test_tables_of_discriminators_need_one(project, table):
     with pytest.raises(RecipeError, match="trains without one"):
         ablate([table], project / "recipe.toml", ["loss.beta=0"], folder=project / "out", steps=1)
+
+
+@pytest.mark.parametrize(
+    ("table", "override", "fact"),
+    [
+        ("table5", "loss.alpha=0", "loss.alpha = 0"),
+        ("table4", "network.unit=swin", "has network.unit = 'swin'"),
+        ("table6", "network.discriminator_unit=swin", "has network.discriminator_unit = 'swin'"),
+        ("table1", "adversarial.manner=classical", "has adversarial.manner = 'classical'"),
+    ],
+)
+def test_recipe_that_is_not_the_papers_where_rows_differ_is_refused(project, table, override, fact):
+    with pytest.raises(RecipeError, match=fact):
+        ablate([table], project / "recipe.toml", [*TINY, override], folder=project / "out", steps=1)
+
+
+def test_recipe_that_changes_between_rows_ends_the_table(project, monkeypatch):
+    recipe = project / "recipe.toml"
+
+    def changing(row, *_):
+        recipe.write_text(recipe.read_text().replace("seed = 3", "seed = 4"))
+
+    monkeypatch.setattr("derain.train.ablation._tried", changing)
+    with pytest.raises(RecipeError, match=r"recipe\.toml: was changed while its rows are trained"):
+        ablate(["table5"], recipe, TINY, folder=project / "out", steps=1, on_row=lambda _: None)
+
+
+def test_row_of_another_precision_is_not_taken_for_this_one(project):
+    rows = {"folder": project / "out", "steps": 1, "on_row": lambda _: None}
+    ablate(["table5"], project / "recipe.toml", TINY, **rows)
+    ablate(["table5"], project / "recipe.toml", [*TINY, "machine.precision=auto"], **rows)
+    with pytest.raises(RecipeError, match=r"differs in machine\.precision"):
+        ablate(["table5"], project / "recipe.toml", [*TINY, "machine.precision=bf16-mixed"], **rows)
 
 
 def test_minutes_are_turned_into_steps_once(project, monkeypatch):

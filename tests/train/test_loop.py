@@ -12,6 +12,7 @@ from training_commands import command, state_of, wait_for
 from derain.errors import DataError, RecipeError, TrainingError, WeightsError
 from derain.train.loop import setup
 from derain.train.recipe_file import read_recipe
+from derain.train.speed import fastest
 from derain.train.weights_file import load_weights
 
 
@@ -71,6 +72,22 @@ def test_weights_count_the_steps_of_those_they_began_with(project):
     assert (card["steps"], card["data"]) == (9, ["pairs", "dry"])
 
 
+def test_weights_tell_the_data_of_those_they_began_with(project):
+    run(project, "length.steps=1", "validation.pairs=[]")
+    (project / "pairs").rename(project / "own")
+    other = [
+        f"record.folder={project / 'other'}",
+        "validation.pairs=[]",
+        "length.steps=1",
+        "data.backgrounds=[]",
+        "data.mix.dry=0",
+    ]
+    own = 'data.pairs=[{folder="own"}]'
+    run(project, *other, own, weights=project / "run/weights.safetensors")
+    run(project, *other, own, "length.steps=2", resume=True)
+    assert load_weights(project / "other/weights.safetensors")[2]["data"] == ["pairs", "dry", "own"]
+
+
 def test_the_recipe_to_begin_with_trains_on_the_examples(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = Path(__file__).parents[2] / "recipes" / "example.toml"
@@ -86,13 +103,12 @@ def test_training_learns(project):
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_resumed_run_has_the_same_weights_bit_for_bit(project, optimiser):
+def test_resumed_run_has_the_same_weights_bit_for_bit(project, optimiser, stop_after):
     kind = f"optimiser.name={optimiser}"
     run(project, kind, f"record.folder={project / 'whole'}")
-    stop = subprocess.Popen(command(project, kind, "length.steps=6", "record.save_every_minutes=0", "validation.pairs=[]"))
-    wait_for(lambda: (project / "run/state.ckpt").exists())
-    stop.send_signal(signal.SIGTERM)
-    stop.wait(60)
+    with stop_after(2):
+        run(project, kind)
+    assert state_of(project)["step"] == 2
     run(project, kind, resume=True)
     whole, resumed = state_of(project, "whole"), state_of(project)
     assert resumed["step"] == 6
@@ -218,11 +234,11 @@ def test_full_disk_keeps_the_last_state(project, monkeypatch):
     run(project, "length.steps=1")
     before = (project / "run/state.ckpt").read_bytes()
 
-    def full(self, path, contents):
-        path.write_bytes(b"half of it")
+    def full(contents, file):
+        file.write(b"half of it")
         raise RuntimeError("PytorchStreamWriter failed writing file")
 
-    monkeypatch.setattr("lightning_fabric.Fabric.save", full)
+    monkeypatch.setattr("torch.save", full)
     with pytest.raises(TrainingError, match=r"state\.ckpt: cannot be written"):
         run(project, resume=True)
     assert (project / "run/state.ckpt").read_bytes() == before
@@ -233,6 +249,50 @@ def test_files_without_partner_are_told_of(project, capsys):
     (project / "pairs/clean/3.png").unlink()
     run(project, "length.steps=1", "validation.pairs=[]")
     assert "pairs: 1 files are in no pair, the first: " in capsys.readouterr().err
+
+
+def test_validation_file_without_partner_is_told_of(project, capsys):
+    (project / "pairs/clean/3.png").unlink()
+    validation = ["data.pairs=[]", "data.mix.pair=0", "data.mix.moved=0", 'validation.pairs=[{folder="pairs"}]']
+    run(project, "length.steps=1", *validation)
+    assert "pairs: 1 files are in no pair, the first: " in capsys.readouterr().err
+
+
+def test_pairs_that_are_trained_and_evaluated_on_are_told_of(project, capsys):
+    run(project, "length.steps=1", 'validation.pairs=[{folder="pairs", only=["2"]}]')
+    assert "pairs: 1 of its 5 pairs are both trained and evaluated on, the first 2; exclude them" in capsys.readouterr().err
+
+
+def test_validation_picture_that_is_damaged_ends_the_run_at_its_start(project):
+    path = project / "pairs/rainy/1.png"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"rainy/1\.png: "):
+        run(project)
+    assert not (project / "run/state.ckpt").exists()
+
+
+def test_what_was_learnt_is_saved_before_it_is_validated(project, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("derain.train.record.validate", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(project)
+    assert state_of(project)["step"] == load_weights(project / "run/weights.safetensors")[2]["steps"] == 6
+
+
+def test_precision_that_was_chosen_is_written_down(project, monkeypatch):
+    monkeypatch.setattr("derain.train.speed.bfloat16_is_faster", lambda *_: True)
+    run(project, "length.steps=1", "machine.precision=auto")
+    assert json.loads((project / "run/recipe.json").read_text())["machine"]["precision"] == "bf16-mixed"
+    assert load_weights(project / "run/weights.safetensors")[2]["precision"] == "bf16-mixed"
+
+
+def test_a_gpu_that_is_not_trained_on_does_not_decide_the_precision(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *, including_emulation: not including_emulation)
+    monkeypatch.setattr("derain.train.speed.product_rate", lambda dtype, size: 1.0)
+    assert [fastest(accelerator) for accelerator in ("cpu", "cuda", "auto")] == ["32-true", "bf16-mixed", "bf16-mixed"]
 
 
 def test_damaged_state_is_named(project):

@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from derain.network import PLNLIN, PLNLINConfiguration
 from derain.train.muon import Muon, orthogonal
+from derain.train.recipe import Optimiser
+from derain.train.state import make_optimiser
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +55,21 @@ def test_weights_decay_before_the_step():
     parameter.grad = torch.zeros(16, 16)
     Muon([{"params": [parameter], "weight_decay": 0.1}], lr=0.5).step()
     torch.testing.assert_close(parameter.detach(), torch.full((16, 16), 0.95))
+
+
+def test_biases_of_positions_neither_decay_nor_are_made_orthogonal():
+    network = PLNLIN(
+        PLNLINConfiguration(preset="tiny", channels=(8, 8, 8, 8), stages=(1, 1, 1, 1), head_stages=1, attention_heads=4)
+    )
+    biases = [p for name, p in network.named_parameters() if name.endswith("position_bias")]
+    optimiser = make_optimiser(network, Optimiser(name="muon", weight_decay=0.5, learning_rate=1e-2))
+    before = [bias.detach().clone() for bias in biases]
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    assert biases[0].shape == (169, 4)
+    assert all(torch.equal(a, b) for a, b in zip(before, biases, strict=True))
+    assert any(group["weight_decay"] == 0.5 for group in optimiser.param_groups)
 
 
 def test_closure_gives_the_gradient():

@@ -1,4 +1,73 @@
-from derain.train.validation import short_names
+"""Whole pictures restored and scored during a run."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from derain.data.pair import Pair
+from derain.evaluate.protocols import PROTOCOLS, score
+from derain.network import PLNLIN, PLNLINConfiguration
+from derain.train.validation import short_names, summary, validate
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return PLNLIN(PLNLINConfiguration(preset="tiny", channels=(4, 4, 4, 4), stages=(1, 1, 1, 1), head_stages=1))
+
+
+@pytest.fixture
+def pairs(tmp_path, rng):
+    """Three pairs of two folders, none of whole windows."""
+    found = []
+    for i, (folder, size_px) in enumerate([("light", (60, 70)), ("light", (90, 61)), ("heavy", (57, 113))]):
+        paths = [tmp_path / f"{i}_{side}.png" for side in ("rainy", "clean")]
+        for path in paths:
+            Image.fromarray(rng.integers(0, 256, (*size_px[::-1], 3), dtype=np.uint8)).save(path)
+        found.append((folder, Pair(str(i), *paths, size_px)))
+    return found
+
+
+@torch.no_grad()
+def restored_whole(network, rainy):
+    x = torch.from_numpy(rainy).permute(2, 0, 1)[None].float() / 255
+    return network.eval()(x)[0].permute(1, 2, 0).numpy()
+
+
+def test_scores_are_those_of_the_protocol(network, pairs):
+    scores = validate(network, pairs, device=CPU)
+    for found, (_, pair) in zip(scores, pairs, strict=True):
+        rainy, clean = pair.load()
+        expected = score(PROTOCOLS["paper"], restored_whole(network, rainy), clean)
+        assert found.tolist() == pytest.approx([expected.psnr, expected.ssim], abs=1e-3)
+
+
+def test_processes_share_the_pictures(network, pairs):
+    shares = [validate(network, pairs, device=CPU, rank=rank, world=2) for rank in (0, 1)]
+    assert [int((share != 0).any(dim=1).sum()) for share in shares] == [2, 1]
+    torch.testing.assert_close(sum(shares), validate(network, pairs, device=CPU))
+
+
+def test_a_large_picture_is_restored_in_tiles(network, rng, tmp_path, monkeypatch):
+    monkeypatch.setattr("derain.train.validation.TILE_PX", 224)
+    Image.fromarray(rng.integers(0, 256, (112, 560, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
+    sides = []
+    network.register_forward_hook(lambda _, inputs, output: sides.append(max(inputs[0].shape[2:])))
+    validate(network, [("wide", Pair("wide", tmp_path / "wide.png", tmp_path / "wide.png", (560, 112)))], device=CPU)
+    assert len(sides) > 2 and max(sides) <= 224
+
+
+def test_the_mean_is_over_folders(pairs):
+    found = summary(pairs, torch.tensor([[30.0, 0.8], [32.0, 0.9], [20.0, 0.5]], dtype=torch.float64))
+    assert found == {"light": [31.0, 0.85], "heavy": [20.0, 0.5], "mean": [25.5, 0.675]}
+
+
+def test_the_network_goes_on_training(network, pairs):
+    validate(network.train(), pairs[:1], device=CPU)
+    assert network.training
 
 
 def test_folders_are_named_by_as_much_of_their_ends_as_tells_them_apart():

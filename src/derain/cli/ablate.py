@@ -48,6 +48,7 @@ def ablate(
     from derain.errors import TrainingError
     from derain.files import write_text
     from derain.train import ablation, outcomes
+    from derain.train.rows import TABLES
 
     console = Console(highlight=False, soft_wrap=True)
     given = list(overrides)
@@ -57,14 +58,14 @@ def ablate(
         kept = ablation.evaluated(recipe, given)
         given.append(f"data.pairs=[{', '.join(_table(folder, exclude=kept(folder)) for folder in data)}]")
     folder = output or Path("runs/ablation")
-    tables = list(ablation.TABLES) if table == "all" else [table]
+    tables = list(TABLES) if table == "all" else [table]
 
     def write(name: str, rows: list[outcomes.Outcome]) -> None:
         text = outcomes.as_markdown(rows)
         made = "; ".join(dict.fromkeys(row.made for row in rows if row.made))
         write_text(folder / f"{name}.md", f"{text}\nRows of {made}. Table: {machine('torch')}\n")
         write_text(folder / f"{name}.csv", outcomes.as_csv(rows))
-        if len(rows) == len(ablation.TABLES[name]):
+        if len(rows) == len(TABLES[name]):
             console.print(text, markup=False)
 
     found = ablation.ablate(

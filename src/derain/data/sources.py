@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from derain.data.naming import is_picture
-from derain.data.pair import Image8, decode
+from derain.data.pair import Image8, Pair, decode
 from derain.data.pairs import PairSet, Problem, find_pairs
 from derain.errors import DataError
 
@@ -79,15 +79,31 @@ def load_pairs(
             raise DataError(
                 f"{pair.rainy_path}: {pair.size_px[0]}x{pair.size_px[1]} is smaller than a crop of {least_px} px; exclude it"
             )
-    both = [pair.load() for pair in found.pairs]
+    rainy, clean = _decoded(found.pairs)
     return Collection(
         name=str(folder),
         weight=weight,
-        rainy=[rainy for rainy, _ in both],
-        clean=[clean for _, clean in both],
-        layers=[rain_layer(rainy, clean) for rainy, clean in both] if layers else [],
+        rainy=rainy,
+        clean=clean,
+        layers=[rain_layer(*both) for both in zip(rainy, clean, strict=True)] if layers else [],
         problems=found.problems,
     )
+
+
+def _decoded(pairs: Sequence[Pair]) -> tuple[list[Image8], list[Image8]]:
+    """Both sides of all pairs; a clean picture of several rainy ones is decoded and kept once."""
+    rainy, clean = [], []
+    known: dict[Path, Image8] = {}
+    for pair in pairs:
+        if pair.clean_side is not None:
+            one, other = pair.load()
+        else:
+            if pair.clean_path not in known:
+                known[pair.clean_path] = decode(pair.clean_path)
+            one, other = decode(pair.rainy_path), known[pair.clean_path]
+        rainy.append(one)
+        clean.append(other)
+    return rainy, clean
 
 
 def load_pictures(
@@ -95,18 +111,27 @@ def load_pictures(
 ) -> list[Image8]:
     """Decode every picture directly in `folders` whose stem is not in `exclude`; smaller ones than `least_px` are left out.
 
-    Large ones are there a second time at half their size. Raises DataError for a folder that is not there and for a
-    picture that cannot be decoded.
+    Large ones are there a second time at half their size. Raises DataError for a folder that is not there or has no picture, for
+    a stem in `exclude` that is in no folder, and for a picture that cannot be decoded.
     """
     pictures: list[Image8] = []
+    missing = set(exclude)
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder; correct the recipe")
-        for path in sorted(p for p in folder.iterdir() if is_picture(p) and p.name[0] != "." and p.stem not in exclude):
+        paths = sorted(p for p in folder.iterdir() if is_picture(p) and p.name[0] != ".")
+        if not paths:
+            raise DataError(f"{folder}: has no picture right in it; name the folders in it that have")
+        missing -= {path.stem for path in paths}
+        for path in (path for path in paths if path.stem not in exclude):
             picture = decode(path, grey=grey)
             sides = picture.shape[:2]
             if min(sides) >= least_px:
                 pictures.append(picture)
                 if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= least_px:
                     pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
+    if pictures and missing:
+        raise DataError(
+            f"{min(missing)}: is to be left out by data.exclude, and no background is called so; correct the name or take it out"
+        )
     return pictures

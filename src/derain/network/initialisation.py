@@ -1,4 +1,4 @@
-"""How layers start, so that eight interacting stages neither overflow nor stall (measured: see docs/network.md, PLNLIM)."""
+"""How layers start, so that eight interacting stages neither overflow nor stall (docs/network.md)."""
 
 from __future__ import annotations
 

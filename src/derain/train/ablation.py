@@ -10,23 +10,22 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from derain.data.pairs import Pair, find_pairs
-from derain.data.sources import chosen_pairs
+from derain.data.pairs import find_pairs
 from derain.errors import RecipeError, TrainingError
 from derain.files import write_text
-from derain.network import PLNLIN, PLNLINConfiguration
-from derain.network.matching import matched, parameters
+from derain.network import PLNLIN
+from derain.network.matching import parameters
 from derain.train.manners import manner
-from derain.train.outcomes import Outcome, Printed
+from derain.train.outcomes import Outcome
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import build_recipe, read_recipe
 from derain.train.record import WEIGHTS
-from derain.train.validation import validation_pairs
+from derain.train.rows import TABLES, Row, row_overrides
+from derain.train.validation import overlaps, validation_pairs
 from derain.train.weights_file import load_weights
 
 PILOT_STEPS, PILOT_SKIPPED = 15, 5  # ten steps are timed: two rounds of r = 5
@@ -37,75 +36,7 @@ BUDGET = "steps.json"
 SAVED_MINUTES = 2
 """A row lasts some ten minutes: a kill should not cost all of them."""
 FREE = ("machine", "notes", "record")
-"""Sections of a recipe that do not change what a row comes to."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row: its name in the paper, what it changes, and the PSNR and SSIM printed for Rain200H, where they are."""
-
-    label: str
-    overrides: tuple[str, ...] = ()
-    printed: Printed = None
-    unit: str = "plnlim"
-    """The generator's."""
-    discriminator_unit: str = "plnlim"
-    manner: str = "mcddl"
-
-    @property
-    def parts(self) -> dict[str, str]:
-        """What the two networks are made of, where it is not the paper's, by key of the recipe."""
-        found = {
-            "network.unit": self.unit,
-            "network.discriminator_unit": self.discriminator_unit,
-            "adversarial.manner": self.manner,
-        }
-        return {key: name for key, name in found.items() if name not in ("plnlim", "mcddl")}
-
-    @property
-    def name(self) -> str:
-        """Of the row's folder: what it changes."""
-        changes = [*(f"{key}={name}" for key, name in self.parts.items()), *self.overrides]
-        return "_".join(change.partition(".")[2].replace("=", "-") for change in changes) or "ours"
-
-
-OURS = (30.164, 0.9227)
-TABLES = {
-    "table1": [
-        Row("classical: final layer, image only", manner="classical"),
-        Row("MSG-GAN: images of every scale, final layer", manner="msg-gan"),
-        Row("side layers, image only", manner="deep-image"),
-        Row("final layer, with content", manner="content-final"),
-        Row("ours: side layers, with content", (), OURS),
-    ],
-    "table3": [
-        Row("(a) without fusion branch", unit="without-fusion"),
-        Row("(b) concatenation for SFT", unit="concatenation"),
-        Row("(c) both local", unit="both-local"),
-        Row("(d) both non-local", unit="both-nonlocal"),
-        Row("(e) without interaction", unit="without-interaction"),
-        Row("(f) ours", (), OURS),
-    ],
-    "table4": [
-        Row("local: residual blocks", unit="residual", printed=(29.866, 0.9190)),
-        Row("non-local: Swin blocks", unit="swin", printed=(29.948, 0.9194)),
-        Row("ours: PLNLIM", (), OURS),
-    ],
-    "table5": [
-        Row("without hierarchical supervision", ("loss.alpha=0.0",)),
-        Row("ours: with it", (), OURS),
-    ],
-    "table6": [
-        Row("discriminator of residual blocks", (), (29.983, 0.9174), discriminator_unit="residual"),
-        Row("discriminator of Swin blocks", (), (29.992, 0.9175), discriminator_unit="swin"),
-        Row("ours: discriminator of PLNLIMs", (), OURS),
-    ],
-    "table7": [
-        *(Row(f"r = {r}", (f"adversarial.discriminator_every={r}",), OURS if r == 5 else None) for r in (1, 3, 5, 7, 9)),
-        Row("r = 1/5", ("adversarial.generator_every=5", "adversarial.discriminator_every=1")),
-    ],
-}
-"""Rows by table. Where the text names no value (r but for 5), the values are ours."""
+"""Sections of a recipe that do not change what a row comes to, but for machine.precision."""
 
 
 class RowError(TrainingError):
@@ -135,14 +66,7 @@ def ablate(
         if table not in TABLES:
             raise RecipeError(f"{table}: no such table; choose one of {', '.join(TABLES)}")
     base = read_recipe(recipe, overrides)
-    for table in set(tables) & DISCRIMINATORS:
-        if not base.loss.beta:
-            raise RecipeError(f"{table}: compares discriminators, and loss.beta = 0 trains without one; set it above 0")
-    for pairs in (*base.data.pairs, *base.validation.pairs):
-        find_pairs(pairs.folder)  # before an hour of training: raises where there are none
-    if not base.validation.pairs:
-        raise RecipeError(f"{recipe}: names no pairs to evaluate on; give [[validation.pairs]]")
-    _check_apart(base)
+    _check_base(base, tables, path=recipe)
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if not steps:
@@ -153,6 +77,8 @@ def ablate(
         for number, row in enumerate(TABLES[table], 1):
             on_row(f"{table}, {number} of {len(TABLES[table])}: {row.label}, {steps} steps")
             given = [*overrides, *row_overrides(row, base)]
+            if read_recipe(recipe, overrides) != base:
+                raise RecipeError(f"{recipe}: was changed while its rows are trained; put it back, or give another --output")
             name = "ours" if read_recipe(recipe, given) == base else row.name
             given += [f"length.steps={steps}", "length.hours=0.0", "schedule.by=steps", f"record.folder={folder / name}"]
             given.append(f"record.save_every_minutes={SAVED_MINUTES}")
@@ -171,25 +97,29 @@ def _tried(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
 
 def evaluated(recipe: Path, overrides: Sequence[str]) -> Callable[[Path], list[str]]:
     """What tells the names of those pairs of a folder that `recipe` evaluates on."""
-    among = _evaluated(read_recipe(recipe, overrides))
-    return lambda folder: among(find_pairs(folder).pairs)
+    paths = {pair.rainy_path.resolve() for _, pair in validation_pairs(read_recipe(recipe, overrides).validation)[0]}
+    return lambda folder: [pair.name for pair in find_pairs(folder).pairs if pair.rainy_path.resolve() in paths]
 
 
-def _evaluated(recipe: Recipe) -> Callable[[Sequence[Pair]], list[str]]:
-    paths = {pair.rainy_path.resolve() for _, pair in validation_pairs(recipe.validation)}
-    return lambda pairs: [pair.name for pair in pairs if pair.rainy_path.resolve() in paths]
-
-
-def _check_apart(recipe: Recipe) -> None:
-    """Raise RecipeError if a pair is both trained and evaluated on."""
-    among = _evaluated(recipe)
-    for folder in recipe.data.pairs:
-        pairs = chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only).pairs
-        if both := among(pairs):
-            raise RecipeError(
-                f"{folder.folder}: {len(both)} of its {len(pairs)} pairs are both trained and evaluated on, the first {both[0]}; "
-                f"exclude them from one or the other"
-            )
+def _check_base(base: Recipe, tables: Sequence[str], *, path: Path) -> None:
+    """Raise RecipeError for a recipe that rows cannot be compared by, before an hour of training."""
+    if not base.validation.pairs:
+        raise RecipeError(f"{path}: names no pairs to evaluate on; give [[validation.pairs]]")
+    parts = {
+        "network.unit": (base.network.unit, "plnlim"),
+        "network.discriminator_unit": (base.network.discriminator_unit, "plnlim"),
+        "adversarial.manner": (base.adversarial.manner, "mcddl"),
+    }
+    for key, (given, papers) in parts.items():
+        if given != papers:
+            raise RecipeError(f"{path}: has {key} = {given!r}, which the rows change from the paper's {papers!r}; leave it out")
+    for table in tables:
+        if table in DISCRIMINATORS and not base.loss.beta:
+            raise RecipeError(f"{table}: compares discriminators, and loss.beta = 0 trains without one; set it above 0")
+        if table == "table5" and not base.loss.alpha:
+            raise RecipeError("table5: compares with and without hierarchical supervision, and loss.alpha = 0; set it above 0")
+    if both := overlaps(base, validation_pairs(base.validation)[0]):
+        raise RecipeError(f"{both[0]}; exclude them from one or the other")
 
 
 def _budget(minutes: float, recipe: Path, overrides: Sequence[str], *, folder: Path, on_row: Callable[[str], None]) -> int:
@@ -206,30 +136,6 @@ def _budget(minutes: float, recipe: Path, overrides: Sequence[str], *, folder: P
         write_text(path, json.dumps(known, indent=1))
     on_row(f"{known[key]['steps']} steps are {minutes:g} minutes, timed {known[key]['timed']}")
     return int(known[key]["steps"])
-
-
-def row_overrides(row: Row, base: Recipe) -> list[str]:
-    """What a row changes in the recipe `base`, the channels of both networks among it."""
-    given = [*row.overrides, *(f"{key}={json.dumps(name)}" for key, name in row.parts.items())]
-    if row.parts:
-        network = row_network(row, base)
-        given.append(f"network.channels={list(network.channels)}")
-        given.append(f"network.discriminator_channels={list(network.discriminator_channels)}")
-    return given
-
-
-def row_network(row: Row, base: Recipe) -> PLNLINConfiguration:
-    """The networks of a row, with channels so that both have as many parameters as those of `base`, within 2 %."""
-    network = replace(base.network, unit=row.unit, discriminator_unit=row.discriminator_unit)
-    network = matched(network, wanted=parameters(PLNLIN, base.network))
-    if not base.loss.beta:
-        return network
-    return matched(
-        replace(network, discriminator_channels=base.network.critic_channels),
-        wanted=parameters(manner(base.adversarial.manner).discriminator, base.network),
-        of=manner(row.manner).discriminator,
-        field="discriminator_channels",
-    )
 
 
 def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
@@ -269,6 +175,8 @@ def _check_same(built: Recipe, path: Path) -> None:
     earlier = build_recipe(json.loads(path.read_text(encoding="utf-8")), base=path.parent).as_dict()
     now = built.as_dict()
     other = sorted(key for key in earlier.keys() | now.keys() if key not in FREE and earlier.get(key) != now.get(key))
+    precisions = {earlier["machine"]["precision"], now["machine"]["precision"]} - {"auto"}
+    other += ["machine.precision"] if len(precisions) > 1 else []
     if other:
         raise RecipeError(
             f"{path.parent}: this row was trained by a recipe that differs in {', '.join(other)}; give another --output, "
@@ -325,20 +233,3 @@ def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
 def _ends_with_its_parent() -> None:
     """Ask Linux for SIGTERM when the parent dies: the next call would begin the row again beside this one."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-
-
-def parameter_table(base: Recipe) -> str:
-    """Parameters and channels of both networks in every row, the paper's own first, as Markdown."""
-    rows = {row.name: row for rows in TABLES.values() for row in rows}
-    lines = ["| row | G parameters | D parameters | G channels | D channels |", "|---|---|---|---|---|"]
-    for name in sorted(rows, key=lambda name: name != "ours"):
-        row = rows[name]
-        network = row_network(row, base)
-        counts = parameters(PLNLIN, network), parameters(manner(row.manner).discriminator, network)
-        cells = [
-            name,
-            *(f"{count:,}" for count in counts),
-            *(", ".join(map(str, channels)) for channels in (network.channels, network.critic_channels)),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import statistics
 import time
 from dataclasses import dataclass, replace
@@ -11,10 +10,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from derain.about import cores
 from derain.network import PLNLIN, PLNLINConfiguration, kernels, preset
 from derain.train.memory import keep_memory
 from derain.train.recipe import Data, Length, Loss, Optimiser, PairFolder, Recipe
-from derain.train.speed import bfloat16_is_faster, product_rate
+from derain.train.speed import fastest, product_rate
 from derain.train.state import make_optimiser
 from derain.train.steps import restoration_loss
 
@@ -67,7 +67,7 @@ def bench_train(
     RecipeError for a crop that no recipe may have.
     """
     crops_of(preset(name), crop_px=crop_px, batch=batch)
-    threads = threads or max(1, (os.cpu_count() or 1) // processes)
+    threads = threads or max(1, cores() // processes)
     work = [(name, threads, batch, crop_px, steps, precision, choice)] * processes
     if processes == 1:
         return _bench_one(*work[0])
@@ -100,7 +100,7 @@ def _bench_one(
     keep_memory()
     torch.set_num_threads(threads)
     kernels.choose(choice)
-    dtype = torch.bfloat16 if precision == "bf16-mixed" or (precision == "auto" and bfloat16_is_faster()) else torch.float32
+    dtype = torch.bfloat16 if (fastest() if precision == "auto" else precision) == "bf16-mixed" else torch.float32
     torch.manual_seed(0)
     network = PLNLIN(preset(name))
     optimiser = make_optimiser(network, OPTIMISER)

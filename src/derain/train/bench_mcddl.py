@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
 
+from derain.about import cores
 from derain.network import kernels, preset
 from derain.train.bench import crops_of
 from derain.train.memory import keep_memory
-from derain.train.speed import bfloat16_is_faster
+from derain.train.speed import fastest
 from derain.train.state import begin
 from derain.train.updates import Batch, iterate
 
@@ -60,8 +59,8 @@ def bench_mcddl(
     network = preset(name)
     recipes = {beta: crops_of(network, crop_px=crop_px, batch=batch, beta=beta) for beta in (0.0, 1.0)}
     keep_memory()
-    torch.set_num_threads(threads or os.cpu_count() or 1)
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if bfloat16_is_faster() else "32-true"
+    torch.set_num_threads(threads or cores())
+    precision = fastest()
     kernels.choose(choice)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     states = {beta: begin(fabric, recipe) for beta, recipe in recipes.items()}  # which seed what follows

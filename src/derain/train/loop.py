@@ -6,14 +6,16 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from derain.about import cores
 from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
@@ -22,22 +24,25 @@ from derain.files import write_text
 from derain.network import kernels
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
-from derain.train.recipe import Data, Length, Machine, Recipe
+from derain.train.recipe import Data, Length, Machine, Precision, Recipe
 from derain.train.record import Log, Means, check, write_weights
 from derain.train.schedule import rate_factor
-from derain.train.speed import bfloat16_is_faster
+from derain.train.speed import fastest
 from derain.train.state import NAME, State, begin, load_state, save_state
 from derain.train.together import Batches, StopSignal, agree, due
 from derain.train.updates import Batch, iterate
-from derain.train.validation import validation_pairs
+from derain.train.validation import overlaps, validation_pairs
+
+PRECISION = "DERAIN_PRECISION"
+"""Environment variable by which the first process of a machine tells the others what it measured."""
 
 
 def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = None) -> dict[str, Any]:
     """Train as `recipe` says and return the last validation. Ctrl-C and SIGTERM end the run with its state saved.
 
-    `resume` goes on from the state in the recipe's folder, bit for bit on a CPU in float32; `weights` starts from a weights file,
-    with a new optimiser. Raises DerainError for data, weights or a recipe that cannot be used, TrainingError for a loss that is
-    not finite.
+    `resume` goes on from the state in the recipe's folder, on a CPU in float32 bit for bit where the rate follows the steps;
+    `weights` starts from a weights file, with a new optimiser. Raises DerainError for data, weights or a recipe that cannot be
+    used, TrainingError for a loss that is not finite.
     """
     folder = Path(recipe.record.folder)
     rank = int(os.environ.get("LOCAL_RANK", 0))
@@ -49,9 +54,10 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
         )
     keep_memory()
     machine = recipe.machine
-    threads = machine.threads or max(1, (os.cpu_count() or 1) // machine.processes)
+    threads = machine.threads or max(1, cores() // machine.processes)
     torch.set_num_threads(threads)
-    fabric = launch(machine)
+    fabric, precision = launch(machine)
+    recipe = replace(recipe, machine=replace(machine, precision=precision))
     try:
         return main(fabric, recipe, folder=folder, resume=resume, weights=weights)
     except OSError as error:
@@ -61,11 +67,14 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
         ) from error
 
 
-def launch(machine: Machine) -> Fabric:
-    """Start the processes of the run."""
+def launch(machine: Machine) -> tuple[Fabric, Precision]:
+    """Start the processes of the run, all in one precision, and return which.
+
+    Raises RecipeError for devices that are not there, and where `auto` comes to another precision on another machine.
+    """
     precision = machine.precision
     if precision == "auto":
-        precision = "bf16-mixed" if bfloat16_is_faster() else "32-true"
+        precision = cast(Precision, os.environ.get(PRECISION)) or fastest(machine.accelerator)
     several = machine.processes * machine.nodes > 1
     try:
         fabric = Fabric(
@@ -77,27 +86,33 @@ def launch(machine: Machine) -> Fabric:
         )
     except (ValueError, RuntimeError) as error:
         raise RecipeError(f"machine: {error}") from error
+    os.environ[PRECISION] = precision
     fabric.launch()
-    return fabric
+    del os.environ[PRECISION]
+    choices = cast(Tensor, fabric.all_gather(torch.tensor(precision == "bf16-mixed")))
+    if choices.any() != choices.all():
+        raise RecipeError("machine.precision = 'auto' is bfloat16 on one machine and float32 on another; name one in the recipe")
+    return fabric, precision
 
 
 def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights: str | Path | None) -> dict[str, Any]:
     """Build data, network and state, train, validate and leave the weights in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     sources = load_sources(recipe.data)
-    for collection in sources.collections:
-        if collection.problems:
-            fabric.print(
-                f"{collection.name}: {len(collection.problems)} files are in no pair, the first: {collection.problems[0]}; "
-                f"`derain data check` lists all",
-                file=sys.stderr,
-            )
     crops = Crops(sources, crop_px=recipe.data.crop_px, mix=recipe.data.mix, seed=recipe.seed)
-    pairs = validation_pairs(recipe.validation)
+    pairs, problems = validation_pairs(recipe.validation)
+    for name, found in [*((collection.name, collection.problems) for collection in sources.collections), *problems.items()]:
+        if found:
+            text = f"{name}: {len(found)} files are in no pair, the first: {found[0]}; `derain data check` lists all"
+            fabric.print(text, file=sys.stderr)
+    for text in overlaps(recipe, pairs):
+        fabric.print(f"{text}; exclude them from one or the other, or the figures say little", file=sys.stderr)
+    for _, pair in pairs[fabric.global_rank :: fabric.world_size]:
+        pair.load()  # one that cannot be decoded is told of now, not at the end
     state = begin(fabric, recipe, weights=weights)
     if fabric.device.type == "cpu":
         kernels.choose(recipe.machine.kernels)
-        fabric.print(f"training by {kernels.path(recipe.network)}", file=sys.stderr)
+        fabric.print(f"training by {kernels.path(recipe.network)}, precision {recipe.machine.precision}", file=sys.stderr)
     if resume:
         load_state(state, folder / NAME)
     if fabric.is_global_zero:
@@ -123,8 +138,15 @@ def load_sources(data: Data) -> Sources:
     least_px = data.crop_px
     return Sources(
         collections=[
-            load_pairs(p.folder, weight=p.weight, layers=p.layers, exclude=p.exclude, only=p.only, least_px=least_px)
-            for p in data.pairs
+            load_pairs(
+                pairs.folder,
+                weight=pairs.weight,
+                layers=pairs.layers and data.mix.moved > 0,
+                exclude=pairs.exclude,
+                only=pairs.only,
+                least_px=least_px,
+            )
+            for pairs in data.pairs
         ],
         backgrounds=load_pictures(data.backgrounds, exclude=data.exclude, least_px=least_px),
         streaks=load_pictures(data.streaks, least_px=least_px, grey=True),
@@ -149,12 +171,11 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
     try:
         for rainy, clean in () if is_over(length, state) else loader:
             rainy, clean = fabric.to_device((rainy, clean))
-            factor = rate_factor(recipe.schedule, length, step=state.step, hours=state.hours, warm_steps=state.warm_steps)
+            factor = rate_factor(recipe.schedule, length, step=state.step, hours=state.hours)
             set_rate(state, optimiser.learning_rate * factor)
             facts = iterate(fabric, state, Batch(rainy, clean, batches.of(state.step)), recipe)
             means.add(facts)
             state.step += 1
-            state.warm_steps += 1
             now = time.monotonic()
             state.hours = hours_before + (now - began - away) / 3600
             stopping, state.hours = agree(fabric, stop.received, state.hours)
@@ -166,17 +187,18 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
                 break
             minutes, steps = recipe.validation.every_minutes, recipe.validation.every_steps
             if pairs and ((minutes and due(fabric, now - validated, minutes)) or (steps and state.step % steps == 0)):
+                save_state(fabric, state, folder)  # validation may take longer than whoever ends the run waits
                 check(fabric, state, pairs, log, recipe=recipe, folder=folder)
-                validated = time.monotonic()
-            if due(fabric, now - saved, recipe.record.save_every_minutes):
+                saved = validated = time.monotonic()
+            elif due(fabric, now - saved, recipe.record.save_every_minutes):
                 save_state(fabric, state, folder)
                 saved = time.monotonic()
             away += time.monotonic() - now
-        if pairs and not stopping:
-            check(fabric, state, pairs, log, recipe=recipe, folder=folder)  # which leaves the weights too
-        else:
-            write_weights(fabric, state, recipe, folder)
+        write_weights(fabric, state, recipe, folder)
         save_state(fabric, state, folder)
+        if pairs and not stopping:
+            check(fabric, state, pairs, log, recipe=recipe, folder=folder)  # which writes the weights with their figures
+            save_state(fabric, state, folder)
         progress.end(state, "stopped by a signal" if stopping else "done", folder=folder)
     finally:
         stop.close()

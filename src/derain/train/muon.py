@@ -18,6 +18,7 @@ RMS = 0.2  # of an update's entries: what AdamW's have, so that the same learnin
 class Muon(torch.optim.AdamW):
     """Muon for matrices and convolution kernels, AdamW for vectors and for kernels that meet a picture's three channels.
 
+    A group of parameters with `matrices` False has none: a table of position biases is none, whatever its shape.
     A kernel (out, in, h, w) is taken as the matrix (out, in * h * w). `torch.optim.Muon` takes neither kernels nor several
     matrices at once.
     """
@@ -39,7 +40,7 @@ class Muon(torch.optim.AdamW):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
+        for group in (group for group in self.param_groups if group.get("matrices", True)):
             alike = defaultdict(list)
             for parameter in filter(is_matrix, group["params"]):
                 if parameter.grad is not None:

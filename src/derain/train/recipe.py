@@ -14,6 +14,8 @@ from derain.network.configuration import LEVELS, PLNLINConfiguration
 from derain.network.variants import unit
 from derain.train.manners import manner
 
+Precision = Literal["32-true", "bf16-mixed"]
+"""Of the computation; float16 is left out: a gradient that overflows ends a run."""
 LEAST = {
     "loss.beta": 0,
     "adversarial.generator_every": 1,
@@ -179,8 +181,8 @@ class Machine:
     nodes: int = 1
     threads: int = 0
     """CPU threads of each process; 0 divides the cores among the processes."""
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """`auto` measures whether bfloat16 products are faster here. float16 is left out: a gradient that overflows ends a run."""
+    precision: Literal["auto", Precision] = "auto"
+    """`auto` measures whether bfloat16 products are faster here; what it came to is in the run's recipe.json and card."""
     workers: int = 0
     """Processes that prepare crops; 0 prepares them in the training process."""
     kernels: Literal["auto", "vector", "eager"] = "auto"

@@ -113,12 +113,14 @@ def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log,
 
 def model_card(state: State, recipe: Recipe) -> dict[str, Any]:
     """What went into the weights, that of the weights they began with included, and what they reached, if that was measured."""
+    own = short_names([*(pairs.folder for pairs in recipe.data.pairs), *recipe.data.backgrounds, *recipe.data.streaks])
     card = {
         "steps": state.earlier.steps + state.step,
         "hours": round(state.earlier.hours + state.hours, 3),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "derain": f"{__version__}, commit {made_at}" if (made_at := commit()) else __version__,
-        "data": short_names([*(pairs.folder for pairs in recipe.data.pairs), *recipe.data.backgrounds, *recipe.data.streaks]),
+        "precision": recipe.machine.precision,
+        "data": list(dict.fromkeys([*state.earlier.data, *own])),
     }
     if state.card.get("step") == state.step:
         card |= {"protocol": state.card["protocol"], "validation": state.card["validation"]}

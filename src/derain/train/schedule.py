@@ -7,12 +7,9 @@ import math
 from derain.train.recipe import Length, Schedule
 
 
-def rate_factor(schedule: Schedule, length: Length, *, step: int, hours: float, warm_steps: int) -> float:
-    """The factor of the learning rate for the update after `step` updates and `hours` of training.
-
-    `warm_steps` counts the updates since the optimiser began from nothing: a run that takes over weights alone warms up again.
-    """
-    warm = min(1.0, (warm_steps + 1) / schedule.warmup_steps) if schedule.warmup_steps else 1.0
+def rate_factor(schedule: Schedule, length: Length, *, step: int, hours: float) -> float:
+    """The factor of the learning rate for the update after `step` updates and `hours` of training."""
+    warm = min(1.0, (step + 1) / schedule.warmup_steps) if schedule.warmup_steps else 1.0
     if schedule.kind == "steps":
         return warm * schedule.factor ** sum(step >= milestone for milestone in schedule.milestones)
     done = min(1.0, hours / length.hours if schedule.by == "hours" else step / length.steps)

@@ -6,6 +6,8 @@ import time
 
 import torch
 
+from derain.train.recipe import Precision
+
 
 def product_rate(dtype: torch.dtype, *, size: int = 1024, repeats: int = 5) -> float:
     """Measured GFLOP/s of a square matrix product of side `size` with the present number of threads; the best of `repeats`."""
@@ -19,8 +21,18 @@ def product_rate(dtype: torch.dtype, *, size: int = 1024, repeats: int = 5) -> f
     return 2 * size**3 / best / 1e9
 
 
-def bfloat16_is_faster(*, by: float = 1.3) -> bool:
-    """Whether bfloat16 products beat float32 ones by the factor `by` on the device of the run (a GPU is taken to)."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+def bfloat16_is_faster(accelerator: str = "cpu", *, by: float = 1.3) -> bool:
+    """Whether bfloat16 products beat float32 ones on what Fabric takes for `accelerator`.
+
+    On a CPU by the factor `by`, which is measured; a CUDA device that has them in hardware is taken to, Apple's is not.
+    """
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if accelerator != "cpu" and torch.backends.mps.is_available():
+        return False
     return product_rate(torch.bfloat16, size=512) > by * product_rate(torch.float32, size=512)
+
+
+def fastest(accelerator: str = "cpu") -> Precision:
+    """What `machine.precision = "auto"` comes to here."""
+    return "bf16-mixed" if bfloat16_is_faster(accelerator) else "32-true"

@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from derain.errors import RecipeError, TrainingError, WeightsError
+from derain.files import disk_fact, replacing
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.train.ema import Average
 from derain.train.manners import manner
@@ -28,6 +29,8 @@ class Earlier:
 
     steps: int = 0
     hours: float = 0.0
+    data: tuple[str, ...] = ()
+    """Names of its folders, as in the card."""
 
 
 @dataclass
@@ -43,8 +46,6 @@ class State:
     """Updates so far."""
     hours: float = 0.0
     """Of training so far, over all sessions."""
-    warm_steps: int = 0
-    """Updates since the optimiser began from nothing."""
     earlier: Earlier = Earlier()
     laid_aside: dict[str, Any] = field(default_factory=dict)
     """Discriminator and optimiser of a run that goes on without them, loss.beta = 0: they are kept for when they are wanted."""
@@ -72,7 +73,7 @@ def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) 
         if can_widen(configuration, recipe.network):
             tensors = widened(tensors, configuration, recipe.network, seed=recipe.seed)
         fill(generator, tensors, path=weights)
-        earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)))
+        earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)), tuple(card.get("data", ())))
     generator.heads.requires_grad_(recipe.trains_heads)  # or the processes would wait for gradients that never come
     network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
     network.mark_forward_method("hierarchy")
@@ -85,12 +86,16 @@ def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) 
 
 
 def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Optimizer:
-    """Adam, AdamW or Muon; weight decay leaves vectors (biases, norms) alone."""
+    """Adam, AdamW or Muon; weight decay leaves biases, those of positions among them, and norms alone."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}[optimiser.name]
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": optimiser.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return kind(groups, lr=optimiser.learning_rate, betas=(optimiser.betas[0], optimiser.betas[1]))
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in network.named_parameters():
+        groups[parameter.ndim > 1 and not name.endswith("position_bias")].append(parameter)
+    settings = [
+        {"params": parameters, "matrices": are_matrices, "weight_decay": optimiser.weight_decay * are_matrices}
+        for are_matrices, parameters in groups.items()
+    ]
+    return kind(settings, lr=optimiser.learning_rate, betas=(optimiser.betas[0], optimiser.betas[1]))
 
 
 def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
@@ -98,16 +103,13 @@ def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
 
     Raises TrainingError where it cannot be written; the last one stays.
     """
-    path, temporary = folder / NAME, folder / f".{NAME}.tmp"
-    try:
-        fabric.save(temporary, _contents(state))
-    except (OSError, RuntimeError) as error:  # torch's writer has an error of its own for a full disk
-        temporary.unlink(missing_ok=True)
-        fact = getattr(error, "strerror", None) or error.__class__.__name__
-        raise TrainingError(f"{path}: cannot be written ({fact}); the state before it is kept, make room") from error
-    fabric.barrier()
+    path = folder / NAME
     if fabric.is_global_zero:
-        temporary.replace(path)
+        try:
+            with replacing(path) as file:
+                torch.save(_contents(state), file)
+        except (OSError, RuntimeError) as error:  # torch's writer has an error of its own for a full disk
+            raise TrainingError(f"{path}: {disk_fact(error)}; the state before it is kept") from error
     fabric.barrier()
     return path
 
@@ -176,13 +178,13 @@ def _fill(state: State, saved: dict[str, Any]) -> None:
         else:
             state.average = Average(state.generator, decay=state.average.decay)
     torch.set_rng_state(saved["random"])
-    state.step, state.hours, state.warm_steps, state.card = saved["step"], saved["hours"], saved["warm_steps"], saved["card"]
+    state.step, state.hours, state.card = saved["step"], saved["hours"], saved["card"]
     state.earlier = Earlier(**saved.get("earlier", {}))
 
 
 def _fill_optimiser(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
     """Take over the moments, but not the settings: those are the recipe's, which may have been changed since."""
-    settings = [{key: group[key] for key in ("weight_decay", "betas", "fused")} for group in optimiser.param_groups]
+    settings = [{key: group[key] for key in ("weight_decay", "betas", "fused", "matrices")} for group in optimiser.param_groups]
     optimiser.load_state_dict(saved)
     for group, own in zip(optimiser.param_groups, settings, strict=True):
         group.update(own)
@@ -205,7 +207,6 @@ def _contents(state: State) -> dict[str, Any]:
         "random": torch.get_rng_state(),
         "step": state.step,
         "hours": state.hours,
-        "warm_steps": state.warm_steps,
         "earlier": asdict(state.earlier),
         "recipe": state.recipe,
         "card": state.card,

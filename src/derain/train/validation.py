@@ -9,25 +9,39 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from derain.data.pairs import Pair
+from derain.data.pairs import Pair, Problem
 from derain.data.sources import chosen_pairs
 from derain.evaluate.protocols import PROTOCOLS, score
 from derain.network import PLNLIN
 from derain.restore.plan import plan_tiles
 from derain.restore.tiles import tiled
-from derain.train.recipe import Validation
+from derain.train.recipe import Recipe, Validation
 
 TILE_PX = 1008
 
 
-def validation_pairs(validation: Validation) -> list[tuple[str, Pair]]:
-    """(folder's name, pair) for every pair of the recipe. Raises DataError if nothing is left of a folder."""
+def validation_pairs(validation: Validation) -> tuple[list[tuple[str, Pair]], dict[str, list[Problem]]]:
+    """(folder's name, pair) for every pair of the recipe, and by folder the files that are in none.
+
+    Raises DataError if nothing is left of a folder.
+    """
     names = short_names([folder.folder for folder in validation.pairs])
-    return [
-        (name, pair)
-        for name, folder in zip(names, validation.pairs, strict=True)
-        for pair in chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only).pairs
-    ]
+    sets = [chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only) for folder in validation.pairs]
+    pairs = [(name, pair) for name, found in zip(names, sets, strict=True) for pair in found.pairs]
+    return pairs, {name: found.problems for name, found in zip(names, sets, strict=True)}
+
+
+def overlaps(recipe: Recipe, pairs: Sequence[tuple[str, Pair]]) -> list[str]:
+    """A sentence for each training folder of which pairs are among the validation `pairs` too."""
+    among = {pair.rainy_path.resolve() for _, pair in pairs}
+    sentences = []
+    for folder in recipe.data.pairs:
+        trained = chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only).pairs
+        if both := [pair.name for pair in trained if pair.rainy_path.resolve() in among]:
+            sentences.append(
+                f"{folder.folder}: {len(both)} of its {len(trained)} pairs are both trained and evaluated on, the first {both[0]}"
+            )
+    return sentences
 
 
 def short_names(folders: Sequence[str]) -> list[str]:

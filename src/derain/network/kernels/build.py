@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,12 +73,14 @@ def library() -> Any | None:
     before = os.environ.get("MAX_JOBS")
     os.environ["MAX_JOBS"] = "1"  # whoever else works on this machine goes on
     try:
-        cpp_extension.load(
-            "derain_kernels",
-            [str(file) for file in sorted(FOLDER.glob("*.cpp"))],
-            extra_cflags=list(FLAGS),
-            is_python_module=False,
-        )
+        with _alone() as folder:
+            cpp_extension.load(
+                "derain_kernels",
+                [str(file) for file in sorted(FOLDER.glob("*.cpp"))],
+                extra_cflags=list(FLAGS),
+                build_directory=str(folder),
+                is_python_module=False,
+            )
     except (RuntimeError, OSError) as error:
         log.warning("the C++ kernels do not compile, training goes on without them: %s", error)
         return None
@@ -87,10 +92,31 @@ def library() -> Any | None:
     return torch.ops.derain
 
 
+@contextmanager
+def _alone() -> Iterator[Path]:
+    """The folder that the operators are compiled in, for one process at a time.
+
+    PyTorch's own lock is a file, which a process that is killed leaves behind, and for which all later ones wait without end.
+    """
+    import fcntl
+
+    from torch.utils import cpp_extension
+
+    root = os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()
+    folder = Path(root) / f"py{sys.version_info.major}{sys.version_info.minor}_torch{torch.__version__}" / "derain_kernels"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "derain.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # which ends with the process, however it ends
+        (folder / "lock").unlink(missing_ok=True)
+        yield folder
+
+
 def _obstacle() -> str | None:
     """What the machine lacks, or None."""
     from torch.utils import cpp_extension
 
+    if sys.platform == "win32":
+        return "Windows"
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
         return "no AVX-512"
     if not cpp_extension.is_ninja_available():
