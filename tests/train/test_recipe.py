@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from derain.data.crops import Mix
-from derain.errors import RecipeError
+from derain.errors import DataError, RecipeError
 from derain.train.recipe_file import read_recipe
 from derain.train.schedule import rate_factor
+from derain.train.validation import validation_pairs
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
@@ -89,6 +90,16 @@ def test_wrong_value_is_refused_with_the_remedy(project, override, fact):
 def test_override_without_equals_is_refused(project):
     with pytest.raises(RecipeError, match=r"section\.key=value"):
         read_recipe(project / "recipe.toml", ["resume"])
+
+
+def test_layout_may_be_named(project):
+    recipe = read_recipe(project / "recipe.toml", ['validation.pairs=[{folder="pairs", layout="clean-left"}]'])
+    pairs, _ = validation_pairs(recipe.validation)
+    assert {pair.clean_side for _, pair in pairs} == {"left"}
+    with pytest.raises(DataError, match="left-clean: no such layout"):
+        validation_pairs(
+            read_recipe(project / "recipe.toml", ['validation.pairs=[{folder="pairs", layout="left-clean"}]']).validation
+        )
 
 
 def test_missing_recipe_is_named():

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from derain.data.naming import PICTURE_SUFFIXES
+from derain.data.naming import PAIR_SUFFIXES
 from derain.errors import DataError
 
-_SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(PICTURE_SUFFIXES))
+_SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(PAIR_SUFFIXES))
 _LINE = re.compile(rf"^\s*(.+?(?:{_SUFFIX}))[\s,;]+(.+?(?:{_SUFFIX}))\s*$", re.IGNORECASE)
 
 

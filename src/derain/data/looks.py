@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from derain.about import cores
 from derain.data.alignment import misalignment
 from derain.data.fingerprints import LONGEST_PX, Fingerprint, fingerprint, working
 from derain.data.pair import decode
@@ -55,7 +55,7 @@ def jobs_of(found: PairSet, *, measured: int) -> list[Job]:
 
 def look_at(jobs: Sequence[Job], *, processes: int | None = None, progress: Progress | None = None) -> list[Look]:
     """Do the jobs, in order, in `processes` processes (None: one for each processor)."""
-    processes = min(processes or os.cpu_count() or 1, 1 + len(jobs) // CHUNK)
+    processes = min(processes or cores(), 1 + len(jobs) // CHUNK)
     looks: list[Look] = []
 
     def note(look: Look) -> None:

@@ -15,7 +15,6 @@ from typing import Literal
 Side = Literal["rainy", "clean"]
 
 PAIR_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
-PICTURE_SUFFIXES = PAIR_SUFFIXES  # as the lists call them
 
 
 def _words(text: str) -> frozenset[str]:

@@ -13,6 +13,7 @@ from derain.data.naming import is_picture
 from derain.data.pair import Image8, Pair, decode
 from derain.data.pairs import PairSet, Problem, find_pairs
 from derain.errors import DataError
+from derain.files import is_folder, unsearchable
 
 HALVED_ABOVE_PX = 1000  # a background with a longer side is kept at half its size too, so that crops show more than texture
 
@@ -46,13 +47,13 @@ def rain_layer(rainy: Image8, clean: Image8) -> Image8:
     return light
 
 
-def chosen_pairs(folder: str | Path, *, exclude: Sequence[str] = (), only: Sequence[str] = ()) -> PairSet:
-    """Find the pairs below `folder`, without those in `exclude` and, if `only` names any, only those.
+def chosen_pairs(folder: str | Path, *, layout: str = "", exclude: Sequence[str] = (), only: Sequence[str] = ()) -> PairSet:
+    """Find the pairs below `folder`, without those in `exclude` and, if `only` names any, only those; "" recognises the layout.
 
     Names are those of `Pair.name` or their last part. Raises DataError for a name that is nowhere, since a picture meant for
     validation would be trained on, and if nothing is left.
     """
-    found = find_pairs(folder)
+    found = find_pairs(folder, layout=layout or None)
     names = [{pair.name, pair.name.rsplit("/", 1)[-1]} for pair in found.pairs]
     known = set().union(*names, {problem.path.stem for problem in found.problems})
     if unknown := sorted({*exclude, *only} - known):
@@ -68,12 +69,13 @@ def load_pairs(
     *,
     weight: float = 1.0,
     layers: bool = True,
+    layout: str = "",
     exclude: Sequence[str] = (),
     only: Sequence[str] = (),
     least_px: int = 0,
 ) -> Collection:
     """Decode the pairs that `chosen_pairs` gives. Raises DataError if one is smaller than `least_px` on a side."""
-    found = chosen_pairs(folder, exclude=exclude, only=only)
+    found = chosen_pairs(folder, layout=layout, exclude=exclude, only=only)
     for pair in found.pairs:
         if min(pair.size_px) < least_px:
             raise DataError(
@@ -117,9 +119,12 @@ def load_pictures(
     pictures: list[Image8] = []
     missing = set(exclude)
     for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; correct the recipe")
-        paths = sorted(p for p in folder.iterdir() if is_picture(p) and p.name[0] != ".")
+        if not is_folder(folder):
+            raise DataError(f"{folder}: no such folder that this user may look into; correct the recipe")
+        try:
+            paths = sorted(p for p in folder.iterdir() if is_picture(p) and p.name[0] != ".")
+        except OSError as error:
+            raise DataError(unsearchable(error)) from error
         if not paths:
             raise DataError(f"{folder}: has no picture right in it; name the folders in it that have")
         missing -= {path.stem for path in paths}

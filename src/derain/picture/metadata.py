@@ -33,7 +33,7 @@ PAGE_TAGS = (254, 255, 269, 285, 297)
 SAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {((1, 1),) * 3: 0, ((2, 1), (1, 1), (1, 1)): 1, ((2, 2), (1, 1), (1, 1)): 2}
 """Pillow's codes; it tells that of three channels only."""
 XMP, PHOTOSHOP = 700, 34377
-UNREADABLE = (SyntaxError, ValueError, struct.error)
+UNREADABLE = (SyntaxError, TypeError, ValueError, struct.error)
 """What Pillow raises for bytes that are no EXIF, or a text that is no hexadecimal number."""
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 NO_UNIT, CENTIMETRE = 1, 3

@@ -54,7 +54,8 @@ def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> byt
     """
     if network.configuration.unit != "plnlim":
         raise WeightsError(
-            f"a network of the unit {network.configuration.unit!r} is for ablations and is not exported; evaluate it in torch"
+            f"a network of the unit {network.configuration.unit!r} is for ablations and is not exported; restore with the "
+            f"torch module, which `derain.train.weights_file.load_network` gives"
         )
     graph = Graph(half=half)
     with torch.no_grad():

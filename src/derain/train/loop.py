@@ -142,6 +142,7 @@ def load_sources(data: Data) -> Sources:
                 pairs.folder,
                 weight=pairs.weight,
                 layers=pairs.layers and data.mix.moved > 0,
+                layout=pairs.layout,
                 exclude=pairs.exclude,
                 only=pairs.only,
                 least_px=least_px,

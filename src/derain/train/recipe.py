@@ -51,6 +51,8 @@ class PairFolder:
     """How often its pairs are drawn, relative to the other folders."""
     layers: bool = True
     """Whether its rain was added, so that `rainy - clean` may be laid over other backgrounds (mix.moved)."""
+    layout: str = ""
+    """One of docs/data.md, where it is not recognised."""
     exclude: tuple[str, ...] = ()
     """Names of pairs to leave out."""
     only: tuple[str, ...] = ()

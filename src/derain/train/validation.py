@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from derain.data.pairs import Pair, Problem
+from derain.data.pairs import Pair, PairSet, Problem
 from derain.data.sources import chosen_pairs
 from derain.evaluate.protocols import PROTOCOLS, score
 from derain.network import PLNLIN
 from derain.restore.plan import plan_tiles
 from derain.restore.tiles import tiled
-from derain.train.recipe import Recipe, Validation
+from derain.train.recipe import PairFolder, Recipe, Validation
 
 TILE_PX = 1008
 
@@ -26,9 +26,14 @@ def validation_pairs(validation: Validation) -> tuple[list[tuple[str, Pair]], di
     Raises DataError if nothing is left of a folder.
     """
     names = short_names([folder.folder for folder in validation.pairs])
-    sets = [chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only) for folder in validation.pairs]
+    sets = [pairs_of(folder) for folder in validation.pairs]
     pairs = [(name, pair) for name, found in zip(names, sets, strict=True) for pair in found.pairs]
     return pairs, {name: found.problems for name, found in zip(names, sets, strict=True)}
+
+
+def pairs_of(folder: PairFolder) -> PairSet:
+    """The pairs that one folder of a recipe stands for. Raises DataError."""
+    return chosen_pairs(folder.folder, layout=folder.layout, exclude=folder.exclude, only=folder.only)
 
 
 def overlaps(recipe: Recipe, pairs: Sequence[tuple[str, Pair]]) -> list[str]:
@@ -36,7 +41,7 @@ def overlaps(recipe: Recipe, pairs: Sequence[tuple[str, Pair]]) -> list[str]:
     among = {pair.rainy_path.resolve() for _, pair in pairs}
     sentences = []
     for folder in recipe.data.pairs:
-        trained = chosen_pairs(folder.folder, exclude=folder.exclude, only=folder.only).pairs
+        trained = pairs_of(folder).pairs
         if both := [pair.name for pair in trained if pair.rainy_path.resolve() in among]:
             sentences.append(
                 f"{folder.folder}: {len(both)} of its {len(trained)} pairs are both trained and evaluated on, the first {both[0]}"
