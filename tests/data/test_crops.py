@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from derain.data.crops import Crops, Mix, jpeg, stretched
-from derain.data.sources import Collection, Sources, load_pairs, load_pictures, rain_layer
+from derain.data.crops import Crops, Mix, jpeg, leaning, stretched
+from derain.data.sources import Collection, Sources, added_light, load_pairs, load_pictures
 from derain.errors import DataError
 
 
@@ -11,7 +11,7 @@ from derain.errors import DataError
 def sources(rng):
     clean = [rng.integers(0, 150, (80, 90, 3), dtype=np.uint8) for _ in range(4)]
     rainy = [np.clip(c.astype(int) + 40, 0, 255).astype(np.uint8) for c in clean]
-    collection = Collection("pairs", 1.0, rainy, clean, [rain_layer(r, c) for r, c in zip(rainy, clean, strict=True)])
+    collection = Collection("pairs", 1.0, rainy, clean, [added_light(r, c) for r, c in zip(rainy, clean, strict=True)])
     streaks = [rng.integers(0, 60, (70, 70), dtype=np.uint8)]
     return Sources([collection], [rng.integers(0, 150, (64, 200, 3), dtype=np.uint8)], streaks)
 
@@ -112,9 +112,34 @@ def test_mix_of_nothing_is_refused(sources):
         crops(sources)
 
 
-def test_rain_layer_is_what_was_added():
+def test_light_is_what_was_added():
     rainy, clean = np.array([[[10, 200, 30]]], np.uint8), np.array([[[4, 250, 30]]], np.uint8)
-    assert rain_layer(rainy, clean).tolist() == [[[6, 0, 0]]]
+    assert added_light(rainy, clean).tolist() == [[[6, 0, 0]]]
+
+
+def test_light_that_was_cut_off_at_white_is_restored(rng):
+    layer = np.repeat(rng.integers(0, 100, (60, 50, 1)), 3, axis=2)
+    clean = rng.integers(0, 150, (60, 50, 3))
+    clean[:30, :, 0] = 240  # a sky of which one channel is cut off
+    assert (added_light(*lit(clean, layer)) == layer).all()
+    clean[5:20, 5:20] = 255  # a white lamp
+    found = added_light(*lit(clean, layer))
+    np.testing.assert_array_equal(found[5:20, 5:20], layer[::-1, ::-1][5:20, 5:20])
+    np.testing.assert_array_equal(found[30:], layer[30:])
+
+
+def lit(clean, layer):
+    return np.minimum(clean + layer, 255).astype(np.uint8), clean.astype(np.uint8)
+
+
+@pytest.mark.parametrize("lean", [-0.25, 0.1])
+def test_a_piece_leans(lean):
+    line = np.zeros((100, 200), np.uint8)
+    line[:, 60:62] = 200
+    piece = leaning(line[:, : round(100 * (1 + abs(lean)))], 100, lean)
+    where = piece.argmax(axis=1)
+    assert piece.shape == (100, 100)
+    assert where[-1] - where[0] == pytest.approx(-99 * lean, abs=1)
 
 
 def test_jpeg_keeps_the_size(rng):

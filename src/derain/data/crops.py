@@ -19,6 +19,8 @@ from derain.errors import DataError
 Layer = NDArray[np.float32]
 
 LARGEST_ZOOM = 3.0
+MOST_LEAN = 0.25
+"""Tangent of the angle by which a piece of a rain layer is made to lean."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,12 @@ class Crops:
 
     def _moved(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         collection = drawn(rng, self.layered)
-        count = 1 + int(rng.random() < 0.15)
-        light = self._light(rng, collection.layers, count, zoom)
-        return self._lit(rng, np.float32(rng.uniform(0.6, 1.25)) * light, compress, zoom)
+        gains = rng.uniform(0.5, 1.3, 1 + int(rng.random() < 0.2))
+        return self._lit(rng, self._light(rng, collection.layers, gains, zoom), compress, zoom)
 
     def _streaks(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
-        count = int(rng.integers(1, 4))
-        light = self._light(rng, self.sources.streaks, count, zoom)
-        return self._lit(rng, np.float32(rng.uniform(0.3, 1.2)) * light, compress, zoom)
+        gains = rng.uniform(0.3, 1.2, int(rng.integers(1, 4)))
+        return self._lit(rng, self._light(rng, self.sources.streaks, gains, zoom), compress, zoom)
 
     def _rendered(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress, zoom)
@@ -114,9 +114,10 @@ class Crops:
         clean = self._background(rng, compress, zoom)
         return clean, clean
 
-    def _light(self, rng: np.random.Generator, layers: Sequence[Image8], count: int, zoom: float) -> Layer:
-        light = sum(stretched(rng, layers[int(rng.integers(len(layers)))], self.crop_px, zoom=zoom) for _ in range(count))
-        return np.asarray(light, np.float32)
+    def _light(self, rng: np.random.Generator, layers: Sequence[Image8], gains: NDArray[np.float64], zoom: float) -> Layer:
+        """Return the sum of a piece of a random layer for each of `gains`, times that."""
+        pieces = [stretched(rng, layers[int(rng.integers(len(layers)))], self.crop_px, zoom=zoom) for _ in gains]
+        return np.asarray(sum(np.float32(gain) * piece for gain, piece in zip(gains, pieces, strict=True)), np.float32)
 
     def _lit(self, rng: np.random.Generator, light: Layer, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress, zoom)
@@ -131,7 +132,8 @@ class Crops:
 
     def _enlarged(self, rng: np.random.Generator, zoom: float, *images: Image8) -> tuple[Image8, ...]:
         """Cut the same random square out of each of `images`, and enlarge it `zoom` times to `crop_px`."""
-        return tuple(resized(piece, self.crop_px) for piece in cut(rng, round(self.crop_px / zoom), *images))
+        side = round(self.crop_px / zoom)
+        return tuple(resized(piece, self.crop_px, self.crop_px) for piece in cut(rng, side, side, *images))
 
 
 def drawn(rng: np.random.Generator, collections: Sequence[Collection]) -> Collection:
@@ -140,11 +142,10 @@ def drawn(rng: np.random.Generator, collections: Sequence[Collection]) -> Collec
     return collections[rng.choice(len(collections), p=weights / weights.sum())]
 
 
-def cut(rng: np.random.Generator, crop_px: int, *images: Image8) -> tuple[Image8, ...]:
-    """Cut the same random square out of each of `images`, which have one size."""
-    height, width = images[0].shape[:2]
-    top, left = rng.integers(height - crop_px + 1), rng.integers(width - crop_px + 1)
-    return tuple(image[top : top + crop_px, left : left + crop_px] for image in images)
+def cut(rng: np.random.Generator, height: int, width: int, *images: Image8) -> tuple[Image8, ...]:
+    """Cut the same random rectangle out of each of `images`, which have one size."""
+    top, left = (rng.integers(whole - side + 1) for whole, side in zip(images[0].shape, (height, width), strict=False))
+    return tuple(image[top : top + height, left : left + width] for image in images)
 
 
 def enlargement(rng: np.random.Generator, largest: float) -> float:
@@ -153,19 +154,32 @@ def enlargement(rng: np.random.Generator, largest: float) -> float:
 
 
 def stretched(rng: np.random.Generator, layer: Image8, crop_px: int, *, zoom: float = 1.0) -> Layer:
-    """Cut 0.7 to 1.4 times `crop_px / zoom` out of a rain layer, mirror it at random and resize it to `crop_px`."""
-    side = min(round(crop_px / zoom * rng.uniform(0.7, 1.4)), *layer.shape[:2])
-    (piece,) = cut(rng, side, layer)
+    """Cut a piece out of a rain layer and make it a square of `crop_px`, so that no two crops have the same rain.
+
+    The piece has 0.7 to 1.4 times `crop_px / zoom` each way. Half of the pieces are mirrored, and half lean over by up to 14
+    degrees more, to either side.
+    """
+    lean = rng.uniform(-MOST_LEAN, MOST_LEAN) if rng.random() < 0.5 else 0.0
+    height, width = crop_px / zoom * rng.uniform(0.7, 1.4, 2) * (1, 1 + abs(lean))
+    (piece,) = cut(rng, min(round(height), layer.shape[0]), min(round(width), layer.shape[1]), layer)
     if rng.random() < 0.5:
         piece = piece[:, ::-1]
-    return resized(piece, crop_px, Image.Resampling.BILINEAR).astype(np.float32)
+    piece = resized(piece, crop_px, round(crop_px * (1 + abs(lean))), Image.Resampling.BILINEAR)
+    return (leaning(piece, crop_px, lean) if lean else piece).astype(np.float32)
 
 
-def resized(image: Image8, side: int, filter: Image.Resampling = Image.Resampling.BICUBIC) -> Image8:
-    """Return a square picture with another side; itself if that is its own."""
-    if len(image) == side:
+def leaning(piece: Image8, crop_px: int, lean: float) -> Image8:
+    """Shift each row by `lean` times its distance from the first, (crop_px, crop_px * (1 + |lean|)) -> (crop_px, crop_px)."""
+    image = Image.fromarray(piece)
+    rows = (1, lean, max(0.0, -lean) * crop_px, 0, 1, 0)  # x and y in `piece` of a pixel, as factors of its own x and y
+    return np.asarray(image.transform((crop_px, crop_px), Image.Transform.AFFINE, rows, Image.Resampling.BILINEAR))
+
+
+def resized(image: Image8, height: int, width: int, filter: Image.Resampling = Image.Resampling.BICUBIC) -> Image8:
+    """Return a picture of another size; itself if that is its own."""
+    if image.shape[:2] == (height, width):
         return image
-    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((side, side), filter))
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize((width, height), filter))
 
 
 def jpeg(image: Image8, *, quality: int) -> Image8:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from derain.data.naming import is_picture
 from derain.data.pair import Image8, Pair, decode
@@ -15,6 +15,8 @@ from derain.data.pairs import PairSet, Problem, find_pairs
 from derain.errors import DataError
 from derain.files import is_folder, unsearchable
 
+WHITE = 255
+PATCH_PX, PATCH_SHARE = 15, 0.2  # of squares of so many pixels, the share of white ones that makes them a patch
 HALVED_ABOVE_PX = 1000  # a background with a longer side is kept at half its size too, so that crops show more than texture
 
 
@@ -27,7 +29,7 @@ class Collection:
     rainy: list[Image8]
     clean: list[Image8]
     layers: list[Image8]
-    """`rainy - clean` where the folder's rain was added to the clean picture: light that may be laid over other pictures."""
+    """`added_light`, where the folder's rain was added to the clean picture: it may be laid over other pictures."""
     problems: list[Problem] = field(default_factory=list)
     """Files of the folder that are in no pair."""
 
@@ -41,10 +43,24 @@ class Sources:
     streaks: list[Image8] = field(default_factory=list)
 
 
-def rain_layer(rainy: Image8, clean: Image8) -> Image8:
-    """Return the light that rain added, (H, W, 3): rainy - clean, 0 where the rainy picture is the darker one."""
+def added_light(rainy: Image8, clean: Image8) -> Image8:
+    """Return the light that rain added, (H, W, 3), as far as a pair tells it: rainy - clean, 0 where rain made it darker.
+
+    Where a channel is white the sum was cut off, so that the background would show in the difference. It takes the value of the
+    brightest channel there, since such rain is grey. Patches that are white as a whole, as skies are, are those of another place:
+    of the layer turned by 180 degrees, which keeps its direction, or mirrored.
+    """
     light: Image8 = np.clip(rainy.astype(np.int16) - clean, 0, 255).astype(np.uint8)
-    return light
+    cut_off = rainy == WHITE
+    light = np.where(cut_off, light.max(axis=2, keepdims=True), light)
+    white = Image.fromarray((cut_off.all(axis=2) * WHITE).astype(np.uint8)).filter(ImageFilter.BoxBlur(PATCH_PX // 2))
+    unknown = np.asarray(white) > WHITE * PATCH_SHARE
+    missing, filled = unknown.copy(), light.copy()
+    for mirrored in (np.s_[::-1, ::-1], np.s_[::-1], np.s_[:, ::-1]):
+        found = missing & ~unknown[mirrored]
+        filled[found] = light[mirrored][found]
+        missing &= ~found
+    return filled
 
 
 def chosen_pairs(folder: str | Path, *, layout: str = "", exclude: Sequence[str] = (), only: Sequence[str] = ()) -> PairSet:
@@ -87,7 +103,7 @@ def load_pairs(
         weight=weight,
         rainy=rainy,
         clean=clean,
-        layers=[rain_layer(*both) for both in zip(rainy, clean, strict=True)] if layers else [],
+        layers=[added_light(*both) for both in zip(rainy, clean, strict=True)] if layers else [],
         problems=found.problems,
     )
 

@@ -149,7 +149,7 @@ def random(seed: Seed, **fixed: Any) -> Rain:
     def ratio(low: float, high: float) -> float:
         return float(low * (high / low) ** rng.random())
 
-    coverage = ratio(0.08, 3.0)
+    coverage = ratio(0.08, 4.5)
     drawn: dict[str, Any] = {
         "coverage": coverage,
         "length_px": ratio(6.0, 60.0),
