@@ -89,8 +89,8 @@ def launch(machine: Machine) -> tuple[Fabric, Precision]:
     os.environ[PRECISION] = precision
     fabric.launch()
     del os.environ[PRECISION]
-    choices = cast(Tensor, fabric.all_gather(torch.tensor(precision == "bf16-mixed")))
-    if choices.any() != choices.all():
+    choices = cast(Tensor, fabric.all_reduce(torch.tensor(float(precision == "bf16-mixed")), reduce_op="sum"))
+    if choices not in (0, fabric.world_size):
         raise RecipeError("machine.precision = 'auto' is bfloat16 on one machine and float32 on another; name one in the recipe")
     return fabric, precision
 
