@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +47,28 @@ def are_one(path: Path, other: Path) -> bool:
         return path.samefile(other)
     except OSError:
         return False
+
+
+@contextmanager
+def locked(path: Path, *, waiting: bool = False) -> Iterator[bool]:
+    """Hold the lock file `path` for this process, however it ends, and yield True; False where another one holds it.
+
+    With `waiting` it waits for that one instead. Where there are no locks (Windows, some network disks) it is as if it were free.
+    """
+    if sys.platform == "win32":
+        yield True
+        return
+    import fcntl
+
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if waiting else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:
+            pass
+        yield True
 
 
 def unsearchable(error: OSError) -> str:

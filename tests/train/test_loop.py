@@ -10,6 +10,7 @@ import torch
 from training_commands import command, state_of, wait_for
 
 from derain.errors import DataError, RecipeError, TrainingError, WeightsError
+from derain.files import PARTIAL_PREFIX, locked
 from derain.train.loop import setup
 from derain.train.recipe_file import read_recipe
 from derain.train.speed import fastest
@@ -159,6 +160,13 @@ def test_run_is_not_overwritten(project):
         run(project, "length.steps=1")
 
 
+def test_a_folder_in_which_another_run_trains_is_refused(project):
+    (project / "run").mkdir()
+    with locked(project / "run/.lock"), pytest.raises(TrainingError, match=r"run: another run is training there; wait"):
+        run(project, "length.steps=1", "validation.pairs=[]")
+    run(project, "length.steps=1", "validation.pairs=[]")
+
+
 def test_weights_alone_start_a_new_run(project):
     run(project, "length.steps=2")
     run(project, f"record.folder={project / 'next'}", "length.steps=1", weights=project / "run/weights.safetensors")
@@ -242,7 +250,7 @@ def test_full_disk_keeps_the_last_state(project, monkeypatch):
     with pytest.raises(TrainingError, match=r"state\.ckpt: cannot be written"):
         run(project, resume=True)
     assert (project / "run/state.ckpt").read_bytes() == before
-    assert not list((project / "run").glob(".*"))
+    assert not list((project / "run").glob(f"{PARTIAL_PREFIX}*"))
 
 
 def test_files_without_partner_are_told_of(project, capsys):

@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +22,7 @@ from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
 from derain.errors import RecipeError, TrainingError
-from derain.files import write_text
+from derain.files import locked, write_text
 from derain.network import kernels
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
@@ -59,7 +61,9 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
     fabric, precision = launch(machine)
     recipe = replace(recipe, machine=replace(machine, precision=precision))
     try:
-        return main(fabric, recipe, folder=folder, resume=resume, weights=weights)
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(fabric, folder):
+            return main(fabric, recipe, folder=folder, resume=resume, weights=weights)
     except OSError as error:
         raise TrainingError(
             f"{error.filename or folder}: {error.strerror or error}; what was saved before is kept, make room or give "
@@ -95,9 +99,17 @@ def launch(machine: Machine) -> tuple[Fabric, Precision]:
     return fabric, precision
 
 
+@contextmanager
+def alone(fabric: Fabric, folder: Path) -> Iterator[None]:
+    """Keep other runs out of `folder`. Raises TrainingError, in every process, where one is in it."""
+    with locked(folder / ".lock") if fabric.is_global_zero else nullcontext(enter_result=True) as is_free:
+        if not fabric.broadcast(is_free):
+            raise TrainingError(f"{folder}: another run is training there; wait for its end, or give record.folder another value")
+        yield
+
+
 def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights: str | Path | None) -> dict[str, Any]:
     """Build data, network and state, train, validate and leave the weights in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     sources = load_sources(recipe.data)
     crops = Crops(sources, crop_px=recipe.data.crop_px, mix=recipe.data.mix, seed=recipe.seed)
     pairs, problems = validation_pairs(recipe.validation)

@@ -50,7 +50,7 @@ class PairFolder:
     weight: float = 1.0
     """How often its pairs are drawn, relative to the other folders."""
     layers: bool = True
-    """Whether its rain was added, so that `rainy - clean` may be laid over other backgrounds (mix.moved)."""
+    """Whether its rain was added, so that it may be laid over other backgrounds (mix.moved)."""
     layout: str = ""
     """One of docs/data.md, where it is not recognised."""
     exclude: tuple[str, ...] = ()

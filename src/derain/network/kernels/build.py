@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+from derain.files import locked
 from derain.network.configuration import PLNLINConfiguration
 
 Choice = Literal["auto", "vector", "eager"]
@@ -98,15 +99,12 @@ def _alone() -> Iterator[Path]:
 
     PyTorch's own lock is a file, which a process that is killed leaves behind, and for which all later ones wait without end.
     """
-    import fcntl
-
     from torch.utils import cpp_extension
 
     root = os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()
     folder = Path(root) / f"py{sys.version_info.major}{sys.version_info.minor}_torch{torch.__version__}" / "derain_kernels"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "derain.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # which ends with the process, however it ends
+    with locked(folder / "derain.lock", waiting=True):
         (folder / "lock").unlink(missing_ok=True)
         yield folder
 
