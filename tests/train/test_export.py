@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from derain.cli.main import main
 from derain.errors import WeightsError
 from derain.network import PLNLIN, PLNLINConfiguration
+from derain.network.variants import UNITS
 from derain.restore.engine import open_engine
 from derain.train.export import TESTED_SIZES, export, largest_difference
 from derain.train.weights_file import load_network, save_weights
@@ -39,6 +40,13 @@ def test_exported_network_equals_torch(exported, engine, size):
 @pytest.mark.parametrize("values", [{"attention_heads": 2}, {"bounded_sft": False}, {"shift_px": 0}])
 def test_every_kind_of_configuration_exports(tmp_path, values):
     made = network(**values)
+    path = export(made, tmp_path / "x.onnx", card={}, half=False)
+    assert max(largest_difference(made, path, sizes=[(57, 60)]).values()) < 2e-5
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_row_of_an_ablation_exports(tmp_path, unit):
+    made = network(unit=unit, stages=(1, 3, 2, 1))
     path = export(made, tmp_path / "x.onnx", card={}, half=False)
     assert max(largest_difference(made, path, sizes=[(57, 60)]).values()) < 2e-5
 

@@ -28,8 +28,8 @@ TESTED_SIZES = ((112, 112), (1, 1), (7, 300), (57, 111), (321, 481))
 def export(network: PLNLIN, path: str | Path, *, card: Mapping[str, Any], half: bool = True) -> Path:
     """Write `network` to `path` as ONNX, and to `path` with .safetensors, which holds the checksum of the former.
 
-    `half` stores the weights in float16; they are computed with in float32 all the same. Raises WeightsError for a variant of an
-    ablation and for a path that is no .onnx or cannot be written.
+    `half` stores the weights in float16; they are computed with in float32 all the same. Raises WeightsError for a path
+    that is no .onnx or cannot be written.
     """
     path = Path(path)
     if path.suffix != ".onnx":
@@ -48,15 +48,7 @@ def export(network: PLNLIN, path: str | Path, *, card: Mapping[str, Any], half: 
 
 
 def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> bytes:
-    """Return the serialised ONNX model of `network`: `rainy` float32 (N, 3, H, W) in, `restored` of the same shape out.
-
-    Raises WeightsError for a variant of an ablation.
-    """
-    if network.configuration.unit != "plnlim":
-        raise WeightsError(
-            f"a network of the unit {network.configuration.unit!r} is for ablations and is not exported; restore with the "
-            f"torch module, which `derain.train.weights_file.load_network` gives"
-        )
+    """Return the serialised ONNX model of `network`: `rainy` float32 (N, 3, H, W) in, `restored` of the same shape out."""
     graph = Graph(half=half)
     with torch.no_grad():
         restored = NetworkGraph(graph, network).generator()

@@ -7,7 +7,7 @@ transposition, and the masks of shifted windows are built once for a level.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar, cast
 
 import numpy as np
@@ -19,6 +19,7 @@ from derain.network.configuration import LEVELS
 from derain.network.generator import PLNLIN
 from derain.network.plnlim import PLNLIM
 from derain.network.swin import BLOCKED, SwinBlock
+from derain.network.variants import Concatenation, WithoutFusion
 from derain.train.graph import Graph, Name
 
 Kind = TypeVar("Kind", bound=nn.Module)
@@ -83,13 +84,13 @@ class NetworkGraph:
             levels.append(
                 Level(g, batch=batch, height=h, width=w, window_px=configuration.window_px, shift_px=configuration.shift_px)
             )
-        encoder, decoder = of(PLNLIM, network.encoder), of(PLNLIM, network.decoder)
+        encoder, decoder = network.encoder, network.decoder
         down, up, join = (of(nn.Conv2d, layers) for layers in (network.down, network.up, network.join))
         x = self.convolution(padded, network.enter)
-        encoded = [self.plnlim(x, encoder[0], levels[0])]
+        encoded = [self.unit(x, encoder[0], levels[0])]
         for k in range(1, LEVELS):
-            encoded.append(self.plnlim(self.convolution(encoded[-1], down[k - 1]), encoder[k], levels[k]))
-        x = self.plnlim(encoded[-1], decoder[-1], levels[-1])
+            encoded.append(self.unit(self.convolution(encoded[-1], down[k - 1]), encoder[k], levels[k]))
+        x = self.unit(encoded[-1], decoder[-1], levels[-1])
         for k in reversed(range(LEVELS - 1)):
             enlarged = g.node(
                 "Resize",
@@ -101,7 +102,7 @@ class NetworkGraph:
                 nearest_mode="floor",
             )
             joined = g.node("Concat", encoded[k], self.convolution(enlarged, up[k]), axis=1)
-            x = self.plnlim(self.convolution(joined, join[k]), decoder[k], levels[k])
+            x = self.unit(self.convolution(joined, join[k]), decoder[k], levels[k])
         restored = g.node("Add", padded, self.convolution(x, network.leave))
         ends = g.concat([height, width])
         return g.node("Slice", restored, g.integers([0, 0]), ends, g.integers([2, 3]))
@@ -116,22 +117,47 @@ class NetworkGraph:
         mirrored = g.node("Mod", g.node("Sub", period, position), period)
         return g.node("Min", position, mirrored)
 
+    def unit(self, x: Name, module: nn.Module, level: Level) -> Name:
+        """`forward` of any of `variants.UNITS`."""
+        if isinstance(module, PLNLIM):
+            return self.plnlim(x, module, level)
+        for block in module.children():  # a chain
+            x = self.block(x, block, level)
+        return x
+
     def plnlim(self, x: Name, module: PLNLIM, level: Level) -> Name:
-        """`PLNLIM.forward`."""
+        """`PLNLIM.forward`, and those of Table 3."""
         g = self.g
-        rbs, stbs = of(ResidualBlock, module.local), of(SwinBlock, module.nonlocal_)
-        interactions = zip(of(SFT, module.to_local), of(SFT, module.to_nonlocal), strict=True)
-        fusions = of(Fusion, module.fusion)
-        local, nonlocal_ = self.residual(x, rbs[0]), self.swin(x, stbs[0], level)
-        fusion = self.pointwise(g.node("Concat", local, nonlocal_, axis=1), fusions[0])
-        for rb, stb, (to_local, to_nonlocal), fuse in zip(rbs[1:-1], stbs[1:-1], interactions, fusions[1:], strict=True):
+        gathers = not isinstance(module, WithoutFusion)
+        stages = zip(module.local[1:-1], module.nonlocal_[1:-1], module.to_local, module.to_nonlocal, strict=True)
+        local, nonlocal_ = self.block(x, module.local[0], level), self.block(x, module.nonlocal_[0], level)
+        gathered = [local, nonlocal_]
+        for index, (rb, stb, to_local, to_nonlocal) in enumerate(stages):
+            fusion = self.joined(gathered, of(Fusion, module.fusion)[index]) if gathers else None
             local, nonlocal_ = (
-                self.residual(self.sft(local, nonlocal_, to_local), rb),
-                self.swin(self.sft(nonlocal_, local, to_nonlocal), stb, level),
+                self.block(self.interaction(local, nonlocal_, to_local), rb, level),
+                self.block(self.interaction(nonlocal_, local, to_nonlocal), stb, level),
             )
-            fusion = self.pointwise(g.node("Concat", fusion, local, nonlocal_, axis=1), fuse)
-        end = self.pointwise(g.node("Concat", fusion, local, nonlocal_, axis=1), module.end)
-        return g.node("Add", g.node("Add", self.residual(local, rbs[-1]), self.swin(nonlocal_, stbs[-1], level)), end)
+            gathered = [fusion, local, nonlocal_] if fusion else []
+        ends = g.node("Add", self.block(local, module.local[-1], level), self.block(nonlocal_, module.nonlocal_[-1], level))
+        if not gathers:
+            return ends
+        fusion = self.joined(gathered, of(Fusion, module.fusion)[-1])
+        return g.node("Add", ends, self.joined([fusion, local, nonlocal_], module.end))
+
+    def block(self, x: Name, block: nn.Module, level: Level) -> Name:
+        """A residual or a Swin block."""
+        return self.swin(x, block, level) if isinstance(block, SwinBlock) else self.residual(x, cast(ResidualBlock, block))
+
+    def interaction(self, x: Name, guide: Name, module: nn.Module) -> Name:
+        """What one branch learns of the other: SFT, concatenation or nothing."""
+        if isinstance(module, Concatenation):
+            return self.joined([x, guide], module.join)
+        return self.sft(x, guide, module) if isinstance(module, SFT) else x
+
+    def joined(self, maps: Sequence[Name], layer: nn.Linear) -> Name:
+        """A 1x1 convolution of maps side by side."""
+        return self.pointwise(self.g.node("Concat", *maps, axis=1), layer)
 
     def residual(self, x: Name, block: ResidualBlock) -> Name:
         """`ResidualBlock.forward`."""
