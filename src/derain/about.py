@@ -52,7 +52,7 @@ class Machine:
 
 
 def cores() -> int:
-    """Processors that this process may run on: fewer than the machine's where a scheduler or a container sets a share aside."""
+    """Processors that this process may run on: fewer than the machine's where a scheduler sets some of them aside."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

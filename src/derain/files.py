@@ -1,4 +1,4 @@
-"""Files that appear under their name whole or not at all, and what to say where that fails."""
+"""Files that appear under their name whole or not at all, locks, questions about paths, and what to say where that fails."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def are_one(path: Path, other: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path, *, waiting: bool = False) -> Iterator[bool]:
+def locked(path: Path, *, waiting: bool = False) -> Iterator[bool | None]:
     """Hold the lock file `path` for this process, however it ends, and yield True; False where another one holds it.
 
-    With `waiting` it waits for that one instead. Where there are no locks (Windows, some network disks) it is as if it were free.
+    With `waiting` it waits for that one instead. None where there are no locks: on Windows and some network disks.
     """
     if sys.platform == "win32":
-        yield True
+        yield None
         return
     import fcntl
 
@@ -67,7 +67,8 @@ def locked(path: Path, *, waiting: bool = False) -> Iterator[bool]:
             yield False
             return
         except OSError:
-            pass
+            yield None
+            return
         yield True
 
 

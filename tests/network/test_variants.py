@@ -17,7 +17,6 @@ def test_generator_of_every_unit_trains(name):
     network = PLNLIN(PLNLINConfiguration(channels=(4, 4, 4, 4), stages=(2, 1, 1, 1), head_stages=1, unit=name))
     made = network.hierarchy(torch.rand(1, 3, 56, 56))
     (made.restored.square().mean() + sum(s.square().mean() for s in made.scales)).backward()
-    # an SFT begins as the identity: its first layer learns from the second step on
     missing = [n for n, p in network.named_parameters() if p.grad is None]
     assert missing == []
 

@@ -148,6 +148,13 @@ def test_two_processes_average_their_gradients(project):
     assert "mean" in state_of(project)["card"]["validation"]
 
 
+def test_two_processes_take_one_precision(project):
+    both = ["machine.processes=2", "length.steps=1", "machine.precision=auto", "validation.pairs=[]"]
+    done = subprocess.run(command(project, *both), capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((project / "run/recipe.json").read_text())["machine"]["precision"] in ("32-true", "bf16-mixed")
+
+
 def test_loss_that_is_not_finite_stops_the_run_and_names_the_crops(project):
     with pytest.raises(TrainingError, match="crops 0 to 1 of seed 3"):
         run(project, "loss.pixel=nan")
@@ -314,6 +321,16 @@ def test_file_that_is_no_state_is_named(project):
     run(project, "length.steps=1")
     torch.save({"state_dict": {}}, project / "run/state.ckpt")
     with pytest.raises(WeightsError, match=r"state\.ckpt: is damaged"):
+        run(project, resume=True)
+
+
+def test_state_that_let_other_parameters_decay_is_refused(project):
+    run(project, "length.steps=1", "validation.pairs=[]")
+    saved = state_of(project)
+    decaying, others = saved["optimiser"]["param_groups"]
+    others["params"].append(decaying["params"].pop())
+    torch.save(saved, project / "run/state.ckpt")
+    with pytest.raises(RecipeError, match="saved by an earlier derain, which let other parameters decay"):
         run(project, resume=True)
 
 

@@ -69,6 +69,7 @@ def test_biases_of_positions_neither_decay_nor_are_made_orthogonal():
     optimiser.step()
     assert biases[0].shape == (169, 4)
     assert all(torch.equal(a, b) for a, b in zip(before, biases, strict=True))
+    assert all("momentum" not in optimiser.state[bias] for bias in biases)
     assert any(group["weight_decay"] == 0.5 for group in optimiser.param_groups)
 
 

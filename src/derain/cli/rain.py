@@ -66,7 +66,7 @@ def rain(
         Replace a file that is already there.
     """
     from derain import picture
-    from derain.cli.speaker import Speaker
+    from derain.cli.speaker import Speaker, one_line
     from derain.rain import PRESETS, random, render
     from derain.restore.errands import find_errands
     from derain.restore.workshop import make_folder
@@ -92,6 +92,6 @@ def rain(
     changed = {name: value for name, value in given.items() if value is not None}
     kind = random(seed, **changed) if preset == "random" else replace(PRESETS[preset], **changed)  # type: ignore[arg-type]
     picture.write(clean.with_samples(render(clean.samples, rain=kind, seed=seed, scale=scale)), target)
-    print(f"{photo} -> {target}")
+    print(one_line(f"{photo} -> {target}"))
     for text in clean.losses + picture.lost_by_writing(clean, target):
         Speaker(is_quiet=False).say(f"{photo}: {text}")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from rich.console import Console
+
+BREAKING = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode's categories of controls, halves of signs, and ends of lines and paragraphs."""
 
 
 class Speaker:
@@ -24,4 +29,4 @@ class Speaker:
 
 def one_line(text: str) -> str:
     """The text with a line break, an escape sequence or the like, which names of files may hold, as `\\n` or `\\x1b`."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return "".join(sign.encode("unicode_escape").decode() if unicodedata.category(sign) in BREAKING else sign for sign in text)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from derain.data.naming import PAIR_SUFFIXES
 from derain.errors import DataError
+from derain.files import is_file
 
 _SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(PAIR_SUFFIXES))
 _LINE = re.compile(rf"^\s*(.+?(?:{_SUFFIX}))[\s,;]+(.+?(?:{_SUFFIX}))\s*$", re.IGNORECASE)
@@ -55,4 +56,4 @@ def _locate(text: str, *, bases: list[Path]) -> Path:
     candidates = [base / below for base in bases]
     if Path(text).is_absolute():
         candidates.append(Path(text))
-    return next((path for path in candidates if path.is_file()), candidates[0])
+    return next((path for path in candidates if is_file(path)), candidates[0])

@@ -32,6 +32,8 @@ class Collection:
     """`added_light`, where the folder's rain was added to the clean picture: it may be laid over other pictures."""
     problems: list[Problem] = field(default_factory=list)
     """Files of the folder that are in no pair."""
+    pairs: list[Pair] = field(default_factory=list)
+    """Where its pictures lie."""
 
 
 @dataclass
@@ -105,6 +107,7 @@ def load_pairs(
         clean=clean,
         layers=[added_light(*both) for both in zip(rainy, clean, strict=True)] if layers else [],
         problems=found.problems,
+        pairs=found.pairs,
     )
 
 
@@ -132,27 +135,29 @@ def load_pictures(
     Large ones are there a second time at half their size. Raises DataError for a folder that is not there or has no picture, for
     a stem in `exclude` that is in no folder, and for a picture that cannot be decoded.
     """
-    pictures: list[Image8] = []
-    missing = set(exclude)
-    for folder in map(Path, folders):
-        if not is_folder(folder):
-            raise DataError(f"{folder}: no such folder that this user may look into; correct the recipe")
-        try:
-            paths = sorted(p for p in folder.iterdir() if is_picture(p) and p.name[0] != ".")
-        except OSError as error:
-            raise DataError(unsearchable(error)) from error
-        if not paths:
-            raise DataError(f"{folder}: has no picture right in it; name the folders in it that have")
-        missing -= {path.stem for path in paths}
-        for path in (path for path in paths if path.stem not in exclude):
-            picture = decode(path, grey=grey)
-            sides = picture.shape[:2]
-            if min(sides) >= least_px:
-                pictures.append(picture)
-                if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= least_px:
-                    pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
-    if pictures and missing:
+    found = [path for folder in map(Path, folders) for path in _pictures(folder)]
+    if found and (missing := set(exclude) - {path.stem for path in found}):
         raise DataError(
             f"{min(missing)}: is to be left out by data.exclude, and no background is called so; correct the name or take it out"
         )
+    pictures: list[Image8] = []
+    for path in (path for path in found if path.stem not in exclude):
+        picture = decode(path, grey=grey)
+        sides = picture.shape[:2]
+        if min(sides) >= least_px:
+            pictures.append(picture)
+            if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= least_px:
+                pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
     return pictures
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not is_folder(folder):
+        raise DataError(f"{folder}: no such folder that this user may look into; correct the recipe")
+    try:
+        paths = sorted(path for path in folder.iterdir() if is_picture(path) and path.name[0] != ".")
+    except OSError as error:
+        raise DataError(unsearchable(error)) from error
+    if not paths:
+        raise DataError(f"{folder}: has no picture right in it; name the folders in it that have")
+    return paths

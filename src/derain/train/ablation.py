@@ -25,7 +25,7 @@ from derain.train.recipe import Recipe
 from derain.train.recipe_file import build_recipe, read_recipe
 from derain.train.record import WEIGHTS
 from derain.train.rows import TABLES, Row, row_overrides
-from derain.train.validation import overlaps, validation_pairs
+from derain.train.validation import among, overlaps, pairs_of, validation_pairs
 from derain.train.weights_file import load_weights
 
 PILOT_STEPS, PILOT_SKIPPED = 15, 5  # ten steps are timed: two rounds of r = 5
@@ -97,8 +97,8 @@ def _tried(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
 
 def evaluated(recipe: Path, overrides: Sequence[str]) -> Callable[[Path], list[str]]:
     """What tells the names of those pairs of a folder that `recipe` evaluates on."""
-    paths = {pair.rainy_path.resolve() for _, pair in validation_pairs(read_recipe(recipe, overrides).validation)[0]}
-    return lambda folder: [pair.name for pair in find_pairs(folder).pairs if pair.rainy_path.resolve() in paths]
+    pairs, _ = validation_pairs(read_recipe(recipe, overrides).validation)
+    return lambda folder: among(find_pairs(folder).pairs, pairs)
 
 
 def _check_base(base: Recipe, tables: Sequence[str], *, path: Path) -> None:
@@ -118,7 +118,8 @@ def _check_base(base: Recipe, tables: Sequence[str], *, path: Path) -> None:
             raise RecipeError(f"{table}: compares discriminators, and loss.beta = 0 trains without one; set it above 0")
         if table == "table5" and not base.loss.alpha:
             raise RecipeError("table5: compares with and without hierarchical supervision, and loss.alpha = 0; set it above 0")
-    if both := overlaps(base, validation_pairs(base.validation)[0]):
+    trained = [(folder.folder, pairs_of(folder).pairs) for folder in base.data.pairs]
+    if both := overlaps(trained, validation_pairs(base.validation)[0]):
         raise RecipeError(f"{both[0]}; exclude them from one or the other")
 
 

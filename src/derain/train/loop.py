@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -22,7 +23,7 @@ from derain.data.crops import Crops
 from derain.data.pairs import Pair
 from derain.data.sources import Sources, load_pairs, load_pictures
 from derain.errors import RecipeError, TrainingError
-from derain.files import locked, write_text
+from derain.files import exists, locked, remove_dead_partials, write_text
 from derain.network import kernels
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
@@ -50,7 +51,7 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
     rank = int(os.environ.get("LOCAL_RANK", 0))
     if resume and weights is not None:
         raise TrainingError("--resume goes on from the run's own state, --weights starts a new run; give one of them")
-    if (folder / NAME).exists() and not resume and rank == 0:
+    if exists(folder / NAME) and not resume and rank == 0:
         raise TrainingError(
             f"{folder / NAME}: a run is there already; go on with it by --resume, or give record.folder another value"
         )
@@ -74,7 +75,7 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
 def launch(machine: Machine) -> tuple[Fabric, Precision]:
     """Start the processes of the run, all in one precision, and return which.
 
-    Raises RecipeError for devices that are not there, and where `auto` comes to another precision on another machine.
+    Raises RecipeError for devices that are not there, and where `auto` comes to another precision in another process.
     """
     precision = machine.precision
     if precision == "auto":
@@ -88,14 +89,16 @@ def launch(machine: Machine) -> tuple[Fabric, Precision]:
             strategy="ddp" if several else "auto",
             precision=precision,
         )
-    except (ValueError, RuntimeError) as error:
-        raise RecipeError(f"machine: {error}") from error
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise RecipeError(f"machine: {error}; give machine.processes or machine.accelerator another value") from error
     os.environ[PRECISION] = precision
-    fabric.launch()
-    del os.environ[PRECISION]
+    try:
+        fabric.launch()
+    finally:
+        del os.environ[PRECISION]
     choices = cast(Tensor, fabric.all_reduce(torch.tensor(float(precision == "bf16-mixed")), reduce_op="sum"))
     if choices not in (0, fabric.world_size):
-        raise RecipeError("machine.precision = 'auto' is bfloat16 on one machine and float32 on another; name one in the recipe")
+        raise RecipeError("machine.precision = 'auto' is bfloat16 in some processes and float32 in others; name one of them")
     return fabric, precision
 
 
@@ -103,8 +106,10 @@ def launch(machine: Machine) -> tuple[Fabric, Precision]:
 def alone(fabric: Fabric, folder: Path) -> Iterator[None]:
     """Keep other runs out of `folder`. Raises TrainingError, in every process, where one is in it."""
     with locked(folder / ".lock") if fabric.is_global_zero else nullcontext(enter_result=True) as is_free:
-        if not fabric.broadcast(is_free):
+        if fabric.broadcast(is_free) is False:
             raise TrainingError(f"{folder}: another run is training there; wait for its end, or give record.folder another value")
+        if fabric.is_global_zero:
+            remove_dead_partials(folder)
         yield
 
 
@@ -117,14 +122,16 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
         if found:
             text = f"{name}: {len(found)} files are in no pair, the first: {found[0]}; `derain data check` lists all"
             fabric.print(text, file=sys.stderr)
-    for text in overlaps(recipe, pairs):
+    for text in overlaps([(collection.name, collection.pairs) for collection in sources.collections], pairs):
         fabric.print(f"{text}; exclude them from one or the other, or the figures say little", file=sys.stderr)
-    for _, pair in pairs[fabric.global_rank :: fabric.world_size]:
-        pair.load()  # one that cannot be decoded is told of now, not at the end
+    for _, pair in pairs:
+        pair.load()  # one that cannot be decoded is told of now, not at the end; in all processes alike
     state = begin(fabric, recipe, weights=weights)
-    if fabric.device.type == "cpu":
+    on_cpu = fabric.device.type == "cpu"
+    if on_cpu:
         kernels.choose(recipe.machine.kernels)
-        fabric.print(f"training by {kernels.path(recipe.network)}, precision {recipe.machine.precision}", file=sys.stderr)
+    by = kernels.path(recipe.network) if on_cpu else str(fabric.device)
+    fabric.print(f"training by {by}, precision {recipe.machine.precision}", file=sys.stderr)
     if resume:
         load_state(state, folder / NAME)
     if fabric.is_global_zero:

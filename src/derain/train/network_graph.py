@@ -128,22 +128,18 @@ class NetworkGraph:
     def plnlim(self, x: Name, module: PLNLIM, level: Level) -> Name:
         """`PLNLIM.forward`, and those of Table 3."""
         g = self.g
-        gathers = not isinstance(module, WithoutFusion)
+        fusions = [] if isinstance(module, WithoutFusion) else [*of(Fusion, module.fusion), module.end]
         stages = zip(module.local[1:-1], module.nonlocal_[1:-1], module.to_local, module.to_nonlocal, strict=True)
         local, nonlocal_ = self.block(x, module.local[0], level), self.block(x, module.nonlocal_[0], level)
-        gathered = [local, nonlocal_]
-        for index, (rb, stb, to_local, to_nonlocal) in enumerate(stages):
-            fusion = self.joined(gathered, of(Fusion, module.fusion)[index]) if gathers else None
+        fused = [self.joined([local, nonlocal_], fusions[0])] if fusions else []
+        for index, (rb, stb, to_local, to_nonlocal) in enumerate(stages, 1):
             local, nonlocal_ = (
                 self.block(self.interaction(local, nonlocal_, to_local), rb, level),
                 self.block(self.interaction(nonlocal_, local, to_nonlocal), stb, level),
             )
-            gathered = [fusion, local, nonlocal_] if fusion else []
+            fused = [self.joined([*fused, local, nonlocal_], fusions[index])] if fusions else []
         ends = g.node("Add", self.block(local, module.local[-1], level), self.block(nonlocal_, module.nonlocal_[-1], level))
-        if not gathers:
-            return ends
-        fusion = self.joined(gathered, of(Fusion, module.fusion)[-1])
-        return g.node("Add", ends, self.joined([fusion, local, nonlocal_], module.end))
+        return g.node("Add", ends, self.joined([*fused, local, nonlocal_], fusions[-1])) if fusions else ends
 
     def block(self, x: Name, block: nn.Module, level: Level) -> Name:
         """A residual or a Swin block."""

@@ -109,7 +109,8 @@ def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
             with replacing(path) as file:
                 torch.save(_contents(state), file)
         except (OSError, RuntimeError) as error:  # torch's writer has an error of its own for a full disk
-            raise TrainingError(f"{path}: {disk_fact(error)}; the state before it is kept") from error
+            cause = error.__context__ if isinstance(error.__context__, OSError) else error
+            raise TrainingError(f"{path}: {disk_fact(cause)}; the state before it is kept, make room") from error
     fabric.barrier()
     return path
 
@@ -151,6 +152,10 @@ def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
             f"{path}: was saved by a run with optimiser.name = {other['optimiser']['name']!r}; resume it with that one, "
             f"or start a new run from its weights with --weights"
         )
+    if _sizes(saved["optimiser"]) != _sizes(state.optimiser.state_dict()):
+        raise RecipeError(
+            f"{path}: was saved by an earlier derain, which let other parameters decay; start anew from its weights by --weights"
+        )
     if state.discriminator is None:
         return
     if not saved["discriminator"]:
@@ -162,6 +167,11 @@ def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
         raise RecipeError(
             f"{path}: was saved by a run with adversarial.manner = {other['adversarial']['manner']!r}; resume it with that one"
         )
+
+
+def _sizes(optimiser: dict[str, Any]) -> list[int]:
+    """How many parameters each group has."""
+    return [len(group["params"]) for group in optimiser["param_groups"]]
 
 
 def _fill(state: State, saved: dict[str, Any]) -> None:

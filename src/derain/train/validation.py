@@ -15,7 +15,7 @@ from derain.evaluate.protocols import PROTOCOLS, score
 from derain.network import PLNLIN
 from derain.restore.plan import plan_tiles
 from derain.restore.tiles import tiled
-from derain.train.recipe import PairFolder, Recipe, Validation
+from derain.train.recipe import PairFolder, Validation
 
 TILE_PX = 1008
 
@@ -36,17 +36,19 @@ def pairs_of(folder: PairFolder) -> PairSet:
     return chosen_pairs(folder.folder, layout=folder.layout, exclude=folder.exclude, only=folder.only)
 
 
-def overlaps(recipe: Recipe, pairs: Sequence[tuple[str, Pair]]) -> list[str]:
-    """A sentence for each training folder of which pairs are among the validation `pairs` too."""
-    among = {pair.rainy_path.resolve() for _, pair in pairs}
-    sentences = []
-    for folder in recipe.data.pairs:
-        trained = pairs_of(folder).pairs
-        if both := [pair.name for pair in trained if pair.rainy_path.resolve() in among]:
-            sentences.append(
-                f"{folder.folder}: {len(both)} of its {len(trained)} pairs are both trained and evaluated on, the first {both[0]}"
-            )
-    return sentences
+def among(pairs: Sequence[Pair], others: Sequence[tuple[str, Pair]]) -> list[str]:
+    """Names of those of `pairs` that are among the validation pairs `others` too, by the paths of their rainy pictures."""
+    paths = {pair.rainy_path.resolve() for _, pair in others}
+    return [pair.name for pair in pairs if pair.rainy_path.resolve() in paths]
+
+
+def overlaps(trained: Sequence[tuple[str, Sequence[Pair]]], evaluated: Sequence[tuple[str, Pair]]) -> list[str]:
+    """A sentence for each training folder, (name, pairs), of which pairs are evaluated on too."""
+    return [
+        f"{folder}: {len(both)} of its {len(pairs)} pairs are both trained and evaluated on, the first {both[0]}"
+        for folder, pairs in trained
+        if (both := among(pairs, evaluated))
+    ]
 
 
 def short_names(folders: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from derain.errors import WeightsError
-from derain.files import disk_fact, replacing
+from derain.files import disk_fact, is_file, replacing
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.weights import library
 
@@ -48,7 +48,7 @@ def save_weights(
 def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tensor], dict[str, Any]]:
     """Return the configuration, the parameters in float32 and the card of a weights file. Raises WeightsError."""
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(f"{path}: no such weights file; `derain info` lists the models that are installed")
     try:
         with safe_open(str(path), framework="pt") as file:

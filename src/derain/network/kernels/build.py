@@ -104,8 +104,9 @@ def _alone() -> Iterator[Path]:
     root = os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()
     folder = Path(root) / f"py{sys.version_info.major}{sys.version_info.minor}_torch{torch.__version__}" / "derain_kernels"
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "derain.lock", waiting=True):
-        (folder / "lock").unlink(missing_ok=True)
+    with locked(folder / "derain.lock", waiting=True) as is_held:
+        if is_held:
+            (folder / "lock").unlink(missing_ok=True)
         yield folder
 
 
