@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+# what a shell runs in the background ignores Ctrl-C, and so do its children
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOTES = {
     "derain.format": "1",
