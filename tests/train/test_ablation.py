@@ -92,7 +92,7 @@ def test_row_that_fails_does_not_keep_the_others_from_being_trained(project, mon
     assert main([*arguments, *TINY]) == 1
     assert "1 rows failed: without hierarchical supervision: the loss is nan" in capsys.readouterr().err
     table = (project / "out/table5.md").read_text().splitlines()
-    assert "| failed | failed |" in table[2]
+    assert "| 0 | failed |" in table[2]
     assert float(table[3].split("|")[5].split("/")[0]) > 0
     assert "- without hierarchical supervision: the loss is nan" in table
 

@@ -31,6 +31,8 @@ class Outcome:
 def as_markdown(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as a table, with what the paper prints for Rain200H beside them."""
     sets = next((list(o.validation) for o in outcomes if o.validation), [])
+    if len(sets) == 2:
+        sets.remove("mean")  # of one set
     lines = ["| row | G parameters | D parameters | steps | " + " | ".join(sets) + " | printed (Rain200H, full training) |"]
     lines.append("|---" * (5 + len(sets)) + "|")
     for o in outcomes:
