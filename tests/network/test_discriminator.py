@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,3 +48,22 @@ def test_paper_has_the_parameters_of_five_modules():
     module = 3 * 31_369 + 11_552 + 5_184  # PLNLIM with N = 2: RB and STB thrice, an interaction, fusions and the end
     joins, scores, enter = 4 * (64 * 32 * 9 + 32), 4 * (32 * 9 + 1), 3 * 32 * 9 + 32
     assert sum(p.numel() for p in Discriminator(PAPER).parameters()) == 5 * module + joins + scores + enter
+
+
+def test_the_size_of_the_generators_features_does_not_matter_unless_it_is_to(tiny, stirred):
+    """It is no way to a higher score: with the features as they are, logits ran away within 100 steps of MCDDL."""
+    with torch.no_grad():
+        made = tiny.hierarchy(torch.rand(1, 3, 56, 56))
+        for same in (True, False):
+            critic = stirred(Discriminator(replace(tiny.configuration, normalised_content=same)))
+            small, large = (critic(made.restored, [k * f for f in made.features]) for k in (100, 10_000))
+            assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(small, large, strict=True)) == same
+
+
+def test_pictures_of_the_heads_are_shown_as_they_are(tiny, stirred):
+    """Those of the clean side are no work of the generator, and their brightness says something."""
+    critic = stirred(Discriminator(tiny.configuration, content_channels=(3,) * 4))
+    with torch.no_grad():
+        pictures = [torch.rand(1, 3, 56 >> k, 56 >> k) for k in range(4)]
+        plain, brighter = (critic(pictures[0], [k * p for p in pictures]) for k in (1, 2))
+        assert not any(torch.allclose(a, b, atol=1e-3) for a, b in zip(plain, brighter, strict=True))

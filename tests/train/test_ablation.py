@@ -15,6 +15,7 @@ from derain.network.matching import WITHIN, matched, parameters
 from derain.train.ablation import RowError, ablate, steps_in, train_row
 from derain.train.loop import setup
 from derain.train.manners import manner
+from derain.train.outcomes import Outcome, as_markdown
 from derain.train.recipe_file import read_recipe
 from derain.train.rows import OURS, TABLES, Row, parameter_table, row_overrides
 
@@ -236,3 +237,11 @@ def test_minutes_become_steps(project):
 def test_unknown_table_lists_the_known_ones(project):
     with pytest.raises(RecipeError, match="table1, table3"):
         ablate(["table2"], project / "recipe.toml", folder=project / "out", steps=1)
+
+
+@pytest.mark.parametrize("sets", [{}, {"a": (22.0, 0.8), "mean": (22.0, 0.8)}, {s: (22.0, 0.8) for s in ("a", "b", "mean")}])
+def test_every_line_of_a_table_has_a_cell_for_each_column(sets):
+    """Without any row that came to an end, too; the mean of one set is that set."""
+    rows = [Outcome(label, 10, 5, 1000, found, None) for label, found in (("ended", sets), ("failed", {}))]
+    lines = as_markdown(rows).splitlines()
+    assert {line.count("|") for line in lines} == {6 + (0 if not sets else 1 if len(sets) == 2 else 3)}

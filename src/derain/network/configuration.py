@@ -38,6 +38,8 @@ class PLNLINConfiguration:
     """What the discriminator is built of."""
     discriminator_channels: tuple[int, ...] = ()
     """Its feature channels at each level; empty stands for the generator's."""
+    normalised_content: bool = True
+    """Whether the discriminator normalises the generator's features; if not, they grow without end (docs/network.md)."""
     bounded_sft: bool = True
     """Whether an SFT scales by 1 + tanh(scale); unbounded, eight stages overflow."""
 

@@ -20,6 +20,9 @@ class Discriminator(nn.Module):
     `image` (N, 3, H, W) in 0..1 and `features`, F_H of each level (N, C_k, H / 2 ** (k - 1), W / 2 ** (k - 1)) -> a map of logits
     (N, 1, H_k, W_k) for each level, high where the pair looks rain-free. `configuration` is the generator's;
     `content_channels` are those of `features`, the generator's own unless a variant shows something else.
+
+    The generator's features are normalised (docs/network.md): it makes those of the clean picture too, so that its step towards
+    what scores high moves both sides alike, and would go on without end.
     """
 
     def __init__(self, configuration: PLNLINConfiguration, *, content_channels: Sequence[int] | None = None) -> None:
@@ -32,6 +35,7 @@ class Discriminator(nn.Module):
         above = (channels[0], *channels[:-1])  # what the layer before hands down
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
         self.image = module(channels[0])
+        self.normalises = content_channels is None and configuration.normalised_content
         content = configuration.channels if content_channels is None else content_channels
         joins = zip(content, above, channels, strict=True)
         self.join = nn.ModuleList(nn.Conv2d(shown + handed, c, 3, padding=1) for shown, handed, c in joins)
@@ -43,7 +47,13 @@ class Discriminator(nn.Module):
         x = self.image(self.enter(image.contiguous(memory_format=torch.channels_last)))  # F_D^1, the layer j = 0 of the text
         scores = []
         for join, side, score, content in zip(self.join, self.side, self.score, features, strict=True):
-            x = side(join(torch.cat([content, x], dim=1)))
+            x = side(join(torch.cat([normalised(content) if self.normalises else content, x], dim=1)))
             scores.append(score(x))
             x = F.max_pool2d(x, 2)
         return scores
+
+
+def normalised(features: Tensor) -> Tensor:
+    """Divided by the root of the mean square over the channels at each pixel: (N, C, H, W) -> the same."""
+    channels_last = features.permute(0, 2, 3, 1)
+    return F.rms_norm(channels_last, channels_last.shape[-1:], eps=1e-5).permute(0, 3, 1, 2)

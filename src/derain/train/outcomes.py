@@ -33,16 +33,13 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
     sets = next((list(o.validation) for o in outcomes if o.validation), [])
     if len(sets) == 2:
         sets.remove("mean")  # of one set
-    lines = ["| row | G parameters | D parameters | steps | " + " | ".join(sets) + " | printed (Rain200H, full training) |"]
-    lines.append("|---" * (5 + len(sets)) + "|")
+    head = ["row", "G parameters", "D parameters", "steps", *sets, "printed (Rain200H, full training)"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for o in outcomes:
-        scores = " | ".join(
-            f"{o.validation[name][0]:.2f} / {o.validation[name][1]:.4f}" if name in o.validation else "failed" for name in sets
-        )
+        scores = [f"{o.validation[n][0]:.2f} / {o.validation[n][1]:.4f}" if n in o.validation else "failed" for n in sets]
         printed = f"{o.printed[0]:.3f} / {o.printed[1]:.4f}" if o.printed else ""
-        lines.append(
-            f"| {o.label} | {o.generator_parameters:,} | {o.discriminator_parameters:,} | {o.steps:,} | {scores} | {printed} |"
-        )
+        cells = [o.label, f"{o.generator_parameters:,}", f"{o.discriminator_parameters:,}", f"{o.steps:,}", *scores, printed]
+        lines.append("| " + " | ".join(cells) + " |")
     failures = [f"- {o.failure}" for o in outcomes if o.failure]
     return "\n".join([*lines, *(["", *failures] if failures else [])]) + "\n"
 
