@@ -25,6 +25,7 @@ from derain.data.sources import Sources, load_pairs, load_pictures
 from derain.errors import RecipeError, TrainingError
 from derain.files import exists, locked, remove_dead_partials, write_text
 from derain.network import kernels
+from derain.train.clock import Clock
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
 from derain.train.recipe import Data, Length, Machine, Precision, Recipe
@@ -183,11 +184,10 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
     log, means = Log(fabric, folder, step=state.step), Means()
     progress = Progress(recipe, enabled=fabric.is_global_zero)
     stop = StopSignal()
-    began = saved = validated = time.monotonic()
-    hours_before = state.hours
-    away = 0.0  # seconds in this session that were spent on validation and saving
+    saved = validated = time.monotonic()
     stopping = False
     state.network.train()
+    clock = Clock()
     try:
         for rainy, clean in () if is_over(length, state) else loader:
             rainy, clean = fabric.to_device((rainy, clean))
@@ -196,9 +196,8 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
             facts = iterate(fabric, state, Batch(rainy, clean, batches.of(state.step)), recipe)
             means.add(facts)
             state.step += 1
+            stopping, state.hours = agree(fabric, stop.received, state.hours + clock.step())
             now = time.monotonic()
-            state.hours = hours_before + (now - began - away) / 3600
-            stopping, state.hours = agree(fabric, stop.received, state.hours)
             ended = is_over(length, state)
             if state.step % recipe.record.log_every_steps == 0 or ended:
                 log.write("train", state, rate=optimiser.learning_rate * factor, **means.take())
@@ -213,7 +212,7 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
             elif due(fabric, now - saved, recipe.record.save_every_minutes):
                 save_state(fabric, state, folder)
                 saved = time.monotonic()
-            away += time.monotonic() - now
+            clock.resume()
         write_weights(fabric, state, recipe, folder)
         save_state(fabric, state, folder)
         if pairs and not stopping:
