@@ -30,7 +30,7 @@ def crops(sources, seed=1, **mix):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_crop_is_a_function_of_seed_and_index(sources, kind):
-    first, second = (crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5, colour=0.5, zoom=0.5) for _ in range(2))
+    first, second = (crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5, colour=0.5, zoom=0.5, reduced=0.5) for _ in range(2))
     second[7]  # what was drawn before does not matter
     for i in range(5):
         np.testing.assert_array_equal(first[i], second[i])
@@ -80,6 +80,25 @@ def test_both_sides_of_a_pair_are_enlarged_alike(sources):
         (rainy, clean), (plain, _) = (crops(sources, pair=1, zoom=zoom)[i] for zoom in (1, 0))
         assert np.mean(np.abs(rainy - clean - 40 / 255) < 2 / 255) > 0.95  # the rest is cut off at 0 on one side
         assert np.abs(np.diff(rainy)).mean() < np.abs(np.diff(plain)).mean()
+
+
+@pytest.mark.parametrize("kind", ["dry", "moved", "rendered"])
+def test_reduced_backgrounds_show_more_of_the_picture(sources, kind):
+    stripes = np.tile((np.arange(200) // 8 % 2 * 100).astype(np.uint8)[:, None], (190, 1, 3))
+    edges = []
+    for reduced in (0, 1):
+        drawn = crops(sources, **{kind: 1}, reduced=reduced)
+        drawn.backgrounds = [stripes]
+        edges.append(np.mean([np.count_nonzero(np.diff(drawn[i][1][0, 0] > 50 / 255)) for i in range(40)]))
+    assert 1.4 < edges[1] / edges[0] < 1.9  # 1 to 2.5 times as many, by the logarithm
+
+
+def test_rain_before_reduced_backgrounds_is_as_strong_as_ever(sources):
+    added = [
+        [np.median(rainy - clean) for rainy, clean in map(crops(sources, moved=1, reduced=r).__getitem__, range(40))]
+        for r in (0, 1)
+    ]
+    assert np.mean(added[1]) == pytest.approx(np.mean(added[0]), rel=0.1)
 
 
 @pytest.mark.parametrize("zoom", [1.0, 3.0])

@@ -18,7 +18,8 @@ from derain.errors import DataError
 
 Layer = NDArray[np.float32]
 
-LARGEST_ZOOM = 3.0
+SHARES = ("jpeg", "turn", "colour", "zoom", "reduced")  # of `Mix`; what else is in it are weights and a switch
+LARGEST_ZOOM, LARGEST_REDUCTION = 3.0, 2.5
 MOST_LEAN = 0.25
 """Tangent of the angle by which a piece of a rain layer is made to lean."""
 
@@ -47,11 +48,13 @@ class Mix:
     """Share of the crops whose saturation, contrast and brightness are changed, on both sides alike."""
     zoom: float = 0.0
     """Share of the crops whose rain is enlarged, up to threefold, as a photo of many megapixels has it."""
+    reduced: float = 0.0
+    """Share of the backgrounds, those of published pairs apart, that are reduced, down to two fifths of their size."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not 0 <= value < math.inf or (field.name in ("jpeg", "turn", "colour", "zoom") and value > 1):
+            if not 0 <= value < math.inf or (field.name in SHARES and value > 1):
                 raise DataError(f"mix.{field.name} = {value} is out of range; a weight is 0 or more, a share at most 1")
 
 
@@ -125,13 +128,16 @@ class Crops:
         return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
 
     def _background(self, rng: np.random.Generator, compress: bool, zoom: float) -> Image8:
-        """Return a background, which may be sharper than the rain before it: enlarged by `zoom` or less."""
+        """Return a background, which may be sharper than the rain before it: enlarged by `zoom` or less, or reduced."""
         image = self.backgrounds[rng.integers(len(self.backgrounds))]
-        (clean,) = self._enlarged(rng, enlargement(rng, zoom) if zoom > 1 else 1.0, image)
+        scale = enlargement(rng, zoom) if zoom > 1 else 1.0
+        if self.mix.reduced and rng.random() < self.mix.reduced:
+            scale = 1 / enlargement(rng, min(LARGEST_REDUCTION, min(image.shape[:2]) / self.crop_px))
+        (clean,) = self._enlarged(rng, scale, image)
         return jpeg(clean, quality=int(rng.integers(60, 96))) if compress else clean
 
     def _enlarged(self, rng: np.random.Generator, zoom: float, *images: Image8) -> tuple[Image8, ...]:
-        """Cut the same random square out of each of `images`, and enlarge it `zoom` times to `crop_px`."""
+        """Cut the same random square out of each of `images`, and make it `zoom` times as large, `crop_px`."""
         side = round(self.crop_px / zoom)
         return tuple(resized(piece, self.crop_px, self.crop_px) for piece in cut(rng, side, side, *images))
 
