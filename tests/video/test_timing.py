@@ -8,6 +8,7 @@ import av
 import pytest
 
 from derain.video.clip import restore_clip
+from derain.video.errors import VideoError
 
 from .conftest import copying, decoded, times
 
@@ -51,6 +52,13 @@ def test_time_stamps_of_wmv(codec, steps, make_clip):
     source = make_clip("clip.wmv", codec=codec, tick=Fraction(1, 1000), steps=steps, sound=None)
     restore_clip(source, source.with_name("out.wmv"), copying)
     assert times(source.with_name("out.wmv")) == times(source)
+
+
+def test_a_format_that_knows_few_rates_is_refused_with_one_that_knows_any(make_clip):
+    source = make_clip("clip.mp4", tick=Fraction(1, 1000), steps=(33, 7, 500), sound=None)
+    with pytest.raises(VideoError, match=r"out\.mxf: FFmpeg refuses it .* write another format with -o: \.mkv"):
+        restore_clip(source, source.with_name("out.mxf"), copying)
+    assert not source.with_name("out.mxf").exists()
 
 
 def test_h264_becomes_what_wmv_holds(make_clip):

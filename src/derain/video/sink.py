@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours, Packer
-from derain.video.errors import told_of
+from derain.video.errors import AS_OUTPUT, told_of
 from derain.video.rotation import AS_STORED, turned_back
 from derain.video.source import Shot, Source, Stamp
 from derain.video.target import BY_RATE, Draft
@@ -31,7 +31,7 @@ class Sink:
         self._pack = Packer(Colours.of(source.first), encoding.layout)
         self._time_base = source.first.time_base or source.stream.time_base or Fraction(1, 25)
         draft = Draft(source, encoding, self._pack.colours, self._time_base)
-        with told_of(name):
+        with told_of(name, AS_OUTPUT):
             self._target = draft.open(path)
         self._numbered: dict[int, Stamp] | None = {} if encoding.codec in BY_RATE else None
         """Where the encoder counts frames: the stamps of those that have not come out of it."""
@@ -43,7 +43,7 @@ class Sink:
         """Hand the packets before a frame through, and encode the frame."""
         samples, stamp = shot
         self.copy(stamp.packets)
-        with told_of(self.name):
+        with told_of(self.name, AS_OUTPUT):
             frame = self._pack(turned_back(samples, self._orientation))
             frame.pts, frame.duration, frame.time_base = stamp.pts, stamp.duration, self._time_base
             if self._numbered is not None:
@@ -54,7 +54,7 @@ class Sink:
 
     def copy(self, packets: Iterable[Packet[Any]]) -> None:
         """Hand packets of other streams through, those of streams that were dropped excepted."""
-        with told_of(self.name):
+        with told_of(self.name, AS_OUTPUT):
             for packet in packets:
                 stream = self._target.copies.get(packet.stream.index)
                 if stream is None:
@@ -67,7 +67,7 @@ class Sink:
 
     def close(self) -> None:
         """Write what the encoder still holds, and the end of the file."""
-        with told_of(self.name):
+        with told_of(self.name, AS_OUTPUT):
             self._encode(None)
             self._target.container.close()
 
