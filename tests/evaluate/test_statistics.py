@@ -82,6 +82,12 @@ def test_pictures_that_only_one_restored_perfectly_are_left_out_of_the_compariso
     assert compare("a", "b", [1.0, math.inf, 2.0, math.nan]).pictures == 2
 
 
+@pytest.mark.parametrize(("perfect", "better"), [(math.inf, None), (-math.inf, "b")])
+def test_nothing_is_claimed_against_the_one_that_restored_pictures_perfectly(perfect, better):
+    worse = [-1.0 - number / 10 for number in range(8)]
+    assert compare("a", "b", [*worse, perfect]).better == better
+
+
 @pytest.mark.parametrize(("is_plain", "low", "high"), [(False, 0.03, 0.07), (True, 0.09, 0.13)])
 def test_a_difference_among_equals_is_claimed_as_seldom_over_few_pictures_but_by_the_plain_bootstrap(
     is_plain, low, high, rng, monkeypatch

@@ -28,6 +28,13 @@ def test_rows_are_ranked_behind_the_untouched_input():
     assert [r.name for r in summary.rows] == [UNTOUCHED, "better", "worse", "none"]
 
 
+def test_a_candidate_that_restored_pictures_perfectly_is_not_ranked_without_them():
+    summary = summary_of(row(UNTOUCHED, [10] * 5), row("good", [30] * 5), row("perfect", [math.inf] * 4 + [29]))
+    assert [r.name for r in summary.rows] == [UNTOUCHED, "perfect", "good"]
+    line = next(line for line in differences(summary).rows if line[0] == "perfect - good")
+    assert line[1] == "1 in PSNR, 5 in SSIM"
+
+
 def test_the_mean_is_over_pictures():
     assert summary_of(row("a", [20, 30, 40])).rows[0].scores["rgb"].psnr.value == pytest.approx(30)
 

@@ -77,6 +77,38 @@ def test_row_of_a_recipe_that_knew_fewer_values_is_taken_for_this_one(project):
     ablate(["table5"], project / "recipe.toml", TINY, **rows)
 
 
+def test_row_of_features_as_they_are_is_not_taken_for_one_of_normalised_ones(project):
+    rows = {"folder": project / "out", "steps": 1, "on_row": lambda _: None}
+    ablate(["table5"], project / "recipe.toml", TINY, **rows)
+    path = project / "out/ours/recipe.json"
+    facts = json.loads(path.read_text())
+    del facts["network"]["normalised_content"]  # as derain wrote it when it did not know of this
+    path.write_text(json.dumps(facts))
+    with pytest.raises(RecipeError, match="differs in network; give another"):
+        ablate(["table5"], project / "recipe.toml", TINY, **rows)
+
+
+@pytest.mark.parametrize("spoilt", ["{", "[]", '{"network": {"chanels": []}}', None])
+def test_spoilt_recipe_of_a_row_is_named(spoilt, project):
+    rows = {"folder": project / "out", "steps": 1, "on_row": lambda _: None}
+    ablate(["table5"], project / "recipe.toml", TINY, **rows)
+    path = project / "out/ours/recipe.json"
+    path.unlink()
+    if spoilt:
+        path.write_text(spoilt)
+    with pytest.raises(RecipeError, match=r"ours/recipe\.json: .*; take its folder away, or give another --output"):
+        ablate(["table5"], project / "recipe.toml", TINY, **rows)
+
+
+def test_folder_that_is_a_file_and_spoilt_budget_are_named(project):
+    (project / "file").touch()
+    with pytest.raises(RecipeError, match=r"file: what should be its folder is a file; .*; give another --output"):
+        ablate(["table5"], project / "recipe.toml", TINY, folder=project / "file", steps=1)
+    (project / "steps.json").write_text("spoilt")
+    with pytest.raises(RecipeError, match=r"steps\.json: cannot be read as JSON"):
+        ablate(["table5"], project / "recipe.toml", TINY, folder=project, minutes=1)
+
+
 def test_row_without_the_hierarchical_loss_trains_in_several_processes(project):
     arguments = ["ablate", "table5", "--recipe", str(project / "recipe.toml"), "--steps", "3", "--output", str(project / "out")]
     assert main([*arguments, *TINY, "machine.processes=2", "adversarial.warmup_steps=1"]) == 0

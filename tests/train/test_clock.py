@@ -21,7 +21,8 @@ def test_steps_count_and_what_lies_between_them_does_not():
 
 
 def test_a_pause_counts_as_one_step():
-    assert hours_of(2, 2, 7200, 2) == pytest.approx(8 / 3600)
+    assert hours_of(2, 2, 2, 7200, 2) == pytest.approx(10 / 3600)
+    assert hours_of(60, 1, 1, 1, 1, 300, 1) == pytest.approx(66 / 3600)
 
 
 def test_a_slow_start_and_slow_steps_count():

@@ -156,8 +156,8 @@ def test_two_processes_take_one_precision(project):
 
 
 def test_loss_that_is_not_finite_stops_the_run_and_names_the_crops(project):
-    with pytest.raises(TrainingError, match="crops 0 to 1 of seed 3"):
-        run(project, "loss.pixel=nan")
+    with pytest.raises(TrainingError, match="crops 2 to 3 of seed 3; begin again with a lower"):
+        run(project, "optimiser.learning_rate=1e30", "optimiser.clip_norm=0", "schedule.warmup_steps=0")
     assert not (project / "run/state.ckpt").exists()
 
 
@@ -199,6 +199,29 @@ def test_state_of_another_optimiser_or_game_is_refused(project, override, remedy
     run(project, "length.steps=1")
     with pytest.raises(RecipeError, match=remedy):
         run(project, override, resume=True)
+
+
+def test_state_of_another_discriminator_is_refused(project):
+    run(project, "length.steps=1", "loss.beta=1", "validation.pairs=[]")
+    with pytest.raises(RecipeError, match="another discriminator"):
+        run(project, "loss.beta=1", "network.normalised_content=false", resume=True)
+
+
+def test_state_from_before_features_were_normalised_goes_on_without_a_discriminator_alone(project):
+    run(project, "length.steps=1", "loss.beta=1", "validation.pairs=[]")
+    saved = state_of(project)
+    del saved["recipe"]["network"]["normalised_content"]
+    torch.save(saved, project / "run/state.ckpt")
+    with pytest.raises(RecipeError, match="another discriminator"):
+        run(project, "loss.beta=1", resume=True)
+    run(project, "loss.beta=0", "length.steps=2", "validation.pairs=[]", resume=True)
+    assert state_of(project)["step"] == 2
+
+
+def test_weights_of_a_network_that_computes_something_else_are_refused(project):
+    run(project, "length.steps=1", "validation.pairs=[]")
+    with pytest.raises(WeightsError, match=r"trained with network\.shift_px = 3, and the recipe's network has 0"):
+        run(project, f"record.folder={project / 'x'}", "network.shift_px=0", weights=project / "run/weights.safetensors")
 
 
 def test_state_of_another_manner_is_refused(project):
@@ -254,7 +277,7 @@ def test_full_disk_keeps_the_last_state(project, monkeypatch):
         raise RuntimeError("PytorchStreamWriter failed writing file")
 
     monkeypatch.setattr("torch.save", full)
-    with pytest.raises(TrainingError, match=r"state\.ckpt: cannot be written"):
+    with pytest.raises(TrainingError, match=r"state\.ckpt: cannot be written.*; the state before it is kept"):
         run(project, resume=True)
     assert (project / "run/state.ckpt").read_bytes() == before
     assert not list((project / "run").glob(f"{PARTIAL_PREFIX}*"))
@@ -276,6 +299,29 @@ def test_validation_file_without_partner_is_told_of(project, capsys):
 def test_pairs_that_are_trained_and_evaluated_on_are_told_of(project, capsys):
     run(project, "length.steps=1", 'validation.pairs=[{folder="pairs", only=["2"]}]')
     assert "pairs: 1 of its 5 pairs are both trained and evaluated on, the first 2; exclude them" in capsys.readouterr().err
+
+
+def test_backgrounds_that_are_evaluated_on_are_told_of(project, capsys):
+    run(project, "length.steps=1", 'data.backgrounds=["dry", "pairs/clean"]')
+    assert "data.backgrounds: 1 of 8 are both trained and evaluated on, the first " in capsys.readouterr().err
+
+
+def test_a_full_memory_is_one_sentence(project, monkeypatch):
+    def full(*_):
+        return torch.empty(2**60)
+
+    monkeypatch.setattr("derain.train.loop.iterate", full)
+    with pytest.raises(TrainingError, match=r"run: the memory is full; .* optimiser\.batch"):
+        run(project)
+
+
+def test_what_the_first_of_two_processes_cannot_write_is_one_sentence(project):
+    (project / "run/weights.safetensors").mkdir(parents=True)
+    given = ["machine.processes=2", "validation.pairs=[]", "length.steps=2"]
+    said = subprocess.run(command(project, *given), capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    assert "weights.safetensors: is a folder; name a file in it" in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 def test_validation_picture_that_is_damaged_ends_the_run_at_its_start(project):

@@ -79,6 +79,11 @@ def test_folders_are_relative_to_the_recipe(project):
         ("record.log_every_steps=0", "choose 1 or more"),
         ("seed=-1", "choose 0 or more"),
         ("schedule.fall=0", "choose one above 0"),
+        ("schedule.factor=nan", "choose one from 0 to 1"),
+        ("schedule.last=-1", "choose one from 0 to 1"),
+        ("loss.alpha=nan", "choose 0 or more"),
+        ("loss.levels=[-1, 0, 0, 0]", "choose 0 or more"),
+        ("loss.layers=[0, 0, 0, inf]", "choose 0 or more"),
     ],
 )
 def test_wrong_value_is_refused_with_the_remedy(project, override, fact):

@@ -69,6 +69,7 @@ def test_copies_learn_different_things(narrow):
 )
 def test_what_differs_in_more_than_wider_levels_is_not_widened(change):
     assert can_widen(preset("small"), preset("best"))
+    assert can_widen(preset("small"), replace(preset("best"), normalised_content=False, discriminator_unit="swin"))
     assert not can_widen(preset("small"), replace(preset("small"), **change))
 
 

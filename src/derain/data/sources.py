@@ -135,13 +135,8 @@ def load_pictures(
     Large ones are there a second time at half their size. Raises DataError for a folder that is not there or has no picture, for
     a stem in `exclude` that is in no folder, and for a picture that cannot be decoded.
     """
-    found = [path for folder in map(Path, folders) for path in _pictures(folder)]
-    if found and (missing := set(exclude) - {path.stem for path in found}):
-        raise DataError(
-            f"{min(missing)}: is to be left out by data.exclude, and no background is called so; correct the name or take it out"
-        )
     pictures: list[Image8] = []
-    for path in (path for path in found if path.stem not in exclude):
+    for path in background_paths(folders, exclude=exclude):
         picture = decode(path, grey=grey)
         sides = picture.shape[:2]
         if min(sides) >= least_px:
@@ -149,6 +144,16 @@ def load_pictures(
             if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= least_px:
                 pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
     return pictures
+
+
+def background_paths(folders: Iterable[str | Path], *, exclude: Sequence[str] = ()) -> list[Path]:
+    """Every picture directly in `folders` whose stem is not in `exclude`. Raises DataError, as `load_pictures` does."""
+    found = [path for folder in map(Path, folders) for path in _pictures(folder)]
+    if found and (missing := set(exclude) - {path.stem for path in found}):
+        raise DataError(
+            f"{min(missing)}: is to be left out by data.exclude, and no background is called so; correct the name or take it out"
+        )
+    return [path for path in found if path.stem not in exclude]
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -64,8 +64,10 @@ def pooled_psnr(decibels: Sequence[float]) -> float:
 def compare(
     first: str, second: str, differences: Sequence[float], *, lower_is_better: bool = False, seed: int = SEED
 ) -> Comparison:
-    """Compare two by their differences, first - second, picture by picture; pictures with a difference not finite are left out.
+    """Compare two by their differences, first - second, picture by picture.
 
+    Where one alone restored a picture perfectly, PSNR differs without bound: such pictures are left out of the mean, and nothing
+    is claimed against the one that did, p is 1 then.
     p is twice the smaller share of resampled means on one side of zero (Efron and Tibshirani, 1993, chapter 15), each count
     plus one so that it is never nought; and no less than 2 / 2**n, the chance that n equals all fall on one side.
     """
@@ -74,6 +76,8 @@ def compare(
         value = finite[0] if finite else math.nan
         return Comparison(first, second, Mean(value, math.nan, math.nan), math.nan, len(finite), lower_is_better)
     means = resampled_means(finite, seed=seed)
+    if any(math.copysign(1, value) != math.copysign(1, sum(finite)) for value in differences if math.isinf(value)):
+        return Comparison(first, second, _mean_of(np.array(finite), means), 1.0, len(finite), lower_is_better)
     one_side = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
     p = min(1.0, max(2 * (int(one_side) + 1) / (len(means) + 1), 2.0 ** (1 - len(finite))))
     return Comparison(first, second, _mean_of(np.array(finite), means), p, len(finite), lower_is_better)

@@ -63,10 +63,15 @@ class Summary:
 
 
 def summarise(evaluation: Evaluation) -> Summary:
-    """Summarise and rank, by the mean PSNR of the first protocol (photos by NIQE); candidates without a picture come last."""
+    """Summarise and rank, by the mean PSNR of the first protocol (photos by NIQE); candidates without a picture come last.
+
+    Where a candidate restored pictures perfectly, which are in no mean, all are ranked by the pooled PSNR.
+    """
     by_name = {row.name: row for row in evaluation.rows}
     first = next(iter(evaluation.protocols), None)
-    summaries = sorted((_row(row, evaluation.protocols) for row in evaluation.rows), key=lambda row: _rank(row, first))
+    rows = [_row(row, evaluation.protocols) for row in evaluation.rows]
+    pooled = first is not None and any(row.scores[first].identical for row in rows if row.name != UNTOUCHED)
+    summaries = sorted(rows, key=lambda row: _rank(row, first, pooled=pooled))
     last = sorted(summaries, key=lambda row: row.name == UNTOUCHED)  # `model - untouched` is the gain
     compared = [by_name[row.name] for row in last if row.pictures]
     notes = list(evaluation.notes)
@@ -97,8 +102,12 @@ def _score(row: Row, protocol: str) -> ScoreSummary:
     return ScoreSummary(mean(decibels), within, pooled_psnr(decibels), sum(map(math.isinf, decibels)))
 
 
-def _rank(row: RowSummary, protocol: str | None) -> tuple[bool, float]:
-    worse = -row.scores[protocol].psnr.value if protocol else row.niqe.value
+def _rank(row: RowSummary, protocol: str | None, *, pooled: bool) -> tuple[bool, float]:
+    if protocol is None:
+        worse = row.niqe.value
+    else:
+        score = row.scores[protocol]
+        worse = -(score.pooled_psnr if pooled else score.psnr.value)
     return row.name != UNTOUCHED, math.inf if math.isnan(worse) else worse
 
 

@@ -90,7 +90,8 @@ def differences(summary: Summary) -> Table:
     for protocol, metric, first, second in by_key:
         if metric == "psnr":
             in_psnr, in_ssim = by_key[protocol, "psnr", first, second], by_key[protocol, "ssim", first, second]
-            pictures = f"{in_ssim.pictures}"
+            same = in_psnr.pictures == in_ssim.pictures
+            pictures = f"{in_ssim.pictures}" if same else f"{in_psnr.pictures} in PSNR, {in_ssim.pictures} in SSIM"
             rows.append([f"{first} - {second}", pictures, protocol, *_difference(in_psnr, 2), *_difference(in_ssim, 4)])
     return Table(
         f"{summary.data}: differences, picture by picture",

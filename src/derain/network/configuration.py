@@ -9,6 +9,8 @@ from typing import Any
 
 from derain.errors import WeightsError
 
+BEFORE = {"normalised_content": False}
+"""How networks were before there was a field for it, where that is not its default."""
 LEVELS = 4  # section 3.1: four scales, 1, 1/2, 1/4 and 1/8
 
 
@@ -83,6 +85,16 @@ class PLNLINConfiguration:
     def from_json(cls, text: str) -> PLNLINConfiguration:
         """Raises WeightsError for a field that this version does not know."""
         return cls.from_mapping(json.loads(text))
+
+    @classmethod
+    def from_saved(cls, values: Mapping[str, Any]) -> PLNLINConfiguration:
+        """What a run of an earlier derain saved: a field that it did not know yet was as `BEFORE` says. Raises WeightsError."""
+        return cls.from_mapping({**BEFORE, **values})
+
+    @property
+    def of_generator(self) -> PLNLINConfiguration:
+        """The same without what the discriminator alone is made of."""
+        return replace(self, discriminator_unit="plnlim", discriminator_channels=(), normalised_content=True)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> PLNLINConfiguration:

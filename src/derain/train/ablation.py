@@ -10,14 +10,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from derain.data.pairs import find_pairs
-from derain.errors import RecipeError, TrainingError
-from derain.files import write_text
-from derain.network import PLNLIN
+from derain.errors import DerainError, RecipeError, TrainingError
+from derain.files import disk_fact, exists, write_text
+from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.matching import parameters
 from derain.train.manners import manner
 from derain.train.outcomes import Outcome
@@ -68,7 +69,10 @@ def ablate(
     base = read_recipe(recipe, overrides)
     _check_base(base, tables, path=recipe)
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"{folder}: {disk_fact(error)}; give another --output") from error
     if not steps:
         steps = _budget(minutes, recipe, overrides, folder=folder, on_row=on_row)
     outcomes: dict[str, list[Outcome]] = {}
@@ -129,7 +133,7 @@ def _budget(minutes: float, recipe: Path, overrides: Sequence[str], *, folder: P
     facts = read_recipe(recipe, overrides).as_dict()
     of = hashlib.sha256(json.dumps({k: v for k, v in facts.items() if k not in {"notes", "record"}}).encode()).hexdigest()[:12]
     key = f"{minutes:g} minutes of recipe {of}"
-    known: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = _read(path) if exists(path) else {}
     if key not in known:
         on_row("timing a few steps")
         steps = steps_in(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
@@ -171,9 +175,16 @@ def _counts(recipe: Recipe) -> tuple[int, int]:
 def _check_same(built: Recipe, path: Path) -> None:
     """Raise RecipeError if the row whose recipe lies at `path` was not trained as `built` says.
 
-    A value that derain did not know yet was the default.
+    A value that derain did not know yet was the default, but for those of `configuration.BEFORE`.
     """
-    earlier = build_recipe(json.loads(path.read_text(encoding="utf-8")), base=path.parent).as_dict()
+    values = _read(path)
+    try:
+        values["network"] = asdict(PLNLINConfiguration.from_saved(values["network"]))
+        earlier = build_recipe(values, base=path.parent).as_dict()
+    except (DerainError, KeyError, TypeError) as error:
+        raise RecipeError(f"{path}: {error}; take its folder away, or give another --output") from error
+    if not built.loss.beta:
+        earlier["network"] = {**earlier["network"], "normalised_content": built.network.normalised_content}
     now = built.as_dict()
     other = sorted(key for key in earlier.keys() | now.keys() if key not in FREE and earlier.get(key) != now.get(key))
     precisions = {earlier["machine"]["precision"], now["machine"]["precision"]} - {"auto"}
@@ -183,6 +194,17 @@ def _check_same(built: Recipe, path: Path) -> None:
             f"{path.parent}: this row was trained by a recipe that differs in {', '.join(other)}; give another --output, "
             f"or take this folder away"
         )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What an earlier call left in a JSON file. Raises RecipeError for one that is gone or spoilt."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError(f"{type(values).__name__} in the place of a table")
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"{path}: cannot be read as JSON ({error}); take its folder away, or give another --output") from error
+    return values
 
 
 def steps_in(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:

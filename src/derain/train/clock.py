@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 
-PAUSE_S, PAUSE_STEPS = 20.0, 10  # what takes longer than both is no step
+PAUSE_S, PAUSE_STEPS = 20.0, 10  # what takes longer than so many seconds and so many usual steps is no step
+LAST_STEPS, LEAST_STEPS = 9, 3
 
 
 class Clock:
@@ -14,13 +17,14 @@ class Clock:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
         self.began = now()
-        self.usual = 0.0  # seconds of a step, averaged over the last ones
+        self.last: deque[float] = deque(maxlen=LAST_STEPS)
+        """Seconds that the last steps took."""
 
     def step(self) -> float:
         """Called after each step: the hours that it took, since the last one or since `resume`."""
         took = self.now() - self.began
-        usual = self.usual or took
-        self.usual = 0.9 * usual + 0.1 * min(took, PAUSE_STEPS * usual)
+        usual = median(self.last) if len(self.last) >= LEAST_STEPS else took  # the first one, which compiles, is not usual
+        self.last.append(took)
         if took > max(PAUSE_S, PAUSE_STEPS * usual):
             took = usual
         self.resume()

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from derain.about import cores
 from derain.data.crops import Crops
 from derain.data.pairs import Pair
-from derain.data.sources import Sources, load_pairs, load_pictures
+from derain.data.sources import Sources, background_paths, load_pairs, load_pictures
 from derain.errors import RecipeError, TrainingError
 from derain.files import exists, locked, remove_dead_partials, write_text
 from derain.network import kernels
@@ -35,7 +35,7 @@ from derain.train.speed import fastest
 from derain.train.state import NAME, State, begin, load_state, save_state
 from derain.train.together import Batches, StopSignal, agree, due
 from derain.train.updates import Batch, iterate
-from derain.train.validation import overlaps, validation_pairs
+from derain.train.validation import overlaps, seen_backgrounds, validation_pairs
 
 PRECISION = "DERAIN_PRECISION"
 """Environment variable by which the first process of a machine tells the others what it measured."""
@@ -71,6 +71,18 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
             f"{error.filename or folder}: {error.strerror or error}; what was saved before is kept, make room or give "
             f"record.folder another value"
         ) from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"{folder}: the memory is full; what was saved before is kept, give optimiser.batch, data.crop_px or "
+            f"network.channels a lower value, or name fewer pictures"
+        ) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether numpy, a GPU or PyTorch's allocator of CPU memory says so, which has no error of its own."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in str(error)
 
 
 def launch(machine: Machine) -> tuple[Fabric, Precision]:
@@ -123,7 +135,9 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
         if found:
             text = f"{name}: {len(found)} files are in no pair, the first: {found[0]}; `derain data check` lists all"
             fabric.print(text, file=sys.stderr)
-    for text in overlaps([(collection.name, collection.pairs) for collection in sources.collections], pairs):
+    trained = [(collection.name, collection.pairs) for collection in sources.collections]
+    behind = background_paths(recipe.data.backgrounds, exclude=recipe.data.exclude)
+    for text in [*overlaps(trained, pairs), *seen_backgrounds(behind, pairs)]:
         fabric.print(f"{text}; exclude them from one or the other, or the figures say little", file=sys.stderr)
     for _, pair in pairs:
         pair.load()  # one that cannot be decoded is told of now, not at the end; in all processes alike

@@ -17,7 +17,13 @@ from derain.train.manners import manner
 Precision = Literal["32-true", "bf16-mixed"]
 """Of the computation; float16 is left out: a gradient that overflows ends a run."""
 LEAST = {
+    "loss.pixel": 0,
+    "loss.absolute": 0,
+    "loss.psnr": 0,
+    "loss.alpha": 0,
+    "loss.levels": 0,
     "loss.beta": 0,
+    "loss.layers": 0,
     "adversarial.generator_every": 1,
     "adversarial.discriminator_every": 1,
     "adversarial.warmup_steps": 0,
@@ -38,7 +44,7 @@ LEAST = {
     "machine.workers": 0,
     "seed": 0,
 }
-"""The smallest value of numbers that are not free."""
+"""The smallest value of numbers, or of each of a list, that are not free."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +227,11 @@ class Recipe:
         """A sentence for each value that is out of range or does not go with another."""
         for key, least in LEAST.items():
             value = attrgetter(key)(self)
-            if not least <= value < math.inf:
+            if not all(least <= one < math.inf for one in (value if isinstance(value, tuple) else (value,))):
                 yield f"{key} = {value} is out of range; choose {least} or more"
+        for key in ("factor", "last"):
+            if not 0 <= (value := getattr(self.schedule, key)) <= 1:
+                yield f"schedule.{key} = {value} is out of range; choose one from 0 to 1"
         if self.seed >= 2**63:
             yield f"seed = {self.seed} is too large; choose one below 2**63"
         if not self.data.pairs and not self.data.backgrounds:

@@ -19,6 +19,7 @@ from derain.data.pairs import Pair
 from derain.files import write_text
 from derain.train.recipe import Recipe
 from derain.train.state import State
+from derain.train.together import by_the_first
 from derain.train.validation import short_names, summary, validate
 from derain.train.weights_file import save_weights
 
@@ -50,19 +51,23 @@ class Log:
     """
 
     def __init__(self, fabric: Fabric, folder: Path, *, step: int) -> None:
-        self.path = folder / "log.jsonl"
+        self.fabric, self.path = fabric, folder / "log.jsonl"
         self.board = None
         if fabric.is_global_zero:
             self._cut(step)
             self.board = SummaryWriter(str(folder), purge_step=step + 1)
 
     def write(self, event: str, state: State, **values: float) -> None:
-        """Append one event."""
+        """Append one event, all processes together."""
+        line = {"event": event, "step": state.step, "hours": round(state.hours, 7), **values}
+
+        def append() -> None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+        by_the_first(self.fabric, append)
         if self.board is None:
             return
-        line = {"event": event, "step": state.step, "hours": round(state.hours, 7), **values}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
         for name, value in values.items():
             self.board.add_scalar(f"{event}/{name}", value, state.step)
 
@@ -128,12 +133,12 @@ def model_card(state: State, recipe: Recipe) -> dict[str, Any]:
 
 
 def write_weights(fabric: Fabric, state: State, recipe: Recipe, folder: Path) -> None:
-    """Leave the averaged weights in `folder`."""
-    if not fabric.is_global_zero:
-        return
-    network = state.generator
+    """Leave the averaged weights in `folder`, all processes together."""
+    network, card = state.generator, model_card(state, recipe)
     if state.average:
         state.average.swap(network)
-    save_weights(folder / WEIGHTS, network, configuration=recipe.network, card=model_card(state, recipe))
-    if state.average:
-        state.average.swap(network)
+    try:
+        by_the_first(fabric, lambda: save_weights(folder / WEIGHTS, network, configuration=recipe.network, card=card))
+    finally:
+        if state.average:
+            state.average.swap(network)

@@ -17,6 +17,7 @@ from derain.train.ema import Average
 from derain.train.manners import manner
 from derain.train.muon import Muon
 from derain.train.recipe import Optimiser, Recipe
+from derain.train.together import by_the_first
 from derain.train.weights_file import fill, load_weights
 from derain.train.widening import can_widen, widened
 
@@ -72,6 +73,11 @@ def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) 
         configuration, tensors, card = load_weights(weights)
         if can_widen(configuration, recipe.network):
             tensors = widened(tensors, configuration, recipe.network, seed=recipe.seed)
+        elif different := differences(configuration, recipe.network):
+            raise WeightsError(
+                f"{weights}: was trained with network.{different[0]} = {getattr(configuration, different[0])}, and the recipe's "
+                f"network has {getattr(recipe.network, different[0])}; give the recipe that"
+            )
         fill(generator, tensors, path=weights)
         earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)), tuple(card.get("data", ())))
     generator.heads.requires_grad_(recipe.trains_heads)  # or the processes would wait for gradients that never come
@@ -83,6 +89,12 @@ def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) 
         critic = manner(recipe.adversarial.manner).discriminator(recipe.network)
         state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
     return state
+
+
+def differences(one: PLNLINConfiguration, other: PLNLINConfiguration) -> list[str]:
+    """The fields by which two generators of the same parameters may compute something else."""
+    names = ("unit", "shift_px", "bounded_sft", "attention_heads")
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
 def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Optimizer:
@@ -104,14 +116,17 @@ def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
     Raises TrainingError where it cannot be written; the last one stays.
     """
     path = folder / NAME
-    if fabric.is_global_zero:
+
+    def save() -> None:
         try:
             with replacing(path) as file:
                 torch.save(_contents(state), file)
         except (OSError, RuntimeError) as error:  # torch's writer has an error of its own for a full disk
             cause = error.__context__ if isinstance(error.__context__, OSError) else error
-            raise TrainingError(f"{path}: {disk_fact(cause)}; the state before it is kept, make room") from error
-    fabric.barrier()
+            kept = "; the state before it is kept" if path.exists() else ""
+            raise TrainingError(f"{path}: {disk_fact(cause)}{kept}") from error
+
+    by_the_first(fabric, save)
     return path
 
 
@@ -145,7 +160,8 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
     """Raise RecipeError if the run that saved had other parts."""
     own, other = state.recipe, saved["recipe"]
-    if PLNLINConfiguration.from_mapping(own["network"]) != PLNLINConfiguration.from_mapping(other["network"]):
+    networks = [PLNLINConfiguration.from_saved(recipe["network"]) for recipe in (own, other)]
+    if networks[0].of_generator != networks[1].of_generator:
         raise RecipeError(f"{path}: was saved by a run with another network; resume it with its own recipe")
     if own["optimiser"]["name"] != other["optimiser"]["name"]:
         raise RecipeError(
@@ -162,6 +178,10 @@ def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
         raise RecipeError(
             f"{path}: was saved by a run without a discriminator; resume it with loss.beta=0, "
             f"or start a new run from its weights with --weights"
+        )
+    if networks[0] != networks[1]:
+        raise RecipeError(
+            f"{path}: was saved by a run with another discriminator; resume it with its own recipe, or with loss.beta=0"
         )
     if own["adversarial"]["manner"] != other["adversarial"]["manner"]:
         raise RecipeError(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+
+from derain.errors import DerainError
 
 
 class Batches:
@@ -60,3 +62,17 @@ def agree(fabric: Fabric, stopping: bool, hours: float) -> tuple[bool, float]:
 def due(fabric: Fabric, seconds: float, minutes: float) -> bool:
     """Whether `minutes` have gone by on the clock of the first process."""
     return bool(fabric.broadcast(seconds >= 60 * minutes)) if fabric.world_size > 1 else seconds >= 60 * minutes
+
+
+def by_the_first(fabric: Fabric, write: Callable[[], object]) -> None:
+    """Let the first process write, while the others wait for it. What it raises of disks and data, all of them raise."""
+    failure: Exception | None = None
+    if fabric.is_global_zero:
+        try:
+            write()
+        except (DerainError, OSError) as error:
+            if fabric.world_size == 1:
+                raise
+            failure = error
+    if failure := fabric.broadcast(failure):
+        raise failure

@@ -109,8 +109,8 @@ def _step(
         # the gradient is averaged over all processes, so that all of them see this in the same step, before any weight is touched
         raise TrainingError(
             f"step {state.step}: the loss is {total.item()} and the gradient's norm {norm} on crops {batch.indices[0]} to "
-            f"{batch.indices[-1]} of seed {recipe.seed}; the last saved state is whole: resume it with a lower "
-            f"optimiser.learning_rate or with optimiser.clip_norm"
+            f"{batch.indices[-1]} of seed {recipe.seed}; begin again with a lower optimiser.learning_rate or with "
+            f"optimiser.clip_norm, or resume the last saved state with them, if it is from before the losses grew (log.jsonl)"
         )
     optimiser.step()
     optimiser.zero_grad()

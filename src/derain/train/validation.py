@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from derain.data.pairs import Pair, PairSet, Problem
 from derain.data.sources import chosen_pairs
+from derain.errors import TrainingError
 from derain.evaluate.protocols import PROTOCOLS, score
 from derain.network import PLNLIN
 from derain.restore.plan import plan_tiles
@@ -37,9 +38,23 @@ def pairs_of(folder: PairFolder) -> PairSet:
 
 
 def among(pairs: Sequence[Pair], others: Sequence[tuple[str, Pair]]) -> list[str]:
-    """Names of those of `pairs` that are among the validation pairs `others` too, by the paths of their rainy pictures."""
-    paths = {pair.rainy_path.resolve() for _, pair in others}
-    return [pair.name for pair in pairs if pair.rainy_path.resolve() in paths]
+    """Names of those of `pairs` whose rainy or clean picture is that of a validation pair of `others` too, by their paths."""
+    paths = {path for _, pair in others for path in files_of(pair)}
+    return [pair.name for pair in pairs if files_of(pair) & paths]
+
+
+def files_of(pair: Pair) -> set[Path]:
+    """The files of a pair: one, if both sides are in it."""
+    return {pair.rainy_path.resolve(), pair.clean_path.resolve()}
+
+
+def seen_backgrounds(backgrounds: Sequence[Path], evaluated: Sequence[tuple[str, Pair]]) -> list[str]:
+    """A sentence, if there are some, on backgrounds that are a side of a validation pair."""
+    paths = {path for _, pair in evaluated for path in files_of(pair)}
+    both = [path for path in backgrounds if path.resolve() in paths]
+    if not both:
+        return []
+    return [f"data.backgrounds: {len(both)} of {len(backgrounds)} are both trained and evaluated on, the first {both[0]}"]
 
 
 def overlaps(trained: Sequence[tuple[str, Sequence[Pair]]], evaluated: Sequence[tuple[str, Pair]]) -> list[str]:
@@ -68,11 +83,16 @@ def validate(
 ) -> torch.Tensor:
     """(pairs, 2): PSNR in dB and SSIM of each pair, in float32; zero where another process has the pair.
 
-    A picture above 1008 px a side is restored in tiles, as the restorer does: whole, eight megapixels would take 14 GB.
+    Raises TrainingError for a network that gives numbers that are not finite. A picture above 1008 px a side is restored in
+    tiles, as the restorer does: whole, eight megapixels would take 14 GB.
     """
 
     def restore(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         restored: NDArray[np.float32] = network(torch.from_numpy(batch).to(device)).float().cpu().numpy()
+        if not np.isfinite(restored).all():
+            raise TrainingError(
+                "validation: the network gives numbers that are not finite; begin again with a lower learning rate"
+            )
         return restored
 
     scores = torch.zeros(len(pairs), 2, dtype=torch.float64)

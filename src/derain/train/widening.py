@@ -23,8 +23,8 @@ def can_widen(narrow: PLNLINConfiguration, wide: PLNLINConfiguration) -> bool:
     """Whether weights of `narrow` can become those of `wide`: they differ in nothing but more channels at some levels."""
     known = narrow.unit == "plnlim" and narrow.attention_heads == 1
     more = all(few <= many for few, many in zip(narrow.channels, wide.channels, strict=True))
-    alike = replace(narrow, preset=wide.preset, channels=wide.channels, discriminator_channels=wide.discriminator_channels)
-    return known and more and narrow.channels != wide.channels and alike == wide
+    alike = replace(narrow, preset=wide.preset, channels=wide.channels)
+    return known and more and narrow.channels != wide.channels and alike.of_generator == wide.of_generator
 
 
 def widened(
