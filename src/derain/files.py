@@ -26,6 +26,11 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110
 
 
+def is_taken(path: Path) -> bool:
+    """Whether the name is taken, if only by a link that leads nowhere."""
+    return os.path.lexists(path)
+
+
 def is_folder(path: Path) -> bool:
     """Whether it is a folder, as `exists`."""
     return os.path.isdir(path)  # noqa: PTH112

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from cyclopts import App
@@ -95,3 +99,15 @@ def test_a_photo_that_does_not_fit_is_refused_before_the_rain(tmp_path, monkeypa
 def test_a_value_out_of_range_is_an_error_with_the_range(photo):
     with pytest.raises(DerainError, match="from -70 to 70"):
         run(photo, "--angle", 80)
+
+
+def test_a_name_that_the_output_cannot_show_is_no_error(photo, tmp_path):
+    odd = tmp_path / "雨.png"
+    photo.rename(odd)
+    said = subprocess.run(
+        [sys.executable, "-m", "derain.cli.main", "rain", str(odd)],
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        check=False,
+    )
+    assert (said.returncode, b"\\u96e8.png -> " in said.stdout) == (0, True)

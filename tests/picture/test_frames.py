@@ -96,6 +96,16 @@ def test_a_gif_that_plays_once_plays_once(frames, tmp_path):
         assert "loop" not in image.info
 
 
+def test_a_margin_that_is_always_transparent_stays_so(frames, tmp_path):
+    """Where no frame changes it, libwebp's encoder made it opaque."""
+    alpha = np.full((32, 8), 255, np.uint8)
+    alpha[:, :3] = 0
+    for frame in frames:
+        frame.putalpha(Image.fromarray(alpha))
+    frames[0].save(tmp_path / "in.webp", save_all=True, append_images=frames[1:], duration=DURATIONS, kmin=1, kmax=1)
+    assert [np.unique(frame[:, :3, 3]).tolist() for frame in shown(through(tmp_path / "in.webp"))] == [[0]] * 3
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
 def test_transparency_moves(suffix, frames, tmp_path):
     for index, frame in enumerate(frames):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
@@ -33,6 +34,12 @@ def refusal(path: Path) -> str:
 
 def test_a_missing_file(tmp_path):
     assert refusal(tmp_path / "no.png").startswith("there is no such file")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert refusal(tmp_path / "pipe.jpg").startswith("is a pipe or a device, not a picture; save what comes out of it")
 
 
 def test_an_empty_file(tmp_path):

@@ -211,7 +211,9 @@ def test_a_value_out_of_range_is_named_with_its_range(name):
         Rain(**{name: RANGES[name][1] + 1})
 
 
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"scale": 0}, {"scale": -2.0}, {"scale": float("nan")}, {"scale": float("inf")}])
+@pytest.mark.parametrize(
+    "wrong", [{"seed": -1}, {"scale": 0}, {"scale": -2.0}, {"scale": float("nan")}, {"scale": float("inf")}, {"scale": 8}]
+)
 def test_a_seed_or_a_scale_out_of_range_is_refused(wrong):
     with pytest.raises(DerainError, match="out of range"):
         render(np.zeros((20, 30, 3), np.uint8), **wrong)

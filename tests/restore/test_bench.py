@@ -33,6 +33,11 @@ def test_unknown_model_is_said_by_the_process_that_opens_it():
         bench_restore("nowhere", engines=["openvino"], precisions=["float32"], sizes=["8x8"], repeats=1)
 
 
+def test_a_picture_that_memory_does_not_hold_is_a_sentence(toy):
+    with pytest.raises(DerainError, match="not enough memory for a picture of this size; give a smaller --size"):
+        bench_restore(str(toy), engines=["openvino"], precisions=["float32"], sizes=["10000000x10000000"], repeats=1)
+
+
 def test_an_engine_that_fails_while_it_restores_is_an_answer(monkeypatch):
     def failing(*_: object, **__: object):
         def restore(rainy):

@@ -248,11 +248,19 @@ def test_rain_layers_lie_beside_the_results(tree):
     assert rains == ["b_derained_rain.jpg", "ä b_derained_rain.PNG"]
 
 
-def test_a_rain_layer_whose_result_is_missing_is_made_again_in_a_folder(tree, tmp_path):
+def test_a_rain_layer_does_not_overwrite_what_an_earlier_run_left_of_another_photo(tree, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "b_rain.jpg").touch()
+    (tmp_path / "out" / "b_rain.jpg").touch()  # of b_rain.jpg in another folder
     found = find_errands([tree], output=tmp_path / "out", with_rain=True)
-    assert ([errand.source.name for errand in found.todo], found.problems) == (["b.jpg", "ä b.PNG"], [])
+    assert [errand.source.name for errand in found.todo] == ["ä b.PNG"]
+    assert "b_rain.jpg exists; give --overwrite" in found.problems[0][1]
+    assert len(find_errands([tree], output=tmp_path / "out", with_rain=True, overwrite=True).todo) == 2
+
+
+def test_a_link_that_leads_nowhere_is_in_the_way(tree):
+    (tree / "b_derained.jpg").symlink_to(tree / "away" / "b.jpg")  # on a disk that is not there just now
+    assert "b_derained.jpg exists; give --overwrite" in find_errands([tree / "b.jpg"]).problems[0][1]
+    assert "b_derained.jpg exists; give --overwrite" in find_errands([tree]).problems[0][1]
 
 
 def test_a_rain_layer_is_not_replaced_for_a_photo_that_is_named(tree):
@@ -279,6 +287,8 @@ def test_a_suffix_holds_no_folder(tmp_path):
 
 def test_pictures_that_are_called_as_results_are_counted(tree):
     (tree / "b_derained.jpg").touch()
-    (tree / "street_compared.jpg").touch()
-    assert find_errands([tree]).results == 2
+    (tree / "b_compared.jpg").touch()
+    (tree / "street_compared.jpg").touch()  # of no street.jpg
+    assert (find_errands([tree]).results, len(find_errands([tree]).todo)) == (2, 2)
+    assert len(targets(tree, suffix="b")) == 3  # `ä b` is no result of `ä `
     assert find_errands([tree], output=tree / "out").results == 0

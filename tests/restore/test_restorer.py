@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import derain
 from derain import picture
@@ -79,6 +80,20 @@ def test_what_cannot_be_mixed_is_refused_before_any_work(darken, wishes):
     with pytest.raises(PictureError):
         darken(np.zeros((5, 7, 3), np.uint8), on_tile=lambda *tile: done.append(tile), **wishes)
     assert not done
+
+
+@pytest.mark.parametrize("kind", ["list", "picture", "path"])
+def test_a_mask_may_be_whatever_a_picture_may(kind, networks, rng, tmp_path):
+    rainy = rng.integers(50, 256, (12, 10, 3), dtype=np.uint8)
+    mask = np.zeros((12, 10), np.uint8)
+    mask[:, :5] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    given = {"list": mask.tolist(), "picture": Image.fromarray(mask), "path": tmp_path / "mask.png"}[kind]
+    if kind == "list":
+        given = (mask > 0).tolist()
+    restored = derain.restore(rainy, mask=given, model=str(networks / "darkening.onnx"))
+    assert (restored[:, 5:] == rainy[:, 5:]).all()
+    assert (restored[:, :5] != rainy[:, :5]).any()
 
 
 def test_a_path_gives_the_pixels_of_the_file(networks, rng, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,20 @@ def test_frames_that_are_there_are_left_alone(folder, tmp_path):
     (tmp_path / "out" / "f3.png").unlink()
     tally = restore_numbered(folder, tmp_path / "out", copying)
     assert (tally.frames, "frames were there already" in tally.notes[0]) == (1, True)
+
+
+@pytest.mark.parametrize("gaps", [(6,), (1, 2), (3, 4, 12), (2, 8)])
+def test_the_temporal_step_of_missing_frames_is_that_of_a_whole_run(gaps, folder, tmp_path, rng):
+    for path in folder.iterdir():
+        picture.write(Picture(rng.integers(100, 106, (8, 9, 3), dtype=np.uint8)), path)
+    restore_numbered(folder, tmp_path / "whole", copying, Wishes(temporal=True))
+    shutil.copytree(tmp_path / "whole", tmp_path / "out")
+    for index in gaps:
+        (tmp_path / f"out/f{index}.png").unlink()
+    restore_numbered(folder, tmp_path / "out", copying, Wishes(temporal=True))
+    for path in (tmp_path / "whole").iterdir():
+        np.testing.assert_array_equal(picture.read(tmp_path / "out" / path.name).samples, picture.read(path).samples)
+    assert (picture.read(tmp_path / "out/f6.png").samples != picture.read(folder / "f6.png").samples).any()
 
 
 def test_a_bad_frame_is_told_and_passed_over(folder, tmp_path):

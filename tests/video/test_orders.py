@@ -31,6 +31,20 @@ def test_another_output_is_a_folder(tmp_path):
     ]
 
 
+def test_one_clip_does_not_go_into_a_folder_that_is_called_like_a_file_and_is_not_there(tmp_path):
+    with pytest.raises(
+        DerainError, match=r"out\.vob: \.vob is not a kind of clip that derain writes; .* or make the folder first"
+    ):
+        find_orders([tmp_path / "a.mp4"], output=tmp_path / "out.vob")
+    (tmp_path / "2026.11").mkdir()
+    assert targets(tmp_path / "a.mp4", output=tmp_path / "2026.11") == [tmp_path / "2026.11/a.mp4"]
+
+
+def test_a_link_that_leads_nowhere_is_in_the_way(tmp_path):
+    (tmp_path / "clip_derained.mp4").symlink_to(tmp_path / "away")
+    assert "exists; give --overwrite" in find_orders([tmp_path / "clip.mp4"]).problems[0]
+
+
 def test_frames_go_into_a_folder_of_their_own(tmp_path):
     (tmp_path / "frames").mkdir()
     assert targets(tmp_path / "frames") == [tmp_path / "frames_derained"]

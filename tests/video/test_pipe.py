@@ -113,6 +113,11 @@ def test_a_whole_stream_is_not_complained_of(before_frame, frames):
     assert told(y4m(frames).replace(b"FRAME\n", before_frame))[0] == []
 
 
+def test_frames_may_each_say_something_of_their_own(frames):
+    data = y4m(frames)
+    assert told(data.replace(b"FRAME\n", b"FRAME Ip\n", 2))[0] == []
+
+
 @pytest.mark.parametrize("layout", ["yuv420p", "nv12", "p010le", "gray", "monow", "yuva420p"])
 def test_whole_raw_frames_are_not_complained_of(layout):
     bytes_a_frame = {"yuv420p": 24 * 17 + 2 * 12 * 9, "nv12": 24 * 17 + 2 * 12 * 9, "gray": 24 * 17, "monow": 3 * 17}

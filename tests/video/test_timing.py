@@ -46,6 +46,11 @@ def test_a_damaged_packet_of_avi_leaves_the_others_in_time(make_clip):
     assert float(times(source.with_name("out.mkv"))[-1]) == pytest.approx(19 / 30, abs=1e-3)
 
 
+def test_a_short_flv_whose_frames_are_out_of_order_is_whole(make_clip):
+    source = make_clip("clip.flv", options={"bf": "3", "b-adapt": "0"}, tick=Fraction(1, 1000), steps=(200,), sound=None)
+    assert restore_clip(source, source.with_name("out.flv"), copying).problems == []
+
+
 @pytest.mark.parametrize("steps", [(33,), (33, 7, 500, 40)], ids=["constant", "variable"])
 @pytest.mark.parametrize("codec", ["wmv2", "msmpeg4"])
 def test_time_stamps_of_wmv(codec, steps, make_clip):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Sequence
@@ -62,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if tokens and tokens[0] not in {*VERBS, *ABOUT}:
         tokens.insert(0, _verb_for(tokens))  # a photo that is called like a verb is given as ./train
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that its encoding lacks, where it goes to a file on Windows
     warnings.filterwarnings("ignore", module="PIL")  # a damaged file gets one sentence of ours
     try:
         return int(build_app()(tokens or ["--help"]) or 0)

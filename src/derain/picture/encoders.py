@@ -152,6 +152,8 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
             options["loop"] = showings[-1].loop
         if kind == "GIF" and any(image.mode.endswith("A") for image in images):
             options["disposal"] = 2  # or what becomes transparent would stay on the screen
+        if kind == "WEBP" and any(image.mode.endswith("A") for image in images):
+            options |= {"kmin": 1, "kmax": 1}  # whole frames: between others libwebp's encoder loses what is transparent
         durations = [showing.duration_ms for showing in showings if showing.duration_ms is not None]
         if kind in TICK_MS:
             durations = _on_ticks(durations, TICK_MS[kind])

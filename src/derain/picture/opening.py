@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -67,7 +68,10 @@ def silence_libtiff() -> None:
 def told_of(path: Path) -> Iterator[None]:
     """Whatever a decoder raises in this block becomes a PictureError of one sentence that begins with `path`."""
     try:
-        if not path.is_dir() and path.stat().st_size == 0:
+        status = path.stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise PictureError(f"{path}: is a pipe or a device, not a picture; save what comes out of it as a file first")
+        if stat.S_ISREG(status.st_mode) and status.st_size == 0:
             raise PictureError(f"{path}: the file is empty (zero bytes); copy it again from where it came")
         yield
     except MissingExtraError as error:

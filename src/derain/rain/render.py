@@ -15,6 +15,7 @@ Pixels = TypeVar("Pixels", bound=NDArray[np.generic])
 
 WHITE = {"uint8": 255, "uint16": 65535, "float16": 1, "float32": 1, "float64": 1}
 REFERENCE_PX = 400  # the pixels of `Rain` are those of a picture of this height and width
+LEAST_SIDE_PX = 4  # of a picture, for each unit of the scale: larger streaks would not fit into it
 LEAST_SCALE = 0.05  # the number of streaks grows with its square
 THINNEST_PX = 1.2  # a thinner streak is drawn this wide and fainter, as a sensor would see it
 
@@ -57,8 +58,11 @@ def layer(height: int, width: int, *, rain: Rain | str = "moderate", seed: Seed 
     rng = generator(seed)
     if scale is None:
         scale = max(1.0, float(np.sqrt(height * width)) / REFERENCE_PX)
-    if not LEAST_SCALE <= scale < np.inf:
-        raise DerainError(f"a scale of {scale:g} is out of range for rain; choose {LEAST_SCALE} or more")
+    largest = max(1.0, max(height, width) / LEAST_SIDE_PX)
+    if not LEAST_SCALE <= scale <= largest:
+        raise DerainError(
+            f"a scale of {scale:g} is out of range for rain on {width}x{height} pixels; choose {LEAST_SCALE} to {largest:g}"
+        )
     light = np.zeros((height, width), np.float32)
     for index in range(int(kind.layers)):
         nearness = (index + 0.5) / kind.layers

@@ -123,7 +123,11 @@ def _serve(pipe: Connection, model: str, engine: str, precision: str) -> None:
         if shape is None:
             pipe.send(_peak_mib())
             continue
-        rainy = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        try:
+            rainy = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        except (MemoryError, ValueError):  # numpy says the latter of a size beyond what it can count
+            pipe.send("there is not enough memory for a picture of this size; give a smaller --size")
+            return
         began = time.perf_counter()
         try:
             restorer(rainy)

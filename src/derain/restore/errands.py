@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from derain.errors import DerainError, PictureError
-from derain.files import PARTIAL_PREFIX, are_one, exists, is_file, is_folder, is_link, unsearchable
+from derain.files import PARTIAL_PREFIX, are_one, exists, is_file, is_folder, is_link, is_taken, unsearchable
 from derain.picture import PICTURE_SUFFIXES
 from derain.picture.writer import kind_of
 from derain.restore.shard import Shard
@@ -64,8 +64,8 @@ def find_errands(
     A folder is searched through and through, except `output` in it, and its tree is mirrored under `output`. Without `output` a
     picture goes beside its source, with `suffix` at its name. An `output` with the suffix of a picture is the target of the one
     input. An existing file is a target only with `overwrite`: in a folder it counts as done, named by itself it is a problem.
-    `with_rain` gives each errand a second target beside the first; it is written before the first, so that in a folder it counts
-    for nothing alone and is made again. Raises PictureError for an `output` that makes no sense.
+    `with_rain` gives each errand a second target beside the first, which may not be there either: in a folder, a picture whose
+    first target exists counts as done. Raises PictureError for an `output` that makes no sense.
     """
     check_suffix(suffix)
     errands = Errands()
@@ -78,8 +78,9 @@ def find_errands(
     taken: dict[Path, Path] = {}
     for given in inputs:
         sources = list(_pictures(given, errands, except_in=output)) if is_folder(given) else [given]
+        names = {source.with_suffix("") for source in sources}
         for source in sources:
-            if is_folder(given) and output is None and source.stem.removesuffix(RAIN).endswith((suffix or RESULTS[0], *RESULTS)):
+            if is_folder(given) and output is None and _origins(source, suffix) & names:
                 errands.results += 1  # what an earlier run left here is no rainy photo
                 continue
             name = source.relative_to(given) if given != source else Path(source.name)
@@ -91,6 +92,14 @@ def find_errands(
         if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; name another folder"))
     return errands
+
+
+def _origins(source: Path, suffix: str) -> set[Path]:
+    """The photos, without the suffixes of their kinds, of which `source` is a result, if its name can be trusted."""
+    name = source.stem.removesuffix(RAIN)
+    return {
+        source.with_name(name.removesuffix(end)) for end in (suffix or RESULTS[0], *RESULTS) if name.endswith(end) and name != end
+    }
 
 
 def check_suffix(suffix: str) -> None:
@@ -115,11 +124,11 @@ def _is_free(errand: Errand, taken: dict[Path, Path], errands: Errands, *, is_ou
 
 def _add(errands: Errands, errand: Errand, *, overwrite: bool, from_folder: bool) -> None:
     source, target = errand.source, errand.target
-    in_the_way = [target] if errand.rain is None or from_folder else [target, errand.rain]
-    existing = next((path for path in in_the_way if exists(path)), None)
+    in_the_way = [target] if errand.rain is None else [target, errand.rain]
+    existing = next((path for path in in_the_way if is_taken(path)), None)
     if existing is None or overwrite:
         errands.todo.append(errand)
-    elif from_folder and not are_one(target, source):
+    elif from_folder and existing == target and exists(target) and not are_one(target, source):
         errands.already_there.append(errand)
     else:
         errands.problems.append((source, f"{source}: {existing} exists; give --overwrite to replace it or another -o"))

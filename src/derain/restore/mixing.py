@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,9 +62,9 @@ def check_mixing(rainy: NDArray[Any], *, strength: float, mask: NDArray[Any] | N
         raise PictureError("the mask holds floats outside of 0..1; divide it by its white first")
 
 
-def read_mask(path: str | Path) -> Pixels:
+def read_mask(path: str | os.PathLike[str]) -> Pixels:
     """The brightness of a picture, (H, W), uint8 or uint16; its own transparency is not looked at. Raises PictureError."""
-    mask = pictures.read(path)
+    mask = pictures.read(Path(path))
     if mask.grey:
         return np.ascontiguousarray(mask.samples)
     like = mask.pixels[..., 0]

@@ -17,7 +17,7 @@ from derain.picture import Picture
 from derain.restore.engine import Engine, open_engine
 from derain.restore.ensemble import Ensemble
 from derain.restore.hidden import filled
-from derain.restore.mixing import check_mixing, mixed
+from derain.restore.mixing import check_mixing, mixed, read_mask
 from derain.restore.plan import default_limit_mib, plan_tiles
 from derain.restore.tiles import tiled
 from derain.weights import DEFAULT, find
@@ -70,6 +70,7 @@ class Restorer:
         range, and for a strength or mask that cannot be used; EngineError where the network cannot be run.
         """
         image = _checked(np.asarray(image))
+        mask = None if mask is None else np.asarray(mask)
         check_mixing(image, strength=strength, mask=mask)
         if image.ndim == 3 and image.shape[2] == 4:
             colours = self._visible(image[..., :3], image[..., 3], on_tile)
@@ -88,6 +89,7 @@ class Restorer:
 
         Raises PictureError for a strength or mask that cannot be used, EngineError where the network cannot be run.
         """
+        mask = None if mask is None else np.asarray(mask)
         check_mixing(rainy.samples, strength=strength, mask=mask)
         restored = self._visible(rainy.samples, rainy.alpha, on_tile)
         return rainy.with_samples(mixed(rainy.samples, restored, strength=strength, mask=mask))
@@ -118,19 +120,21 @@ def restore(
     image_or_path: NDArray[Any] | str | os.PathLike[str],
     *,
     strength: float = 1.0,
-    mask: NDArray[Any] | None = None,
+    mask: NDArray[Any] | str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> NDArray[Any]:
     """Take the rain out of one picture: an array, see `Restorer.__call__`, or the path of a file, whose pixels come back.
 
+    `mask` is an array or the path of a picture, whose brightness counts.
     `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine. Raises
     PictureError, WeightsError and EngineError, all of them DerainError.
     """
     restorer = _loaded(**options)
+    where = read_mask(mask) if isinstance(mask, (str, os.PathLike)) else mask
     if isinstance(image_or_path, (str, os.PathLike)):
-        array = restorer.restore_picture(pictures.read(Path(image_or_path)), strength=strength, mask=mask).as_array()
+        array = restorer.restore_picture(pictures.read(Path(image_or_path)), strength=strength, mask=where).as_array()
         return array if array.flags.writeable else array.copy()
-    return restorer(image_or_path, strength=strength, mask=mask)
+    return restorer(image_or_path, strength=strength, mask=where)
 
 
 @lru_cache(maxsize=1)

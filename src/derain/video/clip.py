@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from derain.files import exists, partial_of, remove_dead_partials
@@ -57,7 +58,8 @@ def restore_clip(
                 raise error.reason from error
             raise VideoError(f"{error.reason}; what there is of it is in {_kept(partial, target)}") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # in a folder that may not be entered, where there is none
+                partial.unlink(missing_ok=True)
 
 
 class _UnfinishedError(Exception):

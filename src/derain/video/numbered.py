@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from derain import picture as pictures
 from derain.errors import PictureError
@@ -18,6 +19,7 @@ from derain.restore.workshop import make_folder
 from derain.video.errors import VideoError
 from derain.video.frames import Tally, Wishes, restored_frames
 from derain.video.stages import in_stages
+from derain.video.temporal import REACH
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -48,23 +50,26 @@ def restore_numbered(
 ) -> Tally:
     """Restore the frames in `folder` into files of the same names in `output`, with all that they carry.
 
-    Frames that are there already are left alone, unless `overwrite`. A frame that cannot be read, or is no
-    picture of the kind that its name says, is passed over and told of; what frames cannot keep is told once.
+    Frames that are there already are left alone, unless `overwrite`; the temporal step looks at those beside a missing one. A
+    frame that cannot be read, or is no picture of the kind that its name says, is passed over and told of; what frames cannot
+    keep is told once.
     Raises DerainError for a folder without frames, and for an output that cannot be written.
     """
     there = numbered(folder)
-    frames = [path for path in there if overwrite or not exists(output / path.name)]
+    missing = [index for index, path in enumerate(there) if overwrite or not exists(output / path.name)]
     if are_one(output, folder) and not overwrite:
         raise VideoError(f"{output}: is the folder of the frames; give --overwrite to replace them or another -o")
     make_folder(output)
     tally, start = Tally(), time.perf_counter()
     lost: dict[str, None] = {}  # an ordered set: most frames lose the same
-    if len(frames) < len(there):
-        tally.notes.append(f"{len(there) - len(frames)} of {len(there)} frames were there already; --overwrite restores all")
-    on_start(len(frames))
+    if len(missing) < len(there):
+        tally.notes.append(f"{len(there) - len(missing)} of {len(there)} frames were there already; --overwrite restores all")
+    rows = _rows(missing, reach=REACH if wishes and wishes.temporal else 0, count=len(there))
+    on_start(sum(map(len, rows)))
+    wanted = {there[index] for index in missing}
 
-    def read() -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
-        for path in frames:
+    def read(row: range) -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
+        for path in there[row.start : row.stop]:
             try:
                 rainy = _read(path, wishes or Wishes())
                 pictures.check_fits(rainy, output / path.name)
@@ -77,15 +82,32 @@ def restore_numbered(
 
     def write(shot: tuple[Pixels, tuple[Picture, Path]]) -> None:
         samples, (rainy, target) = shot
-        pictures.write(rainy.with_samples(samples), target)
+        if folder / target.name in wanted:
+            pictures.write(rainy.with_samples(samples), target)
+
+    def restored(shots: Iterable[tuple[Pixels, Any]]) -> Iterator[tuple[Pixels, Any]]:
+        return restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame)
 
     try:
-        in_stages(read(), lambda shots: restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame), write)
+        for row in rows:
+            in_stages(read(row), restored, write)
     except KeyboardInterrupt:
         tally.was_interrupted = True
     tally.notes += lost
     tally.seconds = time.perf_counter() - start
     return tally
+
+
+def _rows(missing: Sequence[int], *, reach: int, count: int) -> list[range]:
+    """The numbers 0..count - 1 within `reach` of one that is missing, as rows without a gap."""
+    rows: list[range] = []
+    for index in missing:
+        first, end = max(index - reach, 0), min(index + reach + 1, count)
+        if rows and first <= rows[-1].stop:
+            rows[-1] = range(rows[-1].start, end)
+        else:
+            rows.append(range(first, end))
+    return rows
 
 
 def _read(path: Path, wishes: Wishes) -> Picture:

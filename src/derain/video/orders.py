@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from derain.errors import DerainError
-from derain.files import are_one, exists, is_folder
+from derain.files import are_one, exists, is_folder, is_taken
 from derain.picture import PICTURE_SUFFIXES
 from derain.restore.errands import check_suffix
 from derain.restore.restorer import Restorer
@@ -118,6 +118,18 @@ def find_orders(
     if is_file and (len(inputs) > 1 or is_folder(inputs[0])):
         asked = len(inputs) if len(inputs) > 1 else "frames in a folder"
         raise DerainError(f"{output}: is the name of one clip, and there are {asked}; name a folder")
+    if (
+        output is not None
+        and output.suffix
+        and not is_file
+        and not is_taken(output)
+        and len(inputs) == 1
+        and not is_folder(inputs[0])
+    ):
+        known = ", ".join(sorted(SUFFIXES))
+        raise DerainError(
+            f"{output}: {output.suffix} is not a kind of clip that derain writes; choose one of {known}, or make the folder first"
+        )
     for source in inputs:
         if source.suffix.lower() in PICTURE_SUFFIXES and not is_folder(source):
             orders.problems.append(f"{source}: is a photo beside clips; restore it by itself with `derain restore`")
@@ -128,7 +140,7 @@ def find_orders(
             target = output
         else:
             target = output / source.name
-        if not is_folder(source) and exists(target) and not overwrite:
+        if not is_folder(source) and is_taken(target) and not overwrite:
             orders.problems.append(f"{source}: {target} exists; give --overwrite to replace it or another -o")
         elif are_one(target, source) and not is_folder(source):
             orders.problems.append(f"{source}: would be written while it is read; give another -o")

@@ -11,6 +11,7 @@ from av.codec import CodecContext
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
+from av.video.frame import VideoFrame
 
 from derain.restore.restorer import Restorer
 from derain.video.colours import Colours, Packer
@@ -50,8 +51,9 @@ def restore_pipe(
         _check_layout(raw[2])
         form, options = "rawvideo", {"video_size": f"{raw[0]}x{raw[1]}", "pixel_format": raw[2]}
     tally, start = Tally(), time.perf_counter()
-    coming = _Inlet(head + before_frame, inlet)
+    coming = _Inlet(head + before_frame, inlet, has_lines=raw is None)
     with Source(coming, "standard input", format=form, options=options) as source:
+        coming.skip(len(head), frame_bytes=_bytes_of(source.first))
         sink = _Outlet(outlet, source, head, before_frame=b"FRAME\n" if raw is None else b"")
         try:
             with frames_of(source.name):
@@ -62,8 +64,7 @@ def restore_pipe(
                 )
         except KeyboardInterrupt:
             tally.was_interrupted = True
-        whole = len(head) + sink.frames * (len(before_frame) + sink.frame_bytes)
-        if coming.count != whole and not tally.was_interrupted:
+        if coming.ends_within_a_frame and not tally.was_interrupted:
             tally.problems.append(
                 f"{source.name}: ends within a frame; the {sink.frames} before it were restored, look at what fills the pipe"
             )
@@ -82,21 +83,67 @@ def _check_layout(name: str) -> None:
         ) from None
 
 
-class _Inlet:
-    """What was read already, and then the rest; FFmpeg must not look for its end, or go back."""
+def _bytes_of(frame: VideoFrame) -> int:
+    """How many bytes a frame has without the padding of its rows in memory."""
+    codec = CodecContext.create("rawvideo", "w")
+    assert isinstance(codec, VideoCodecContext)
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = frame.width, frame.height, frame.format.name, Fraction(1, 25)
+    return sum(packet.size for packet in codec.encode(frame))
 
-    def __init__(self, head: bytes, file: BinaryIO) -> None:
+
+class _Inlet:
+    """What was read already, and then the rest; FFmpeg must not look for its end, or go back.
+
+    It follows the frames that go by, each after a line of its own with `has_lines`, to know whether the last one is whole.
+    """
+
+    def __init__(self, head: bytes, file: BinaryIO, *, has_lines: bool) -> None:
         self._head = head
         self._file = file
-        self.count = 0
-        """Bytes that were read so far."""
+        self._has_lines = has_lines
+        self._frame_bytes = 0
+        """0 until it is known."""
+        self._unseen = b""
+        """What went by before that."""
+        self._is_in_line = False
+        self._left = 0
+        """Bytes of a frame that are still to come."""
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end."""
         data, self._head = self._head[:size], self._head[size:]
         data = data or self._file.read(size)
-        self.count += len(data)
+        if self._frame_bytes:
+            self._follow(data)
+        else:
+            self._unseen += data
         return data
+
+    def skip(self, count: int, *, frame_bytes: int) -> None:
+        """The first `count` bytes stand before all frames, and each of those has `frame_bytes`."""
+        self._frame_bytes = frame_bytes
+        self._follow(self._unseen[count:])
+        self._unseen = b""
+
+    @property
+    def ends_within_a_frame(self) -> bool:
+        """Whether what has come so far is no whole number of frames."""
+        return self._is_in_line or self._left > 0
+
+    def _follow(self, data: bytes) -> None:
+        start = 0
+        while start < len(data):
+            if self._left:
+                taken = min(self._left, len(data) - start)
+                self._left -= taken
+                start += taken
+            elif self._has_lines:
+                end = data.find(b"\n", start)
+                self._is_in_line = end < 0
+                start = len(data) if end < 0 else end + 1
+                self._left = 0 if end < 0 else self._frame_bytes
+            else:
+                self._left = self._frame_bytes
 
 
 class _Outlet:
@@ -106,8 +153,6 @@ class _Outlet:
         self._file = file
         self._before_frame = before_frame
         self.frames = 0
-        self.frame_bytes = 0
-        """Of each frame, without what stands before it."""
         self._pack = Packer(Colours.of(source.first), source.first.format.name)
         codec = CodecContext.create("rawvideo", "w")
         assert isinstance(codec, VideoCodecContext)
@@ -125,7 +170,7 @@ class _Outlet:
             layout = self._pack.layout.name
             raise VideoError(f"standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt") from error
         data = b"".join(bytes(packet) for packet in packets)
-        self.frames, self.frame_bytes = self.frames + 1, len(data)
+        self.frames += 1
         self._put(self._before_frame + data)
 
     def _put(self, data: bytes) -> None:

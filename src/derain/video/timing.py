@@ -17,6 +17,10 @@ UNTIMED = {"avi"}
 """Formats that count their packets: the first frame that is shown has the time of the first packet, the second of the second."""
 
 
+FROM_DECODING = {"flv"}
+"""Formats whose length begins where the first frame is decoded, which with frames out of order is before it is shown."""
+
+
 class Clock:
     """Time stamps that rise from frame to frame."""
 
@@ -52,6 +56,8 @@ class Reach:
 
     def __init__(self, container: InputContainer) -> None:
         self._container = container
+        self._first_s: Fraction | None = None
+        """When the first packet is decoded."""
         self._end_s = Fraction(0)
         self._last_s: dict[int, Fraction] = {}
         """When the last packet of each stream is shown."""
@@ -62,6 +68,8 @@ class Reach:
         if time is None or packet.time_base is None:
             return
         start_s, index = time * packet.time_base, packet.stream.index
+        if self._first_s is None and packet.dts is not None:
+            self._first_s = packet.dts * packet.time_base
         length_s = (packet.duration or 0) * packet.time_base or max(start_s - self._last_s.get(index, start_s), Fraction(0))
         self._last_s[index] = start_s
         self._end_s = max(self._end_s, start_s + length_s)
@@ -74,5 +82,7 @@ class Reach:
         start, declared = (self._container.start_time or 0) / av.time_base, self._container.duration / av.time_base
         if "matroska" in self._container.format.name and start < declared:
             declared -= start  # FFmpeg writes there when a clip ends, and not how long it is
+        if self._container.format.name in FROM_DECODING and self._first_s is not None:
+            start = min(start, float(self._first_s))
         read = float(self._end_s) - start
         return (read, declared) if 0 < read < WHOLE * declared else None  # 0: the only packet does not say its length
