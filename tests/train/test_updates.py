@@ -1,5 +1,6 @@
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from derain.train.recipe import Loss, Optimiser
 from derain.train.recipe_file import read_recipe
 from derain.train.state import State, make_optimiser
 from derain.train.steps import Sides, adversarial_part
-from derain.train.updates import Batch, discriminator_update, generator_update
+from derain.train.updates import Batch, discriminator_update, generator_update, iterate
 
 
 @pytest.fixture
@@ -71,6 +72,37 @@ def test_adversarial_part_names_each_side_layer(run):
     total, terms = adversarial_part(state.discriminator, sides, loss)
     assert total.item() == pytest.approx(2 * (terms["side_1"] + 0.5 * terms["side_4"]).item(), rel=1e-5)
     assert total.requires_grad
+
+
+@pytest.mark.parametrize("real_gradient", [False, True])
+def test_the_real_side_is_constant_unless_its_gradient_is_asked_for(real_gradient, run):
+    state, batch, _ = run
+    content = [features.detach().requires_grad_() for features in state.network.hierarchy(batch.clean).features]
+    made = state.network.hierarchy(batch.rainy)
+    sides = Sides(made.restored, made.features, batch.clean, content)
+    adversarial_part(state.discriminator, sides, Loss(), real_gradient=real_gradient)[0].backward()
+    assert [features.grad is not None and bool(features.grad.any()) for features in content] == [real_gradient] * 4
+
+
+@pytest.mark.parametrize("real_gradient", [False, True])
+def test_features_of_clean_pictures_carry_a_gradient_if_asked_for(real_gradient, run):
+    state, batch, _ = run
+    features = MANNERS["mcddl"].of_clean(state.network, batch.clean, real_gradient)
+    assert [content.requires_grad for content in features] == [real_gradient] * 4
+
+
+def test_a_step_with_the_gradient_of_the_real_side_is_another_one(fabric, run):
+    state, batch, recipe = run
+    begun = {name: value.clone() for name, value in state.network.state_dict().items()}
+    moved = []
+    for real_gradient in (False, True):
+        state.network.load_state_dict(begun)
+        given = replace(recipe, adversarial=replace(recipe.adversarial, real_gradient=real_gradient))
+        state.optimiser.state.clear()
+        state.discriminator_optimiser.zero_grad()
+        iterate(fabric, replace(state, step=1), batch, given)  # step 1 of r = 5: the discriminator rests
+        moved.append({name: value.clone() for name, value in state.network.state_dict().items()})
+    assert any(not torch.equal(moved[0][name], moved[1][name]) for name in begun)
 
 
 def test_discriminator_learns_to_tell_rain(fabric, run):
@@ -146,8 +178,10 @@ def test_two_networks_resume_bit_for_bit(project, stop_after):
         assert all(torch.equal(whole[kind][k], resumed[kind][k]) for k in whole[kind])
 
 
-def test_two_processes_play_the_game_of_one(project):
+@pytest.mark.parametrize("real_gradient", ["false", "true"])
+def test_two_processes_play_the_game_of_one(real_gradient, project):
     turns = ["loss.beta=1", "adversarial.discriminator_every=2", "validation.pairs=[]", "length.steps=3"]
+    turns.append(f"adversarial.real_gradient={real_gradient}")
     setup(read_recipe(project / "recipe.toml", [*turns, f"record.folder={project / 'one'}"]))
     done = subprocess.run(
         command(project, *turns, "machine.processes=2"), capture_output=True, text=True, timeout=180, check=False

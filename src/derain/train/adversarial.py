@@ -40,12 +40,13 @@ def _summed(x: Tensor) -> Tensor:
     return total
 
 
-def generator_terms(fake: Sequence[Tensor], real: Sequence[Tensor]) -> list[Tensor]:
+def generator_terms(fake: Sequence[Tensor], real: Sequence[Tensor], *, real_gradient: bool = False) -> list[Tensor]:
     """Equation (8) at each side layer: -E_Z[log(1 - D_ra(Z; Y))] - E_Y[log D_ra(Y; Z)].
 
-    `fake` and `real` are score maps (N, 1, H_l, W_l); `real` counts as constant, since it does not depend on what is restored.
+    `fake` and `real` are score maps (N, 1, H_l, W_l). `real` counts as constant, since it does not depend on what is restored,
+    unless there is to be a `real_gradient`: it does depend on the generator, by whose features the clean picture is judged.
     """
-    real = [scores.detach() for scores in real]
+    real = real if real_gradient else [scores.detach() for scores in real]
     return [_relativistic(winning=y, losing=z) for y, z in zip(fake, real, strict=True)]
 
 

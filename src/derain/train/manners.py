@@ -33,8 +33,8 @@ class Manner:
     """(image, content) -> score maps, of every side layer or of the last alone."""
     of_restored: Callable[[Hierarchy], list[Tensor]]
     """The content that belongs to a restored picture, from full resolution down; empty where there is none."""
-    of_clean: Callable[[nn.Module, Tensor], list[Tensor]]
-    """The content that belongs to a clean picture, (N, 3, H, W), given the generator; without gradient."""
+    of_clean: Callable[[nn.Module, Tensor, bool], list[Tensor]]
+    """The content that belongs to a clean picture, (N, 3, H, W), given the generator, and whether it has a gradient for that."""
 
 
 class LastLayer(nn.Module):
@@ -78,13 +78,14 @@ class PicturesToo(Discriminator):
         super().__init__(configuration, content_channels=(3,) * LEVELS)
 
 
-def rain_free_features(generator: nn.Module, clean: Tensor) -> list[Tensor]:
-    """F_H of the clean picture, without gradient: rain-free features come from the generator fed with it (section 3.3).
+def rain_free_features(generator: nn.Module, clean: Tensor, with_gradient: bool = False) -> list[Tensor]:
+    """F_H of the clean picture: rain-free features come from the generator fed with it (section 3.3).
 
     They are computed as those of the rainy picture are, by the same kernels: under `no_grad` PyTorch's operations would round
     otherwise, and a discriminator would see it.
     """
-    return [content.detach() for content in generator.hierarchy(clean).features]  # type: ignore[operator]
+    features: list[Tensor] = generator.hierarchy(clean).features  # type: ignore[operator]
+    return features if with_gradient else [content.detach() for content in features]
 
 
 def _features(made: Hierarchy) -> list[Tensor]:
@@ -103,7 +104,7 @@ MANNERS = {
     "mcddl": Manner(Discriminator, _features, rain_free_features),
     "content-final": Manner(lambda c: LastLayer(Discriminator(c)), _features, rain_free_features),
     "deep-image": Manner(ImageOnly, _none, _none),
-    "msg-gan": Manner(lambda c: LastLayer(PicturesToo(c)), _pictures, lambda _, clean: pyramid(clean, levels=LEVELS)),
+    "msg-gan": Manner(lambda c: LastLayer(PicturesToo(c)), _pictures, lambda _, clean, __: pyramid(clean, levels=LEVELS)),
     "classical": Manner(lambda c: LastLayer(ImageOnly(c)), _none, _none),
 }
 

@@ -127,6 +127,9 @@ class Adversarial:
     """The generator is updated at every such step."""
     discriminator_every: int = 5
     """r: the discriminator is updated at every such step."""
+    real_gradient: bool = False
+    """Whether the generator's step follows what becomes of the features of the clean picture, too: equation (8) has them, and
+    they are the generator's own. It costs a second backward pass. Our reading of the paper is that the real side is constant."""
     warmup_steps: int = 0
     """First steps in which the discriminator is updated every time and the generator without its adversarial term: weights that
     were trained without a discriminator should not meet a random one."""

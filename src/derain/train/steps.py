@@ -42,15 +42,18 @@ def restoration_loss(made: Hierarchy, clean: Tensor, loss: Loss) -> tuple[Tensor
     return sum(terms.values(), clean.new_zeros(())), {name: term.detach() for name, term in terms.items()}
 
 
-def adversarial_part(discriminator: nn.Module, sides: Sides, loss: Loss) -> tuple[Tensor, dict[str, Tensor]]:
+def adversarial_part(
+    discriminator: nn.Module, sides: Sides, loss: Loss, *, real_gradient: bool = False
+) -> tuple[Tensor, dict[str, Tensor]]:
     """The adversarial term of equation (9), beta times equation (12), and equation (8) at each side layer by name.
 
+    The real side is constant, unless `real_gradient` lets the gradient reach the content of the clean picture too.
     The discriminator is held still: the gradient goes through it to the generator, and none stays in it.
     """
     with held_still(discriminator):
-        real = [scores.detach() for scores in discriminator(sides.clean, sides.clean_content)]
+        real = discriminator(sides.clean, sides.clean_content)
         fake = discriminator(sides.restored, sides.restored_content)
-    terms = generator_terms(fake, real)
+    terms = generator_terms(fake, real, real_gradient=real_gradient)
     names = range(1 + len(loss.layers) - len(terms), 1 + len(loss.layers))  # judged at the last layer alone, it is the fourth
     total = loss.beta * adversarial_loss(terms, loss.layers[-len(terms) :])
     return total, {"adversarial": total.detach()} | {f"side_{k}": term.detach() for k, term in zip(names, terms, strict=True)}

@@ -36,7 +36,7 @@ def iterate(fabric: Fabric, state: State, batch: Batch, recipe: Recipe) -> dict[
         return generator_update(fabric, state, batch, recipe, clean_content=None)[0]
     warming = state.step < turns.warmup_steps
     with fabric.autocast():
-        clean_content = manner(turns.manner).of_clean(state.generator, batch.clean)
+        clean_content = manner(turns.manner).of_clean(state.generator, batch.clean, turns.real_gradient and not warming)
     facts: dict[str, float] = {}
     if warming or state.step % turns.generator_every == 0:
         facts, made = generator_update(fabric, state, batch, recipe, clean_content=None if warming else clean_content)
@@ -63,7 +63,8 @@ def generator_update(
         with fabric.autocast():
             # not through what Fabric wraps it in: no gradient of the discriminator is to be exchanged here
             sides = Sides(made.restored, manner(recipe.adversarial.manner).of_restored(made), batch.clean, clean_content)
-            part, more = adversarial_part(unwrapped(state.discriminator), sides, recipe.loss)
+            critic, real_gradient = unwrapped(state.discriminator), recipe.adversarial.real_gradient
+            part, more = adversarial_part(critic, sides, recipe.loss, real_gradient=real_gradient)
         total, terms = total + part, terms | more
     if recipe.trains_heads and not recipe.loss.alpha:
         total = total + 0 * unread(made)
