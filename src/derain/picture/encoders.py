@@ -150,9 +150,10 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
             options["default_image"] = True
         if showings[-1].loop is not None and kind != "AVIF":
             options["loop"] = showings[-1].loop
-        if kind == "GIF" and any(image.mode.endswith("A") for image in images):
+        is_transparent = any(image.mode.endswith("A") for image in images)
+        if kind == "GIF" and is_transparent:
             options["disposal"] = 2  # or what becomes transparent would stay on the screen
-        if kind == "WEBP" and any(image.mode.endswith("A") for image in images):
+        if kind == "WEBP" and is_transparent:
             options |= {"kmin": 1, "kmax": 1}  # whole frames: between others libwebp's encoder loses what is transparent
         durations = [showing.duration_ms for showing in showings if showing.duration_ms is not None]
         if kind in TICK_MS:

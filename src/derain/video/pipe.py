@@ -53,7 +53,8 @@ def restore_pipe(
     tally, start = Tally(), time.perf_counter()
     coming = _Inlet(head + before_frame, inlet, has_lines=raw is None)
     with Source(coming, "standard input", format=form, options=options) as source:
-        coming.skip(len(head), frame_bytes=_bytes_of(source.first))
+        first = _raw_codec(source.first, time_base=source.stream.time_base).encode(source.first)
+        coming.skip(len(head), frame_bytes=sum(packet.size for packet in first))
         sink = _Outlet(outlet, source, head, before_frame=b"FRAME\n" if raw is None else b"")
         try:
             with frames_of(source.name):
@@ -83,12 +84,13 @@ def _check_layout(name: str) -> None:
         ) from None
 
 
-def _bytes_of(frame: VideoFrame) -> int:
-    """How many bytes a frame has without the padding of its rows in memory."""
+def _raw_codec(frame: VideoFrame, *, time_base: Fraction | None) -> VideoCodecContext:
+    """What makes of frames like one the bytes of their pixels, without the padding of their rows in memory."""
     codec = CodecContext.create("rawvideo", "w")
     assert isinstance(codec, VideoCodecContext)
-    codec.width, codec.height, codec.pix_fmt, codec.time_base = frame.width, frame.height, frame.format.name, Fraction(1, 25)
-    return sum(packet.size for packet in codec.encode(frame))
+    codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, frame.format.name
+    codec.time_base = time_base or Fraction(1, 25)
+    return codec
 
 
 class _Inlet:
@@ -154,11 +156,7 @@ class _Outlet:
         self._before_frame = before_frame
         self.frames = 0
         self._pack = Packer(Colours.of(source.first), source.first.format.name)
-        codec = CodecContext.create("rawvideo", "w")
-        assert isinstance(codec, VideoCodecContext)
-        self._codec = codec
-        codec.width, codec.height, codec.pix_fmt = source.first.width, source.first.height, source.first.format.name
-        codec.time_base = source.stream.time_base or Fraction(1, 25)
+        self._codec = _raw_codec(source.first, time_base=source.stream.time_base)
         self._put(head)
 
     def write(self, shot: Shot) -> None:
