@@ -8,9 +8,10 @@ from av import VideoFrame
 from av.video.format import VideoFormat
 from av.video.reformatter import ColorRange, Colorspace
 
+from derain.video.clip import restore_clip
 from derain.video.colours import Colours, Packer, Unpacker, depth_bits
 
-from .conftest import light, ramp
+from .conftest import copying, decoded, light, ramp
 
 
 def frame(layout: str, matrix: int, color_range: int) -> VideoFrame:
@@ -86,3 +87,35 @@ def test_a_clip_of_full_range_does_not_turn_green(layout, matrix, rng):
     for before, after in zip(made.planes, again.planes, strict=True):
         means = [np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width].mean() for plane in (before, after)]
         assert abs(means[1] - means[0]) < 0.006 * (2 ** depth_bits(made.format) - 1)  # four passes took 2 of 255
+
+
+@pytest.mark.parametrize("layout", ["gray", "gray10le", "gray12le", "gray16le"])
+def test_grey_stays_as_bright_as_it_is(layout):
+    made = frame(layout, 1, 0)
+    again = made
+    for _ in range(4):
+        again = Packer(Colours.of(made), layout)(Unpacker(made)(again))
+    assert np.abs(light(again) - light(made)).max() == 0
+
+
+def test_white_of_deep_grey_is_white():
+    made = VideoFrame(8, 8, "gray10le")
+    made.planes[0].update(np.full(made.planes[0].buffer_size // 2, 1023, np.uint16).tobytes())
+    assert Unpacker(made)(made).min() == 65535
+
+
+@pytest.mark.parametrize("matrix", [1, 5])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("out.mpg", "mpeg2video"), ("out.wmv", "msmpeg4"), ("out.avi", "mpeg4"), ("out.ogv", "libvpx"), ("out.mkv", "mjpeg")],
+)
+def test_colours_survive_codecs_that_cannot_name_them(name, codec, matrix, make_clip):
+    source = make_clip("clip.mkv", sound=None, layout="yuv420p", color_range=2, colorspace=matrix, options={"qp": "1"})
+    restore_clip(source, source.with_name(name), copying, codec=codec)
+    means = [np.mean([as_shown(shot) for shot in decoded(path)], axis=(0, 1, 2)) for path in (source, source.with_name(name))]
+    assert np.abs(means[0] - means[1]).max() < 1
+
+
+def as_shown(shot: VideoFrame) -> np.ndarray:
+    """Samples of a frame, by what it says of itself and what players take for granted."""
+    return Unpacker(shot)(shot).astype(float)

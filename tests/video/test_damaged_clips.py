@@ -16,6 +16,7 @@ from derain.video.clip import restore_clip
 from derain.video.codecs import Encoding
 from derain.video.sink import Sink
 from derain.video.source import Source
+from derain.video.timing import Seams
 
 from .conftest import copying, decoded
 
@@ -60,3 +61,14 @@ def test_a_packet_of_sound_whose_time_makes_no_sense_is_passed_over(make_clip, t
         sink.copy([late])
         sink.close()
     assert (sink.refused, len(decoded(tmp_path / "out.mp4"))) == (1, 20)
+
+
+def test_sound_that_is_lost_in_bulk_is_a_problem(make_clip, monkeypatch):
+    def without_seams(seams: Seams, packet: object) -> None:
+        """As if the clip were of a format whose clock does not begin anew."""
+
+    monkeypatch.setattr(Seams, "close", without_seams)
+    source = make_clip("clip.ts")
+    source.write_bytes(source.read_bytes() * 2)
+    (problem,) = restore_clip(source, source.with_name("out.mkv"), copying).problems
+    assert "packets of sound or subtitles make no sense: they are left out; mend them first" in problem

@@ -129,3 +129,14 @@ def test_whole_raw_frames_are_not_complained_of(layout):
 def test_what_is_no_stream_of_frames_is_one_sentence(data, fact):
     with pytest.raises(VideoError, match=f"^standard input: {fact}; let [^\\n]+$"):
         through(data)
+
+
+@pytest.mark.parametrize("head", ["W0 H48 F30:1", "H48 F30:1", "Wide H48 F30:1"])
+def test_frames_of_no_size_are_one_sentence(head, frames):
+    with pytest.raises(VideoError, match="its first line does not say how large the frames are"):
+        through(y4m(frames, head))
+
+
+def test_interlaced_frames_of_a_stream_are_told_of(frames):
+    notes = restore_pipe(io.BytesIO(y4m(frames, "W64 H48 F30:1 It C420jpeg")), io.BytesIO(), copying).notes
+    assert [note.startswith("it is interlaced and comes out progressive") for note in notes] == [True]

@@ -15,7 +15,7 @@ from derain.video.clip import restore_clip
 from derain.video.errors import VideoError, told_of
 from derain.video.sink import Sink
 
-from .conftest import copying, decoded, ramp, times
+from .conftest import copying, decoded, packets, ramp, times
 
 CHAPTER = {"id": 1, "start": 0, "end": 300, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}}
 KLV = b"\x06\x0e+\x34" + bytes(20)
@@ -238,3 +238,51 @@ def test_vp8_is_as_good_as_it_was(make_clip):
         sizes.append(source.with_name("out.webm").stat().st_size)
         source.with_name("out.webm").unlink()
     assert sizes[0] > 1.5 * sizes[1]
+
+
+@pytest.mark.parametrize("sound", ["pcm_s16le", "flac"])
+def test_sound_that_nobody_could_find_again_is_told_of(sound, make_clip):
+    source = make_clip("clip.mkv", sound=sound)
+    out = source.with_name("out.ts")
+    assert restore_clip(source, out, copying).notes == [f"its audio stream 1 is left out: a .ts does not hold {sound}"]
+    with av.open(str(out)) as after:
+        assert [stream.type for stream in after.streams] == ["video"]
+
+
+@pytest.mark.parametrize("target", ["out.mov", "out.avi"])
+def test_a_cover_that_the_format_does_not_hold_is_told_of(target, remux):
+    source = remux("told.mkv", cover)
+    out = source.with_name(target)
+    assert f"its cover is left out: a {out.suffix} does not hold such a picture" in restore_clip(source, out, copying).notes
+    with av.open(str(out)) as after:
+        assert [stream.type for stream in after.streams] == ["video", "audio"]
+
+
+def test_ac3_of_an_avi_stays_with_the_pictures(make_clip):
+    source = make_clip("clip.avi", codec="mpeg4", tick=Fraction(1, 30), steps=(1,), frames=60, sound="ac3")
+    restore_clip(source, source.with_name("out.avi"), copying)
+    before, after = (packets(path, "audio") for path in (source, source.with_name("out.avi")))
+    assert [data for _, data in before] == [data for _, data in after]
+    assert float(after[-1][0]) == pytest.approx(float(before[-1][0]), abs=0.01)
+
+
+def test_a_second_camera_is_told_of(make_clip):
+    source = make_clip("one.mkv")
+    both = source.with_name("both.mkv")
+    with av.open(str(source)) as clip, av.open(str(both), "w") as container:
+        copies = [container.add_stream_from_template(clip.streams.video[0], opaque=True) for _ in range(2)]
+        for found in clip.demux(video=0):
+            for copy in copies if found.size else []:
+                same = packet(copy, bytes(found), found.time_base)
+                same.pts, same.dts, same.is_keyframe = found.pts, found.dts, found.is_keyframe
+                container.mux(same)
+    notes = restore_clip(both, source.with_name("out.mkv"), copying).notes
+    assert notes == ["its video stream 1 is kept as it is; only the first is restored"]
+
+
+def test_frames_that_change_their_size_are_told_of(make_clip):
+    source, larger = make_clip("clip.ts", sound=None), make_clip("larger.ts", sound=None, size=(96, 64))
+    source.write_bytes(source.read_bytes() + larger.read_bytes())
+    notes = restore_clip(source, source.with_name("out.mp4"), copying).notes
+    assert notes == ["its frames change their size on the way; all come out at 64 x 48"]
+    assert {(frame.width, frame.height) for frame in decoded(source.with_name("out.mp4"))} == {(64, 48)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import av
@@ -9,8 +10,9 @@ import pytest
 
 from derain.video.clip import restore_clip
 from derain.video.errors import VideoError
+from derain.video.timing import Grid, Seams
 
-from .conftest import copying, decoded, times
+from .conftest import copying, decoded, packets, times
 
 FRAME = Fraction(1, 30)
 B_FRAMES = {"bf": "2", "b-adapt": "0"}
@@ -107,3 +109,79 @@ def test_a_matroska_that_begins_late_and_breaks_off_is_told_of(make_clip):
 def test_a_short_wmv_is_whole(frames, make_clip):
     source = make_clip("clip.wmv", codec="wmv2", tick=Fraction(1, 1000), steps=(33,), frames=frames, sound=None)
     assert restore_clip(source, source.with_name("out.wmv"), copying).problems == []
+
+
+@pytest.mark.parametrize("target", ["out.ts", "out.mkv"])
+def test_recordings_that_were_joined_play_one_after_the_other(target, make_clip):
+    source = make_clip("clip.ts", options={"bf": "2"})
+    count, shown = len(packets(source, "audio")), times(source)
+    source.write_bytes(source.read_bytes() * 3)
+    out = source.with_name(target)
+    tally = restore_clip(source, out, copying)
+    assert (tally.notes, tally.problems) == ([], [])
+    steps = [after - before for before, after in itertools.pairwise(times(out))]
+    assert len(steps) == 59
+    assert min(steps) > FRAME - Fraction(1, 500)
+    assert max(steps) < 5 * FRAME
+    assert len(packets(out, "audio")) == pytest.approx(3 * count, abs=3)
+    assert times(out)[-1] - times(out)[0] == pytest.approx(3 * (shown[-1] - shown[0] + FRAME), abs=0.3)
+
+
+def test_a_clock_that_jumps_back_by_little_is_left_alone(make_clip):
+    clip = av.open(str(make_clip("clip.ts")))
+    seams, moved = Seams(clip), []
+    for dts in (0, 3000, 6000, 1000, 9000):
+        packet = av.Packet(b"x")
+        packet.stream = clip.streams.video[0]
+        packet.dts, packet.pts, packet.time_base = dts, dts, Fraction(1, 90_000)
+        seams.close(packet)
+        moved.append(packet.dts)
+    assert moved == [0, 3000, 6000, 1000, 9000]
+
+
+@pytest.mark.parametrize("target", ["out.y4m", "out.avi", "out.mxf", "out.ogv"])
+@pytest.mark.parametrize(("name", "ticks"), [("clip.mp4", 15360), ("clip.ts", 90_000)])
+def test_a_format_that_says_a_rate_says_that_of_the_clip(name, ticks, target, make_clip):
+    source = make_clip(name, tick=Fraction(1, ticks), steps=(ticks // 30,), sound=None)
+    out = source.with_name(target)
+    notes = restore_clip(source, out, copying).notes
+    assert [note for note in notes if "does not hold" not in note] == []
+    with av.open(str(out)) as after:
+        assert after.streams.video[0].base_rate == 30
+        shown = [packet.dts * packet.time_base for packet in after.demux(video=0) if packet.dts is not None]
+    assert [float(time - shown[0]) for time in shown] == pytest.approx([index / 30 for index in range(20)], abs=1e-3)
+
+
+def test_h264_of_a_program_stream_says_its_rate(make_clip):
+    source = make_clip("clip.mp4", sound=None)
+    restore_clip(source, source.with_name("out.mpg"), copying)
+    with av.open(str(source.with_name("out.mpg"))) as after:
+        assert after.streams.video[0].codec_context.framerate == 30
+
+
+@pytest.mark.parametrize(("target", "says"), [("out.y4m", True), ("out.avi", False), ("out.ogv", False)])
+def test_frames_that_come_late_are_shown_late_or_told_of(target, says, make_clip):
+    source = make_clip("clip.mkv", tick=Fraction(1, 30), steps=(1, 1, 4, 1, 1, 1), sound=None)
+    out = source.with_name(target)
+    notes = restore_clip(source, out, copying).notes
+    assert any("its frames do not come in step with 30 a second" in note for note in notes) == says
+    with av.open(str(out)) as after:
+        shown = [packet.dts * packet.time_base for packet in after.demux(video=0) if packet.dts is not None]
+    if not says:
+        assert [float(time - shown[0]) for time in shown] == pytest.approx([float(time) for time in times(source)], abs=2e-3)
+
+
+def test_pictures_of_avi_begin_with_the_sound(make_clip):
+    source = make_clip("clip.ts")
+    restore_clip(source, source.with_name("out.avi"), copying)
+    with av.open(str(source.with_name("out.avi"))) as after:
+        count = sum(1 for packet in after.demux(video=0) if packet.dts is not None)
+        first = next(packet for packet in av.open(str(source.with_name("out.avi"))).demux(video=0))
+    assert (count, float(first.dts * first.time_base)) == (20, pytest.approx(0, abs=0.1))
+
+
+@pytest.mark.parametrize(("place", "number"), [(0, 0), (Fraction(1, 30), 1), (Fraction(1, 20), 2)])
+def test_numbers_of_a_grid_rise(place, number):
+    grid = Grid(Fraction(30), has_gaps=True, start_s=Fraction(0))
+    assert [grid.place(Fraction(place)) for _ in range(2)] == [number, number + 1]
+    assert grid.worst_s >= Fraction(1, 30)

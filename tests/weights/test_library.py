@@ -147,3 +147,21 @@ def test_every_shipped_model_loads():
     assert {"small", "best"} <= set(models())
     for name, model in models().items():
         assert (model.name, model.safetensors_path is not None) == (name, True)
+
+
+@pytest.mark.parametrize("channels", ["abc", 16, [None], "", [], [0], [True]])
+def test_channels_that_are_no_numbers_are_refused(channels, make_network):
+    with pytest.raises(WeightsError, match="its channels are no list of numbers above 0"):
+        find(make_network("toy", configuration=json.dumps({"channels": channels})))
+
+
+def test_notes_without_an_end_are_refused(make_network):
+    with pytest.raises(WeightsError, match=r"its derain\.card does not read as JSON"):
+        find(make_network("toy", card="[" * 100_000))
+
+
+def test_a_header_without_an_end_is_no_safetensors(tmp_path):
+    path = tmp_path / "deep.safetensors"
+    path.write_bytes((100_000).to_bytes(8, "little") + b"[" * 100_000)
+    with pytest.raises(ValueError, match="no safetensors file"):
+        safetensors_notes(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +25,8 @@ from derain.weights import DEFAULT, find
 
 SMALL_CHANNELS = 16
 """Feature channels at full resolution of the preset whose memory the engines know."""
+_LOADING = threading.Lock()
+"""So that threads that begin at once load one network."""
 DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 
 
@@ -129,7 +132,8 @@ def restore(
     `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine. Raises
     PictureError, WeightsError and EngineError, all of them DerainError.
     """
-    restorer = _loaded(**options)
+    with _LOADING:
+        restorer = _loaded(**options)
     where = read_mask(mask) if isinstance(mask, (str, os.PathLike)) else mask
     if isinstance(image_or_path, (str, os.PathLike)):
         array = restorer.restore_picture(pictures.read(Path(image_or_path)), strength=strength, mask=where).as_array()

@@ -17,6 +17,8 @@ from derain.video.sink import Sink
 from derain.video.source import Source
 from derain.video.stages import in_stages
 
+MOST_REFUSED = 0.05
+"""Of the packets of sound and subtitles: from here on what is left out is not a blemish, but a loss."""
 PARTIAL = "_partial"
 """What the name of a clip ends with that Ctrl-C, or a failure at its very end, cut short; the next ones have a number behind."""
 
@@ -107,6 +109,11 @@ def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_fram
         read, declared = source.missing
         tally.problems.append(
             f"{source.name}: breaks off at {read:.1f} s of {declared:.1f}; what there is of it was restored, copy the file anew"
+        )
+    if sink.refused > MOST_REFUSED * (sink.refused + sink.copied):
+        tally.problems.append(
+            f"{source.name}: the time stamps of {sink.refused} packets of sound or subtitles make no sense: they are left out; "
+            "mend them first, for instance by `ffmpeg -i CLIP -c copy MENDED.mkv`"
         )
     if source.damaged or sink.refused:
         tally.notes.append(f"{source.damaged + sink.refused} damaged packets were passed over")

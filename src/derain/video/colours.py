@@ -6,6 +6,7 @@ more, in 3 ms for 640 x 360 (2026-11-23, FFmpeg 8.1, one thread of a Zen 5 core)
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,16 @@ LUMA = {
 """The shares of red and blue in the luma of each (H.273, table 4)."""
 RGB = 0
 """Its name for no matrix at all."""
+UNKNOWN = 2
+"""Its name for what is not said."""
+STUDIO, BT_601 = {"range": int(ColorRange.MPEG)}, {"matrix": int(Colorspace.ITU601)}
+FIXED: dict[str, dict[str, int]] = {
+    "mjpeg": {"range": int(ColorRange.JPEG), **BT_601},
+    "mpeg2video": STUDIO,
+    "libvpx": STUDIO | BT_601,
+    **dict.fromkeys(("mpeg4", "msmpeg4"), STUDIO | {"matrix": UNKNOWN}),
+}
+"""What encoders cannot write, and players therefore take for granted."""
 HD_LINES = 720
 """From here on a clip that does not say is taken for BT.709, below for BT.601, as players do."""
 
@@ -50,9 +61,15 @@ class Colours:
         """The colours of a clip, from its first frame."""
         return cls(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc, frame.height)
 
-    def written_as(self, layout: VideoFormat) -> Colours:
-        """The same with a matrix for luma and chroma, if the clip was RGB, which has none, and `layout` is not."""
-        return replace(self, matrix=int(self.known_matrix)) if self.matrix == RGB and not layout.is_rgb else self
+    def written_as(self, layout: VideoFormat, codec: str | None = None) -> Colours:
+        """The same as far as a codec can say it.
+
+        With a matrix for luma and chroma, if the clip was RGB, which has none, and `layout` is not.
+        """
+        if layout.is_rgb:
+            return self
+        told = replace(self, matrix=int(self.known_matrix)) if self.matrix == RGB else self
+        return replace(told, **FIXED.get(codec or "", {}))
 
     @property
     def known_matrix(self) -> Colorspace:
@@ -78,6 +95,8 @@ class Unpacker:
 
     def __call__(self, frame: VideoFrame) -> Pixels:
         """(H, W, 3), uint8, or uint16 if the clip has more than 8 bits."""
+        if _is_deep_grey(frame.format) and self.colours.known_range(frame.format) == ColorRange.JPEG and self._fits(frame):
+            return _from_grey(frame)
         frame = self._reformatter.reformat(
             frame,
             *self.size,
@@ -91,15 +110,20 @@ class Unpacker:
         )
         return frame.to_ndarray().astype(np.uint16 if self.is_deep else np.uint8, copy=False)
 
+    def _fits(self, frame: VideoFrame) -> bool:
+        return (frame.width, frame.height) == self.size
+
 
 class Packer:
     """Samples to frames of one layout; one for each thread."""
 
-    def __init__(self, colours: Colours, layout: str) -> None:
+    def __init__(self, colours: Colours, layout: str, *, codec: str | None = None) -> None:
+        """`codec` is the encoder that the frames are for."""
         self.layout = VideoFormat(layout)
-        self.colours = colours.written_as(self.layout)
-        is_yuv = len(self.layout.components) > 1 and not self.layout.is_rgb
-        self._is_full = is_yuv and self.colours.known_range(self.layout) == ColorRange.JPEG
+        self.colours = colours.written_as(self.layout, codec)
+        self._is_grey = self.layout.name == "gray" or _is_deep_grey(self.layout)
+        has_luma = self._is_grey or (len(self.layout.components) > 1 and not self.layout.is_rgb)
+        self._is_full = has_luma and self.colours.known_range(self.layout) == ColorRange.JPEG
         self._reformatter = VideoReformatter()
 
     def __call__(self, samples: Pixels) -> VideoFrame:
@@ -124,7 +148,10 @@ class Packer:
         return packed
 
     def _luma_and_chroma(self, samples: Pixels) -> VideoFrame:
-        """Full-range luma and chroma of every pixel; FFmpeg rounds chroma down there, and a clip turns greener each time."""
+        """Full-range luma of every pixel, and chroma where the layout has it.
+
+        FFmpeg rounds chroma down there, and a clip turns greener each time.
+        """
         red, blue = LUMA[self.colours.known_matrix]
         bits = depth_bits(self.layout)
         most, kind = 2**bits - 1, np.uint8 if bits == 8 else np.uint16
@@ -132,12 +159,25 @@ class Packer:
         luma = rgb @ np.array([red, 1 - red - blue, blue], np.float32)
         middle = np.float32(2 ** (bits - 1))
         chroma = [(rgb[..., i] - luma) * np.float32(0.5 / (1 - share)) + middle for i, share in ((2, blue), (0, red))]
-        frame = VideoFrame(samples.shape[1], samples.shape[0], "yuv444p" if bits == 8 else f"yuv444p{bits}le")
-        for plane, values in zip(frame.planes, (luma, *chroma), strict=True):
+        whole = self.layout.name if self._is_grey else "yuv444p" if bits == 8 else f"yuv444p{bits}le"
+        frame = VideoFrame(samples.shape[1], samples.shape[0], whole)
+        for plane, values in zip(frame.planes, [luma] if self._is_grey else [luma, *chroma], strict=True):
             rows = np.zeros((plane.height, plane.line_size // np.dtype(kind).itemsize), kind)
             rows[:, : plane.width] = np.rint(values).clip(0, most)
             plane.update(rows.tobytes())
         return frame
+
+
+def _is_deep_grey(layout: VideoFormat) -> bool:
+    return re.fullmatch(r"gray\d+le", layout.name) is not None
+
+
+def _from_grey(frame: VideoFrame) -> Pixels:
+    """(H, W, 3) uint16 of a full-range frame of deep grey, whose white FFmpeg takes for a little less than white."""
+    plane, white = frame.planes[0], 2 ** depth_bits(frame.format) - 1
+    rows = np.frombuffer(bytes(plane), "<u2").reshape(plane.height, -1)[:, : plane.width]
+    grey = np.rint(rows * np.float32(65535 / white)).clip(0, 65535).astype(np.uint16)
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def depth_bits(layout: VideoFormat) -> int:

@@ -41,6 +41,21 @@ TURNING = MOVIES | {MATROSKA, "webm"}
 TIMECODED = MOVIES - {"3gp"} | {MATROSKA, "webm", "mxf"}
 """Formats that hold the time code of the first frame, and make it of the tag `timecode` of the moving picture."""
 
+RATED = {"yuv4mpegpipe", "mxf"}
+"""FFmpeg's names of the formats that say how many frames a second there are, and nothing of the time of each."""
+COUNTING = {"avi", "ogv", "ogg"}
+"""Formats that count time in frames: one may be shown for several, but not for a part of one."""
+TIMED_TWICE = {"mpeg"}
+"""Formats whose readers believe the rate that the pictures say more than the time of each."""
+COVERED = MOVIES - {"mov", "3gp"} | {MATROSKA}
+"""Formats that hold a still which stands for the whole clip."""
+IN_TRANSPORT = {"aac", "aac_latm", "ac3", "eac3", "ac4", "mp1", "mp2", "mp3", "dts", "truehd", "opus", "s302m", "pcm_bluray"}
+IN_TRANSPORT |= {"dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "hdmv_text_subtitle", "arib_caption"}
+IN_TRANSPORT |= {"klv", "timed_id3", "smpte_2038", "scte_35", "epg"}
+IN_TRANSPORT |= {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
+"""What an MPEG transport stream has a number for, by FFmpeg's names; all else goes in, but nothing finds out again what it is."""
+LOST_WITHIN = {"avi": {"eac3"}}
+"""Streams that a format takes and that do not come out of it as they went in."""
 NEVER_EMPTY = {"mxf"}
 """Formats whose files do not end without a picture."""
 
@@ -48,6 +63,13 @@ NEVER_EMPTY = {"mxf"}
 def holds(suffix: str, codec: str) -> bool:
     """Whether a clip whose name ends with `suffix` can hold pictures of a codec, by FFmpeg's name of it."""
     return codec in HELD.get(suffix, {codec}) and codec not in NOT_HELD.get(suffix, ())
+
+
+def keeps(form: str, codec: str | None, *, is_cover: bool) -> bool:
+    """Whether a stream that is handed through, of a codec or of none, can be read again from a format of FFmpeg's name."""
+    if is_cover:
+        return form in COVERED
+    return (form != "mpegts" or codec is None or codec in IN_TRANSPORT) and codec not in LOST_WITHIN.get(form, ())
 
 
 def url_of(path: Path) -> str:

@@ -47,6 +47,7 @@ def restore_pipe(
             raise VideoError(
                 f"standard input: {fact}; let `ffmpeg -f yuv4mpegpipe -` fill it, or give --raw WIDTHxHEIGHT for raw frames"
             )
+        _check_size(head)
     else:
         _check_layout(raw[2])
         form, options = "rawvideo", {"video_size": f"{raw[0]}x{raw[1]}", "pixel_format": raw[2]}
@@ -71,8 +72,18 @@ def restore_pipe(
             )
         if any(component.is_alpha for component in source.first.format.components):
             tally.notes.append("its transparency is left out")
+        tally.notes += source.dropped
     tally.seconds = time.perf_counter() - start
     return tally
+
+
+def _check_size(head: bytes) -> None:
+    """Of the first line of a YUV4MPEG2 stream."""
+    told = {word[:1]: word[1:] for word in head.split()[1:]}
+    if not all(told.get(side, b"").isdigit() and int(told[side]) for side in (b"W", b"H")):
+        raise VideoError(
+            "standard input: its first line does not say how large the frames are; let `ffmpeg -f yuv4mpegpipe -` write it"
+        )
 
 
 def _check_layout(name: str) -> None:

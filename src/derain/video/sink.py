@@ -16,7 +16,10 @@ from derain.video.colours import Colours, Packer
 from derain.video.errors import AS_OUTPUT, told_of
 from derain.video.rotation import AS_STORED, turned_back
 from derain.video.source import Shot, Source, Stamp
-from derain.video.target import BY_RATE, Draft
+from derain.video.target import Draft
+
+LEAST_S = Fraction(1, 50)
+"""Nobody sees that a frame is shown so much too early or too late."""
 
 
 class Sink:
@@ -27,14 +30,19 @@ class Sink:
         self.name = name
         self.refused = 0
         """Packets of other streams whose time stamps make no sense."""
+        self.copied = 0
+        """Packets of other streams that were written."""
         self.frames = 0
-        self._pack = Packer(Colours.of(source.first), encoding.layout)
+        self._pack = Packer(Colours.of(source.first), encoding.layout, codec=encoding.codec)
         self._time_base = source.first.time_base or source.stream.time_base or Fraction(1, 25)
         draft = Draft(source, encoding, self._pack.colours, self._time_base)
         with told_of(name, AS_OUTPUT):
             self._target = draft.open(path)
-        self._numbered: dict[int, Stamp] | None = {} if encoding.codec in BY_RATE else None
+        self._grid = draft.grid(self._target)
+        self._numbered: dict[int, Stamp] | None = {} if self._target.is_numbered else None
         """Where the encoder counts frames: the stamps of those that have not come out of it."""
+        self._last: Packet[Any] | None = None
+        """Of a grid: the frame that has come out of the encoder last."""
         self._orientation = source.orientation if self._target.is_turned else AS_STORED
         self.dropped = draft.dropped
         """What the target's format cannot hold, a sentence each."""
@@ -46,7 +54,10 @@ class Sink:
         with told_of(self.name, AS_OUTPUT):
             frame = self._pack(turned_back(samples, self._orientation))
             frame.pts, frame.duration, frame.time_base = stamp.pts, stamp.duration, self._time_base
-            if self._numbered is not None:
+            if self._grid is not None:
+                frame.pts, frame.duration = self._grid.place(stamp.pts * self._time_base), 1
+                frame.time_base = 1 / self._grid.rate
+            elif self._numbered is not None:
                 self._numbered[self.frames] = stamp
                 frame.pts, frame.duration, frame.time_base = self.frames, 1, self._target.pictures.codec_context.time_base
             self._encode(frame)
@@ -62,6 +73,7 @@ class Sink:
                 packet.stream = stream
                 try:
                     self._target.container.mux_one(packet)
+                    self.copied += 1
                 except av.error.ArgumentError:  # its time is before that of the last one: the clip is damaged there
                     self.refused += 1
 
@@ -69,15 +81,33 @@ class Sink:
         """Write what the encoder still holds, and the end of the file."""
         with told_of(self.name, AS_OUTPUT):
             self._encode(None)
+            self._mux_last(until=None)
             self._target.container.close()
+        if self._grid is not None and self._grid.worst_s > LEAST_S:
+            self.dropped.append(
+                f"its frames do not come in step with {float(self._grid.rate):.4g} a second, as this format wants them: "
+                f"they are shown up to {float(self._grid.worst_s):.2f} s early or late; a .mkv keeps their times"
+            )
 
     def _encode(self, frame: VideoFrame | None) -> None:
         for packet in self._target.pictures.encode(frame):
+            if self._grid is not None:
+                self._mux_last(until=packet)
+                continue
             if self._numbered is not None and packet.pts is not None:
                 stamp = self._numbered.pop(packet.pts)
                 packet.pts = packet.dts = stamp.pts  # no frame is coded before its predecessor: see `codecs.choose`
                 packet.duration, packet.time_base = stamp.duration, self._time_base
             self._target.container.mux_one(packet)
+
+    def _mux_last(self, *, until: Packet[Any] | None) -> None:
+        """Write the last frame, now that it is known when it ends: Ogg says the end of each, and not the beginning."""
+        last, self._last = self._last, until
+        if last is None:
+            return
+        if until is not None and until.pts is not None and last.pts is not None:
+            last.duration = until.pts - last.pts
+        self._target.container.mux_one(last)
 
     def abandon(self) -> None:
         """Close without caring for what is in the file."""

@@ -24,7 +24,7 @@ from derain.video.colours import Unpacker
 from derain.video.containers import url_of
 from derain.video.errors import VideoError, told_of
 from derain.video.rotation import orientation_of
-from derain.video.timing import Clock, Reach
+from derain.video.timing import Clock, Reach, Seams
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +61,10 @@ class Source:
         self.stream = self._main_stream()
         self.stream.thread_type = "AUTO"
         self._clock = Clock(self.container)
+        self._seams = Seams(self.container)
         self._reach = Reach(self.container)
         self._items = self._decoded()
+        self._was_resized = False
         self._early: list[Item] = []
         self.trailing: tuple[Packet[Any], ...] = ()
         """After the last frame: the packets that came behind it."""
@@ -83,6 +85,7 @@ class Source:
         unpack = Unpacker(self.first)
         for item in itertools.chain(self._early, self._items):
             if isinstance(item, VideoFrame):
+                self._was_resized |= (item.width, item.height) != (self.first.width, self.first.height)
                 with told_of(self.name):
                     samples = upright(unpack(item), self.orientation)
                 yield samples, Stamp(item.pts or 0, item.duration, tuple(packets))
@@ -122,9 +125,13 @@ class Source:
 
     @property
     def dropped(self) -> list[str]:
-        """What of its frames does not come through, a sentence each."""
+        """What of its frames so far does not come through, a sentence each."""
         lost = dict.fromkeys(what for name, what in LOST.items() if self.first.side_data.get(name) is not None)
         found = [f"{what} are left out" for what in lost]
+        if self.stream.metadata.get("alpha_mode") == "1":
+            found.append("its transparency is left out")
+        if self._was_resized:
+            found.append(f"its frames change their size on the way; all come out at {self.first.width} x {self.first.height}")
         if self.first.interlaced_frame:
             found.append("it is interlaced and comes out progressive; deinterlace it first, by `ffmpeg -vf bwdif`")
         return found
@@ -168,6 +175,7 @@ class Source:
                 packet = None
             if packet is None:
                 return
+            self._seams.close(packet)
             self._reach.see(packet)
             yield packet
 

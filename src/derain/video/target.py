@@ -20,12 +20,14 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
+from derain.video import containers as formats
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours
-from derain.video.containers import FORMATS, MATROSKA, MOVIES, NEVER_EMPTY, TIMECODED, TURNING, url_of
+from derain.video.containers import MATROSKA, MOVIES, keeps, url_of
 from derain.video.errors import VideoError
 from derain.video.rotation import LYING
 from derain.video.source import Source, is_cover
+from derain.video.timing import Grid
 
 WRITERS_OWN = {"encoder", "duration"}
 """What a stream says of the program that wrote it, and of its old bytes."""
@@ -35,6 +37,9 @@ TIMECODE = "timecode"
 """The tag of a moving picture, and of the stream beside it in which QuickTime keeps it."""
 USUAL_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 """What sound is whose file says no more than the number of its channels, which not every format takes."""
+AC3_IN_AVI = "avi", "ac3"
+DEFAULT_AC3 = 192_000
+"""Bits a second of AC-3 that does not say."""
 COVERS = {"mjpeg": ("cover.jpg", "image/jpeg")}
 """Name and type of a picture in Matroska by its codec, where that is not called as the type is."""
 MOST_TICKS = 2**31 - 1
@@ -51,9 +56,15 @@ class Target:
     """Of all that is handed through, by the index of the stream in the source."""
 
     @property
+    def is_numbered(self) -> bool:
+        """Whether the encoder counts frames, and the format knows when each is shown."""
+        form = self.container.format.name
+        return form in formats.TIMED_TWICE or (self.pictures.codec_context.name in BY_RATE and not _is_gridded(form))
+
+    @property
     def is_turned(self) -> bool:
         """Whether the file says how its frames are to be turned; others are written upright."""
-        return self.container.format.name in TURNING
+        return self.container.format.name in formats.TURNING
 
 
 @dataclass
@@ -69,11 +80,36 @@ class Draft:
     dropped: list[str] = field(default_factory=list)
     """What the target's format cannot hold, a sentence each."""
 
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, in the mean."""
+        return Fraction(self.source.stream.average_rate or self.source.stream.base_rate or 25)
+
+    def grid(self, target: Target) -> Grid | None:
+        """What the frames of a target's format are to be fitted into, if it does not know any time."""
+        form = target.container.format.name
+        if not _is_gridded(form):
+            return None
+        has_gaps = form in formats.COUNTING
+        return Grid(self.rate, has_gaps=has_gaps, start_s=self._start_s(target) if has_gaps else None)
+
+    def _start_s(self, target: Target) -> Fraction:
+        """When what comes first is to be shown."""
+        first = self.source.first
+        starts = [Fraction(first.pts or 0) * self.time_base]
+        for index, packet in self.source.early_packets.items():
+            if index in target.copies and packet.pts is not None and packet.time_base is not None:
+                starts.append(packet.pts * packet.time_base)
+        return min(starts)
+
     def open(self, path: Path) -> Target:
         """Begin a file with all streams that the format of its suffix can hold."""
         target = self._begin(url_of(path), path.suffix, self._fitting(path.suffix))
-        if TIMECODE in target.pictures.metadata and target.container.format.name not in TIMECODED:
+        if TIMECODE in target.pictures.metadata and target.container.format.name not in formats.TIMECODED:
             self.dropped.append("its time code is left out")
+        for stream in self.source.container.streams.video:
+            if stream.index in target.copies and not is_cover(stream):
+                self.dropped.append(f"its video stream {stream.index} is kept as it is; only the first is restored")
         return target
 
     def _fitting(self, suffix: str) -> list[Stream]:
@@ -87,8 +123,9 @@ class Draft:
             if self._fits(suffix, [*kept, stream]):
                 kept.append(stream)
             else:
-                what = stream.codec_context.codec.canonical_name if stream.codec_context else "it"
-                self.dropped.append(f"its {stream.type} stream {stream.index} is left out: a {suffix} does not hold {what}")
+                what = "cover" if is_cover(stream) else f"{stream.type} stream {stream.index}"
+                held = "such a picture" if is_cover(stream) else _codec_of(stream) or "it"
+                self.dropped.append(f"its {what} is left out: a {suffix} does not hold {held}")
         return kept
 
     def _fits(self, suffix: str, others: Sequence[Stream]) -> bool:
@@ -104,11 +141,11 @@ class Draft:
         try:
             trial.container.close()
         except FFmpegError:
-            return trial.container.format.name in NEVER_EMPTY
+            return trial.container.format.name in formats.NEVER_EMPTY
         return True
 
     def _begin(self, file: Any, suffix: str, others: Sequence[Stream]) -> Target:
-        container = av.open(file, "w", format=FORMATS.get(suffix.lower()))
+        container = av.open(file, "w", format=formats.FORMATS.get(suffix.lower()))
         container.metadata.update(self.source.container.metadata)
         copies: dict[int, Stream] = {}
         for stream in self.source.container.streams:
@@ -116,6 +153,8 @@ class Draft:
                 pictures = self._pictures(container)
             elif stream not in others:
                 continue
+            elif not keeps(container.format.name, _codec_of(stream), is_cover=is_cover(stream)):
+                raise ValueError("the format loses such a stream")
             elif is_cover(stream) and container.format.name == MATROSKA:
                 self._attach(container, stream)
             else:
@@ -128,8 +167,7 @@ class Draft:
 
     def _pictures(self, container: OutputContainer) -> VideoStream:
         source, encoding, colours = self.source, self.encoding, self.colours
-        rate = source.stream.average_rate or source.stream.base_rate or Fraction(25)
-        stream = container.add_stream(encoding.codec, rate=rate, options=dict(encoding.options))
+        stream = container.add_stream(encoding.codec, rate=self.rate, options=dict(encoding.options))
         if not isinstance(stream, VideoStream):
             raise VideoError(f"--codec {encoding.codec}: does not encode pictures; try libx264")
         context, shape = stream.codec_context, source.stream.sample_aspect_ratio
@@ -139,13 +177,15 @@ class Draft:
         context.flags |= Flags.frame_duration
         if shape:  # None and 0 stand for not known
             context.sample_aspect_ratio = shape
-        stream.time_base = self.time_base
-        context.time_base = 1 / Fraction(rate) if encoding.codec in BY_RATE else self.time_base
+        form = container.format.name
+        stream.time_base = 1 / self.rate if _is_gridded(form) else self.time_base
+        counts = _is_gridded(form) or form in formats.TIMED_TWICE or encoding.codec in BY_RATE
+        context.time_base = 1 / self.rate if counts else self.time_base
         _describe(stream, source.stream)
         for other in source.container.streams.data:
             if TIMECODE in other.metadata:
                 stream.metadata.setdefault(TIMECODE, other.metadata[TIMECODE])
-        if container.format.name in TURNING:
+        if container.format.name in formats.TURNING:
             if source.display_matrix is not None:
                 stream.set_display_matrix(source.display_matrix)
         elif source.orientation in LYING:
@@ -166,6 +206,10 @@ class Draft:
         container.add_attachment(tags["filename"], tags["mimetype"], bytes(packet)).metadata.update(tags)
 
 
+def _is_gridded(form: str) -> bool:
+    return form in formats.RATED | formats.COUNTING
+
+
 class _Memory(io.BytesIO):
     """A file that nobody sees."""
 
@@ -179,12 +223,27 @@ def _is_made_by_formats(stream: Stream) -> bool:
     return stream.type == "data" and (stream.discard == Discard.all or TIMECODE in stream.metadata)
 
 
+def _codec_of(stream: Stream) -> str | None:
+    return stream.codec_context.codec.canonical_name if stream.codec_context else None
+
+
 def _copy(container: OutputContainer, template: Stream) -> Stream:
-    stream = container.add_stream_from_template(template, opaque=True)
+    if isinstance(template, AudioStream) and (container.format.name, template.codec_context.name) == AC3_IN_AVI:
+        stream = _ac3(container, template)
+    else:
+        stream = container.add_stream_from_template(template, opaque=True)
     _describe(stream, template)
     _name_for_apple(stream, container)
     if isinstance(stream, AudioStream) and stream.codec_context.layout.name in USUAL_LAYOUTS:
         stream.codec_context.layout = USUAL_LAYOUTS[stream.codec_context.layout.name]
+    return stream
+
+
+def _ac3(container: OutputContainer, template: AudioStream) -> Stream:
+    """AC-3 of an .avi says that all packets are as large as the largest; FFmpeg would count the time of another .avi by that."""
+    before = template.codec_context
+    stream = container.add_stream("ac3", rate=before.sample_rate, layout=before.layout.name)
+    stream.codec_context.bit_rate = before.bit_rate or DEFAULT_AC3
     return stream
 
 

@@ -21,6 +21,45 @@ FROM_DECODING = {"flv"}
 """Formats whose length begins where the first frame is decoded, which with frames out of order is before it is shown."""
 
 
+RESTARTING = {"mpegts", "mpeg"}
+"""Formats whose clock may begin anew in the middle of a file: recordings that were joined end to end, a camera that restarted."""
+JITTER_S = Fraction(1, 10)
+"""How far the clock of a damaged stream jumps back without having begun anew."""
+
+
+class Seams:
+    """Moves what comes after each new beginning of the clock behind what came before it, all streams by the same time.
+
+    The streams do not begin anew at one packet: near a seam each packet belongs to the side where it is nearer to the others.
+    """
+
+    def __init__(self, container: InputContainer) -> None:
+        self._may_restart = container.format.name in RESTARTING
+        self._offsets_s = [Fraction(0)]
+        """Of the last two sides."""
+        self._now_s = Fraction(0)
+        """When the last packet so far ends, of any stream."""
+        self._last_s: dict[int, Fraction] = {}
+        """When the last packet of each stream is decoded."""
+
+    def close(self, packet: Packet[Any]) -> None:
+        """Move the time stamps of the next packet of the file, if that is needed."""
+        if not self._may_restart or packet.dts is None or packet.time_base is None:
+            return
+        told_s = packet.dts * packet.time_base
+        offset_s = min(self._offsets_s, key=lambda offset_s: abs(told_s + offset_s - self._now_s))
+        last_s = self._last_s.get(packet.stream.index)
+        if last_s is not None and told_s + offset_s < last_s - JITTER_S:
+            offset_s = self._now_s - told_s
+            self._offsets_s = [self._offsets_s[-1], offset_s]
+        ticks = round(offset_s / packet.time_base)
+        packet.dts += ticks
+        if packet.pts is not None:
+            packet.pts += ticks
+        self._last_s[packet.stream.index] = told_s + offset_s
+        self._now_s = max(self._now_s, told_s + offset_s + (packet.duration or 0) * packet.time_base)
+
+
 class Clock:
     """Time stamps that rise from frame to frame."""
 
@@ -48,6 +87,30 @@ class Clock:
                 pts = self._last + (frame.duration or 1)
             pts = max(pts, self._last + 1)
         self._last = pts or 0
+        return self._last
+
+
+class Grid:
+    """Where frames come in a format that counts time in frames."""
+
+    def __init__(self, rate: Fraction, *, has_gaps: bool, start_s: Fraction | None = None) -> None:
+        """`rate` frames a second. With `has_gaps` a frame may be shown for several, or else each is shown as long as all others.
+
+        `start_s` is what the format counts from, by default the time of the first frame.
+        """
+        self.rate = rate
+        self.worst_s = Fraction(0)
+        """How far any frame so far is shown from when it is to be."""
+        self._has_gaps = has_gaps
+        self._start_s = start_s
+        self._last = -1
+
+    def place(self, time_s: Fraction) -> int:
+        """The number, from 0, at which a frame is shown that is to be shown at `time_s`. It is above all numbers before."""
+        self._start_s = time_s if self._start_s is None else self._start_s
+        exact = (time_s - self._start_s) * self.rate
+        self._last = max(round(exact), self._last + 1) if self._has_gaps else self._last + 1
+        self.worst_s = max(self.worst_s, abs(self._last - exact) / self.rate)
         return self._last
 
 

@@ -45,7 +45,11 @@ def safetensors_notes(path: Path) -> dict[str, str]:
         header_bytes = int.from_bytes(file.read(8), "little")
         if not 2 <= header_bytes <= min(MAX_HEADER_BYTES, size_bytes - 8):
             raise ValueError("it is cut short or is no safetensors file")
-        header = json.loads(file.read(header_bytes))
+        text = file.read(header_bytes)
+    try:
+        header = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is no safetensors file") from error
     if not isinstance(header, dict):
         raise ValueError("it is no safetensors file")
     notes = header.pop("__metadata__", {})

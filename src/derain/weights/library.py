@@ -38,7 +38,7 @@ class Model:
     @property
     def channels(self) -> int:
         """Feature channels at full resolution, where a network needs the most memory."""
-        return max(1, int(self.configuration.get("channels", [16])[0]))
+        return int(self.configuration.get("channels", [16])[0])
 
 
 def models() -> dict[str, Model]:
@@ -80,10 +80,18 @@ def _load(onnx_path: Path) -> Model:
         name=onnx_path.stem,
         onnx_path=onnx_path,
         safetensors_path=safetensors_path if exists(safetensors_path) else None,
-        configuration=_json(onnx_path, notes, "derain.configuration"),
+        configuration=_configuration(onnx_path, notes),
         card=_json(onnx_path, notes, "derain.card"),
         multiple_px=_multiple_px(onnx_path, notes),
     )
+
+
+def _configuration(path: Path, notes: Mapping[str, str]) -> dict[str, Any]:
+    configuration = _json(path, notes, "derain.configuration")
+    channels = configuration.get("channels", [16])
+    if not isinstance(channels, list) or not channels or not all(type(count) is int and count > 0 for count in channels):
+        raise WeightsError(f"{path}: its channels are no list of numbers above 0; export it anew with `derain export`")
+    return configuration
 
 
 def _multiple_px(path: Path, notes: Mapping[str, str]) -> int:
@@ -122,9 +130,9 @@ def _check_pair(onnx_path: Path, *, expected: str | None) -> None:
         )
 
 
-def _json(path: Path, notes: dict[str, str], key: str) -> dict[str, Any]:
+def _json(path: Path, notes: Mapping[str, str], key: str) -> dict[str, Any]:
     try:
         value = json.loads(notes.get(key, "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: its {key} does not read as JSON; export it anew with `derain export`") from error
     return value if isinstance(value, dict) else {}
