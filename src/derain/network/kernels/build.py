@@ -20,7 +20,11 @@ Choice = Literal["auto", "vector", "eager"]
 """`auto` takes the kernels where they run, `vector` too, but without a matrix unit (AMX), `eager` PyTorch's operations."""
 
 LANES, MOST_CHANNELS, WINDOW_PX = 16, 64, 7  # what the C++ is compiled for: multiples of 16 channels
-FLAGS = ("-O3", "-std=c++17", "-march=x86-64-v4", "-mavx512bf16")
+FLAGS = {
+    "AVX512": ("-O3", "-std=c++17", "-march=x86-64-v4", "-mavx512bf16"),
+    "AVX2": ("-O3", "-std=c++17", "-march=x86-64-v3"),
+}
+"""Of the compiler, by PyTorch's name of what the processor can."""
 FOLDER = Path(__file__).parent
 log = logging.getLogger(__name__)
 _chosen: Choice = "eager"
@@ -78,7 +82,7 @@ def library() -> Any | None:
             cpp_extension.load(
                 "derain_kernels",
                 [str(file) for file in sorted(FOLDER.glob("*.cpp"))],
-                extra_cflags=list(FLAGS),
+                extra_cflags=list(FLAGS[torch.backends.cpu.get_cpu_capability()]),
                 build_directory=str(folder),
                 is_python_module=False,
             )
@@ -102,7 +106,8 @@ def _alone() -> Iterator[Path]:
     from torch.utils import cpp_extension
 
     root = os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()
-    folder = Path(root) / f"py{sys.version_info.major}{sys.version_info.minor}_torch{torch.__version__}" / "derain_kernels"
+    versions = f"py{sys.version_info.major}{sys.version_info.minor}_torch{torch.__version__}"
+    folder = Path(root) / versions / f"derain_kernels_{torch.backends.cpu.get_cpu_capability().lower()}"
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / "derain.lock", waiting=True) as is_held:
         if is_held:
@@ -116,8 +121,8 @@ def _obstacle() -> str | None:
 
     if sys.platform == "win32":
         return "Windows"
-    if torch.backends.cpu.get_cpu_capability() != "AVX512":
-        return "no AVX-512"
+    if torch.backends.cpu.get_cpu_capability() not in FLAGS:
+        return "no AVX2"
     if not cpp_extension.is_ninja_available():
         return "no ninja"
     return None

@@ -13,12 +13,11 @@ namespace {
 
 constexpr float LEAK = 0.1f;  // of SFT's LeakyReLU
 
-__m512 leaky(__m512 x) { return _mm512_max_ps(x, _mm512_mul_ps(x, constant(LEAK))); }
+Vector leaky(Vector x) { return max(x, mul(x, constant(LEAK))); }
 
 // 1 where `value` of `leaky` came from the right, else LEAK.
-__m512 leaky_slope(__m512 value) {
-  const __mmask16 right = _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_GT_OQ);
-  return _mm512_mask_mov_ps(constant(LEAK), right, constant(1.0f));
+Vector leaky_slope(Vector value) {
+  return select(less(constant(0.0f), value), constant(1.0f), constant(LEAK));
 }
 
 template <class T, int C>
@@ -51,11 +50,11 @@ class Sft {
 
   void forward(const Element* x, const Element* guide, Element* y) {
     look_at(guide);
-    scale_by([&](int row, int at, __m512 scale) { _mm512_storeu_ps(scales[row] + at, scale); });
-    product<T, TILE, C, ROW>(by_rows<T>(hidden + C, 2 * C), weights.shift.forth(), [&](int row, int, auto& sums) {
-      each(sums, [&](int at, __m512 sum) {
-        const __m512 value = T::load(x + row * C + at), shift = _mm512_add_ps(sum, _mm512_loadu_ps(weights.shift.bias + at));
-        T::store(y + row * C + at, _mm512_fmadd_ps(value, _mm512_loadu_ps(scales[row] + at), _mm512_add_ps(value, shift)));
+    scale_by([&](int row, int at, Vector scale) { store(scales[row] + at, scale); });
+    product<T, TILE, C, ROW>(by_rows<T>(hidden + C, 2 * C), weights.shift.forth(), [&](int row, int column, auto& sums) {
+      each(sums, column, [&](int at, Vector sum) {
+        const Vector value = load(x + row * C + at), shift = add(sum, load(weights.shift.bias + at));
+        store(y + row * C + at, fmadd(value, load(scales[row] + at), add(value, shift)));
       });
     });
   }
@@ -63,11 +62,11 @@ class Sft {
   // dx and d_guide; adds to `sums`, where there are any.
   void backward(const Element* x, const Element* guide, const Element* dy, Element* dx, Element* d_guide, SftGradients<C>* sums) {
     look_at(guide);
-    scale_by([&](int row, int at, __m512 scale) {
-      const __m512 d = T::load(dy + row * C + at);
-      T::store(dx + row * C + at, _mm512_fmadd_ps(d, scale, d));
-      const __m512 slope = _mm512_fnmadd_ps(scale, scale, constant(1.0f));
-      T::store(d_scale + row * C + at, _mm512_mul_ps(_mm512_mul_ps(d, slope), T::load(x + row * C + at)));
+    scale_by([&](int row, int at, Vector scale) {
+      const Vector d = load(dy + row * C + at);
+      store(dx + row * C + at, fmadd(d, scale, d));
+      const Vector slope = fnmadd(scale, scale, constant(1.0f));
+      store(d_scale + row * C + at, mul(mul(d, slope), load(x + row * C + at)));
     });
     if (sums) {
       const Element* hidden_tokens = by_tokens<T, TILE, 2 * C>(hidden, hidden_room);
@@ -79,8 +78,8 @@ class Sft {
     hidden_backward(d_scale, weights.scale.back(), 0);
     hidden_backward(dy, weights.shift.back(), C);
     if (sums) sums->first.template add<T>(d_hidden, guide, hidden_room, room);
-    product<T, TILE, C, 2 * ROW>(by_rows<T>(d_hidden, 2 * C), weights.first.back(), [&](int row, int, auto& sums) {
-      each(sums, [&](int at, __m512 sum) { T::store(d_guide + row * C + at, sum); });
+    product<T, TILE, C, 2 * ROW>(by_rows<T>(d_hidden, 2 * C), weights.first.back(), [&](int row, int column, auto& sums) {
+      each(sums, column, [&](int at, Vector sum) { store(d_guide + row * C + at, sum); });
     });
   }
 
@@ -90,9 +89,9 @@ class Sft {
   // The first layers of both paths: those for the scale to the left, those for the shift to the right.
   void look_at(const Element* guide) {
     product<T, TILE, 2 * C, ROW>(by_rows<T>(guide, C), weights.first.forth(), [&](int row, int column, auto& sums) {
-      each(sums, [&](int at, __m512 sum) {
-        const __m512 bias = _mm512_loadu_ps(weights.first.bias + column + at);
-        T::store(hidden + row * 2 * C + column + at, leaky(_mm512_add_ps(sum, bias)));
+      each(sums, [&](int at, Vector sum) {
+        const Vector bias = load(weights.first.bias + column + at);
+        store(hidden + row * 2 * C + column + at, leaky(add(sum, bias)));
       });
     });
   }
@@ -100,18 +99,18 @@ class Sft {
   // `use(row, column, scale)`
   template <class Use>
   [[gnu::always_inline]] void scale_by(Use&& use) {
-    product<T, TILE, C, ROW>(by_rows<T>(hidden, 2 * C), weights.scale.forth(), [&](int row, int, auto& sums) {
-      each(sums, [&](int at, __m512 sum) {
-        use(row, at, hyperbolic_tangent(_mm512_add_ps(sum, _mm512_loadu_ps(weights.scale.bias + at))));
+    product<T, TILE, C, ROW>(by_rows<T>(hidden, 2 * C), weights.scale.forth(), [&](int row, int column, auto& sums) {
+      each(sums, column, [&](int at, Vector sum) {
+        use(row, at, hyperbolic_tangent(add(sum, load(weights.scale.bias + at))));
       });
     });
   }
 
   void hidden_backward(const Element* d_out, Right<T> weight, int first_column) {
-    product<T, TILE, C, ROW>(by_rows<T>(d_out, C), weight, [&](int row, int, auto& sums) {
-      each(sums, [&](int at, __m512 sum) {
+    product<T, TILE, C, ROW>(by_rows<T>(d_out, C), weight, [&](int row, int column, auto& sums) {
+      each(sums, column, [&](int at, Vector sum) {
         const int here = row * 2 * C + first_column + at;
-        T::store(d_hidden + here, _mm512_mul_ps(sum, leaky_slope(T::load(hidden + here))));
+        store(d_hidden + here, mul(sum, leaky_slope(load(hidden + here))));
       });
     });
   }
@@ -182,9 +181,9 @@ void fuse(const std::vector<at::Tensor>& maps, const at::Tensor& weight, const a
     for (int64_t from = first * STEP; from < last * STEP; from += STEP) {
       join<T, C, MAPS>(maps, from, joined);
       auto* out = write<T>(y) + from;
-      product<T, TILE, C, WIDE / T::PAIR>(by_rows<T>(joined, WIDE), layer->forth(), [&](int row, int, auto& sums) {
-        each(sums, [&](int at, __m512 sum) {
-          T::store(out + row * C + at, _mm512_add_ps(sum, _mm512_loadu_ps(layer->bias + at)));
+      product<T, TILE, C, WIDE / T::PAIR>(by_rows<T>(joined, WIDE), layer->forth(), [&](int row, int column, auto& sums) {
+        each(sums, column, [&](int at, Vector sum) {
+          store(out + row * C + at, add(sum, load(layer->bias + at)));
         });
       });
     }
@@ -210,9 +209,9 @@ void fuse_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, co
         sums[slice]->template add<T>(d_out, joined, room, joined_room);
       }
       product<T, TILE, WIDE, C / T::PAIR>(by_rows<T>(d_out, C), layer->back(), [&](int row, int column, auto& parts) {
-        each(parts, [&](int at, __m512 part) {
+        each(parts, [&](int at, Vector part) {
           const int map = (column + at) / C, channel = (column + at) % C;
-          T::store(d_pixels[map] + row * C + channel, part);
+          store(d_pixels[map] + row * C + channel, part);
         });
       });
     }

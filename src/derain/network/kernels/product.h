@@ -28,37 +28,54 @@ constexpr int widest_block(int vectors, int most) {
   return most;
 }
 
+// `use(column, vector)` for the vectors of a part of a row that begins at `first`.
+template <int N, class Use>
+[[gnu::always_inline]] inline void each(const Vector (&vectors)[N], int first, Use&& use) {
+  for (int v = 0; v < N; ++v) use(first + v * LANES, vectors[v]);
+}
+
+template <int N, class Use>
+[[gnu::always_inline]] inline void each(const Vector (&vectors)[N], Use&& use) {
+  each(vectors, 0, use);
+}
+
 // How many rows, and vectors of columns, of a product (M, N) are summed in the registers at once.
 template <int M, int N>
 struct Blocks {
-  static constexpr int ROWS = M % 7 == 0 ? 7 : 8;
-  static constexpr int VECTORS = widest_block(N / LANES, ROWS == 7 ? 4 : 3);
-  static_assert(M % ROWS == 0 && N % LANES == 0);
+  static constexpr int ROWS = LANES == 16 ? (M % 7 ? 8 : 7) : (M % 4 ? 6 : 4);
+  static constexpr int VECTORS = widest_block(N / LANES, MOST_SUMS / ROWS);
+  static_assert(N % LANES == 0);
 };
+
+// The part of a product that is ROWS rows and VECTORS vectors of columns and begins at (row, column).
+template <class T, int ROWS, int VECTORS, int K, class Use>
+[[gnu::always_inline]] inline void block_product(Left<T> left, Right<T> right, int row, int column, Use&& use) {
+  Vector sums[ROWS][VECTORS] = {};
+  const auto* a = left.data + row * left.row * T::PAIR;
+  const auto* b = right.data + column * T::PAIR;
+#pragma GCC unroll 1
+  for (int k = 0; k < K; ++k, a += left.inner * T::PAIR, b += right.line * T::PAIR) {
+    Words columns[VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v) columns[v] = load_words(b + v * LANES * T::PAIR);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r) {
+      const Words word = broadcast_word(a + r * left.row * T::PAIR);
+#pragma GCC unroll 4
+      for (int v = 0; v < VECTORS; ++v) sums[r][v] = T::dot(sums[r][v], word, columns[v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < ROWS; ++r) use(row + r, column, sums[r]);
+}
 
 template <class T, int M, int N, int K, class Use>
 [[gnu::always_inline]] inline void vector_product(Left<T> left, Right<T> right, Use&& use) {
-  constexpr int ROWS = Blocks<M, N>::ROWS, VECTORS = Blocks<M, N>::VECTORS;
-  for (int column = 0; column < N; column += VECTORS * LANES)
-    for (int row = 0; row < M; row += ROWS) {
-      __m512 sums[ROWS][VECTORS] = {};
-      const auto* a = left.data + row * left.row * T::PAIR;
-      const auto* b = right.data + column * T::PAIR;
-#pragma GCC unroll 1
-      for (int k = 0; k < K; ++k, a += left.inner * T::PAIR, b += right.line * T::PAIR) {
-        __m512i columns[VECTORS];
-#pragma GCC unroll 4
-        for (int v = 0; v < VECTORS; ++v) columns[v] = _mm512_loadu_si512(b + v * LANES * T::PAIR);
-#pragma GCC unroll 8
-        for (int r = 0; r < ROWS; ++r) {
-          const __m512i word = broadcast_word(a + r * left.row * T::PAIR);
-#pragma GCC unroll 4
-          for (int v = 0; v < VECTORS; ++v) sums[r][v] = T::dot(sums[r][v], word, columns[v]);
-        }
-      }
-#pragma GCC unroll 8
-      for (int r = 0; r < ROWS; ++r) use(row + r, column, sums[r]);
-    }
+  constexpr int ROWS = Blocks<M, N>::ROWS, VECTORS = Blocks<M, N>::VECTORS, REST = M % ROWS;
+  for (int column = 0; column < N; column += VECTORS * LANES) {
+    for (int row = 0; row < M - REST; row += ROWS) block_product<T, ROWS, VECTORS, K>(left, right, row, column, use);
+    if constexpr (REST > 0) block_product<T, REST, VECTORS, K>(left, right, M - REST, column, use);
+  }
 }
 
 // The last rows of M, which need not be a multiple of 16, are those of a whole block that overlaps the one before.
@@ -84,9 +101,9 @@ template <class T, int M, int N, int K, class Use>
         amx::store<amx::SUMS>(block + (VECTORS - 1) * LANES, LINE * sizeof(float));
       }
       for (int r = row - first; r < amx::ROWS; ++r) {
-        __m512 sums[VECTORS];
+        Vector sums[VECTORS];
 #pragma GCC unroll 4
-        for (int v = 0; v < VECTORS; ++v) sums[v] = _mm512_load_ps(block + r * LINE + v * LANES);
+        for (int v = 0; v < VECTORS; ++v) sums[v] = load(block + r * LINE + v * LANES);
         use(first + r, column, sums);
       }
     }
@@ -98,6 +115,24 @@ template <class T, int M, int N, int K, class Use>
 [[gnu::always_inline]] inline void product(Left<T> left, Right<T> right, Use&& use) {
   if constexpr (T::TILED) tiled_product<T, M, N, K>(left, right, use);
   else vector_product<T, M, N, K>(left, right, use);
+}
+
+// The same, but `use(row, 0, sums)` is given whole rows.
+template <class T, int M, int N, int K, class Use>
+[[gnu::always_inline]] inline void row_product(Left<T> left, Right<T> right, Use&& use) {
+  if constexpr (Blocks<M, N>::VECTORS * LANES == N) {
+    product<T, M, N, K>(left, right, use);
+  } else {
+    alignas(64) float rows[M][N];
+    product<T, M, N, K>(left, right, [&](int row, int column, auto& sums) {
+      each(sums, column, [&](int at, Vector sum) { store(rows[row] + at, sum); });
+    });
+    for (int row = 0; row < M; ++row) {
+      Vector sums[N / LANES];
+      for (int v = 0; v < N / LANES; ++v) sums[v] = load(rows[row] + v * LANES);
+      use(row, 0, sums);
+    }
+  }
 }
 
 // sums (M, N) += left (M, K words) times right (K words, N). M is a multiple of 16.
@@ -116,7 +151,7 @@ inline void add_product(Left<T> left, Right<T> right, float* sums) {
       }
   } else {
     vector_product<T, M, N, K>(left, right, [&](int row, int column, auto& block) {
-      for (int v = 0; v < Blocks<M, N>::VECTORS; ++v) add_to(sums + row * N + column + v * LANES, block[v]);
+      each(block, column, [&](int at, Vector sum) { add_to(sums + row * N + at, sum); });
     });
   }
 }
@@ -135,11 +170,8 @@ inline const typename T::Element* by_tokens(const typename T::Element* rows, typ
   } else {
     for (int row = 0; row < ROWS; row += 2)
       for (int column = 0; column < N; column += LANES) {
-        const auto* at = reinterpret_cast<const __m256i*>(rows + row * N + column);
-        const auto* below = reinterpret_cast<const __m256i*>(rows + (row + 1) * N + column);
-        const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(at));
-        const __m512i high = row + 1 < ROWS ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(below)) : _mm512_setzero_si512();
-        _mm512_storeu_si512(room + row * N + column * 2, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+        const auto* at = rows + row * N + column;
+        store_pairs(room + row * N + column * 2, at, row + 1 < ROWS ? at + N : nullptr);
       }
     return room;
   }
@@ -150,14 +182,14 @@ template <class T>
 inline void transpose_words(const typename T::Element* from, int step, int rows, int words, typename T::Element* to, int line) {
   for (int row = 0; row < rows; row += LANES)
     for (int word = 0; word < words; word += LANES) {
-      const __mmask16 within = first_lanes(words - word);
-      __m512i block[LANES];
+      const Mask within = first_lanes(words - word);
+      Words block[LANES];
       for (int r = 0; r < LANES; ++r)
-        block[r] = row + r < rows ? _mm512_maskz_loadu_epi32(within, from + ((row + r) * step + word) * T::PAIR)
-                                  : _mm512_setzero_si512();
+        block[r] = row + r < rows ? load_words(within, from + ((row + r) * step + word) * T::PAIR)
+                                  : no_words();
       transpose(block);
       for (int w = 0; w < LANES && word + w < words; ++w)
-        _mm512_mask_storeu_epi32(to + ((word + w) * line + row) * T::PAIR, first_lanes(rows - row), block[w]);
+        store_words(first_lanes(rows - row), to + ((word + w) * line + row) * T::PAIR, block[w]);
     }
 }
 
@@ -179,9 +211,9 @@ inline Left<T> by_columns(const typename T::Element* tokens, int line, typename 
 template <class T, int ROWS, int N>
 inline void add_rows(const typename T::Element* rows, float* sums) {
   for (int column = 0; column < N; column += LANES) {
-    __m512 sum = _mm512_loadu_ps(sums + column);
-    for (int row = 0; row < ROWS; ++row) sum = _mm512_add_ps(sum, T::load(rows + row * N + column));
-    _mm512_storeu_ps(sums + column, sum);
+    Vector sum = load(sums + column);
+    for (int row = 0; row < ROWS; ++row) sum = add(sum, load(rows + row * N + column));
+    store(sums + column, sum);
   }
 }
 
@@ -194,12 +226,7 @@ inline void pack_weight(const float* weight, int out, int in, bool transposed, t
     for (int n = 0; n < columns; ++n) {
       const float value = transposed ? weight[k * in + n] : weight[n * in + k];
       auto* to = packed + (k / T::PAIR * columns + n) * T::PAIR + k % T::PAIR;
-      if constexpr (T::PAIR == 1) {
-        *to = value;
-      } else {
-        const __m128bh rounded = _mm_cvtneps_pbh(_mm_set_ss(value));
-        std::memcpy(to, &rounded, sizeof *to);
-      }
+      *to = T::rounded(value);
     }
 }
 

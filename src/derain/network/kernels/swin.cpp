@@ -2,7 +2,7 @@
 //
 // A window is 49 pixels of (N, H, W, C): everything that the block computes for it lies in the first two caches. The forward
 // pass keeps nothing but its input; the backward pass computes the window again. Sums are float32 throughout; what is multiplied
-// is rounded to the number type of the picture first. C is a multiple of the vectors' length: a block of fewer channels has
+// is rounded to the number type of the picture first. C is a multiple of 16: a block of fewer channels has
 // zeros in the rest of its picture and of its parameters, and `channels` says how many are its own.
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
@@ -139,14 +139,14 @@ class Block {
     Element* hidden = wide;
     product<T, TILE, 4 * C, ROW>(by_rows<T>(normal, C), weights.expand.forth(), [&](int row, int column, auto& sums) {
       const float* bias = weights.expand.bias + column;
-      each(sums, [&](int at, __m512 sum) {
-        T::store(hidden + row * 4 * C + column + at, gelu(_mm512_add_ps(sum, _mm512_loadu_ps(bias + at))).value);
+      each(sums, [&](int at, Vector sum) {
+        store(hidden + row * 4 * C + column + at, gelu(add(sum, load(bias + at))).value);
       });
     });
-    product<T, TILE, C, 4 * ROW>(by_rows<T>(hidden, 4 * C), weights.contract.forth(), [&](int row, int, auto& sums) {
-      each(sums, [&](int at, __m512 sum) {
-        const __m512 bias = _mm512_loadu_ps(weights.contract.bias + at);
-        T::store(y + place.pixel[row] + at, _mm512_add_ps(_mm512_add_ps(sum, bias), _mm512_loadu_ps(middle[row] + at)));
+    product<T, TILE, C, 4 * ROW>(by_rows<T>(hidden, 4 * C), weights.contract.forth(), [&](int row, int column, auto& sums) {
+      each(sums, column, [&](int at, Vector sum) {
+        const Vector bias = load(weights.contract.bias + at);
+        store(y + place.pixel[row] + at, add(add(sum, bias), load(middle[row] + at)));
       });
     });
   }
@@ -167,49 +167,53 @@ class Block {
   // x + attention(norm(x)) into `middle`, and its norm into `normal`; what led there stays for the backward pass.
   void attend(const Element* x, const Place& place) {
     for (int row = 0; row < TILE; ++row) {
-      __m512 pixel[C / LANES];
-      for (int v = 0; v < C / LANES; ++v) pixel[v] = T::load(x + place.pixel[row] + v * LANES);
-      each(pixel, [&](int at, __m512 part) { _mm512_storeu_ps(middle[row] + at, part); });
+      Vector pixel[C / LANES];
+      for (int v = 0; v < C / LANES; ++v) pixel[v] = load(x + place.pixel[row] + v * LANES);
+      each(pixel, [&](int at, Vector part) { store(middle[row] + at, part); });
       attention_norm.template normalise<T>(row, pixel, weights.attention_norm, attention_normal);
     }
     product<T, TILE, 3 * C, ROW>(
         by_rows<T>(attention_normal, C), weights.qkv.forth(), [&](int row, int column, auto& sums) {
           const float* bias = weights.qkv.bias + column;
-          each(sums, [&](int at, __m512 sum) {
-            T::store(qkv + row * 3 * C + column + at, _mm512_add_ps(sum, _mm512_loadu_ps(bias + at)));
+          each(sums, [&](int at, Vector sum) {
+            store(qkv + row * 3 * C + column + at, add(sum, load(bias + at)));
           });
         });
     qkv_tokens = by_tokens<T, TILE, 3 * C>(qkv, qkv_room);
     transpose_words<T>(qkv + C, 3 * ROW, TILE, ROW, keys, KEYS);
-    product<T, TILE, KEYS, ROW>(by_rows<T>(qkv, 3 * C), Right<T>{keys, KEYS}, [&](int row, int, auto& sums) {
+    row_product<T, TILE, KEYS, ROW>(by_rows<T>(qkv, 3 * C), Right<T>{keys, KEYS}, [&](int row, int, auto& sums) {
       softmax(row, sums, LOG2_E * scale, weights.position[place.side][row]);  // e ** x is computed as a power of two
     });
     product<T, TILE, C, TOKENS>(
-        by_rows<T>(probability, KEYS), Right<T>{qkv_tokens + 2 * C * T::PAIR, 3 * C}, [&](int row, int, auto& sums) {
-          each(sums, [&](int at, __m512 sum) { T::store(context + row * C + at, sum); });
+        by_rows<T>(probability, KEYS), Right<T>{qkv_tokens + 2 * C * T::PAIR, 3 * C}, [&](int row, int column, auto& sums) {
+          each(sums, column, [&](int at, Vector sum) { store(context + row * C + at, sum); });
         });
-    product<T, TILE, C, ROW>(by_rows<T>(context, C), weights.projection.forth(), [&](int row, int, auto& sums) {
-      __m512 pixel[C / LANES];
-      each(sums, [&](int at, __m512 sum) {
-        const __m512 bias = _mm512_loadu_ps(weights.projection.bias + at);
-        pixel[at / LANES] = _mm512_add_ps(_mm512_add_ps(sum, bias), _mm512_loadu_ps(middle[row] + at));
-        _mm512_storeu_ps(middle[row] + at, pixel[at / LANES]);
+    row_product<T, TILE, C, ROW>(by_rows<T>(context, C), weights.projection.forth(), [&](int row, int, auto& sums) {
+      Vector pixel[C / LANES];
+      each(sums, [&](int at, Vector sum) {
+        const Vector bias = load(weights.projection.bias + at);
+        pixel[at / LANES] = add(add(sum, bias), load(middle[row] + at));
+        store(middle[row] + at, pixel[at / LANES]);
       });
       mlp_norm.template normalise<T>(row, pixel, weights.mlp_norm, normal);
     });
   }
 
-  void softmax(int row, const __m512 (&products)[KEYS / LANES], float scale, const float* position) {
-    __m512 logits[KEYS / LANES];
-    each(products, [&](int at, __m512 sum) {
-      logits[at / LANES] = _mm512_fmadd_ps(sum, constant(scale), _mm512_loadu_ps(position + at));
+  void softmax(int row, const Vector (&products)[KEYS / LANES], float scale, const float* position) {
+    Vector logits[KEYS / LANES];
+    each(products, [&](int at, Vector sum) {
+      logits[at / LANES] = fmadd(sum, constant(scale), load(position + at));
     });
-    const __m512 top = greatest(_mm512_max_ps(_mm512_max_ps(logits[0], logits[1]), _mm512_max_ps(logits[2], logits[3])));
-    for (__m512& logit : logits) logit = power_of_two(_mm512_sub_ps(logit, top));
-    const __m512 sum = _mm512_add_ps(_mm512_add_ps(logits[0], logits[1]), _mm512_add_ps(logits[2], logits[3]));
-    const __m512 share = reciprocal(total(sum));
-    each(logits, [&](int at, __m512 weight) {
-      T::store(probability + row * KEYS + at, _mm512_mul_ps(weight, share));
+    Vector top = logits[0], sum = constant(0.0f);
+    for (const Vector& logit : logits) top = max(top, logit);
+    top = greatest(top);
+    for (Vector& logit : logits) {
+      logit = power_of_two(sub(logit, top));
+      sum = add(sum, logit);
+    }
+    const Vector share = reciprocal(total(sum));
+    each(logits, [&](int at, Vector weight) {
+      store(probability + row * KEYS + at, mul(weight, share));
     });
   }
 
@@ -218,29 +222,29 @@ class Block {
     Element* hidden = wide;
     product<T, TILE, 4 * C, ROW>(by_rows<T>(normal, C), weights.expand.forth(), [&](int row, int column, auto& sums) {
       const float* bias = weights.expand.bias + column;
-      each(sums, [&](int at, __m512 sum) {
-        const Gelu activation = gelu(_mm512_add_ps(sum, _mm512_loadu_ps(bias + at)));
-        T::store(hidden + row * 4 * C + column + at, activation.value);
-        T::store(slope + row * 4 * C + column + at, activation.slope);
+      each(sums, [&](int at, Vector sum) {
+        const Gelu activation = gelu(add(sum, load(bias + at)));
+        store(hidden + row * 4 * C + column + at, activation.value);
+        store(slope + row * 4 * C + column + at, activation.slope);
       });
     });
     if (learnt) sums.contract.template add<T>(d_out, hidden, narrow_room, wide_room);
 
     Element* d_hidden = wide;  // the hidden values are spent
     product<T, TILE, 4 * C, ROW>(by_rows<T>(d_out, C), weights.contract.back(), [&](int row, int column, auto& sums) {
-      each(sums, [&](int at, __m512 sum) {
-        T::store(d_hidden + row * 4 * C + column + at, _mm512_mul_ps(sum, T::load(slope + row * 4 * C + column + at)));
+      each(sums, [&](int at, Vector sum) {
+        store(d_hidden + row * 4 * C + column + at, mul(sum, load(slope + row * 4 * C + column + at)));
       });
     });
     if (learnt) sums.expand.template add<T>(d_hidden, normal, wide_room, narrow_room);
 
-    product<T, TILE, C, 4 * ROW>(by_rows<T>(d_hidden, 4 * C), weights.expand.back(), [&](int row, int, auto& d_normal) {
-      __m512 gradient[C / LANES];
+    row_product<T, TILE, C, 4 * ROW>(by_rows<T>(d_hidden, 4 * C), weights.expand.back(), [&](int row, int, auto& d_normal) {
+      Vector gradient[C / LANES];
       mlp_norm.backward(row, d_normal, weights.mlp_norm.gain, gradient, sums.mlp_gain, sums.mlp_offset);
-      each(gradient, [&](int at, __m512 part) {
-        const __m512 whole = _mm512_add_ps(part, T::load(d_out + row * C + at));
-        _mm512_storeu_ps(d_middle[row] + at, whole);
-        T::store(d_out + row * C + at, whole);
+      each(gradient, [&](int at, Vector part) {
+        const Vector whole = add(part, load(d_out + row * C + at));
+        store(d_middle[row] + at, whole);
+        store(d_out + row * C + at, whole);
       });
     });
   }
@@ -250,12 +254,12 @@ class Block {
     if (learnt) sums.projection.template add<T>(d_out, context, narrow_room, wide_room);
 
     Element* d_context = context;  // spent
-    product<T, TILE, C, ROW>(by_rows<T>(d_out, C), weights.projection.back(), [&](int row, int, auto& sums) {
-      each(sums, [&](int at, __m512 sum) { T::store(d_context + row * C + at, sum); });
+    product<T, TILE, C, ROW>(by_rows<T>(d_out, C), weights.projection.back(), [&](int row, int column, auto& sums) {
+      each(sums, column, [&](int at, Vector sum) { store(d_context + row * C + at, sum); });
     });
     const auto to_d_qkv = [&](int part) {
       return [this, part](int row, int column, auto& sums) {
-        each(sums, [&](int at, __m512 sum) { T::store(d_qkv + row * 3 * C + part * C + column + at, sum); });
+        each(sums, [&](int at, Vector sum) { store(d_qkv + row * 3 * C + part * C + column + at, sum); });
       };
     };
     const Element* probability_tokens = by_tokens<T, TILE, KEYS>(probability, wide_room);
@@ -265,14 +269,14 @@ class Block {
 
     transpose_words<T>(qkv + 2 * C, 3 * ROW, TILE, ROW, keys, KEYS);  // the values, where the keys were
     Element* d_logits = probability;  // a row of one takes the place of that of the other
-    product<T, TILE, KEYS, ROW>(by_rows<T>(d_context, C), Right<T>{keys, KEYS}, [&](int row, int, auto& d_seen) {
-      __m512 mean = _mm512_setzero_ps();
-      each(d_seen, [&](int at, __m512 d) { mean = _mm512_fmadd_ps(d, T::load(probability + row * KEYS + at), mean); });
+    row_product<T, TILE, KEYS, ROW>(by_rows<T>(d_context, C), Right<T>{keys, KEYS}, [&](int row, int, auto& d_seen) {
+      Vector mean = constant(0.0f);
+      each(d_seen, [&](int at, Vector d) { mean = fmadd(d, load(probability + row * KEYS + at), mean); });
       mean = total(mean);
-      each(d_seen, [&](int at, __m512 d) {
-        const __m512 d_logit = _mm512_mul_ps(T::load(probability + row * KEYS + at), _mm512_sub_ps(d, mean));
+      each(d_seen, [&](int at, Vector d) {
+        const Vector d_logit = mul(load(probability + row * KEYS + at), sub(d, mean));
         add_to(sums.position[row] + at, d_logit);
-        T::store(d_logits + row * KEYS + at, _mm512_mul_ps(d_logit, constant(scale)));
+        store(d_logits + row * KEYS + at, mul(d_logit, constant(scale)));
       });
     });
     product<T, TILE, C, TOKENS>(by_rows<T>(d_logits, KEYS), Right<T>{qkv_tokens + C * T::PAIR, 3 * C}, to_d_qkv(0));
@@ -282,12 +286,12 @@ class Block {
 
     if (learnt) sums.qkv.template add<T>(d_qkv, attention_normal, wide_room, narrow_room);
 
-    product<T, TILE, C, 3 * ROW>(by_rows<T>(d_qkv, 3 * C), weights.qkv.back(), [&](int row, int, auto& d_normal) {
-      __m512 gradient[C / LANES];
+    row_product<T, TILE, C, 3 * ROW>(by_rows<T>(d_qkv, 3 * C), weights.qkv.back(), [&](int row, int, auto& d_normal) {
+      Vector gradient[C / LANES];
       attention_norm.backward(
           row, d_normal, weights.attention_norm.gain, gradient, sums.attention_gain, sums.attention_offset);
-      each(gradient, [&](int at, __m512 part) {
-        T::store(dx + place.pixel[row] + at, _mm512_add_ps(part, _mm512_loadu_ps(d_middle[row] + at)));
+      each(gradient, [&](int at, Vector part) {
+        store(dx + place.pixel[row] + at, add(part, load(d_middle[row] + at)));
       });
     });
   }

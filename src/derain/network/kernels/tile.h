@@ -15,11 +15,6 @@ namespace derain {
 constexpr int WINDOW = 7;
 constexpr int TILE = WINDOW * WINDOW;  // pixels that are computed together: those of a window, or neighbours in memory
 
-template <int N, class Use>
-[[gnu::always_inline]] inline void each(const __m512 (&vectors)[N], Use&& use) {
-  for (int v = 0; v < N; ++v) use(v * LANES, vectors[v]);
-}
-
 // (rows, columns) as a left operand. Where it is a part of wider rows, `columns` are those of the whole.
 template <class T>
 inline Left<T> by_rows(const typename T::Element* rows, int columns) {
@@ -116,10 +111,12 @@ void dispatch(const at::Tensor& x, const Run& run) {
       default: TORCH_CHECK(false, "derain: no kernel for ", x.size(3), " channels");
     }
   };
-  if (x.scalar_type() == at::kBFloat16 && tiled()) with_channels(TiledBFloat16());
-  else if (x.scalar_type() == at::kBFloat16) with_channels(BFloat16());
-  else if (x.scalar_type() == at::kFloat) with_channels(Float32());
-  else TORCH_CHECK(false, "derain: no kernel for ", x.scalar_type());
+  if (x.scalar_type() == at::kFloat) return with_channels(Float32());
+#ifdef __AVX512F__
+  if (x.scalar_type() == at::kBFloat16 && tiled()) return with_channels(TiledBFloat16());
+  if (x.scalar_type() == at::kBFloat16) return with_channels(BFloat16());
+#endif
+  TORCH_CHECK(false, "derain: no kernel for ", x.scalar_type());
 }
 
 template <class T>
