@@ -1,7 +1,8 @@
 """Kernels for training on a CPU: Swin block, SFT and fusion in C++, tile by tile, in place of chains of PyTorch's operations.
 
-`derain.network.swin` and `blocks` stay the reference: same weights, same result up to rounding. The kernels are compiled when they
-are first needed, and serve where there are a compiler, AVX2 or AVX-512, and gradients to compute; everywhere else the reference runs.
+`derain.network.swin` and `blocks` stay the reference: same weights, same result up to rounding. The kernels are compiled when
+they are first needed, and serve where there are a compiler, AVX2 or AVX-512, and gradients to compute; everywhere else the
+reference runs.
 """
 
 from derain.network.kernels.build import Choice, choose, path
