@@ -8,10 +8,10 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from derain.errors import DataError
 
@@ -52,6 +52,21 @@ def are_one(path: Path, other: Path) -> bool:
         return path.samefile(other)
     except OSError:
         return False
+
+
+def walk(root: Path, *, onerror: Callable[[OSError], None], key: Callable[[str], Any] = str) -> Iterator[tuple[Path, list[str]]]:
+    """(folder, names of its files) for a folder and those below it, also by links, in order; hidden ones are left out.
+
+    A link that leads back to a folder on the way to it is not followed.
+    """
+    ways = {str(root): {os.path.realpath(root)}}  # the real folders on the way to each
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=onerror):
+        way = ways.pop(folder)
+        visible = sorted((name for name in folders if not name.startswith(".")), key=key)
+        real = {name: os.path.realpath(Path(folder, name)) for name in visible}
+        folders[:] = [name for name in visible if real[name] not in way]
+        ways |= {os.path.join(folder, name): way | {real[name]} for name in folders}  # noqa: PTH118 as os.walk spells them
+        yield Path(folder), sorted(files, key=key)
 
 
 @contextmanager
@@ -116,6 +131,17 @@ def write_text(path: Path, text: str) -> None:
     try:
         with replacing(path) as file:
             file.write(text.encode("utf-8", errors="backslashreplace"))
+    except OSError as error:
+        raise DataError(f"{path}: {disk_fact(error)}") from error
+
+
+def check_writable(path: Path) -> None:
+    """Find out before long work whether a file could be written, by one that is removed again. Raises DataError."""
+    partial = partial_of(path)
+    try:
+        with partial.open("xb"):
+            pass
+        partial.unlink()
     except OSError as error:
         raise DataError(f"{path}: {disk_fact(error)}") from error
 

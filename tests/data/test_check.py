@@ -164,3 +164,24 @@ def test_rain100_is_found_to_repeat_five_backgrounds():
         ["011", "080"],
         ["012", "091"],
     ]
+
+
+def test_a_shared_background_is_found_where_the_first_of_its_rains_is_broken(train, tmp_path):
+    many = tmp_path / "many"
+    for number in (1, 2):
+        (many / "rainy").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(render(PHOTOS["chelsea"], rain="light", seed=number)).save(many / "rainy" / f"901_{number}.png")
+    (many / "clean").mkdir()
+    Image.fromarray(PHOTOS["chelsea"]).save(many / "clean" / "901.png")
+    first = many / "rainy" / "901_1.png"
+    first.write_bytes(first.read_bytes()[:20_000])
+    for measured in (0, 100):
+        result = check([train, many], measured=measured, processes=1)
+        assert result.shared == [[train / "clean" / "b.png", many / "clean" / "901.png"]]
+        assert [problem.path for one in result.folders for problem in one.problems] == [first]
+
+
+@pytest.mark.parametrize(("rainy", "clean", "alike"), [(255, 0, True), (None, 0, False), (255, None, False)])
+def test_a_plain_picture_is_no_other_picture(rainy, clean, alike):
+    pair = [PHOTOS["coffee"] if value is None else np.full_like(PHOTOS["coffee"], value) for value in (rainy, clean)]
+    assert (misalignment(*pair) is None) == alike

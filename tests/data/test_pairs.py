@@ -366,3 +366,41 @@ def test_a_sample_is_spread_over_the_set():
 def test_real_sets_are_found_whole(name, layout, count):
     found = find_pairs(SHARED / name)
     assert (found.layout, len(found), found.problems) == (layout, count, [])
+
+
+def test_a_list_settles_the_folders_that_it_names_and_no_others(tmp_path):
+    for folder in ("A", "B"):
+        for side in ("rainy", "clean"):
+            put(tmp_path / folder / side / "1.png")
+    left_out = put(tmp_path / "A" / "rainy" / "2.png")
+    (tmp_path / "A" / "list.txt").write_text("rainy/1.png clean/1.png\n")
+    found = find_pairs(tmp_path)
+    assert [pair.name for pair in found.pairs] == ["A/rainy/1", "B/1"]
+    assert (found.layout, found.ignored, found.problems) == ("list, folders", [left_out], [])
+
+
+def test_two_rains_may_share_their_clean_pictures_by_a_link(tmp_path):
+    put(tmp_path / "light" / "clean" / "1.png")
+    for rain in ("light", "heavy"):
+        put(tmp_path / rain / "rainy" / "1.png", value=150)
+    (tmp_path / "heavy" / "clean").symlink_to(tmp_path / "light" / "clean")
+    found = find_pairs(tmp_path)
+    assert ([pair.name for pair in found.pairs], found.problems) == (["heavy/1", "light/1"], [])
+
+
+def test_links_to_each_other_come_to_an_end(tmp_path):
+    for folder in ("a", "b"):
+        for side in ("rainy", "clean"):
+            put(tmp_path / folder / side / "1.png")
+    (tmp_path / "a" / "x").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "y").symlink_to(tmp_path / "a")
+    assert [pair.name for pair in find_pairs(tmp_path).pairs] == ["a/1", "a/x/1", "b/1", "b/y/1"]
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".jfif", ".gif"])
+def test_pairs_of_any_kind_that_derain_reads_are_found(suffix, tmp_path):
+    for side, value in (("rainy", 150), ("clean", 100)):
+        put(tmp_path / side / "1.png", value=value).rename(tmp_path / side / "0.png")
+        put(tmp_path / side / f"1{suffix}", value=value)
+    found = find_pairs(tmp_path)
+    assert [pair.load()[0].shape for pair in found.pairs] == [(30, 40, 3)] * 2

@@ -166,3 +166,25 @@ def test_a_folder_below_that_may_not_be_listed_is_one_sentence(tmp_path):
     imports = "from pathlib import Path; from derain.evaluate.matching import picture_files"
     run = as_nobody(imports, f"picture_files(Path({str(tmp_path)!r}))", tmp_path)
     assert run.stderr.splitlines()[-1].startswith(f"derain.errors.DataError: {tmp_path / 'shut'}: cannot be searched (")
+
+
+@pytest.mark.parametrize("names", [["001", "🌧"], ["🌧", "❄"], ["!", "001"]])
+def test_names_without_letters_or_digits_are_names(names):
+    assert partners(names, names) == dict(zip(names, names, strict=True))
+
+
+def test_rains_of_one_scene_are_not_taken_for_scenes_of_their_numbers():
+    outputs = ["3_1", "3_2", "3_4"]
+    assert partners(outputs, ["1", "2", "3", "4", "5"], several=True) == dict.fromkeys(outputs, "3")
+
+
+def test_names_that_were_typed_are_not_reduced_to_what_they_do_not_share():
+    assert partners(["night-3", "night-4"], ["day-3", "day-4"], folders=False) == {}
+
+
+def test_hidden_folders_hold_no_pictures_and_linked_ones_do(tmp_path, write_png):
+    for name in ("photos/a", "photos/.thumbnails/a", "elsewhere/b"):
+        write_png(f"{name}.png", [[[0, 0, 0]]])
+    (tmp_path / "photos" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "photos")
+    assert list(picture_files(tmp_path / "photos")) == ["a", "link/b"]

@@ -6,6 +6,7 @@ import json
 import weakref
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from derain.evaluate.page import error_map, error_of, exhibits, page, white_leve
 from derain.evaluate.protocols import PROTOCOLS
 from derain.evaluate.provenance import ModelFacts, Provenance
 from derain.evaluate.session import Reports, hold
+from derain.evaluate.tables import tables_of
 from derain.files import write_text
 
 MACHINE = Machine("2026-11-23 02:00 UTC", "AMD EPYC", 2, {"derain": "0.1.0"}, "3.12", "Linux", "abcdef0-dirty")
@@ -223,3 +225,37 @@ def test_the_page_on_photos_shows_rainy_and_restored(written_of_photos):
 
 def test_captions_say_what_the_rainy_and_the_restored_picture_reached(checked):
     assert "restored, 38.59 dB / " in checked.text and "rainy, " in checked.text  # A is 3 levels off: 20 log10(255 / 3)
+
+
+def test_two_reports_in_one_file_are_refused(tmp_path):
+    with pytest.raises(DataError, match="two reports would be written there"):
+        Reports(csv=tmp_path / "same.txt", json=tmp_path / "new" / ".." / "same.txt")
+
+
+def test_a_report_takes_no_picture_s_place(tmp_path):
+    with pytest.raises(DataError, match="has the name of a picture"):
+        Reports(csv=tmp_path / "001.png")
+
+
+def test_a_folder_that_takes_no_report_is_refused_before_any_work(tmp_path):
+    with pytest.raises(DataError, match=r"/proc/a\.csv: "):
+        Reports(csv=Path("/proc/a.csv"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_fails_in_the_end_takes_no_other_with_it(session, tmp_path):
+    reports = Reports(markdown=tmp_path / "gone" / "a.md", csv=tmp_path / "scores.csv")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(DataError, match=r"a\.md: "):
+        session.write(reports, PROVENANCE)
+    assert (tmp_path / "scores.csv").is_file()
+
+
+@pytest.mark.parametrize("columns", [20, 80, 100])
+def test_tables_of_a_narrow_terminal_leave_out_no_digit(session, columns):
+    text = io.StringIO()
+    session.show(Console(file=text, width=columns))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text.getvalue()
+    for table in (table for summary in session.summaries for table in tables_of(summary)):
+        missing = [cell for row in table.rows for cell in row[1:] if cell not in text.getvalue()]
+        assert missing == []

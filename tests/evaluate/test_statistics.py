@@ -112,3 +112,31 @@ def test_holm_raises_p_as_worked_out_by_hand():
     # sorted .01 .02 .025, times 3, 2, 1: .03, .04, .025, and the last one may not fall below the one before
     comparisons = [Comparison("a", "b", Mean(1, 0, 2), p, 10) for p in (0.025, 0.01, 0.02)]
     assert [c.p for c in holm(comparisons)] == pytest.approx([0.04, 0.03, 0.04])
+
+
+def test_copies_of_pictures_prove_nothing():
+    """Three scenes, each 14 times."""
+    scenes = [str(number // 14) for number in range(42)]
+    alone = compare("a", "b", [0.2, 0.3, 0.7])
+    copied = compare("a", "b", [value for value in (0.2, 0.3, 0.7) for _ in range(14)], scenes)
+    assert (copied.better, copied.pictures) == (None, 42)
+    assert (copied.p, copied.difference.low) == pytest.approx((alone.p, alone.difference.low))
+
+
+def test_intervals_over_rains_of_few_scenes_claim_what_they_say(rng):
+    scenes = [str(number // 14) for number in range(20 * 14)]
+    claimed = 0
+    for _ in range(100):
+        values = np.repeat(rng.normal(0, 1, 20), 14) + rng.normal(0, 0.5, 280)
+        claimed += compare("a", "b", values.tolist(), scenes).better is not None
+    assert claimed <= 12  # without the scenes 60
+
+
+def test_a_mean_over_scenes_of_unequal_size_is_that_over_pictures():
+    assert mean([1.0, 1.0, 1.0, 5.0], ["a", "a", "a", "b"]).value == 2
+
+
+def test_many_candidates_can_be_told_apart(rng):
+    """253 pairs, each of them 2 dB and more apart on 200 pictures."""
+    pairs = [compare("a", "b", rng.normal(2, 0.5, 200).tolist()) for _ in range(253)]
+    assert all(comparison.better == "a" for comparison in holm(pairs))

@@ -133,3 +133,9 @@ def test_the_mean_niqe_of_pairs_is_shown_beside_the_protocols():
     small_one = Result("small", {"rgb": Score(20, 0.9)}, 5.0)
     results = [Result("p", {"rgb": Score(20, 0.9)}, 5.0, niqe) for niqe in (3.0, 4.0)]
     assert means(summary_of(Row("a", [*results, small_one]))).rows[0][-1] == "3.50"
+
+
+def test_scenes_of_several_pictures_are_told_of():
+    results = [Result(f"{i}", {"rgb": Score(20 + i, 0.9)}, 5.0, scene=str(i // 2)) for i in range(6)]
+    summary = summarise(Evaluation("set", ["rgb"], [Row("a", results)]))
+    assert summary.notes == ["Its 6 pictures are of 3 scenes, over which intervals and p are taken."]

@@ -90,7 +90,9 @@ def _folder_report(one: FolderCheck, *, lines: int | None) -> list[str]:
         text.append(f"  {len(one.duplicates)} backgrounds occur more than once:")
         text += _first([_group((path.name for path in group), lines) for group in one.duplicates], lines)
     if one.found.ignored:
-        text.append(f"  {len(one.found.ignored)} other pictures ignored (masks, streaks, or not in the list)")
+        from derain.data.pairs import IGNORED
+
+        text.append(f"  {len(one.found.ignored)} other pictures ignored ({IGNORED})")
     if one.problems:
         text.append(f"  {len(one.problems)} problems:")
         text += _first([str(problem) for problem in one.problems], lines)

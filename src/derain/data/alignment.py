@@ -29,11 +29,12 @@ def misalignment(rainy: Image8, clean: Image8) -> str | None:
 
 
 def likeness(one: Image8, two: Image8) -> float:
-    """Correlation at 16 x 16 of two pictures, uint8 (H, W, 3); 1 where one of them is plain and nothing can be told."""
+    """Correlation at 16 x 16 of two pictures, uint8 (H, W, 3); where one alone is plain, 0; where both are, 1."""
     pair = (Image.fromarray(image).convert("L").resize((16, 16), Image.Resampling.BOX) for image in (one, two))
     coarse = [np.asarray(image, dtype=np.float64).ravel() for image in pair]
-    if min(np.ptp(coarse[0]), np.ptp(coarse[1])) == 0:
-        return 1.0
+    plain = [np.ptp(image) == 0 for image in coarse]
+    if any(plain):
+        return float(all(plain))
     return float(np.corrcoef(coarse[0], coarse[1]).ravel()[1])
 
 

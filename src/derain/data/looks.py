@@ -94,24 +94,33 @@ def _clean_part(image: Image.Image, pair: Pair) -> Image.Image:
 
 
 def _look(job: Job) -> Look:
-    pair = job.pair
-    psnr_db, problem = None, None
     try:
-        if job.measured:
-            rainy, clean = pair.load()
-            psnr_db = _psnr_db(rainy, clean)
-            fact = misalignment(rainy, clean) if psnr_db is not None else "is its clean picture, pixel for pixel"
-            problem = Problem(pair.rainy_path, fact) if fact else None
-        elif pair.clean_side is None:
-            with Image.open(pair.rainy_path) as file:
+        background = fingerprint(working_clean(job.pair)) if job.fingerprinted else None
+    except DataError as error:
+        return Look(problem=_told(job.pair, error))
+    try:
+        psnr_db, fact = _measured(job.pair) if job.measured else (None, None)
+        if not job.measured and job.pair.clean_side is None:
+            with Image.open(job.pair.rainy_path) as file:
                 file.draft("L", (1, 1))
                 file.load()
-        return Look(psnr_db, problem, fingerprint(working_clean(pair)) if job.fingerprinted else None)
+        return Look(psnr_db, Problem(job.pair.rainy_path, fact) if fact else None, background)
     except DataError as error:
-        path = pair.clean_path if str(error).startswith(f"{pair.clean_path}: ") else pair.rainy_path
-        return Look(problem=Problem(path, str(error).removeprefix(f"{path}: ")))
+        return Look(problem=_told(job.pair, error), fingerprint=background)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Look(problem=Problem(pair.rainy_path, f"cannot be decoded ({error})"))
+        return Look(problem=Problem(job.pair.rainy_path, f"cannot be decoded ({error})"), fingerprint=background)
+
+
+def _told(pair: Pair, error: DataError) -> Problem:
+    path = pair.clean_path if str(error).startswith(f"{pair.clean_path}: ") else pair.rainy_path
+    return Problem(path, str(error).removeprefix(f"{path}: "))
+
+
+def _measured(pair: Pair) -> tuple[float | None, str | None]:
+    """PSNR, and what is wrong with the pair."""
+    rainy, clean = pair.load()
+    psnr_db = _psnr_db(rainy, clean)
+    return psnr_db, "is its clean picture, pixel for pixel" if psnr_db is None else misalignment(rainy, clean)
 
 
 def _psnr_db(rainy: Image8, clean: Image8) -> float | None:

@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Literal
 
+from derain.picture import PICTURE_SUFFIXES
+
 Side = Literal["rainy", "clean"]
 
-PAIR_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"})
+PAIR_SUFFIXES = PICTURE_SUFFIXES | {".ppm"}
+"""What `derain.data.pair.read` reads."""
 
 
 def _words(text: str) -> frozenset[str]:

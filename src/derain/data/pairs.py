@@ -20,9 +20,9 @@ from derain.data.lists import is_pair_list, read_pair_list
 from derain.data.pair import CleanSide, Image8, Pair, displayed_size
 from derain.data.partners import Partners, split_by_name
 from derain.errors import DataError
-from derain.files import exists, is_file, unsearchable
+from derain.files import exists, is_file, unsearchable, walk
 
-__all__ = ["LAYOUTS", "Image8", "Pair", "PairSet", "Problem", "find_pairs", "sample"]
+__all__ = ["IGNORED", "LAYOUTS", "Image8", "Pair", "PairSet", "Problem", "find_pairs", "sample"]
 
 LAYOUTS = {
     "folders": "two folders with the same names in them (rainy and clean, input and target, rain and norain, ...)",
@@ -32,6 +32,9 @@ LAYOUTS = {
     "clean-right": "both sides in one file, the clean one on the right (Rain1200)",
     "list": "a text file with a rainy and a clean path on each line (SPA-Data)",
 }
+
+IGNORED = "masks, streaks, or not in the list"
+"""What the ignored pictures of a set are."""
 
 _Sided = tuple[Path, naming.Side | None]
 
@@ -57,7 +60,7 @@ class PairSet:
     pairs: list[Pair] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
-    """Masks, streak layers, and pictures that a list file leaves out."""
+    """Masks, streak layers, and pictures that a list file leaves out of the folders that it names."""
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -90,16 +93,12 @@ def find_pairs(folder: str | os.PathLike[str], *, layout: str | None = None) -> 
 def _walk(root: Path) -> tuple[list[Path], list[Path]]:
     """All picture files and all list files below `root`, in natural order. Raises DataError for a folder that is shut."""
     pictures, lists = [], []
-    seen = {os.path.realpath(root)}  # a link may lead back up
 
     def refuse(error: OSError) -> None:
         raise DataError(unsearchable(error))
 
-    for directory, folders, files in os.walk(root, followlinks=True, onerror=refuse):
-        new = {name: real for name in folders if (real := os.path.realpath(Path(directory, name))) not in seen}
-        folders[:] = sorted((name for name in new if not name.startswith(".")), key=naming.natural)
-        seen.update(new.values())
-        for name in sorted(files, key=naming.natural):
+    for directory, files in walk(root, onerror=refuse, key=naming.natural):
+        for name in files:
             path = Path(directory, name)
             if naming.is_picture(path):
                 pictures.append(path)
@@ -120,20 +119,21 @@ class _Finder:
 
     def run(self, layout: str | None) -> PairSet:
         ignored: list[Path] = []
-        if layout == "list" or (layout is None and self.lists):
-            listed = self._from_lists()
-            ignored = [path for path in self.pictures if path.resolve() not in listed]
-        else:
-            groups: dict[tuple[str, ...], list[_Sided]] = defaultdict(list)
-            for path in self.pictures:
-                relative = path.relative_to(self.root)
-                if naming.is_other(relative):
-                    ignored.append(path)
-                    continue
-                side, group = naming.side_by_folder(relative)
-                groups[group].append((path, None if layout == "names" else side))
-            for group, files in groups.items():
-                self._from_group(group, files, layout=layout)
+        rest = list(self.pictures)
+        if layout in {None, "list"} and (self.lists or layout):
+            settled = self._settled_by(self._from_lists(), whole=layout == "list")
+            ignored = [path for path, listed in settled.items() if not listed]
+            rest = [path for path in rest if path not in settled]
+        groups: dict[tuple[str, ...], list[_Sided]] = defaultdict(list)
+        for path in rest:
+            relative = path.relative_to(self.root)
+            if naming.is_other(relative):
+                ignored.append(path)
+                continue
+            side, group = naming.side_by_folder(relative)
+            groups[group].append((path, None if layout == "names" else side))
+        for group, files in groups.items():
+            self._from_group(group, files, layout=layout)
         return PairSet(self.root, ", ".join(self.layouts) or (layout or "none"), self._named_apart(), self.problems, ignored)
 
     def _named_apart(self) -> list[Pair]:
@@ -229,6 +229,19 @@ class _Finder:
                 if not missing and self._add(relative.parts[:-1], line.rainy, line.clean):
                     self.layouts["list"] = None
         return listed
+
+    def _settled_by(self, listed: set[Path], *, whole: bool) -> dict[Path, bool]:
+        """The pictures on which the list files have the word, and whether they name them.
+
+        These are all in the folders from which a list names a picture, and below them; with `whole`, all that there are.
+        """
+        folders = {path.parent for path in listed}
+        settled = {}
+        for path in self.pictures:
+            real = path.resolve()
+            if whole or real in listed or not folders.isdisjoint(real.parents):
+                settled[path] = real in listed
+        return settled
 
     def _size(self, path: Path) -> tuple[int, int] | None:
         """Width and height as displayed, from the header; None, and a problem the first time, if there is none."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from derain.data.pairs import find_pairs
+from derain.data.pairs import IGNORED, find_pairs
 from derain.errors import DataError
 from derain.evaluate.matching import match
 from derain.evaluate.measure import UNTOUCHED, Candidate, Evaluation, Sample, measure, restoring, samples_of
@@ -111,7 +111,8 @@ def _on_pairs(
     pairs = find_pairs(folder, layout=layout)
     samples = samples_of(pairs)
     candidates, notes = _candidates(restorers, outputs, samples)
-    notes = [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`", *notes]
+    ignored = f"; {len(pairs.ignored)} other pictures ignored ({IGNORED})" if pairs.ignored else ""
+    notes = [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`{ignored}", *notes]
     return Experiment(name, samples, candidates, [str(problem) for problem in pairs.problems], notes)
 
 
@@ -155,7 +156,7 @@ def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
 def _limited(experiment: Experiment, only: Sequence[str]) -> Experiment:
     if not only:
         return experiment
-    matching = match(list(only), [sample.name for sample in experiment.samples])
+    matching = match(list(only), [sample.name for sample in experiment.samples], folders=False)
     wrong = [*matching.left_outputs, *(name for names in matching.ambiguous.values() for name in names)]
     if wrong:
         raise DataError(f"{experiment.data}: no one picture is called {', '.join(wrong)}; give `--only` the names in the report")

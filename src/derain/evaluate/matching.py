@@ -6,18 +6,17 @@ with another file, is matched to none. Nothing is matched by its position in a l
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
 from derain.data import naming
 from derain.errors import DataError
-from derain.files import exists, is_file, is_folder, unsearchable
+from derain.files import exists, is_file, is_folder, unsearchable, walk
 from derain.picture import PICTURE_SUFFIXES
 
 SUFFIXES = PICTURE_SUFFIXES | {".ppm"}
@@ -27,6 +26,8 @@ _WORD = re.compile(
     "rain|norain|no|rainy|clean|derain|derained|deraining|restored?|results?|out|outputs?|pred|fake|gt|target|in|input|im|img|image"
 )
 _DOUBLED = re.compile(r"(?<=\d)x2$")  # Rain200 calls the rainy picture of norain-1 norain-1x2
+_PART = re.compile(r"\d+([_-]\d+)+")
+"""3_1 is of scene 3 first of all, also where all begin with 3; 10/1 and epoch_2_1 are not."""
 _TOKENS = re.compile(r"\d+|[^\W\d_]+")
 
 Key = tuple[str, ...]
@@ -59,19 +60,22 @@ class Matching:
     "Scene -> the outputs that all fit it, none of which is matched."
 
 
-def match(outputs: Sequence[str], scenes: Sequence[str], *, several: bool = False) -> Matching:
-    """Match the names of outputs to the names of scenes; `several`: one clean picture may serve many (901_1 ... 901_14)."""
-    rules: list[tuple[str, Callable[[Sequence[str]], list[Hashable]]]] = [
-        ("the same", lambda names: [_plain(name) for name in names]),
-        ("the same but for words like `rain` and `derained` and leading zeros", lambda names: list(map(_key, names))),
-        (
-            "the same but for words like `rain` and `derained`, leading zeros, and what all names of the folder share",
-            lambda names: [*_distinct(list(map(_key, names)))],
-        ),
+def match(outputs: Sequence[str], scenes: Sequence[str], *, several: bool = False, folders: bool = True) -> Matching:
+    """Match the names of outputs to the names of scenes; `several`: one clean picture may serve many (901_1 ... 901_14).
+
+    `folders`: both are names of whole folders, so that what all names of one share may be left out.
+    """
+    words = "words like `rain` and `derained`"
+    found = [
+        _under("the same", outputs, scenes, list(map(_plain, outputs)), list(map(_plain, scenes))),
+        _under(f"the same but for {words} and leading zeros", outputs, scenes, list(map(_key, outputs)), list(map(_key, scenes))),
     ]
-    found = [_under(rule, outputs, scenes, keys_of(outputs), keys_of(scenes)) for rule, keys_of in rules]
+    if folders:
+        keys = (_distinct(list(map(_key, names))) for names in (outputs, scenes))
+        rule = f"the same but for {words}, leading zeros, and what all names of the folder share"
+        found.append(_under(rule, outputs, scenes, *keys))
     if several:
-        found.append(_to_shorter(outputs, scenes))
+        found.insert(2 if all(map(_PART.fullmatch, outputs)) else len(found), _to_shorter(outputs, scenes))
     # the first of equals: the strictest; where nothing is matched, the one that can say why
     return max(found, key=lambda matching: (len(matching.matches), 0 if matching.matches else len(matching.ambiguous)))
 
@@ -105,7 +109,7 @@ def _files(folder: Path, pattern: str) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise DataError(unsearchable(error))
 
-    for parent, _, names in os.walk(folder, onerror=refuse):
+    for parent, names in walk(folder, onerror=refuse):
         paths = (Path(parent, name) for name in names if fnmatch(name, pattern))
         yield from (path for path in paths if is_file(path) or not exists(path))
 
@@ -119,7 +123,7 @@ def _key(name: str) -> Key:
     """`Derained/rain-001` -> ("1",): the words that name a side or a step dropped, numbers without leading zeros."""
     words = _TOKENS.findall(_DOUBLED.sub("", _without_suffix(_plain(name))))
     tokens = [str(int(word)) if word.isdecimal() else word for word in words]
-    return tuple(token for token in tokens if not _WORD.fullmatch(token)) or tuple(tokens)
+    return tuple(token for token in tokens if not _WORD.fullmatch(token)) or tuple(tokens) or (_plain(name),)
 
 
 def _distinct(keys: Sequence[Key]) -> list[Key]:

@@ -25,10 +25,12 @@ UNTOUCHED = "untouched"
 
 @dataclass(frozen=True)
 class Sample:
-    """A scene. `load() -> (rainy, clean)`, (H, W, 3) uint8 or uint16, None for a side that is not there; raises DerainError."""
+    """A picture. `load() -> (rainy, clean)`, (H, W, 3) uint8 or uint16, None for a side that is not there; raises DerainError."""
 
     name: str
     load: Callable[[], tuple[Image | None, Image | None]]
+    scene: str = ""
+    "What several samples have in common that are one background in different rain; its own name where there is none."
 
 
 Candidate = Callable[[Sample, Image | None], Image | None]
@@ -48,6 +50,8 @@ class Result:
     mae: float
     niqe: float = math.nan
     "nan for a picture that is too small for it."
+    scene: str = ""
+    "That of the sample: what of chance is in the figures is in these, and not in each picture by itself."
     resembles_clean: bool = True
     "False for a picture that shows another scene: its name was misleading, or the network failed."
 
@@ -117,7 +121,7 @@ def restoring(restorer: Callable[[Image], Image]) -> Candidate:
 
 def samples_of(pairs: PairSet) -> list[Sample]:
     """The samples of the pairs that `derain.data` found, with all their bits; alpha is dropped."""
-    return [Sample(pair.name, pair.read) for pair in pairs.pairs]
+    return [Sample(p.name, p.read, str(p.clean_path) if p.clean_side is None else p.name) for p in pairs.pairs]
 
 
 def listed(names: Sequence[str], *, most: int = 10) -> str:
@@ -143,12 +147,12 @@ def _attempt(
     """The result, or in words why there is none, or None where the candidate has nothing for this sample."""
     try:
         restored = candidate(sample, rainy)
-        return None if restored is None else _result(sample.name, restored, clean, protocols)
+        return None if restored is None else _result(sample, restored, clean, protocols)
     except DerainError as error:
         return str(error)
 
 
-def _result(sample: str, restored: Image, clean: Image | None, protocols: Sequence[Protocol]) -> Result:
+def _result(sample: Sample, restored: Image, clean: Image | None, protocols: Sequence[Protocol]) -> Result:
     height, width = restored.shape[:2]
     clean_height, clean_width = restored.shape[:2] if clean is None else clean.shape[:2]
     if (height, width) != (clean_height, clean_width):
@@ -162,10 +166,11 @@ def _result(sample: str, restored: Image, clean: Image | None, protocols: Sequen
     if clean is None:
         if math.isnan(naturalness):
             raise DataError(f"is {width}x{height}, smaller than the {SMALLEST_PX}x{SMALLEST_PX} of NIQE; leave it out")
-        return Result(sample, {}, math.nan, naturalness)
+        return Result(sample.name, {}, math.nan, naturalness, sample.scene)
     smallest = max(protocol.smallest_px for protocol in protocols)
     if min(height, width) < smallest:
         raise DataError(f"is {width}x{height}, smaller than the {smallest}x{smallest} window of SSIM; leave it out")
     scores = {protocol.name: score(protocol, restored, clean) for protocol in protocols}
     saved, target = eight_bit(restored), eight_bit(clean)
-    return Result(sample, scores, mae(saved, target), naturalness, resembles_clean=likeness(saved, target) >= ALIKE)
+    alike = likeness(saved, target) >= ALIKE
+    return Result(sample.name, scores, mae(saved, target), naturalness, sample.scene, resembles_clean=alike)

@@ -60,7 +60,7 @@ def match_to_clean(
         scene_of |= {found.name: found.scene for found in matchings[name].matches}
     order = {scene: place for place, scene in enumerate(scenes)}
     names = sorted(scene_of, key=lambda name: order[scene_of[name]])
-    return [_clean_sample(name, scenes[scene_of[name]]) for name in names], files, matchings
+    return [_clean_sample(name, scenes[scene_of[name]], scene_of[name]) for name in names], files, matchings
 
 
 def photos_in(folder: Path) -> list[Sample]:
@@ -88,8 +88,8 @@ def notes_on(name: str, matching: Matching) -> list[str]:
     return notes
 
 
-def _clean_sample(name: str, path: Path) -> Sample:
-    return Sample(name, lambda: (None, read_opaque(path)))
+def _clean_sample(name: str, path: Path, scene: str) -> Sample:
+    return Sample(name, lambda: (None, read_opaque(path)), scene)
 
 
 def _photo_sample(name: str, path: Path) -> Sample:

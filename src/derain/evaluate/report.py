@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from derain.data.naming import PAIR_SUFFIXES
 from derain.errors import DataError
 from derain.evaluate.measure import Evaluation
 from derain.evaluate.protocols import PROTOCOLS, Score
@@ -18,7 +19,7 @@ from derain.evaluate.provenance import Provenance
 from derain.evaluate.statistics import LEVEL, RESAMPLES, SEED
 from derain.evaluate.summary import Summary
 from derain.evaluate.tables import Table, legend, tables_of
-from derain.files import is_folder
+from derain.files import check_writable, is_folder
 
 
 def markdown(summaries: Sequence[Summary], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
@@ -82,14 +83,20 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
 
 def check_paths(*paths: Path | None) -> None:
     """Make the folders of reports before hours of measuring, and refuse a path that none can be written to. Raises DataError."""
-    for path in paths:
-        if path is not None and is_folder(path):
+    known: set[Path] = set()
+    for path in filter(None, paths):
+        if is_folder(path):
             raise DataError(f"{path}: is a folder; give a file in it")
+        if path.suffix.lower() in PAIR_SUFFIXES:
+            raise DataError(f"{path}: has the name of a picture; give a report a name such as report{path.suffix}.md")
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"{path}: its folder cannot be made ({error.strerror}); give a file somewhere else") from error
+        if path.resolve() in known:
+            raise DataError(f"{path}: two reports would be written there; give each a file of its own")
+        known.add(path.resolve())
+        check_writable(path)
 
 
 def _as_dicts(scores: dict[str, Score]) -> dict[str, dict[str, float]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import track
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -20,6 +21,9 @@ from derain.evaluate.provenance import ModelFacts, Provenance
 from derain.evaluate.summary import Summary, summarise
 from derain.evaluate.tables import Table, legend, tables_of
 from derain.files import write_text
+
+LEAST_COLUMNS, MOST_COLUMNS = 12, 10_000
+"""Of text for a name, and in a table, which is more than any has."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +72,24 @@ class Session:
             _print(table, console)
 
     def write(self, reports: Reports, provenance: Provenance) -> list[Path]:
-        """Write the reports that were asked for, and return their paths. Raises DataError where one cannot be written."""
+        """Write the reports that were asked for, and return their paths. Raises DataError in the end for one that fails."""
         makers: list[tuple[Path | None, Callable[[], str]]] = [
             (reports.markdown, lambda: report.markdown(self.summaries, provenance, further=self.further)),
             (reports.json, lambda: report.as_json(self.summaries, self.evaluations, provenance)),
             (reports.csv, lambda: report.as_csv(self.evaluations)),
             (reports.html, lambda: page(self._shows(), provenance, further=self.further)),
         ]
-        written = []
+        written, failures = [], list[DataError]()
         for path, make in makers:
-            if path is not None:
+            if path is None:
+                continue
+            try:
                 write_text(path, make())
                 written.append(path)
+            except DataError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return written
 
     def raise_for_problems(self) -> None:
@@ -110,11 +120,17 @@ def _tracked(experiment: Experiment, console: Console) -> Iterable[Sample]:
 def _print(table: Table, console: Console) -> None:
     console.print(Text(table.title, style="bold"))  # a title of its own would be broken at the width of the table
     grid = RichTable(box=None, pad_edge=False)
-    for index, column in enumerate(table.columns):
-        grid.add_column(Text(column), justify="left" if index == 0 else "right")
+    grid.add_column(Text(table.columns[0]), overflow="fold", min_width=LEAST_COLUMNS)
+    for index, column in enumerate(table.columns[1:], 1):
+        widest = max((Text(row[index]).cell_len for row in table.rows), default=1)
+        grid.add_column(Text(column), justify="right", min_width=widest)
     for row in table.rows:
         grid.add_row(*map(Text, row))
-    console.print(grid)
+    least = Measurement.get(console, console.options.update(max_width=MOST_COLUMNS), grid).minimum
+    width = console.width
+    console.width = max(width, least)  # a terminal breaks lines where rich would leave out digits
+    console.print(grid, crop=False)
+    console.width = width
     console.print()
     _print_lines(None, table.notes, console)
 

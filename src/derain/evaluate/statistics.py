@@ -21,7 +21,7 @@ _AT_ONCE = 500  # resamples drawn together: 1,400 pictures then need 11 MB
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean over pictures, and the bootstrap interval of that mean: `nan` for fewer than two pictures."""
+    """The mean over pictures, and the bootstrap interval of that mean: `nan` for fewer than two scenes."""
 
     value: float
     low: float
@@ -48,12 +48,15 @@ class Comparison:
         return self.first if (self.difference.value > 0) != self.lower_is_better else self.second
 
 
-def mean(values: Sequence[float], *, seed: int = SEED) -> Mean:
-    """The mean over pictures with its interval, infinite values (identical pictures) left out; infinite if all of them are."""
-    finite = [value for value in values if math.isfinite(value)]
+def mean(values: Sequence[float], scenes: Sequence[str] | None = None, *, seed: int = SEED) -> Mean:
+    """The mean over pictures with its interval, infinite values (identical pictures) left out; infinite if all of them are.
+
+    Pictures of one of the `scenes` are drawn together, see `resampled_means`.
+    """
+    finite, of_scene = _finite(values, scenes)
     if not finite:
         return Mean(math.inf if values else math.nan, math.nan, math.nan)
-    return _mean_of(np.array(finite), resampled_means(finite, seed=seed))
+    return _mean_of(finite, resampled_means(finite, of_scene, seed=seed), len(set(of_scene)))
 
 
 def pooled_psnr(decibels: Sequence[float]) -> float:
@@ -62,25 +65,33 @@ def pooled_psnr(decibels: Sequence[float]) -> float:
 
 
 def compare(
-    first: str, second: str, differences: Sequence[float], *, lower_is_better: bool = False, seed: int = SEED
+    first: str,
+    second: str,
+    differences: Sequence[float],
+    scenes: Sequence[str] | None = None,
+    *,
+    lower_is_better: bool = False,
+    seed: int = SEED,
 ) -> Comparison:
-    """Compare two by their differences, first - second, picture by picture.
+    """Compare two by their differences, first - second, picture by picture, those of one of the `scenes` drawn together.
 
     Where one alone restored a picture perfectly, PSNR differs without bound: such pictures are left out of the mean, and nothing
     is claimed against the one that did, p is 1 then.
     p is twice the smaller share of resampled means on one side of zero (Efron and Tibshirani, 1993, chapter 15), each count
-    plus one so that it is never nought; and no less than 2 / 2**n, the chance that n equals all fall on one side.
+    plus one; where all are on one side, it is that of a normal distribution as wide as theirs, if it is smaller; and no less than
+    2 / 2**n, the chance that n equal scenes all fall on one side.
     """
-    finite = [value for value in differences if math.isfinite(value)]
-    if len(finite) < 2:
-        value = finite[0] if finite else math.nan
+    finite, of_scene = _finite(differences, scenes)
+    count = len(set(of_scene))
+    if count < 2:
+        value = float(np.mean(finite)) if finite else math.nan
         return Comparison(first, second, Mean(value, math.nan, math.nan), math.nan, len(finite), lower_is_better)
-    means = resampled_means(finite, seed=seed)
+    means = resampled_means(finite, of_scene, seed=seed)
+    difference = _mean_of(finite, means, count)
     if any(math.copysign(1, value) != math.copysign(1, sum(finite)) for value in differences if math.isinf(value)):
-        return Comparison(first, second, _mean_of(np.array(finite), means), 1.0, len(finite), lower_is_better)
-    one_side = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-    p = min(1.0, max(2 * (int(one_side) + 1) / (len(means) + 1), 2.0 ** (1 - len(finite))))
-    return Comparison(first, second, _mean_of(np.array(finite), means), p, len(finite), lower_is_better)
+        return Comparison(first, second, difference, 1.0, len(finite), lower_is_better)
+    p = max(_beyond_zero(means), 2.0 ** (1 - count))
+    return Comparison(first, second, difference, p, len(finite), lower_is_better)
 
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -94,20 +105,21 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return corrected
 
 
-def resampled_means(values: Sequence[float], *, seed: int = SEED) -> npt.NDArray[np.float64]:
-    """(RESAMPLES,): the means of samples drawn with replacement, spread out as few pictures need it.
+def resampled_means(values: Sequence[float], scenes: Sequence[str] | None = None, *, seed: int = SEED) -> npt.NDArray[np.float64]:
+    """(RESAMPLES,): the means of samples drawn with replacement, spread out as few of them need it.
 
-    The draws are the same for the same count and seed.
+    What is drawn is a scene with all its pictures (14 rains over one background tell little more than one); without `scenes` each
+    picture is one. The draws are the same for the same count and seed.
     """
     numbers = np.asarray(values, dtype=np.float64)
+    group = np.arange(len(numbers)) if scenes is None else np.unique(np.asarray(scenes), return_inverse=True)[1]
+    sums, counts = np.bincount(group, numbers), np.bincount(group)
     rng = np.random.default_rng(seed)
-    means = np.concatenate(
-        [
-            numbers[rng.integers(len(numbers), size=(_AT_ONCE, len(numbers)), dtype=np.int32)].mean(axis=1)
-            for _ in range(RESAMPLES // _AT_ONCE)
-        ]
-    )
-    spread: npt.NDArray[np.float64] = numbers.mean() + expansion(len(numbers)) * (means - numbers.mean())
+    means = []
+    for _ in range(RESAMPLES // _AT_ONCE):
+        drawn = rng.integers(len(sums), size=(_AT_ONCE, len(sums)), dtype=np.int32)
+        means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    spread: npt.NDArray[np.float64] = numbers.mean() + expansion(len(sums)) * (np.concatenate(means) - numbers.mean())
     return spread
 
 
@@ -124,8 +136,26 @@ def expansion(count: int) -> float:
     return math.sqrt(count / v) * t / z
 
 
-def _mean_of(values: npt.NDArray[np.float64], resampled: npt.NDArray[np.float64]) -> Mean:
-    if len(values) < 2:
-        return Mean(float(values[0]), math.nan, math.nan)
+def _finite(values: Sequence[float], scenes: Sequence[str] | None) -> tuple[list[float], list[str]]:
+    """Those that are numbers, and the scene of each."""
+    names = scenes or list(map(str, range(len(values))))
+    kept = [(value, name) for value, name in zip(values, names, strict=True) if math.isfinite(value)]
+    return [value for value, _ in kept], [name for _, name in kept]
+
+
+def _beyond_zero(means: npt.NDArray[np.float64]) -> float:
+    """Twice the share of resampled means, or of a normal distribution like theirs, on the side of zero that has fewer."""
+    one_side = int(min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0)))
+    p = min(1.0, 2 * (one_side + 1) / (len(means) + 1))
+    if one_side:
+        return p
+    spread = float(means.std())
+    return min(p, 2 * NormalDist().cdf(-abs(float(means.mean())) / spread) if spread else 0.0)
+
+
+def _mean_of(values: Sequence[float], resampled: npt.NDArray[np.float64], scenes: int) -> Mean:
+    value = float(np.mean(values))
+    if scenes < 2:
+        return Mean(value, math.nan, math.nan)
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Mean(float(values.mean()), float(low), float(high))
+    return Mean(value, float(low), float(high))

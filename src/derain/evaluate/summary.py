@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
@@ -77,6 +77,9 @@ def summarise(evaluation: Evaluation) -> Summary:
     notes = list(evaluation.notes)
     if len({frozenset(result.sample for result in row.results) for row in evaluation.rows}) > 1:
         notes.append("The rows are means over different pictures; the differences are over those that both candidates have.")
+    pictures = {result.sample: result.scene or result.sample for row in evaluation.rows for result in row.results}
+    if len(scenes := set(pictures.values())) < len(pictures):
+        notes.append(f"Its {len(pictures)} pictures are of {len(scenes)} scenes, over which intervals and p are taken.")
     differences = list(_differences(compared, evaluation.protocols))
     return Summary(evaluation.data, evaluation.protocols, summaries, differences, evaluation.problems, notes)
 
@@ -95,11 +98,11 @@ def _row(row: Row, protocols: list[str]) -> RowSummary:
 def _score(row: Row, protocol: str) -> ScoreSummary:
     scores = [result.scores[protocol] for result in row.results]
     decibels = [score.psnr for score in scores]
-    similarities = [score.ssim for score in scores]
-    similarity = mean(similarities)
+    scenes = _scenes(row.results)
+    similarity = mean([score.ssim for score in scores], scenes)
     ends = np.clip([similarity.low, similarity.high], -1, 1)  # over few pictures the interval may reach beyond what SSIM can be
     within = replace(similarity, low=float(ends[0]), high=float(ends[1]))
-    return ScoreSummary(mean(decibels), within, pooled_psnr(decibels), sum(map(math.isinf, decibels)))
+    return ScoreSummary(mean(decibels, scenes), within, pooled_psnr(decibels), sum(map(math.isinf, decibels)))
 
 
 def _rank(row: RowSummary, protocol: str | None, *, pooled: bool) -> tuple[bool, float]:
@@ -125,12 +128,13 @@ def _differences(rows: list[Row], protocols: list[str]) -> Iterator[Difference]:
 
 def _compare(first: Row, second: Row, protocol: str | None, metric: Metric) -> Comparison:
     theirs = {result.sample: result for result in second.results}
-    differences = [
-        _figure(result, protocol, metric) - _figure(theirs[result.sample], protocol, metric)
-        for result in first.results
-        if result.sample in theirs
-    ]
-    return compare(first.name, second.name, differences, lower_is_better=metric == "niqe")
+    both = [result for result in first.results if result.sample in theirs]
+    differences = [_figure(result, protocol, metric) - _figure(theirs[result.sample], protocol, metric) for result in both]
+    return compare(first.name, second.name, differences, _scenes(both), lower_is_better=metric == "niqe")
+
+
+def _scenes(results: Sequence[Result]) -> list[str]:
+    return [result.scene or result.sample for result in results]
 
 
 def _figure(result: Result, protocol: str | None, metric: Metric) -> float:

@@ -130,15 +130,15 @@ def legend(summaries: Sequence[Summary]) -> list[str]:
             "NIQE looks at the picture alone: how far its statistics are from those of clean photos; lower is better. They are "
             "derain's own photos: never set it beside a NIQE of MATLAB's (docs/protocols/niqe.md). A picture with a side below "
             f"{SMALLEST_PX} pixels has none.",
-            f"Intervals: percentile bootstrap over pictures ({RESAMPLES:,} resamples, seeded), expanded for the number of "
-            "pictures (Hesterberg, 2015): what another draw of as many such pictures might give. They say nothing about other "
-            "data sets.",
+            f"Intervals: percentile bootstrap over scenes with all their pictures ({RESAMPLES:,} resamples, seeded), expanded "
+            "for their number (Hesterberg, 2015): what another draw of as many such scenes might give. They say nothing about "
+            "other data sets.",
         ]
     if any(summary.differences for summary in summaries):
         lines.append(
-            "Differences: paired bootstrap over the pictures that both have; p is two-sided and corrected for the number of "
+            "Differences: paired bootstrap over the scenes that both have; p is two-sided and corrected for the number of "
             f"pairs (Holm). `better` is said at p < {1 - LEVEL:.2f}; `noise?` means that these pictures cannot tell. "
-            "n pictures give no p below 2 / 2**n before that correction, so a few cannot tell many candidates apart."
+            "n scenes give no p below 2 / 2**n before that correction, so a few cannot tell many candidates apart."
         )
     return lines
 
