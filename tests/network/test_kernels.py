@@ -1,4 +1,7 @@
-"""The kernels against the reference in PyTorch. The first test that needs them waits for the compiler, half a minute."""
+"""The kernels against the reference in PyTorch. The first test that needs them waits for the compiler, half a minute.
+
+On a processor with AVX-512, `ATEN_CPU_CAPABILITY=avx2 pytest tests/network/test_kernels.py` tests those for AVX2.
+"""
 
 import os
 import shutil
