@@ -93,8 +93,12 @@ def test_configuration_survives_json():
     assert PLNLINConfiguration.from_json(SMALL.to_json()) == SMALL
 
 
+ODD_HEADS = {"attention_heads": 2, "discriminator_channels": (5, 5, 7, 8)}
+
+
 @pytest.mark.parametrize(
-    "values", [{"channels": (16, 32)}, {"stages": (0, 1, 1, 1)}, {"shift_px": 7}, {"attention_heads": 5}, {"colour": 1}]
+    "values",
+    [{"channels": (16, 32)}, {"stages": (0, 1, 1, 1)}, {"shift_px": 7}, {"attention_heads": 5}, {"colour": 1}, ODD_HEADS],
 )
 def test_wrong_configuration_is_refused(values):
     with pytest.raises(WeightsError):

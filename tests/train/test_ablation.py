@@ -9,7 +9,7 @@ import pytest
 from training_commands import wait_for
 
 from derain.cli.main import main
-from derain.errors import RecipeError, TrainingError
+from derain.errors import DerainError, RecipeError, TrainingError
 from derain.network import PAPER, PLNLIN, SMALL, PLNLINConfiguration
 from derain.network.matching import WITHIN, matched, parameters
 from derain.train.ablation import RowError, ablate, steps_in, train_row
@@ -277,3 +277,17 @@ def test_every_line_of_a_table_has_a_cell_for_each_column(sets):
     rows = [Outcome(label, 10, 5, 1000, found, None) for label, found in (("ended", sets), ("failed", {}))]
     lines = as_markdown(rows).splitlines()
     assert {line.count("|") for line in lines} == {6 + (0 if not sets else 1 if len(sets) == 2 else 3)}
+
+
+def test_row_whose_state_is_gone_is_still_that_of_its_recipe(project):
+    arguments = [project / "recipe.toml", [*TINY, f"record.folder={project / 'out'}", "length.steps=1", "schedule.by=steps"]]
+    train_row(ROWS["ours"], *arguments)
+    (project / "out/state.ckpt").unlink()
+    with pytest.raises(RecipeError, match="seed"):
+        train_row(ROWS["ours"], arguments[0], [*arguments[1], "seed=9"])
+
+
+def test_rows_that_cannot_be_built_are_refused_before_any_is_trained(project):
+    with pytest.raises(DerainError):
+        ablate(["table7"], project / "recipe.toml", [*SMALLEST, "adversarial.generator_every=2"], folder=project / "out", steps=1)
+    assert not (project / "out/ours").exists()

@@ -60,10 +60,9 @@ class PLNLINConfiguration:
         for name in ("head_stages", "window_px", "attention_heads", "mlp_ratio"):
             if getattr(self, name) < 1:
                 raise WeightsError(f"configuration: {name} = {getattr(self, name)} is out of range; choose 1 or more")
-        if any(c % self.attention_heads for c in self.channels):
-            raise WeightsError(
-                f"configuration: channels {self.channels} do not divide into {self.attention_heads} attention heads"
-            )
+        channels = (*self.channels, *self.discriminator_channels)
+        if any(c % self.attention_heads for c in channels):
+            raise WeightsError(f"configuration: channels {channels} do not divide into {self.attention_heads} attention heads")
         if not 0 <= self.shift_px < self.window_px:
             raise WeightsError(f"configuration: shift_px = {self.shift_px} is not within a window of {self.window_px} px")
 

@@ -73,6 +73,9 @@ def ablate(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecipeError(f"{folder}: {disk_fact(error)}; give another --output") from error
+    changes = {row.name: row_overrides(row, base) for table in tables for row in TABLES[table]}
+    for change in changes.values():
+        read_recipe(recipe, [*overrides, *change])  # what cannot be built is told before an hour of training
     if not steps:
         steps = _budget(minutes, recipe, overrides, folder=folder, on_row=on_row)
     outcomes: dict[str, list[Outcome]] = {}
@@ -80,7 +83,7 @@ def ablate(
         outcomes[table] = []
         for number, row in enumerate(TABLES[table], 1):
             on_row(f"{table}, {number} of {len(TABLES[table])}: {row.label}, {steps} steps")
-            given = [*overrides, *row_overrides(row, base)]
+            given = [*overrides, *changes[row.name]]
             if read_recipe(recipe, overrides) != base:
                 raise RecipeError(f"{recipe}: was changed while its rows are trained; put it back, or give another --output")
             name = "ours" if read_recipe(recipe, given) == base else row.name
@@ -148,7 +151,7 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
     built = read_recipe(recipe, overrides)
     folder = Path(built.record.folder)
     resume = ["--resume"] if (folder / "state.ckpt").exists() else []
-    if resume:
+    if resume or (folder / WEIGHTS).exists():
         _check_same(built, folder / "recipe.json")
     card = _card(folder) if (folder / WEIGHTS).exists() else {}
     if card.get("steps") != built.length.steps or "validation" not in card:

@@ -49,7 +49,7 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
     """Return the configuration, the parameters in float32 and the card of a weights file. Raises WeightsError."""
     path = Path(path)
     if not is_file(path):
-        raise WeightsError(f"{path}: no such weights file; `derain info` lists the models that are installed")
+        raise WeightsError(f"{path}: no such weights file; name a .safetensors file, derain's own are in {library.SHIPPED}")
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
