@@ -120,9 +120,11 @@ def _tracked(experiment: Experiment, console: Console) -> Iterable[Sample]:
 def _print(table: Table, console: Console) -> None:
     console.print(Text(table.title, style="bold"))  # a title of its own would be broken at the width of the table
     grid = RichTable(box=None, pad_edge=False)
-    grid.add_column(Text(table.columns[0]), overflow="fold", min_width=LEAST_COLUMNS)
-    for index, column in enumerate(table.columns[1:], 1):
+    for index, column in enumerate(table.columns):
         widest = max((Text(row[index]).cell_len for row in table.rows), default=1)
+        if index == 0:
+            grid.add_column(Text(column), overflow="fold", min_width=min(widest, LEAST_COLUMNS))
+            continue
         grid.add_column(Text(column), justify="right", min_width=widest)
     for row in table.rows:
         grid.add_row(*map(Text, row))
