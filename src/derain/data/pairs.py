@@ -120,7 +120,7 @@ class _Finder:
     def run(self, layout: str | None) -> PairSet:
         ignored: list[Path] = []
         rest = list(self.pictures)
-        if layout in {None, "list"} and (self.lists or layout):
+        if layout == "list" or (layout is None and self.lists):
             settled = self._settled_by(self._from_lists(), whole=layout == "list")
             ignored = [path for path, listed in settled.items() if not listed]
             rest = [path for path in rest if path not in settled]

@@ -17,10 +17,6 @@ from pathlib import Path
 from derain.data import naming
 from derain.errors import DataError
 from derain.files import exists, is_file, is_folder, unsearchable, walk
-from derain.picture import PICTURE_SUFFIXES
-
-SUFFIXES = PICTURE_SUFFIXES | {".ppm"}
-"""What `derain.data.pair.read` reads."""
 
 _WORD = re.compile(
     "rain|norain|no|rainy|clean|derain|derained|deraining|restored?|results?|out|outputs?|pred|fake|gt|target|in|input|im|img|image"
@@ -91,11 +87,11 @@ def picture_files(folder: Path) -> dict[str, Path]:
         folder, pattern = folder.parent, folder.name
     if not is_folder(folder):
         raise DataError(f"{folder}: no such folder that this user may look into; give the folder that holds the pictures")
-    files = [path for path in _files(folder, pattern) if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    files = [path for path in _files(folder, pattern) if naming.is_picture(path) and not path.name.startswith(".")]
     files.sort(key=lambda path: naming.natural(path.relative_to(folder).as_posix()))
     if not files:
         of_that_name = "" if pattern == "*" else f" called {pattern}"
-        raise DataError(f"{folder}: no picture{of_that_name} in it; derain reads {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"{folder}: no picture{of_that_name} in it; derain reads {', '.join(sorted(naming.PAIR_SUFFIXES))}")
     relative = {path: path.relative_to(folder) for path in files}
     stems = Counter(name.with_suffix("") for name in relative.values())
     return {
@@ -150,7 +146,7 @@ def _without_shared_words(keys: Sequence[Key]) -> list[Key]:
 
 def _without_suffix(name: str) -> str:
     stem, dot, suffix = name.rpartition(".")
-    return stem if dot + suffix in SUFFIXES else name
+    return stem if dot + suffix in naming.PAIR_SUFFIXES else name
 
 
 def _under(

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from derain.data.naming import PAIR_SUFFIXES
+from derain.data.naming import is_picture
 from derain.errors import DataError
 from derain.evaluate.measure import Evaluation
 from derain.evaluate.protocols import PROTOCOLS, Score
@@ -87,7 +87,7 @@ def check_paths(*paths: Path | None) -> None:
     for path in filter(None, paths):
         if is_folder(path):
             raise DataError(f"{path}: is a folder; give a file in it")
-        if path.suffix.lower() in PAIR_SUFFIXES:
+        if is_picture(path):
             raise DataError(f"{path}: has the name of a picture; give a report a name such as report{path.suffix}.md")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
