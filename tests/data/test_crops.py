@@ -185,7 +185,7 @@ def test_pairs_are_chosen_by_name(tmp_path, rng):
 def test_large_backgrounds_are_there_at_half_size_too(tmp_path, rng):
     Image.fromarray(rng.integers(0, 256, (300, 1200, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
     Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(tmp_path / "little.png")
-    assert [p.shape for p in load_pictures([tmp_path], least_px=56)] == [(300, 1200, 3), (150, 600, 3)]
+    assert [p.shape for p in load_pictures([tmp_path], least_px=56)[0]] == [(300, 1200, 3), (150, 600, 3)]
 
 
 def test_background_that_is_no_picture_is_named(tmp_path):
@@ -200,7 +200,7 @@ def test_background_that_is_no_picture_is_named(tmp_path):
 def test_background_to_leave_out_that_is_not_there_is_named(tmp_path, rng):
     for name in "ab":
         Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    assert len(load_pictures([tmp_path], exclude=["a"])) == 1
+    assert len(load_pictures([tmp_path], exclude=["a"])[0]) == 1
     with pytest.raises(DataError, match=r"bb: is to be left out by data\.exclude, and no background is called so"):
         load_pictures([tmp_path], exclude=["a", "bb"])
 
@@ -216,7 +216,7 @@ def test_clean_picture_of_several_rainy_ones_is_kept_once(tmp_path, rng):
 
 def test_16_bits_of_a_streak_mask_are_not_cut_off(tmp_path):
     Image.fromarray(np.full((9, 9), 0x8000, np.uint16)).save(tmp_path / "mask.png")
-    (mask,) = load_pictures([tmp_path], grey=True)
+    (mask,) = load_pictures([tmp_path], grey=True)[0]
     assert (mask == 0x80).all()
 
 

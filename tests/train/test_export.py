@@ -93,6 +93,16 @@ def test_weights_are_never_replaced_by_their_export(tmp_path, capsys):
     assert path.read_bytes() == before
 
 
+def test_weights_that_are_no_export_are_not_replaced_by_one(tmp_path):
+    made = network()
+    save_weights(tmp_path / "x.safetensors", made, configuration=made.configuration, card={})
+    with pytest.raises(WeightsError, match=r"x\.safetensors: would be replaced"):
+        export(made, tmp_path / "x.onnx", card={})
+    assert not (tmp_path / "x.onnx").exists()
+    for _ in range(2):
+        export(made, tmp_path / "y.onnx", card={})
+
+
 @pytest.mark.parametrize(
     ("name", "fact"), [("small", "is a file .onnx"), ("nowhere/small.onnx", "its folder does not exist; create it first")]
 )

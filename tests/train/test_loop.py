@@ -1,12 +1,15 @@
+import errno
 import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from training_commands import command, state_of, wait_for
 
 from derain.errors import DataError, RecipeError, TrainingError, WeightsError
@@ -180,6 +183,13 @@ def test_weights_alone_start_a_new_run(project):
     assert state_of(project, "next")["step"] == 1
 
 
+def test_a_run_begins_with_a_shipped_model_by_its_name(project):
+    network, _, card = load_weights("small")
+    shape = [f"network.{name}={list(getattr(network, name))}" for name in ("channels", "stages")]
+    run(project, "length.steps=1", "validation.pairs=[]", *shape, f"network.head_stages={network.head_stages}", weights="small")
+    assert load_weights(project / "run/weights.safetensors")[2]["steps"] == card["steps"] + 1
+
+
 def test_weights_of_another_network_are_refused(project):
     run(project, "length.steps=1")
     with pytest.raises(WeightsError, match="does not fit"):
@@ -203,7 +213,7 @@ def test_state_of_another_optimiser_or_game_is_refused(project, override, remedy
 
 def test_state_of_another_discriminator_is_refused(project):
     run(project, "length.steps=1", "loss.beta=1", "validation.pairs=[]")
-    with pytest.raises(RecipeError, match="another discriminator"):
+    with pytest.raises(RecipeError, match="trained with other settings of"):
         run(project, "loss.beta=1", "network.normalised_content=false", resume=True)
 
 
@@ -212,10 +222,21 @@ def test_state_from_before_features_were_normalised_goes_on_without_a_discrimina
     saved = state_of(project)
     del saved["recipe"]["network"]["normalised_content"]
     torch.save(saved, project / "run/state.ckpt")
-    with pytest.raises(RecipeError, match="another discriminator"):
+    with pytest.raises(RecipeError, match="trained with other settings of"):
         run(project, "loss.beta=1", resume=True)
     run(project, "loss.beta=0", "length.steps=2", "validation.pairs=[]", resume=True)
     assert state_of(project)["step"] == 2
+
+
+def test_a_discriminator_that_was_laid_aside_goes_on_with_its_own_settings_alone(project):
+    run(project, "length.steps=1", "loss.beta=1", "validation.pairs=[]")
+    other = ["network.normalised_content=false", "adversarial.manner=classical"]
+    run(project, "length.steps=2", "validation.pairs=[]", *other, resume=True)
+    for override, fact in zip(other, ["other settings of", "manner = 'mcddl'"], strict=True):
+        with pytest.raises(RecipeError, match=fact):
+            run(project, "length.steps=3", "loss.beta=1", "validation.pairs=[]", override, resume=True)
+    run(project, "length.steps=6", "loss.beta=1", "validation.pairs=[]", resume=True)  # r = 5
+    assert "discriminator" in events(project, "train")[-1]
 
 
 def test_weights_of_a_network_that_computes_something_else_are_refused(project):
@@ -283,6 +304,24 @@ def test_full_disk_keeps_the_last_state(project, monkeypatch):
     assert not list((project / "run").glob(f"{PARTIAL_PREFIX}*"))
 
 
+def test_full_disk_under_the_log_of_tensorboard_is_one_sentence(project, monkeypatch):
+    def full(self, _):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    unhandled = []
+    monkeypatch.setattr("threading.excepthook", unhandled.append)
+    hook = threading.excepthook
+    run(project, "length.steps=1", "validation.pairs=[]")
+    assert threading.excepthook is hook
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    with pytest.raises(TrainingError, match=r"run: No space left on device; what was saved before is kept"):
+        run(project, "validation.pairs=[]", resume=True)
+    for thread in threading.enumerate():
+        if type(thread).__module__.startswith("tensorboard."):
+            thread.join(30)
+    assert not unhandled
+
+
 def test_files_without_partner_are_told_of(project, capsys):
     (project / "pairs/clean/3.png").unlink()
     run(project, "length.steps=1", "validation.pairs=[]")
@@ -304,6 +343,12 @@ def test_pairs_that_are_trained_and_evaluated_on_are_told_of(project, capsys):
 def test_backgrounds_that_are_evaluated_on_are_told_of(project, capsys):
     run(project, "length.steps=1", 'data.backgrounds=["dry", "pairs/clean"]')
     assert "data.backgrounds: 1 of 8 are both trained and evaluated on, the first " in capsys.readouterr().err
+
+
+def test_pictures_smaller_than_a_crop_are_told_of(project, capsys):
+    Image.new("RGB", (40, 90)).save(project / "dry/little.png")
+    run(project, "length.steps=1", "validation.pairs=[]")
+    assert "1 pictures are smaller than a crop of 56 px and left out, the first: " in capsys.readouterr().err
 
 
 def test_a_full_memory_is_one_sentence(project, monkeypatch):

@@ -50,7 +50,7 @@ def features(
     image
         A picture, rainy as a rule.
     weights
-        A weights file; default that of the model that restores.
+        A weights file, or the name of a shipped model; default that of the model that restores.
     module
         encoder or decoder.
     level

@@ -17,8 +17,8 @@ def train(recipe: Path, /, *overrides: str, resume: bool = False, weights: Path 
     resume
         Go on with the run in record.folder.
     weights
-        Start from this weights file instead of from nothing, with a new optimiser; those of a network of fewer channels
-        are widened.
+        Start from this weights file, or from a shipped model by its name, instead of from nothing, with a new optimiser;
+        weights of a network of fewer channels are widened.
     """
     from derain.train.loop import setup
     from derain.train.recipe_file import read_recipe

@@ -43,6 +43,8 @@ class Sources:
     collections: list[Collection] = field(default_factory=list)
     backgrounds: list[Image8] = field(default_factory=list)
     streaks: list[Image8] = field(default_factory=list)
+    small: list[Path] = field(default_factory=list)
+    """Backgrounds and streak masks that are left out, since no crop fits into them."""
 
 
 def added_light(rainy: Image8, clean: Image8) -> Image8:
@@ -129,21 +131,24 @@ def _decoded(pairs: Sequence[Pair]) -> tuple[list[Image8], list[Image8]]:
 
 def load_pictures(
     folders: Iterable[str | Path], *, exclude: Sequence[str] = (), least_px: int = 0, grey: bool = False
-) -> list[Image8]:
-    """Decode every picture directly in `folders` whose stem is not in `exclude`; smaller ones than `least_px` are left out.
+) -> tuple[list[Image8], list[Path]]:
+    """Decode every picture directly in `folders` whose stem is not in `exclude`, and name those smaller than `least_px` apart.
 
     Large ones are there a second time at half their size. Raises DataError for a folder that is not there or has no picture, for
     a stem in `exclude` that is in no folder, and for a picture that cannot be decoded.
     """
     pictures: list[Image8] = []
+    small: list[Path] = []
     for path in background_paths(folders, exclude=exclude):
         picture = decode(path, grey=grey)
         sides = picture.shape[:2]
-        if min(sides) >= least_px:
-            pictures.append(picture)
-            if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= least_px:
-                pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
-    return pictures
+        if min(sides) < least_px:
+            small.append(path)
+            continue
+        pictures.append(picture)
+        if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= least_px:
+            pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
+    return pictures, small
 
 
 def background_paths(folders: Iterable[str | Path], *, exclude: Sequence[str] = ()) -> list[Path]:

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from derain.errors import WeightsError
-from derain.files import disk_fact, replacing
+from derain.files import disk_fact, exists, replacing
 from derain.network.generator import PLNLIN
 from derain.train.graph import Graph
 from derain.train.network_graph import NetworkGraph
 from derain.train.weights_file import FORMAT, save_weights
+from derain.weights.headers import safetensors_notes
 
 TESTED_SIZES = ((112, 112), (1, 1), (7, 300), (57, 111), (321, 481))
 """(height, width) at which `largest_difference` compares: whole windows, a pixel, slivers, one over, a picture of BSDS500."""
@@ -29,11 +30,14 @@ def export(network: PLNLIN, path: str | Path, *, card: Mapping[str, Any], half: 
     """Write `network` to `path` as ONNX, and to `path` with .safetensors, which holds the checksum of the former.
 
     `half` stores the weights in float16; they are computed with in float32 all the same. Raises WeightsError for a path
-    that is no .onnx or cannot be written.
+    that is no .onnx or cannot be written, and for other weights beside it, which would be lost.
     """
     path = Path(path)
     if path.suffix != ".onnx":
         raise WeightsError(f"{path}: an exported network is a file .onnx; give it that ending")
+    beside = path.with_suffix(".safetensors")
+    if exists(beside) and not is_export(beside):
+        raise WeightsError(f"{beside}: would be replaced, and is not the weights of an export; name another {path.name}")
     data = build(network, card=card, half=half)
     try:
         with replacing(path) as file:
@@ -41,10 +45,16 @@ def export(network: PLNLIN, path: str | Path, *, card: Mapping[str, Any], half: 
     except OSError as error:
         raise WeightsError(f"{path}: {disk_fact(error)}") from error
     digest = hashlib.sha256(data).hexdigest()
-    save_weights(
-        path.with_suffix(".safetensors"), network, configuration=network.configuration, card=card, half=half, onnx_sha256=digest
-    )
+    save_weights(beside, network, configuration=network.configuration, card=card, half=half, onnx_sha256=digest)
     return path
+
+
+def is_export(path: Path) -> bool:
+    """Whether a .safetensors file was left beside an exported network, by `export`."""
+    try:
+        return "derain.onnx_sha256" in safetensors_notes(path)
+    except (ValueError, OSError):
+        return False
 
 
 def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> bytes:

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -33,12 +33,13 @@ from derain.train.record import Log, Means, check, write_weights
 from derain.train.schedule import rate_factor
 from derain.train.speed import fastest
 from derain.train.state import NAME, State, begin, load_state, save_state
-from derain.train.together import Batches, StopSignal, agree, due
+from derain.train.together import Batches, StopSignal, agree, by_the_first, due, end_with
 from derain.train.updates import Batch, iterate
 from derain.train.validation import overlaps, seen_backgrounds, validation_pairs
 
 PRECISION = "DERAIN_PRECISION"
-"""Environment variable by which the first process of a machine tells the others what it measured."""
+PARENT = "DERAIN_PARENT"
+"""Environment variables by which the first process of a machine tells the others what it measured, and its number."""
 
 
 def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = None) -> dict[str, Any]:
@@ -104,11 +105,13 @@ def launch(machine: Machine) -> tuple[Fabric, Precision]:
         )
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise RecipeError(f"machine: {error}; give machine.processes or machine.accelerator another value") from error
-    os.environ[PRECISION] = precision
+    if PARENT in os.environ:
+        end_with(int(os.environ[PARENT]))
+    os.environ |= {PRECISION: precision, PARENT: str(os.getpid())}
     try:
         fabric.launch()
     finally:
-        del os.environ[PRECISION]
+        del os.environ[PRECISION], os.environ[PARENT]
     choices = cast(Tensor, fabric.all_reduce(torch.tensor(float(precision == "bf16-mixed")), reduce_op="sum"))
     if choices not in (0, fabric.world_size):
         raise RecipeError("machine.precision = 'auto' is bfloat16 in some processes and float32 in others; name one of them")
@@ -118,17 +121,25 @@ def launch(machine: Machine) -> tuple[Fabric, Precision]:
 @contextmanager
 def alone(fabric: Fabric, folder: Path) -> Iterator[None]:
     """Keep other runs out of `folder`. Raises TrainingError, in every process, where one is in it."""
-    with locked(folder / ".lock") if fabric.is_global_zero else nullcontext(enter_result=True) as is_free:
-        if fabric.broadcast(is_free) is False:
-            raise TrainingError(f"{folder}: another run is training there; wait for its end, or give record.folder another value")
-        if fabric.is_global_zero:
+    with ExitStack() as held:
+
+        def enter() -> None:
+            if held.enter_context(locked(folder / ".lock")) is False:
+                raise TrainingError(
+                    f"{folder}: another run is training there; wait for its end, or give record.folder another value"
+                )
             remove_dead_partials(folder)
+
+        by_the_first(fabric, enter)
         yield
 
 
 def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights: str | Path | None) -> dict[str, Any]:
     """Build data, network and state, train, validate and leave the weights in `folder`."""
     sources = load_sources(recipe.data)
+    if small := sources.small:
+        text = f"{len(small)} pictures are smaller than a crop of {recipe.data.crop_px} px and left out, the first: {small[0]}"
+        fabric.print(text, file=sys.stderr)
     crops = Crops(sources, crop_px=recipe.data.crop_px, mix=recipe.data.mix, seed=recipe.seed)
     pairs, problems = validation_pairs(recipe.validation)
     for name, found in [*((collection.name, collection.problems) for collection in sources.collections), *problems.items()]:
@@ -149,8 +160,7 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
     fabric.print(f"training by {by}, precision {recipe.machine.precision}", file=sys.stderr)
     if resume:
         load_state(state, folder / NAME)
-    if fabric.is_global_zero:
-        write_text(folder / "recipe.json", json.dumps(recipe.as_dict(), indent=1))
+    by_the_first(fabric, lambda: write_text(folder / "recipe.json", json.dumps(recipe.as_dict(), indent=1)))
     fit(fabric, recipe, state, crops=crops, pairs=pairs, folder=folder)
     return state.card
 
@@ -170,22 +180,21 @@ def set_rate(state: State, rate: float) -> None:
 def load_sources(data: Data) -> Sources:
     """Decode everything that the recipe names."""
     least_px = data.crop_px
-    return Sources(
-        collections=[
-            load_pairs(
-                pairs.folder,
-                weight=pairs.weight,
-                layers=pairs.layers and data.mix.moved > 0,
-                layout=pairs.layout,
-                exclude=pairs.exclude,
-                only=pairs.only,
-                least_px=least_px,
-            )
-            for pairs in data.pairs
-        ],
-        backgrounds=load_pictures(data.backgrounds, exclude=data.exclude, least_px=least_px),
-        streaks=load_pictures(data.streaks, least_px=least_px, grey=True),
-    )
+    collections = [
+        load_pairs(
+            pairs.folder,
+            weight=pairs.weight,
+            layers=pairs.layers and data.mix.moved > 0,
+            layout=pairs.layout,
+            exclude=pairs.exclude,
+            only=pairs.only,
+            least_px=least_px,
+        )
+        for pairs in data.pairs
+    ]
+    backgrounds, small = load_pictures(data.backgrounds, exclude=data.exclude, least_px=least_px)
+    streaks, small_too = load_pictures(data.streaks, least_px=least_px, grey=True)
+    return Sources(collections, backgrounds, streaks, [*small, *small_too])
 
 
 def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: list[tuple[str, Pair]], folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +20,7 @@ from derain.data.pairs import Pair
 from derain.files import write_text
 from derain.train.recipe import Recipe
 from derain.train.state import State
-from derain.train.together import by_the_first
+from derain.train.together import by_all, by_the_first
 from derain.train.validation import short_names, summary, validate
 from derain.train.weights_file import save_weights
 
@@ -52,10 +53,9 @@ class Log:
 
     def __init__(self, fabric: Fabric, folder: Path, *, step: int) -> None:
         self.fabric, self.path = fabric, folder / "log.jsonl"
-        self.board = None
-        if fabric.is_global_zero:
-            self._cut(step)
-            self.board = SummaryWriter(str(folder), purge_step=step + 1)
+        self.board: SummaryWriter | None = None
+        self.hook = threading.excepthook
+        by_the_first(fabric, lambda: self._open(step))
 
     def write(self, event: str, state: State, **values: float) -> None:
         """Append one event, all processes together."""
@@ -71,6 +71,16 @@ class Log:
         for name, value in values.items():
             self.board.add_scalar(f"{event}/{name}", value, state.step)
 
+    def _open(self, step: int) -> None:
+        self._cut(step)
+        threading.excepthook = self._unhandled
+        self.board = SummaryWriter(str(self.path.parent), purge_step=step + 1)
+
+    def _unhandled(self, failure: threading.ExceptHookArgs) -> None:
+        """What ends the thread of TensorBoard's file, as a full disk does, is raised at its next line, and is printed there."""
+        if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
+            self.hook(failure)
+
     def _cut(self, step: int) -> None:
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -79,8 +89,11 @@ class Log:
 
     def close(self) -> None:
         """Flush TensorBoard's file."""
-        if self.board is not None:
-            self.board.close()
+        try:
+            if self.board is not None:
+                self.board.close()
+        finally:
+            threading.excepthook = self.hook
 
 
 def _step_of(line: str) -> float:
@@ -97,7 +110,10 @@ def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log,
     if state.average:
         state.average.swap(network)
     try:
-        scores = validate(network, pairs, device=fabric.device, rank=fabric.global_rank, world=fabric.world_size)
+        scores = by_all(
+            fabric,
+            lambda: validate(network, pairs, device=fabric.device, rank=fabric.global_rank, world=fabric.world_size),
+        )
     finally:
         if state.average:
             state.average.swap(network)

@@ -49,7 +49,7 @@ class State:
     """Of training so far, over all sessions."""
     earlier: Earlier = Earlier()
     laid_aside: dict[str, Any] = field(default_factory=dict)
-    """Discriminator and optimiser of a run that goes on without them, loss.beta = 0: they are kept for when they are wanted."""
+    """Discriminator, its optimiser and its recipe, of a run that goes on without them, loss.beta = 0."""
     recipe: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     """Latest validation figures."""
@@ -160,8 +160,8 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
     """Raise RecipeError if the run that saved had other parts."""
     own, other = state.recipe, saved["recipe"]
-    networks = [PLNLINConfiguration.from_saved(recipe["network"]) for recipe in (own, other)]
-    if networks[0].of_generator != networks[1].of_generator:
+    network = PLNLINConfiguration.from_saved(own["network"])
+    if network.of_generator != PLNLINConfiguration.from_saved(other["network"]).of_generator:
         raise RecipeError(f"{path}: was saved by a run with another network; resume it with its own recipe")
     if own["optimiser"]["name"] != other["optimiser"]["name"]:
         raise RecipeError(
@@ -179,13 +179,15 @@ def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
             f"{path}: was saved by a run without a discriminator; resume it with loss.beta=0, "
             f"or start a new run from its weights with --weights"
         )
-    if networks[0] != networks[1]:
+    trained_by = saved.get("discriminator_recipe") or other  # states of before it was kept have that of the latest session
+    if network != PLNLINConfiguration.from_saved(trained_by["network"]):
         raise RecipeError(
-            f"{path}: was saved by a run with another discriminator; resume it with its own recipe, or with loss.beta=0"
+            f"{path}: its discriminator was trained with other settings of [network]; resume it with those, or with loss.beta=0"
         )
-    if own["adversarial"]["manner"] != other["adversarial"]["manner"]:
+    if own["adversarial"]["manner"] != trained_by["adversarial"]["manner"]:
         raise RecipeError(
-            f"{path}: was saved by a run with adversarial.manner = {other['adversarial']['manner']!r}; resume it with that one"
+            f"{path}: its discriminator was trained with adversarial.manner = {trained_by['adversarial']['manner']!r}; resume it "
+            f"with that one, or with loss.beta=0"
         )
 
 
@@ -202,6 +204,8 @@ def _fill(state: State, saved: dict[str, Any]) -> None:
         _fill_optimiser(state.discriminator_optimiser, saved["discriminator_optimiser"])
     else:
         state.laid_aside = {key: saved[key] for key in ("discriminator", "discriminator_optimiser")}
+        if saved["discriminator"]:
+            state.laid_aside["discriminator_recipe"] = saved.get("discriminator_recipe") or saved["recipe"]
     if state.average is not None:
         if saved["average"] is not None:
             state.average.load_state_dict(saved["average"])
@@ -233,6 +237,7 @@ def _contents(state: State) -> dict[str, Any]:
         "average": state.average.state_dict() if state.average else None,
         "discriminator": None,
         "discriminator_optimiser": None,
+        "discriminator_recipe": None,
         **state.laid_aside,
         "random": torch.get_rng_state(),
         "step": state.step,
@@ -244,4 +249,5 @@ def _contents(state: State) -> dict[str, Any]:
     if state.discriminator is not None and state.discriminator_optimiser is not None:
         contents["discriminator"] = unwrapped(state.discriminator).state_dict()
         contents["discriminator_optimiser"] = state.discriminator_optimiser.state_dict()
+        contents["discriminator_recipe"] = state.recipe
     return contents

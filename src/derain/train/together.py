@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from derain.errors import DerainError
+
+Made = TypeVar("Made")
+PR_SET_PDEATHSIG = 1
+"""prctl(2)."""
+
+
+def end_with(parent: int) -> None:
+    """Let SIGTERM come when `parent`, which started this process, ends: it could wait for that one half an hour. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it has ended already
+            signal.raise_signal(signal.SIGTERM)
 
 
 class Batches:
@@ -76,3 +91,19 @@ def by_the_first(fabric: Fabric, write: Callable[[], object]) -> None:
             failure = error
     if failure := fabric.broadcast(failure):
         raise failure
+
+
+def by_all(fabric: Fabric, make: Callable[[], Made]) -> Made:
+    """What each process makes by itself. What one of them raises of disks and data, all of them raise: none waits for it."""
+    if fabric.world_size == 1:
+        return make()
+    made, failure = None, None
+    try:
+        made = make()
+    except (DerainError, OSError) as error:
+        failure = error
+    failed = cast(Tensor, fabric.all_reduce(torch.tensor(float(failure is not None)), reduce_op="sum"))
+    for rank in range(fabric.world_size) if failed > 0 else ():
+        if other := fabric.broadcast(failure, src=rank):
+            raise other
+    return cast(Made, made)

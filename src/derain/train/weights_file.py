@@ -46,10 +46,16 @@ def save_weights(
 
 
 def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tensor], dict[str, Any]]:
-    """Return the configuration, the parameters in float32 and the card of a weights file. Raises WeightsError."""
-    path = Path(path)
+    """Return the configuration, the parameters in float32 and the card of a weights file, or of a shipped model by its name.
+
+    Raises WeightsError.
+    """
+    shipped = sorted(file.stem for file in library.SHIPPED.glob("*.safetensors"))
+    path = library.SHIPPED / f"{path}.safetensors" if str(path) in shipped else Path(path)
     if not is_file(path):
-        raise WeightsError(f"{path}: no such weights file; name a .safetensors file, derain's own are in {library.SHIPPED}")
+        raise WeightsError(
+            f"{path}: no such weights file; name a .safetensors file, or one of derain's own: {', '.join(shipped)}"
+        )
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
