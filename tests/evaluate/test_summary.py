@@ -121,6 +121,17 @@ def test_photos_are_ranked_by_niqe_the_lowest_first(of_photos):
     assert [row.name for row in of_photos.rows] == [UNTOUCHED, "a", "b"]
 
 
+def test_the_interval_of_niqe_is_over_scenes():
+    def rows(scene):
+        return Row("a", [Result(f"p{i}", {}, math.nan, float(i // 4), scene=scene(i)) for i in range(40)])
+
+    by_scene, by_picture = (
+        summarise(Evaluation("set", [], [rows(scene)])).rows[0].niqe for scene in (lambda i: f"s{i // 4}", str)
+    )
+    assert by_scene.value == by_picture.value
+    assert by_scene.high - by_scene.low > 1.5 * (by_picture.high - by_picture.low)
+
+
 def test_the_lower_niqe_is_the_better_one(of_photos):
     assert [one.comparison.better for one in of_photos.differences] == ["a", "a", "b"]
 

@@ -225,6 +225,12 @@ def test_what_the_kernels_do_not_know_is_said(compiled):
     assert kernels.path(wide).endswith("for what they do not know: attention_heads = 2, 66 channels")
 
 
+def test_what_the_kernels_do_not_know_of_the_discriminator_is_said_where_there_is_one(compiled):
+    wide = replace(SMALL, discriminator_channels=(16, 32, 48, 66), discriminator_unit="swin")
+    assert "but" not in kernels.path(wide)
+    assert kernels.path(wide, with_discriminator=True).endswith("for what they do not know: 66 channels, the unit swin")
+
+
 def test_without_a_compiler_the_reference_computes(tmp_path):
     """In a process of its own, because an extension is looked up once in a process."""
     program = """

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -215,6 +216,15 @@ def test_row_of_another_precision_is_not_taken_for_this_one(project):
     ablate(["table5"], project / "recipe.toml", [*TINY, "machine.precision=auto"], **rows)
     with pytest.raises(RecipeError, match=r"differs in machine\.precision"):
         ablate(["table5"], project / "recipe.toml", [*TINY, "machine.precision=bf16-mixed"], **rows)
+
+
+def test_rows_of_one_folder_have_one_precision_on_any_machine(project, monkeypatch):
+    rows = {"folder": project / "out", "steps": 1, "on_row": lambda _: None}
+    ablate(["table5"], project / "recipe.toml", [*TINY, "machine.precision=bf16-mixed"], **rows)
+    shutil.rmtree(project / "out/ours")
+    monkeypatch.setenv("DERAIN_PRECISION", "32-true")  # what `auto` would come to here
+    made = ablate(["table5"], project / "recipe.toml", [*TINY, "machine.precision=auto"], **rows)
+    assert all("precision bf16-mixed" in row.made for row in made["table5"])
 
 
 def test_minutes_are_turned_into_steps_once(project, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 
 from derain.data.crops import Mix
 from derain.errors import DataError, RecipeError
+from derain.train.recipe import Adversarial, Loss, Optimiser, Schedule
 from derain.train.recipe_file import read_recipe
 from derain.train.schedule import rate_factor
 from derain.train.validation import validation_pairs
@@ -16,18 +17,17 @@ def test_shipped_recipe_is_valid(path):
     read_recipe(path)
 
 
-@pytest.mark.parametrize(("name", "epoch_steps"), [("rain200h", 900), ("rain200l", 900)])
+@pytest.mark.parametrize(("name", "epoch_steps"), [("rain200h", 900), ("rain200l", 900), ("rain1200", 6000), ("rain1400", 6300)])
 def test_recipes_of_the_paper_have_what_it_prints(name, epoch_steps):
     """Section 4.1, and the weights under equations (9) to (12)."""
     recipe = read_recipe(RECIPES[0].parent / f"{name}.toml")
-    assert (recipe.optimiser.name, recipe.optimiser.learning_rate, recipe.optimiser.betas) == ("adam", 1e-4, (0.9, 0.999))
-    assert (recipe.optimiser.batch, recipe.data.crop_px, recipe.machine.precision) == (2, 112, "32-true")
-    assert (recipe.schedule.milestones, recipe.schedule.factor) == ((300 * epoch_steps, 400 * epoch_steps), 0.1)
+    assert recipe.optimiser == Optimiser(name="adam", learning_rate=1e-4, betas=(0.9, 0.999), batch=2)
+    assert (recipe.data.crop_px, recipe.machine.precision) == (112, "32-true")
+    assert recipe.schedule == Schedule(kind="steps", milestones=(300 * epoch_steps, 400 * epoch_steps), factor=0.1)
     assert recipe.length.steps == 500 * epoch_steps
-    assert (recipe.loss.pixel, recipe.loss.absolute, recipe.loss.alpha, recipe.loss.beta) == (1, 0, 1, 1)
-    assert recipe.loss.levels == (0.1, 0.05, 0.02, 0.01)
-    assert recipe.loss.layers == (0.0005, 0.001, 0.0025, 0.005)
-    assert (recipe.adversarial.generator_every, recipe.adversarial.discriminator_every) == (1, 5)
+    levels, layers = (0.1, 0.05, 0.02, 0.01), (0.0005, 0.001, 0.0025, 0.005)
+    assert recipe.loss == Loss(pixel=1, absolute=0, psnr=0, alpha=1, levels=levels, beta=1, layers=layers)
+    assert recipe.adversarial == Adversarial(generator_every=1, discriminator_every=5)
     assert (recipe.network.channels, recipe.network.stages, recipe.network.head_stages) == ((32,) * 4, (8, 4, 2, 2), 2)
     assert recipe.data.mix == Mix(flip=False)
 

@@ -86,11 +86,12 @@ def summarise(evaluation: Evaluation) -> Summary:
 
 def _row(row: Row, protocols: list[str]) -> RowSummary:
     errors = [result.mae for result in row.results]
+    natural = [result for result in row.results if not math.isnan(result.niqe)]
     return RowSummary(
         row.name,
         len(row.results),
         math.fsum(errors) / len(errors) if errors else math.nan,
-        mean([result.niqe for result in row.results if not math.isnan(result.niqe)]),
+        mean([result.niqe for result in natural], _scenes(natural)),
         {protocol: _score(row, protocol) for protocol in protocols},
     )
 

@@ -110,4 +110,4 @@ def reflected(size: int, padded: int, *, device: torch.device) -> Tensor:
     """(padded,): the index 0..size-1 that each position shows, mirrored about the last and the first pixel."""
     period = max(2 * (size - 1), 1)
     position = torch.arange(padded, device=device) % period
-    return torch.minimum(position, (period - position) % max(period, 1)) if size > 1 else position * 0
+    return torch.minimum(position, (period - position) % period)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from derain.errors import DataError
 from derain.network.configuration import LEVELS
+from derain.train.record import LOG
 from derain.train.validation import short_names
 
 Curve = tuple[list[int], list[float]]
@@ -21,7 +22,7 @@ def read_curves(run: Path) -> dict[int, Curve]:
 
     Raises DataError if the folder has no log or the run had no discriminator.
     """
-    path = run / "log.jsonl"
+    path = run / LOG
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         events = [json.loads(line) for line in lines if line.endswith("\n")]  # the last one of a live run may be half written

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ from derain.train.manners import manner
 from derain.train.outcomes import Outcome
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import build_recipe, read_recipe
-from derain.train.record import WEIGHTS
+from derain.train.record import LOG, RECIPE, WEIGHTS
 from derain.train.rows import TABLES, Row, row_overrides
+from derain.train.state import NAME as STATE
+from derain.train.together import end_with
 from derain.train.validation import among, overlaps, pairs_of, validation_pairs
 from derain.train.weights_file import load_weights
 
@@ -89,9 +92,16 @@ def ablate(
             name = "ours" if read_recipe(recipe, given) == base else row.name
             given += [f"length.steps={steps}", "length.hours=0.0", "schedule.by=steps", f"record.folder={folder / name}"]
             given.append(f"record.save_every_minutes={SAVED_MINUTES}")
+            given.append(f"machine.precision={_precision(base, folder)}")
             outcomes[table].append(_tried(row, recipe, given))
             on_table(table, outcomes[table])
     return outcomes
+
+
+def _precision(base: Recipe, folder: Path) -> str:
+    """That of the recipe, or for `auto` that which a run in `folder` came to, perhaps on another machine: rows are to agree."""
+    begun = sorted(folder.glob(f"*/{RECIPE}")) if base.machine.precision == "auto" else []
+    return str(_read(begun[0]).get("machine", {}).get("precision", "auto")) if begun else base.machine.precision
 
 
 def _tried(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
@@ -150,9 +160,9 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
     """Train one row in a process of its own, or go on with it, and read what it left."""
     built = read_recipe(recipe, overrides)
     folder = Path(built.record.folder)
-    resume = ["--resume"] if (folder / "state.ckpt").exists() else []
+    resume = ["--resume"] if (folder / STATE).exists() else []
     if resume or (folder / WEIGHTS).exists():
-        _check_same(built, folder / "recipe.json")
+        _check_same(built, folder / RECIPE)
     card = _card(folder) if (folder / WEIGHTS).exists() else {}
     if card.get("steps") != built.length.steps or "validation" not in card:
         _train(recipe, [*overrides, *resume], label=row.label)
@@ -165,7 +175,7 @@ def train_row(row: Row, recipe: Path, overrides: Sequence[str]) -> Outcome:
         steps=card["steps"],
         validation={name: (float(psnr), float(ssim)) for name, (psnr, ssim) in card["validation"].items()},
         printed=row.printed,
-        made=f"{card['date']}, derain {card['derain']}",
+        made=f"{card['date']}, derain {card['derain']}, precision {card['precision']}",
     )
 
 
@@ -213,8 +223,8 @@ def _read(path: Path) -> dict[str, Any]:
 def steps_in(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
     """How many steps of `recipe` fit into `minutes` here, from the last of a few."""
     folder = Path(read_recipe(recipe, overrides).record.folder)
-    (folder / "state.ckpt").unlink(missing_ok=True)
-    (folder / "log.jsonl").unlink(missing_ok=True)
+    (folder / STATE).unlink(missing_ok=True)
+    (folder / LOG).unlink(missing_ok=True)
     pilot = [
         f"length.steps={PILOT_STEPS}",
         "length.hours=0.0",
@@ -223,7 +233,7 @@ def steps_in(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
         "validation.pairs=[]",
     ]
     _train(recipe, [*overrides, *pilot], label="timing")
-    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
     hours = events[-1]["hours"] - events[PILOT_SKIPPED - 1]["hours"]
     return max(1, round(minutes / 60 / hours * (PILOT_STEPS - PILOT_SKIPPED)))
 
@@ -236,7 +246,7 @@ def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
     """Train in a process of its own. Ctrl-C and SIGTERM here let it end its step and save its state, and on Linux a kill, too."""
     command = [sys.executable, "-m", "derain.cli.main", "train", str(recipe), *arguments]
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bound = _ends_with_its_parent if sys.platform == "linux" else None
+    bound = partial(end_with, os.getpid()) if sys.platform == "linux" else None  # or the next call trains the row beside this one
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as said,
         subprocess.Popen(command, stderr=said, preexec_fn=bound) as process,
@@ -254,8 +264,3 @@ def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
     if code:
         ours = [line for line in lines if line.startswith("derain: ")] or [line for line in lines if "Error: " in line] or lines
         raise RowError(f"{label}: training ended with code {code}: {ours[-1].removeprefix('derain: ')}")
-
-
-def _ends_with_its_parent() -> None:
-    """Ask Linux for SIGTERM when the parent dies: the next call would begin the row again beside this one."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

@@ -80,7 +80,7 @@ def bench_mcddl(
     return AlgorithmSpeed(
         preset=name,
         precision=precision,
-        kernels=kernels.path(network),
+        kernels=kernels.path(network, with_discriminator=True),
         threads=torch.get_num_threads(),
         batch=batch,
         crop_px=crop_px,

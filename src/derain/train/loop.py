@@ -29,7 +29,7 @@ from derain.train.clock import Clock
 from derain.train.memory import keep_memory
 from derain.train.progress import Progress
 from derain.train.recipe import Data, Length, Machine, Precision, Recipe
-from derain.train.record import Log, Means, check, write_weights
+from derain.train.record import RECIPE, Log, Means, check, write_weights
 from derain.train.schedule import rate_factor
 from derain.train.speed import fastest
 from derain.train.state import NAME, State, begin, load_state, save_state
@@ -156,11 +156,11 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
     on_cpu = fabric.device.type == "cpu"
     if on_cpu:
         kernels.choose(recipe.machine.kernels)
-    by = kernels.path(recipe.network) if on_cpu else str(fabric.device)
+    by = kernels.path(recipe.network, with_discriminator=bool(recipe.loss.beta)) if on_cpu else str(fabric.device)
     fabric.print(f"training by {by}, precision {recipe.machine.precision}", file=sys.stderr)
     if resume:
         load_state(state, folder / NAME)
-    by_the_first(fabric, lambda: write_text(folder / "recipe.json", json.dumps(recipe.as_dict(), indent=1)))
+    by_the_first(fabric, lambda: write_text(folder / RECIPE, json.dumps(recipe.as_dict(), indent=1)))
     fit(fabric, recipe, state, crops=crops, pairs=pairs, folder=folder)
     return state.card
 

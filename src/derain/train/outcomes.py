@@ -23,7 +23,7 @@ class Outcome:
     """PSNR in dB and SSIM, protocol `paper`, of each validation folder."""
     printed: Printed
     made: str = ""
-    """Day and version."""
+    """Day, version and precision."""
     failure: str = ""
     """Why there is no validation."""
 

@@ -70,6 +70,7 @@ class Data:
     """What is learnt from."""
 
     pairs: tuple[PairFolder, ...] = ()
+    """Folders of rainy and clean pictures."""
     backgrounds: tuple[str, ...] = ()
     """Folders of dry pictures."""
     exclude: tuple[str, ...] = ()
@@ -77,7 +78,9 @@ class Data:
     streaks: tuple[str, ...] = ()
     """Folders of streak masks, grey on black."""
     crop_px: int = 112
+    """Side of the squares that are learnt from, a multiple of 56: whole windows at every level."""
     mix: Mix = field(default_factory=Mix)
+    """How often each kind of crop is drawn, and what is done to it."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,13 @@ class Optimiser:
     """Adam, AdamW or Muon."""
 
     name: Literal["adam", "adamw", "muon"] = "adam"
+    """`muon` is `derain.train.muon`."""
     learning_rate: float = 1e-4
+    """Its greatest value, of both networks; `schedule` multiplies it."""
     betas: tuple[float, ...] = (0.9, 0.999)
+    """Decay of the mean of gradients and of that of their squares; Muon's own momentum is 0.95."""
     weight_decay: float = 0.0
+    """Of matrices and kernels, times the rate; `adam` adds it to the gradient, the others decay apart from it."""
     clip_norm: float = 0.0
     """Greatest norm of the gradient; 0 leaves it as it is."""
     batch: int = 2
@@ -145,11 +152,13 @@ class Schedule:
     milestones: tuple[int, ...] = ()
     """Steps at which the rate is multiplied by `factor`."""
     factor: float = 0.1
+    """What a milestone multiplies the rate by."""
     last: float = 1e-3
     """The factor at the end of a cosine or a trapezoid."""
     fall: float = 0.2
     """The share of the length over which a trapezoid falls."""
     warmup_steps: int = 0
+    """First steps, over which the rate rises from nothing."""
     by: Literal["steps", "hours"] = "steps"
     """Whether the cosine or the trapezoid follows the steps or the hours of training."""
 
@@ -159,6 +168,7 @@ class Length:
     """When the run ends: at whichever of the two comes first. 0 is no limit; one must be given."""
 
     steps: int = 0
+    """Updates, over all sessions of the run."""
     hours: float = 0.0
     """Of training, validation and saving left out, over all sessions of the run."""
 
@@ -168,9 +178,11 @@ class Validation:
     """Pairs never trained on, restored whole and scored with protocol `paper` during the run."""
 
     pairs: tuple[PairFolder, ...] = ()
+    """None: the weights are written without figures."""
     every_steps: int = 0
-    """0 validates at the end alone."""
+    """0, here and in minutes, validates at the end alone."""
     every_minutes: float = 0.0
+    """By the clock, between one validation and the next."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +190,11 @@ class Record:
     """Where the run leaves its state, its logs and its weights."""
 
     folder: str = "runs/run"
+    """Relative to where the command is given."""
     save_every_minutes: float = 10.0
+    """How much a kill may cost."""
     log_every_steps: int = 20
+    """A line has the means of the steps since the last one."""
 
 
 @dataclass(frozen=True)
@@ -187,9 +202,11 @@ class Machine:
     """Devices, processes and precision, given to Lightning Fabric."""
 
     accelerator: str = "auto"
+    """`cpu`, `cuda` or another of Fabric's; `auto` takes a GPU where there is one."""
     processes: int = 1
     """Devices in one machine; on a CPU, processes."""
     nodes: int = 1
+    """Machines."""
     threads: int = 0
     """CPU threads of each process; 0 divides the cores among the processes."""
     precision: Literal["auto", Precision] = "auto"
@@ -216,6 +233,7 @@ class Recipe:
     record: Record = field(default_factory=Record)
     machine: Machine = field(default_factory=Machine)
     seed: int = 0
+    """Of the first weights and of all crops."""
     notes: str = ""
     """What the recipe is for, which of its values are printed in the paper and which are our reading."""
 

@@ -24,7 +24,7 @@ from derain.train.together import by_all, by_the_first
 from derain.train.validation import short_names, summary, validate
 from derain.train.weights_file import save_weights
 
-WEIGHTS = "weights.safetensors"
+LOG, RECIPE, WEIGHTS = "log.jsonl", "recipe.json", "weights.safetensors"
 
 
 class Means:
@@ -52,7 +52,7 @@ class Log:
     """
 
     def __init__(self, fabric: Fabric, folder: Path, *, step: int) -> None:
-        self.fabric, self.path = fabric, folder / "log.jsonl"
+        self.fabric, self.path = fabric, folder / LOG
         self.board: SummaryWriter | None = None
         self.hook = threading.excepthook
         by_the_first(fabric, lambda: self._open(step))

@@ -40,7 +40,7 @@ def choose(kernels: Choice) -> None:
     _chosen = wish if kernels == "auto" and wish in ("vector", "eager") else kernels  # type: ignore[assignment]
 
 
-def path(network: PLNLINConfiguration) -> str:
+def path(network: PLNLINConfiguration, *, with_discriminator: bool = False) -> str:
     """Which path the training of `network` takes on the CPU, and why: for a log."""
     if _chosen == "eager":
         return "PyTorch's operations"
@@ -48,8 +48,10 @@ def path(network: PLNLINConfiguration) -> str:
         return f"PyTorch's operations ({_obstacle() or 'the kernels do not compile'})"
     compiled_for = {"window_px": WINDOW_PX, "attention_heads": 1, "mlp_ratio": 4, "bounded_sft": True}
     others = [f"{key} = {getattr(network, key)}" for key, value in compiled_for.items() if getattr(network, key) != value]
-    others += [f"{channels} channels" for channels in sorted(set(network.channels)) if channels > MOST_CHANNELS]
-    others += [f"the unit {network.unit}"] if network.unit != "plnlim" else []
+    critic = {network.discriminator_unit: network.critic_channels} if with_discriminator else {}
+    widths = {*network.channels, *(width for channels in critic.values() for width in channels)}
+    others += [f"{width} channels" for width in sorted(widths) if width > MOST_CHANNELS]
+    others += [f"the unit {unit}" for unit in sorted({network.unit, *critic}) if unit != "plnlim"]
     unit = " with AMX" if has_matrix_unit() else ""
     return f"C++ kernels{unit}" + (f", but PyTorch's operations for what they do not know: {', '.join(others)}" if others else "")
 
