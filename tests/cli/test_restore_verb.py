@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +192,29 @@ def test_strip(photo, darken):
     Image.open(photo).save(photo, exif=exif)
     main([str(photo), "--strip", *darken])
     assert picture.read(photo.with_name("photo_derained.png")).metadata.exif is None
+
+
+@pytest.mark.parametrize("arguments", [[""], ["--overwrite", ""], ["photo.png", "-o", ""]])
+def test_an_empty_name_is_not_the_current_folder(photo, darken, arguments, capsys, monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    assert main([*arguments, *darken]) == 1
+    assert "is empty; name a file or a folder, or . for this one" in capsys.readouterr().err
+    assert [path.name for path in photo.parent.iterdir()] == ["photo.png"]
+
+
+def test_what_is_lost_of_any_page_is_told_once(photo, darken, capsys, monkeypatch):
+    plain = picture.read(photo)
+    pages = [replace(plain, format="TIFF", losses=losses) for losses in (("a map",), (), ("a map",))]
+    monkeypatch.setattr(picture, "count_frames", lambda _: len(pages))
+    monkeypatch.setattr(picture, "read_frames", lambda _: iter(pages))
+    assert main([str(photo), "-o", str(photo.with_name("out.tif")), *darken]) == 0
+    assert capsys.readouterr().err.count("photo.png: a map") == 1
+
+
+def test_what_the_kind_of_file_cannot_say_is_told_unless_it_was_stripped(darken, tmp_path, capsys):
+    tagged = Image.fromarray(np.zeros((8, 9, 3), np.uint8))
+    tagged.save(tmp_path / "said.jpg", comment=b"a note")
+    assert main([str(tmp_path / "said.jpg"), "-o", str(tmp_path / "said.png"), *darken]) == 0
+    assert "said.jpg: what a .png cannot say is left out: comments" in capsys.readouterr().err
+    assert main([str(tmp_path / "said.jpg"), "-o", str(tmp_path / "bare.png"), "--strip", *darken]) == 0
+    assert "left out" not in capsys.readouterr().err

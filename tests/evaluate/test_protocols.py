@@ -189,3 +189,27 @@ def test_all_protocols_of_a_picture_of_481_by_321_take_less_than_a_fifth_of_a_se
         for protocol in PROTOCOLS.values():
             score(protocol, restored, clean)
     assert (time.process_time() - begin) / 5 < 0.2  # 100 pairs in 20 s
+
+
+@pytest.mark.parametrize("which", ["restored", "clean"])
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        (lambda image: image * 255, "holds floats of .* in the mean"),
+        (lambda image: (image * 255).astype(np.int64), "is of int64"),
+        (lambda image: np.where(image == image.max(), np.nan, image), "holds numbers that are not finite"),
+        (lambda image: np.dstack([image, image[..., :1]]), r"has the shape \(40, 52, 4\)"),
+    ],
+    ids=["0..255", "int64", "nan", "rgba"],
+)
+def test_what_is_no_picture_has_no_score(pair, which, change, fact):
+    given = dict(zip(["restored", "clean"], (side.astype(np.float64) / (1, 255)[i] for i, side in enumerate(pair)), strict=True))
+    given[which] = change(given[which])
+    with pytest.raises(ValueError, match=f"{which} {fact}"):
+        score(PROTOCOLS["paper"], **given)
+
+
+def test_a_few_values_far_outside_are_a_network_that_overshoots(pair):
+    restored, clean = pair
+    restored[0, 0] = 4.4
+    assert score(PROTOCOLS["paper"], restored, clean).psnr > 20

@@ -128,6 +128,8 @@ def test_an_animation_with_too_many_pixels_is_refused(frames, tmp_path, monkeypa
     monkeypatch.setattr(picture.reader, "MAX_MEGAPIXELS", 0.0005)
     with pytest.raises(PictureError, match=r"in\.gif: its 3 frames have more than .* make a video of it first"):
         next(picture.read_frames(source))
+    frames[0].save(tmp_path / "one.png")  # for which Pillow's own bound stands
+    assert len(list(picture.read_frames(tmp_path / "one.png"))) == 1
 
 
 def test_one_picture_is_asked_for_and_many_are_there(frames, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from derain import picture
+from derain.picture.picture import Metadata
 from derain.picture.xmp import lost_parts, without_claims
 
 MOTION = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
@@ -114,6 +115,29 @@ def test_sixteen_bits_that_become_eight_are_told_of(suffix, told):
     expected = () if told is None else (f"its 16 bits for a sample are written as {told} in a {suffix}",)
     assert picture.lost_by_writing(deep, Path(f"a{suffix}")) == expected
     assert picture.lost_by_writing(picture.Picture(np.zeros((4, 4, 3), np.uint8)), Path(f"a{suffix}")) == ()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "told"),
+    [
+        (".webp", "captions (IPTC), comments"),
+        (".bmp", "EXIF, XMP, the colour profile, captions (IPTC), comments"),
+        (".gif", "EXIF, XMP, the colour profile, captions (IPTC)"),
+        (".tif", "comments"),
+        (".png", "captions (IPTC), comments"),
+    ],
+)
+def test_what_another_kind_of_file_cannot_say_is_told_of(suffix, told):
+    said = Metadata(exif=b"e", xmp=b"x", icc=b"i", photoshop=b"p", comments=(b"c",), dpi=(72, 72))
+    jpeg = picture.Picture(np.zeros((4, 4, 3), np.uint8), format="JPEG", metadata=said)
+    assert picture.lost_by_writing(jpeg, Path(f"a{suffix}")) == (f"what a {suffix} cannot say is left out: {told}",)
+    assert picture.lost_by_writing(jpeg, Path("a.jpeg")) == ()
+
+
+@pytest.mark.parametrize(("chunk", "told"), [(b"tEXt", ("what a .jpg cannot say is left out: texts",)), (b"gAMA", ())])
+def test_texts_of_a_png_are_told_of_and_its_gamma_is_none(chunk, told):
+    png = picture.Picture(np.zeros((4, 4, 3), np.uint8), metadata=Metadata(png_chunks=((chunk, b"1"),)))
+    assert picture.lost_by_writing(png, Path("a.jpg")) == told
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

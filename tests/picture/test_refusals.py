@@ -42,6 +42,30 @@ def test_a_pipe(tmp_path):
     assert refusal(tmp_path / "pipe.jpg").startswith("is a pipe or a device, not a picture; save what comes out of it")
 
 
+@pytest.mark.parametrize("kind", ["dng", "nef", "cr2"])
+def test_a_raw_photo_is_not_taken_for_its_preview(kind, rng, tmp_path):
+    preview, photo = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8), rng.integers(0, 4096, (300, 400), dtype=np.uint16)
+    tags = [(50706, "B", 4, (1, 4, 0, 0), True)] if kind == "dng" else []
+    with tifffile.TiffWriter(tmp_path / "shot.tif") as file:
+        file.write(preview, subfiletype=int(kind != "cr2"), subifds=0 if kind == "cr2" else 1, extratags=tags, metadata=None)
+        if kind != "cr2":
+            file.write(photo, subfiletype=0, metadata=None)
+    if kind == "cr2":  # whose mark stands where other files have their first directory
+        data = (tmp_path / "shot.tif").read_bytes()
+        directory = data[8 : 8 + 2 + 12 * int.from_bytes(data[8:10], "little") + 4]
+        data = data[:4] + struct.pack("<I", len(data)) + b"CR" + data[10:] + directory
+        (tmp_path / "shot.tif").write_bytes(data)
+    assert refusal(tmp_path / "shot.tif").startswith("is a raw photo, of which only a preview could be read; develop it")
+
+
+def test_a_tiff_with_smaller_copies_behind_it_is_no_raw_photo(rng, tmp_path):
+    photo = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "photo.tif") as file:
+        file.write(photo, subifds=1, metadata=None)
+        file.write(photo[::2, ::2], subfiletype=1, metadata=None)
+    np.testing.assert_array_equal(picture.read(tmp_path / "photo.tif").pixels, photo)
+
+
 def test_an_empty_file(tmp_path):
     (tmp_path / "empty.jpg").touch()
     assert refusal(tmp_path / "empty.jpg").startswith("the file is empty")
@@ -72,6 +96,8 @@ def test_a_decompression_bomb(tmp_path):
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 200_000, 200_000, 8, 2, 0, 0, 0))
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
     assert "more pixels than the 178 megapixels" in refusal(tmp_path / "bomb.png")
+    with pytest.raises(PictureError, match="more pixels than the 178 megapixels"):
+        next(picture.read_frames(tmp_path / "bomb.png"))
 
 
 def test_an_animation(tmp_path):

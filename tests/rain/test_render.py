@@ -33,6 +33,12 @@ def test_the_same_seed_gives_the_same_picture():
     np.testing.assert_array_equal(render(GREY, rain="heavy", seed=3), render(GREY, rain="heavy", seed=3))
 
 
+@pytest.mark.parametrize("value", [120.0, -0.5, np.nan])
+def test_floats_that_are_no_picture_are_refused(value):
+    with pytest.raises(DerainError, match="rain needs floats"):
+        render(np.full((20, 30, 3), value, np.float32))
+
+
 def test_another_seed_gives_another_picture():
     assert (render(GREY, rain="heavy", seed=3) != render(GREY, rain="heavy", seed=4)).mean() > 0.5
 

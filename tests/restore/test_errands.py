@@ -132,6 +132,33 @@ def test_an_existing_file_is_a_problem_for_a_photo_that_is_named(tmp_path):
     assert "photo_derained.jpg exists; give --overwrite" in text
 
 
+def test_of_several_photos_that_are_named_those_that_are_done_and_results_are_left_alone(tree):
+    (tree / "c.jpg").touch()
+    (tree / "b_derained.jpg").touch()
+    found = find_errands(sorted(tree.glob("*.jpg")))  # what a shell makes of *.jpg
+    assert [errand.source.name for errand in found.todo] == ["c.jpg"]
+    assert (len(found.already_there), found.results, found.problems) == (1, 1, [])
+    assert targets(tree / "b_derained.jpg") == [tree / "b_derained_derained.jpg"]  # who names it alone means it
+
+
+def test_a_photo_that_is_named_twice_is_done_once(tree, tmp_path):
+    found = find_errands([tree, tree / "b.jpg", tree / ".." / "in" / "b.jpg"], output=tmp_path / "out")
+    assert (len(found.todo), found.problems) == (2, [])
+
+
+def test_hidden_folders_are_not_looked_into(tree):
+    (tree / ".thumbnails").mkdir()
+    (tree / ".thumbnails/1.jpg").touch()
+    assert len(targets(tree)) == 2
+    assert len(targets(tree / ".thumbnails")) == 1
+
+
+def test_a_folder_of_clips_says_how_clips_are_named(tmp_path):
+    (tmp_path / "a.MP4").touch()
+    ((_, text),) = find_errands([tmp_path]).problems
+    assert text.endswith(f"holds no pictures that derain reads; its clips are named one by one: `derain {tmp_path}/*.mp4`")
+
+
 def test_an_input_is_not_overwritten(tree):
     found = find_errands([tree], output=tree)
     assert (found.todo, len(found.problems)) == ([], 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -82,18 +83,29 @@ def test_what_cannot_be_mixed_is_refused_before_any_work(darken, wishes):
     assert not done
 
 
-@pytest.mark.parametrize("kind", ["list", "picture", "path"])
-def test_a_mask_may_be_whatever_a_picture_may(kind, networks, rng, tmp_path):
+@pytest.mark.parametrize("kind", ["list of bools", "picture", "path"])
+def test_a_mask_may_be_whatever_numpy_or_pillow_reads(kind, networks, rng, tmp_path):
     rainy = rng.integers(50, 256, (12, 10, 3), dtype=np.uint8)
     mask = np.zeros((12, 10), np.uint8)
     mask[:, :5] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    given = {"list": mask.tolist(), "picture": Image.fromarray(mask), "path": tmp_path / "mask.png"}[kind]
-    if kind == "list":
-        given = (mask > 0).tolist()
+    given = {"list of bools": (mask > 0).tolist(), "picture": Image.fromarray(mask), "path": tmp_path / "mask.png"}[kind]
     restored = derain.restore(rainy, mask=given, model=str(networks / "darkening.onnx"))
     assert (restored[:, 5:] == rainy[:, 5:]).all()
     assert (restored[:, :5] != rainy[:, :5]).any()
+
+
+def test_a_feathered_mask_may_exceed_white_by_rounding(darken, rng):
+    rainy = rng.integers(50, 256, (12, 10, 3), dtype=np.uint8)
+    mask = np.full((12, 10), 1 + 2.4e-7, np.float32)
+    np.testing.assert_array_equal(darken(rainy, mask=mask), darken(rainy))
+
+
+def test_another_process_loads_the_network_anew(darken, rng):
+    rainy = rng.random((12, 10, 3), dtype=np.float32)
+    other = pickle.loads(pickle.dumps(darken))
+    assert (other.model, other.engine is darken.engine) == (darken.model, False)
+    np.testing.assert_array_equal(other(rainy), darken(rainy))
 
 
 def test_a_path_gives_the_pixels_of_the_file(networks, rng, tmp_path):

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter, validators
+from cyclopts import Parameter, Token, validators
 
+from derain.errors import DerainError
 from derain.weights import DEFAULT
 
 if TYPE_CHECKING:
     from derain.restore.restorer import Restorer
 
+
+def _named(_: type, tokens: Sequence[Token]) -> Path:
+    """A path, unless it is empty, as of a shell variable that is not set: that would be the current folder."""
+    if not tokens[0].value:
+        raise DerainError(f"{tokens[0].keyword or 'an input'}: is empty; name a file or a folder, or . for this one")
+    return Path(tokens[0].value)
+
+
+Named = Annotated[Path, Parameter(converter=_named)]
 Positive = validators.Number(gte=1)
 Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
 Flag = Annotated[bool, Parameter(negative=())]

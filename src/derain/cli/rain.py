@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from derain.cli.network import Named
 from derain.errors import DerainError
 
 
 def rain(
-    photo: Path,
+    photo: Named,
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[Named | None, Parameter(name=["--output", "-o"])] = None,
     preset: Literal["light", "moderate", "heavy", "random"] = "moderate",
     seed: int = 0,
     coverage: float | None = None,

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from derain.cli.network import USUAL, Flag, Network, Positive, Quiet, Share
+from derain.cli.network import USUAL, Flag, Named, Network, Positive, Quiet, Share
 from derain.errors import DerainError
 
 
 def restore(
-    *inputs: Path,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    *inputs: Named,
+    output: Annotated[Named | None, Parameter(name=["--output", "-o"])] = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=Positive)] = 2,
     strength: Share = 1.0,
     mask: Path | None = None,

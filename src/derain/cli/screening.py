@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
@@ -11,19 +11,23 @@ from derain.cli.progress import INTERRUPTED
 from derain.cli.speaker import Speaker
 from derain.errors import DerainError
 from derain.video.frames import Tally
-from derain.video.orders import Order
+from derain.video.orders import Order, Orders
 
 
 class Screening(Speaker):
     """Tells about one clip after the other on stderr; a `Watcher`."""
 
-    def __init__(self, problems: Sequence[str], *, is_quiet: bool) -> None:
+    def __init__(self, orders: Orders, *, is_quiet: bool) -> None:
         super().__init__(is_quiet=is_quiet)
         self._exit_code = 0
         columns = (BarColumn(), _Count(), _Rate(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self.console, disable=is_quiet or not self.console.is_terminal, transient=True)
-        for text in problems:
+        for text in orders.problems:
             self.complain(text)
+        facts = [f"{orders.already_there} already there"] if orders.already_there else []
+        facts += [f"{orders.results} left alone that are called as results are"] if orders.results else []
+        if facts:
+            self.say(", ".join(facts))
 
     def show(self, order: Order, carry_out: Callable[[], Tally]) -> None:
         """Carry out one order under a bar of its own, and tell how it ended; nothing after Ctrl-C."""

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from derain.cli.network import USUAL, Flag, Network, Quiet, Share
+from derain.cli.network import USUAL, Flag, Named, Network, Quiet, Share
 from derain.errors import DerainError
 
 
 def video(
-    *inputs: Annotated[Path, Parameter(allow_leading_hyphen=True)],
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = None,
+    *inputs: Annotated[Named, Parameter(allow_leading_hyphen=True)],
+    output: Annotated[Named | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = None,
     codec: str | None = None,
     crf: float | None = None,
     temporal: Flag = False,
@@ -77,7 +77,7 @@ def video(
         is_encoder_chosen=codec is not None or crf is not None,
     )
     wishes = Wishes(strength, None if mask is None else read_mask(mask), temporal)
-    screening = Screening(orders.problems, is_quiet=quiet)
+    screening = Screening(orders, is_quiet=quiet)
     if not orders.todo:
         return screening.close()
     restorer = network.load()

@@ -162,6 +162,7 @@ def _result(sample: Sample, restored: Image, clean: Image | None, protocols: Seq
         )
     if not np.all(np.isfinite(restored)):
         raise DataError("holds values that are not numbers (NaN or infinity); the network diverged or the file is damaged")
+    restored = np.clip(restored, 0, 1) if restored.dtype.kind == "f" else restored
     naturalness = niqe(restored) if min(height, width) >= SMALLEST_PX else math.nan
     if clean is None:
         if math.isnan(naturalness):

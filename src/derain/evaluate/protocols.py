@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from derain.evaluate.metrics import WINDOW_PX, Border, Image, Plane, psnr, ssim
 
+FARTHEST_MEAN = 2
+"""Of a picture whose white is 1, however far single values overshoot; of one whose white is 255 it is nearly black."""
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -94,8 +97,11 @@ def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
 
     Both are (H, W, 3), or (H, W) for grey, which stands for three equal channels; floats in 0..1, or uint8 or uint16 over their
     whole range. `restored` is the network's own output: clipping and rounding are the protocol's. Raises ValueError for shapes
-    that differ and for a picture smaller than the window of SSIM.
+    that differ, for a picture smaller than the window of SSIM, and for what is no picture: other types, numbers that are not
+    finite, floats of another scale.
     """
+    for name, image in (("restored", restored), ("clean", clean)):
+        _check(image, name)
     if restored.shape[:2] != clean.shape[:2]:
         raise ValueError(f"pictures of different sizes: {restored.shape} and {clean.shape}")
     x, y = compared(protocol, restored), compared(protocol, clean)
@@ -103,6 +109,19 @@ def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
     if protocol.ssim_subsampled:
         x, y = subsample(x), subsample(y)
     return Score(decibels, ssim(x, y, border=protocol.border))
+
+
+def _check(image: Image, name: str) -> None:
+    if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
+        raise ValueError(f"{name} is of {image.dtype}; convert it to uint8, uint16 or floats in 0..1")
+    if image.ndim not in {2, 3} or (image.ndim == 3 and image.shape[2] != 3) or 0 in image.shape:
+        raise ValueError(f"{name} has the shape {image.shape}; give (H, W, 3) or (H, W)")
+    if image.dtype.kind == "f":
+        mean = float(image.mean(dtype=np.float64))
+        if not math.isfinite(mean):
+            raise ValueError(f"{name} holds numbers that are not finite; the network diverged or the file is damaged")
+        if abs(mean) > FARTHEST_MEAN:  # single values of a network may lie far outside
+            raise ValueError(f"{name} holds floats of {mean:.3g} in the mean, and 0 to 1 are expected; divide by its white first")
 
 
 def compared(protocol: Protocol, image: Image) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageFile, UnidentifiedImageError, _imaging, features
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError, _imaging, features
 
 from derain.errors import MissingExtraError, PictureError
 from derain.picture.samples import UnreadableKindError
@@ -22,6 +22,8 @@ MAX_MEGAPIXELS = 178
 KINDS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF")
 HEIF = "HEIF"
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"msf1"}
+NEW_SUBFILE_TYPE, SUB_IFDS, DNG_VERSION = 254, 330, 50706
+"""Tags of a TIFF."""
 _warnings_are_ours = threading.Lock()
 
 
@@ -44,7 +46,15 @@ def opened(file: BinaryIO) -> ImageFile.ImageFile:
                 ) from None
             raise
     assert isinstance(image, ImageFile.ImageFile)
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_raw(image.tag_v2, head):
+        raise UnreadableKindError("is a raw photo, of which only a preview could be read; develop it to a TIFF or JPEG first")
     return image
+
+
+def _is_raw(tags: TiffImagePlugin.ImageFileDirectory_v2, head: bytes) -> bool:
+    """Whether a TIFF is a raw photo: a DNG, a CR2, or (NEF, ARW and others) a preview whose photo lies in another directory."""
+    is_preview = bool(tags.get(NEW_SUBFILE_TYPE, 0) & 1) and SUB_IFDS in tags
+    return DNG_VERSION in tags or head[8:10] == b"CR" or is_preview
 
 
 def register_heif() -> None:

@@ -62,7 +62,7 @@ def read_frames(path: str | Path) -> Iterator[Picture]:
         with told_of(path):
             image = opened(file)
             frames = _count(image)
-            if image.format != "TIFF" and frames * image.width * image.height > MAX_MEGAPIXELS * 1e6:
+            if frames > 1 and image.format != "TIFF" and frames * image.width * image.height > MAX_MEGAPIXELS * 1e6:
                 raise UnreadableKindError(
                     f"its {frames} frames have more than {MAX_MEGAPIXELS} megapixels together; make a video of it first"
                 )

@@ -12,7 +12,7 @@ import numpy as np
 from derain.errors import PictureError
 from derain.files import disk_fact, replacing
 from derain.picture.encoders import MOVING_WRITERS, WRITERS
-from derain.picture.picture import Picture
+from derain.picture.picture import COLOUR_CHUNKS, Picture
 
 FORMATS = {
     "PNG": (".png", ".apng"),
@@ -32,6 +32,28 @@ SELDOM_TRANSPARENT = {*OPAQUE, "BMP"}
 """Kinds whose alpha is left out if it lets nothing through; of a BMP many programs do not read it."""
 MOST_BITS = {"PNG": 16, "TIFF": 16}
 """For a sample; of a HEIC it depends on where the picture comes from, all others hold 8."""
+DESCRIPTIONS = {
+    "exif": "EXIF",
+    "xmp": "XMP",
+    "icc": "the colour profile",
+    "colour_codes": "the codes of its colours",
+    "photoshop": "captions (IPTC)",
+    "comments": "comments",
+    "png_chunks": "texts",
+}
+"""What a file may say besides its pixels, by the field of `Metadata`."""
+_USUAL = {"exif", "xmp", "icc"}
+HELD: dict[str, set[str]] = {
+    "PNG": _USUAL | {"colour_codes", "png_chunks"},
+    "JPEG": _USUAL | {"photoshop", "comments"},
+    "WEBP": _USUAL,
+    "TIFF": _USUAL | {"photoshop"},
+    "BMP": set(),
+    "GIF": {"comments"},
+    "AVIF": _USUAL | {"colour_codes"},
+    "HEIC": _USUAL | {"colour_codes"},
+}
+"""Which of them each kind can say."""
 MOST_PX = {"WEBP": 16383, "JPEG": 65535, "GIF": 65535, "AVIF": 65536, "HEIC": 16384}
 """The longest side that a kind can hold."""
 
@@ -80,10 +102,21 @@ def write_frames(frames: Iterable[Picture], path: str | Path) -> None:
 
 def lost_by_writing(picture: Picture, path: Path) -> tuple[str, ...]:
     """What `write` leaves out because of the kind of file that the suffix of `path` names, a sentence each."""
-    coding = picture.metadata.heic
+    kind, coding = kind_of(path), picture.metadata.heic
     bits = picture.depth_bits if coding is None else coding.bits
-    kept = {"HEIC": 10 if coding is None else bits}.get(kind_of(path), MOST_BITS.get(kind_of(path), 8))
-    return (f"its {bits} bits for a sample are written as {kept} in a {path.suffix}",) if bits > kept else ()
+    kept = {"HEIC": 10 if coding is None else bits}.get(kind, MOST_BITS.get(kind, 8))
+    lost = [f"its {bits} bits for a sample are written as {kept} in a {path.suffix}"] if bits > kept else []
+    if kind != picture.format and (names := [DESCRIPTIONS[name] for name in _descriptions(picture) if name not in HELD[kind]]):
+        lost.append(f"what a {path.suffix} cannot say is left out: {', '.join(names)}")
+    return tuple(lost)
+
+
+def _descriptions(picture: Picture) -> Iterator[str]:
+    """Which of DESCRIPTIONS a picture has; chunks of a PNG that name its colours are none."""
+    for name in DESCRIPTIONS:
+        value = getattr(picture.metadata, name)
+        if value and (name != "png_chunks" or any(chunk not in COLOUR_CHUNKS for chunk, _ in value)):
+            yield name
 
 
 def check_fits(picture: Picture, path: Path, *, abreast: int = 1) -> None:

@@ -17,6 +17,7 @@ WHITE = {"uint8": 255, "uint16": 65535, "float16": 1, "float32": 1, "float64": 1
 REFERENCE_PX = 400  # the pixels of `Rain` are those of a picture of this height and width
 LEAST_SIDE_PX = 4  # of a picture, for each unit of the scale: larger streaks would not fit into it
 LEAST_SCALE = 0.05  # the number of streaks grows with its square
+ROUNDING = 1e-3  # by how much floats may lie outside of 0..1, as they do after a filter
 THINNEST_PX = 1.2  # a thinner streak is drawn this wide and fainter, as a sensor would see it
 
 
@@ -24,7 +25,7 @@ def render(clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scal
     """Lay rain over `clean`, (H, W, 3) or (H, W), uint8, uint16 or float in 0..1; the result has its shape and dtype.
 
     `rain` is a Rain or the name of a preset. `scale` multiplies every length: None takes 1 up to 400 x 400 and grows with larger
-    pictures. The same seed gives the same rain. Raises DerainError for another shape or dtype
+    pictures. The same seed gives the same rain. Raises DerainError for another shape, dtype or range
     and for a seed or a scale that is out of range.
     """
     kind = resolve(rain)
@@ -32,6 +33,8 @@ def render(clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scal
         raise DerainError(f"rain needs a picture (height, width, 3) or (height, width), this is {clean.shape}; convert it first")
     if clean.dtype.name not in WHITE:
         raise DerainError(f"rain needs a picture of {', '.join(WHITE)}, this is {clean.dtype}; convert it first")
+    if clean.dtype.kind == "f" and not (clean.min() >= -ROUNDING and clean.max() <= 1 + ROUNDING):  # nor NaN
+        raise DerainError("rain needs floats in 0..1, and these go beyond or are no numbers; divide by the white first")
     white = np.float32(WHITE[clean.dtype.name])
     rng = generator(seed)
     height, width = clean.shape[:2]

@@ -12,6 +12,7 @@ from derain.files import PARTIAL_PREFIX, are_one, exists, is_file, is_folder, is
 from derain.picture import PICTURE_SUFFIXES
 from derain.picture.writer import kind_of
 from derain.restore.shard import Shard
+from derain.video.kinds import SUFFIXES
 
 RAIN = "_rain"
 """What the name of a result's rain layer ends with."""
@@ -41,13 +42,13 @@ class Errands:
     not_pictures: int = 0
     """Files in folders that do not look like pictures."""
     already_there: list[Errand] = field(default_factory=list)
-    """Pictures in folders whose target exists."""
+    """Pictures whose target exists, in folders and where several were named."""
     links_outside: int = 0
     """Links in folders to pictures that lie elsewhere; they are left alone."""
     of_other_shards: int = 0
     """Pictures that another machine does."""
     results: int = 0
-    """Pictures in folders that are called as results beside their sources are; they are left alone."""
+    """Pictures that are called as results beside their sources are, in folders or among the inputs; they are left alone."""
 
 
 def find_errands(
@@ -63,7 +64,8 @@ def find_errands(
 
     A folder is searched through and through, except `output` in it, and its tree is mirrored under `output`. Without `output` a
     picture goes beside its source, with `suffix` at its name. An `output` with the suffix of a picture is the target of the one
-    input. An existing file is a target only with `overwrite`: in a folder it counts as done, named by itself it is a problem.
+    input. An existing file is a target only with `overwrite`: in a folder, and of several inputs, it counts as done, for a
+    single picture it is a problem.
     `with_rain` gives each errand a second target beside the first, which may not be there either: in a folder, a picture whose
     first target exists counts as done. Raises PictureError for an `output` that makes no sense.
     """
@@ -76,11 +78,12 @@ def find_errands(
     elif output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not is_folder(output):
         raise PictureError(f"{output}: is the name of one picture, and the input is more than one; name a folder")
     taken: dict[Path, Path] = {}
+    named = [given for given in inputs if not is_folder(given)]
     for given in inputs:
         sources = list(_pictures(given, errands, except_in=output)) if is_folder(given) else [given]
-        names = {source.with_suffix("") for source in sources}
+        names = {source.with_suffix("") for source in (sources if is_folder(given) else named)}
         for source in sources:
-            if is_folder(given) and output is None and _origins(source, suffix) & names:
+            if output is None and origins(source, suffix) & names:
                 errands.results += 1  # what an earlier run left here is no rainy photo
                 continue
             name = source.relative_to(given) if given != source else Path(source.name)
@@ -88,14 +91,19 @@ def find_errands(
             rain = target.with_stem(target.stem + RAIN) if with_rain else None
             errand = Errand(source, target, rain)
             if _is_free(errand, taken, errands, is_ours=shard is None or shard.holds(name)):
-                _add(errands, errand, overwrite=overwrite, from_folder=is_folder(given))
+                _add(errands, errand, overwrite=overwrite, is_one=is_one)
         if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
-            errands.problems.append((given, f"{given}: holds no pictures that derain reads; name another folder"))
+            remedy = f"its clips are named one by one: `derain {given}/*.mp4`" if _holds_clips(given) else "name another folder"
+            errands.problems.append((given, f"{given}: holds no pictures that derain reads; {remedy}"))
     return errands
 
 
-def _origins(source: Path, suffix: str) -> set[Path]:
-    """The photos, without the suffixes of their kinds, of which `source` is a result, if its name can be trusted."""
+def _holds_clips(folder: Path) -> bool:
+    return any(Path(name).suffix.lower() in SUFFIXES for _, _, names in os.walk(folder) for name in names)
+
+
+def origins(source: Path, suffix: str) -> set[Path]:
+    """The photos or clips, without the suffixes of their kinds, of which `source` is a result, if its name can be trusted."""
     name = source.stem.removesuffix(RAIN)
     return {
         source.with_name(name.removesuffix(end)) for end in (suffix or RESULTS[0], *RESULTS) if name.endswith(end) and name != end
@@ -116,19 +124,19 @@ def _is_free(errand: Errand, taken: dict[Path, Path], errands: Errands, *, is_ou
         taken.setdefault(path, errand.source)
     if not is_ours:
         errands.of_other_shards += 1
-    elif rival is not None:
+    elif rival is not None and not are_one(rival, errand.source):  # or it was named twice
         text = f"{errand.source}: would overwrite the result of {rival}; restore the two into different folders"
         errands.problems.append((errand.source, text))
     return is_ours and rival is None
 
 
-def _add(errands: Errands, errand: Errand, *, overwrite: bool, from_folder: bool) -> None:
+def _add(errands: Errands, errand: Errand, *, overwrite: bool, is_one: bool) -> None:
     source, target = errand.source, errand.target
     in_the_way = [target] if errand.rain is None else [target, errand.rain]
     existing = next((path for path in in_the_way if is_taken(path)), None)
     if existing is None or overwrite:
         errands.todo.append(errand)
-    elif from_folder and existing == target and exists(target) and not are_one(target, source):
+    elif not is_one and existing == target and exists(target) and not are_one(target, source):
         errands.already_there.append(errand)
     else:
         errands.problems.append((source, f"{source}: {existing} exists; give --overwrite to replace it or another -o"))
@@ -139,7 +147,10 @@ def _target(source: Path, name: Path, output: Path | None, suffix: str) -> Path:
 
 
 def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iterator[Path]:
-    """The pictures in a folder in the order of their names; links to other folders, or to files outside, are not followed."""
+    """The pictures in a folder in the order of their names; hidden folders hold thumbnails and what was thrown away, no photos.
+
+    Links to other folders, or to files outside, are not followed.
+    """
     root = folder.resolve()
     skipped = None if except_in is None else except_in.resolve()
 
@@ -148,7 +159,7 @@ def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iter
 
     for parent, folders, names in os.walk(folder, onerror=on_error):
         inside = Path(parent).resolve()
-        folders[:] = sorted(name for name in folders if skipped is None or inside / name != skipped)
+        folders[:] = sorted(name for name in folders if name[0] != "." and (skipped is None or inside / name != skipped))
         for name in sorted(names):
             path = Path(parent, name)
             if path.suffix.lower() not in PICTURE_SUFFIXES or name.startswith(APPLE_DOUBLE):

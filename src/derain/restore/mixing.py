@@ -16,7 +16,7 @@ from derain.errors import PictureError
 from derain.picture import Picture, Pixels
 from derain.picture.picture import Metadata
 from derain.picture.samples import BAND_ROWS
-from derain.restore.samples import as_luma, as_samples, scaled
+from derain.restore.samples import ROUNDING, as_luma, as_samples, scaled
 
 
 def mixed(
@@ -32,7 +32,9 @@ def mixed(
         return restored
 
     def mix(rows: slice) -> NDArray[np.float32]:
-        share = np.full((1, 1), strength, np.float32) if mask is None else np.float32(strength) * scaled(mask[rows])
+        share = (
+            np.full((1, 1), strength, np.float32) if mask is None else np.float32(strength) * np.clip(scaled(mask[rows]), 0, 1)
+        )
         if rainy.ndim == 3:
             share = share[..., None]
         before = scaled(rainy[rows])
@@ -58,7 +60,7 @@ def check_mixing(rainy: NDArray[Any], *, strength: float, mask: NDArray[Any] | N
         raise PictureError(f"the mask has {sizes[0]} pixels and the picture {sizes[1]}; give a mask of the picture's size")
     if mask.dtype.name not in {"uint8", "uint16", "bool"} and mask.dtype.kind != "f":
         raise PictureError(f"an array of {mask.dtype} is not a mask; convert it to uint8, uint16, bool or floats in 0..1")
-    if mask.dtype.kind == "f" and mask.size and not (mask.min() >= 0 and mask.max() <= 1):
+    if mask.dtype.kind == "f" and mask.size and not (mask.min() >= -ROUNDING and mask.max() <= 1 + ROUNDING):
         raise PictureError("the mask holds floats outside of 0..1; divide it by its white first")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from derain.restore.ensemble import Ensemble
 from derain.restore.hidden import filled
 from derain.restore.mixing import check_mixing, mixed, read_mask
 from derain.restore.plan import default_limit_mib, plan_tiles
+from derain.restore.samples import ROUNDING
 from derain.restore.tiles import tiled
 from derain.weights import DEFAULT, find
 
@@ -51,11 +52,26 @@ class Restorer:
         precision: str | None = None,
         ensemble: int = 1,
     ) -> None:
+        self._given = partial(
+            type(self),
+            model,
+            engine=engine,
+            device=device,
+            tile_px=tile_px,
+            limit_mib=limit_mib,
+            threads=threads,
+            precision=precision,
+            ensemble=ensemble,
+        )
         self.model = find(model)
         opened = open_engine(self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision)
         self.engine: Engine = opened if ensemble == 1 else Ensemble(opened, views=ensemble)
         self.tile_px = tile_px
         self.limit_mib = limit_mib
+
+    def __reduce__(self) -> tuple[Callable[[], Restorer], tuple[()]]:
+        """In another process, or as a copy, the network is loaded anew."""
+        return self._given, ()
 
     def __call__(
         self,
@@ -67,6 +83,7 @@ class Restorer:
     ) -> NDArray[Any]:
         """Restore (H, W), (H, W, 3) or (H, W, 4): uint8, uint16, or floats in 0..1; the same shape and type come out.
 
+        The channels are R, G, B as a file holds them (sRGB), not linear light; of OpenCV's BGR give `image[..., ::-1]`.
         The fourth channel is an alpha and is handed through; colours where it is 0 stay as they are and are not looked at.
         `strength` and `mask`, (H, W), say how much of the rain is taken out, see `derain.restore.mixing.mixed`.
         `on_tile(done, total)` is called after every tile, and may raise to stop. Raises PictureError for another shape, type or
@@ -126,7 +143,7 @@ def restore(
     mask: NDArray[Any] | str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> NDArray[Any]:
-    """Take the rain out of one picture: an array, see `Restorer.__call__`, or the path of a file, whose pixels come back.
+    """Take the rain out of one picture: an array (RGB), see `Restorer.__call__`, or the path of a file, whose pixels come back.
 
     `mask` is an array or the path of a picture, whose brightness counts.
     `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine. Raises
@@ -160,7 +177,7 @@ def _checked(image: NDArray[Any]) -> NDArray[Any]:
         low, high = float(image.min()), float(image.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise PictureError("the array holds numbers that are not finite; replace them first, for instance with np.nan_to_num")
-        if low < -1e-3 or high > 1 + 1e-3:
+        if low < -ROUNDING or high > 1 + ROUNDING:
             raise PictureError(
                 f"the array holds floats from {low:g} to {high:g}, and 0 to 1 are expected; divide by its white first"
             )

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601: what a grey picture's three restored channels become."""
 
+ROUNDING = 1e-3
+"""By how much floats may lie outside of 0..1, as they do after a filter."""
+
 
 def as_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
     """(H, W) or (H, W, 3) -> (1, 3, H, W), contiguous; integers are scaled to 0..1, grey is repeated."""

@@ -27,7 +27,11 @@ class Treatment:
         """The picture that is written."""
         if self.compares:
             restored = side_by_side(rainy, restored)
-        return replace(restored, metadata=restored.metadata.stripped()) if self.strips else restored
+        return self.described(restored)
+
+    def described(self, picture: Picture) -> Picture:
+        """The picture with the metadata that it is to have."""
+        return replace(picture, metadata=picture.metadata.stripped()) if self.strips else picture
 
 
 def side_by_side(rainy: Picture, restored: Picture) -> Picture:

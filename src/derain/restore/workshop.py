@@ -101,7 +101,8 @@ class Workshop:
                 return
             record.height, record.width = rainy.pixels.shape[:2]
             record.frames += 1
-            record.losses = rainy.losses + pictures.lost_by_writing(rainy, record.target)
+            lost = pictures.lost_by_writing(self.treatment.described(rainy), record.target)
+            record.losses = tuple(dict.fromkeys([*record.losses, *rainy.losses, *lost]))
             pictures.check_fits(rainy, record.target, abreast=2 if self.treatment.compares else 1)
             yield rainy
 

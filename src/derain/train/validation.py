@@ -102,7 +102,7 @@ def validate(
         rainy, clean = pairs[i][1].load()
         plan = plan_tiles(rainy.shape[:2], tile_px=TILE_PX, multiple_px=multiple_px)
         restored = tiled(rainy.astype(np.float32) / 255, network=restore, plan=plan)
-        result = score(PROTOCOLS["paper"], restored, clean)
+        result = score(PROTOCOLS["paper"], np.clip(restored, 0, 1), clean)  # as the protocol does, however far it is off
         scores[i] = torch.tensor([result.psnr, result.ssim])
     network.train()
     return scores

@@ -34,7 +34,9 @@ def numbered(folder: Path) -> list[Path]:
     stems = {path.stem for path in pictures}
     found = [path for path in pictures if not path.name.startswith(APPLE_DOUBLE) and _origin(path.stem) not in stems]
     if not found:
-        raise VideoError(f"{folder}: holds no frames that derain reads; name a folder of pictures or a clip")
+        raise VideoError(
+            f"{folder}: holds no frames that derain reads; name a folder of pictures, or clips one by one, as `{folder}/*.mp4`"
+        )
     return sorted(found, key=lambda path: [(int(part), part) if part.isdecimal() else (-1, part) for part in _parts(path.name)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +12,11 @@ from typing import Protocol
 from derain.errors import DerainError
 from derain.files import are_one, exists, is_folder, is_taken
 from derain.picture import PICTURE_SUFFIXES
-from derain.restore.errands import check_suffix
+from derain.restore.errands import check_suffix, origins
 from derain.restore.restorer import Restorer
 from derain.restore.workshop import make_folder
 from derain.sizes import parse_size
-from derain.video.clip import restore_clip
+from derain.video.clip import PARTIAL, restore_clip
 from derain.video.frames import Tally, Wishes
 from derain.video.kinds import PIPE, SUFFIXES
 from derain.video.numbered import restore_numbered
@@ -74,6 +75,10 @@ class Orders:
     todo: list[Order] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """Inputs that cannot be done, each with a sentence."""
+    already_there: int = 0
+    """Clips of several whose target exists."""
+    results: int = 0
+    """Clips that are called as results beside their sources are; they are left alone."""
 
 
 def find_orders(
@@ -89,8 +94,9 @@ def find_orders(
     """List what is to be restored, and where to.
 
     A clip goes beside its source with `suffix` at its name, into the folder `output`, or to `output` itself if that has the
-    suffix of a clip. Frames go into the folder `output`, or one beside theirs. Raises DerainError for what cannot be meant;
-    `is_encoder_chosen` says that there is a --codec or a --crf.
+    suffix of a clip. Frames go into the folder `output`, or one beside theirs. An existing clip is a target only with
+    `overwrite`: of several inputs it counts as done, for a single one it is a problem. Raises DerainError for what cannot be
+    meant; `is_encoder_chosen` says that there is a --codec or a --crf.
     """
     for path in inputs:
         if str(path).startswith("-") and str(path) != PIPE and not exists(path):
@@ -113,7 +119,9 @@ def find_orders(
     check_suffix(suffix)
     if output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not is_folder(output):
         raise DerainError(f"{output}: is the name of a photo, and there are clips or frames; name a clip or a folder")
-    orders, taken = Orders(), set()
+    orders = Orders()
+    taken: dict[Path, Path] = {}
+    names = {path.with_suffix("") for path in inputs if not is_folder(path)}
     is_file = output is not None and output.suffix.lower() in SUFFIXES and not is_folder(output)
     if is_file and (len(inputs) > 1 or is_folder(inputs[0])):
         asked = len(inputs) if len(inputs) > 1 else "frames in a folder"
@@ -134,22 +142,27 @@ def find_orders(
         if source.suffix.lower() in PICTURE_SUFFIXES and not is_folder(source):
             orders.problems.append(f"{source}: is a photo beside clips; restore it by itself with `derain restore`")
             continue
+        whole = source.with_stem(re.sub(rf"{PARTIAL}(_\d+)?$", "", source.stem)) if source.stem else source
+        if output is None and not is_folder(source) and origins(whole, suffix) & names:
+            orders.results += 1
+            continue
         if output is None:
             target = _beside(source, suffix)
         elif is_file or (is_folder(source) and len(inputs) == 1):
             target = output
         else:
             target = output / source.name
-        if not is_folder(source) and is_taken(target) and not overwrite:
-            orders.problems.append(f"{source}: {target} exists; give --overwrite to replace it or another -o")
+        if (rival := taken.setdefault(target, source)) is not source:
+            if not are_one(rival, source):  # or it was named twice
+                orders.problems.append(f"{source}: would overwrite the result of {rival}; restore the two into different folders")
         elif are_one(target, source) and not is_folder(source):
             orders.problems.append(f"{source}: would be written while it is read; give another -o")
-        elif target in taken:
-            orders.problems.append(
-                f"{source}: would overwrite the result of another clip; restore the two into different folders"
-            )
+        elif not is_folder(source) and is_taken(target) and not overwrite:
+            if len(inputs) > 1 and exists(target):
+                orders.already_there += 1
+            else:
+                orders.problems.append(f"{source}: {target} exists; give --overwrite to replace it or another -o")
         else:
-            taken.add(target)
             orders.todo.append(Order(source, target, overwrite))
     return orders
 
