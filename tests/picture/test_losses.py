@@ -34,6 +34,11 @@ def photo() -> Image.Image:
     return Image.fromarray(np.arange(48 * 64 * 3, dtype=np.uint16).reshape(48, 64, 3).astype(np.uint8))
 
 
+def resource(number: int) -> bytes:
+    """One of Photoshop's image resources, without a name and with two bytes of data."""
+    return b"8BIM" + struct.pack(">HHI", number, 0, 2) + b"ab"
+
+
 def losses(path: Path) -> tuple[str, ...]:
     return next(picture.read_frames(path)).losses
 
@@ -128,14 +133,22 @@ def test_sixteen_bits_that_become_eight_are_told_of(suffix, told):
     ],
 )
 def test_what_another_kind_of_file_cannot_say_is_told_of(suffix, told):
-    said = Metadata(exif=b"e", xmp=b"x", icc=b"i", photoshop=b"p", comments=(b"c",), dpi=(72, 72))
+    said = Metadata(exif=b"e", xmp=b"x", icc=b"i", photoshop=resource(1028), comments=(b"c",), dpi=(72, 72))
     jpeg = picture.Picture(np.zeros((4, 4, 3), np.uint8), format="JPEG", metadata=said)
     assert picture.lost_by_writing(jpeg, Path(f"a{suffix}")) == (f"what a {suffix} cannot say is left out: {told}",)
     assert picture.lost_by_writing(jpeg, Path("a.jpeg")) == ()
 
 
-@pytest.mark.parametrize(("chunk", "told"), [(b"tEXt", ("what a .jpg cannot say is left out: texts",)), (b"gAMA", ())])
-def test_texts_of_a_png_are_told_of_and_its_gamma_is_none(chunk, told):
+def test_settings_of_photoshop_are_no_captions():
+    said = Metadata(photoshop=resource(1005))
+    jpeg = picture.Picture(np.zeros((4, 4, 3), np.uint8), format="JPEG", metadata=said)
+    assert picture.lost_by_writing(jpeg, Path("a.png")) == ()
+
+
+@pytest.mark.parametrize(
+    ("chunk", "told"), [(b"tEXt", ("what a .jpg cannot say is left out: texts",)), (b"gAMA", ()), (b"tIME", ())]
+)
+def test_texts_of_a_png_are_told_of_and_its_other_chunks_are_none(chunk, told):
     png = picture.Picture(np.zeros((4, 4, 3), np.uint8), metadata=Metadata(png_chunks=((chunk, b"1"),)))
     assert picture.lost_by_writing(png, Path("a.jpg")) == told
 

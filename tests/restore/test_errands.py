@@ -144,6 +144,8 @@ def test_of_several_photos_that_are_named_those_that_are_done_and_results_are_le
 def test_a_photo_that_is_named_twice_is_done_once(tree, tmp_path):
     found = find_errands([tree, tree / "b.jpg", tree / ".." / "in" / "b.jpg"], output=tmp_path / "out")
     assert (len(found.todo), found.problems) == (2, [])
+    missing = find_errands([tmp_path / "no.jpg"] * 2)  # which is told of when it is read
+    assert (len(missing.todo), missing.problems) == (1, [])
 
 
 def test_hidden_folders_are_not_looked_into(tree):
@@ -156,7 +158,7 @@ def test_hidden_folders_are_not_looked_into(tree):
 def test_a_folder_of_clips_says_how_clips_are_named(tmp_path):
     (tmp_path / "a.MP4").touch()
     ((_, text),) = find_errands([tmp_path]).problems
-    assert text.endswith(f"holds no pictures that derain reads; its clips are named one by one: `derain {tmp_path}/*.mp4`")
+    assert text.endswith(f"holds no pictures that derain reads; clips are named one by one, as `derain {tmp_path / 'a.MP4'}`")
 
 
 def test_an_input_is_not_overwritten(tree):

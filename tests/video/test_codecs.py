@@ -8,11 +8,11 @@ import av
 import pytest
 from av.video.format import VideoFormat
 
+from derain.clips import SUFFIXES
 from derain.video.clip import restore_clip
 from derain.video.codecs import SAME_CODEC, choose
 from derain.video.containers import holds
 from derain.video.errors import VideoError
-from derain.video.kinds import SUFFIXES
 
 from .conftest import copying
 

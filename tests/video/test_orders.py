@@ -69,6 +69,12 @@ def test_a_clip_that_is_named_twice_is_done_once(tmp_path):
     (tmp_path / "a.mp4").touch()
     found = find_orders([tmp_path / "a.mp4", tmp_path / "." / "a.mp4"])
     assert (len(found.todo), found.problems) == (1, [])
+    assert len(targets(*[tmp_path / "missing.mp4"] * 2)) == 1
+
+
+def test_names_of_nothing_but_an_ending_are_names(tmp_path):
+    (tmp_path / "_partial").mkdir()
+    assert len(targets(tmp_path / "_partial", tmp_path / "_partial.mp4")) == 2
 
 
 def test_a_clip_is_not_written_while_it_is_read(tmp_path):

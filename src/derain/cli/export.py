@@ -13,10 +13,10 @@ def export(weights: Path, /, output: Path | None = None, *, half: bool = True, c
     Parameters
     ----------
     weights
-        What a training run left: weights.safetensors in its folder.
+        What a training run left: weights.safetensors in its folder. Or the name of a shipped model.
     output
         The .onnx file to write, with a .safetensors file of the same name beside it; default is NAME_exported.onnx beside
-        WEIGHTS.
+        WEIGHTS, of a shipped model in the current folder.
     half
         Store the weights in float16; they are computed with in float32.
     check
@@ -27,10 +27,10 @@ def export(weights: Path, /, output: Path | None = None, *, half: bool = True, c
     from derain.errors import WeightsError
     from derain.train.export import export as write
     from derain.train.export import largest_difference
-    from derain.train.weights_file import load_network
+    from derain.train.weights_file import load_network, named
 
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
-    if output.with_suffix(".safetensors").resolve() == weights.resolve():
+    if output.with_suffix(".safetensors").resolve() == named(weights).resolve():
         raise WeightsError(f"{output}: the file beside it would replace {weights}; give another name")
     network, card = load_network(weights)
     write(network, output, card=card, half=half)

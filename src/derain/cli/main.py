@@ -12,8 +12,8 @@ from cyclopts import App
 
 from derain import DerainError, __version__
 from derain.cli.speaker import one_line
+from derain.clips import PIPE, SUFFIXES
 from derain.errors import MissingExtraError
-from derain.video.kinds import PIPE, SUFFIXES
 
 VERBS = {
     "restore": "Take the rain out of photos and folders; what `derain photo.jpg` does.",

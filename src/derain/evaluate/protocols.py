@@ -16,7 +16,7 @@ import numpy.typing as npt
 from derain.evaluate.metrics import WINDOW_PX, Border, Image, Plane, psnr, ssim
 
 FARTHEST_MEAN = 2
-"""Of a picture whose white is 1, however far single values overshoot; of one whose white is 255 it is nearly black."""
+"""The mean of a picture in 0..1 lies below it, however far single values overshoot; in 0..255 only a nearly black one's does."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
 
 
 def _check(image: Image, name: str) -> None:
-    if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
+    if image.dtype.kind != "f" and (image.dtype.kind, image.dtype.itemsize) not in {("u", 1), ("u", 2)}:
         raise ValueError(f"{name} is of {image.dtype}; convert it to uint8, uint16 or floats in 0..1")
     if image.ndim not in {2, 3} or (image.ndim == 3 and image.shape[2] != 3) or 0 in image.shape:
         raise ValueError(f"{name} has the shape {image.shape}; give (H, W, 3) or (H, W)")

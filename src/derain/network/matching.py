@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from derain.network.generator import PLNLIN
 WITHIN = 0.02  # the paper's rows agree to about this much
 
 
+@cache
 def parameters(kind: Callable[[PLNLINConfiguration], nn.Module], configuration: PLNLINConfiguration) -> int:
     """How many parameters a network of that configuration has; nothing is allocated."""
     with torch.device("meta"):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 HEAD = b"Photoshop 3.0\0"
 """What a segment of a JPEG begins with that holds resources; if they are too many for one, another goes on where it ends."""
+IPTC = 1028
 MOST_BYTES = 65533 - len(HEAD)
 COPIES = {1033, 1036, 1039, 1058, 1059, 1060}
 """Two thumbnails, which show the rain, and copies of the colour profile, the EXIF and the XMP, which have places of their own."""
@@ -27,6 +28,11 @@ def jpeg_segments(resources: bytes) -> bytes:
     """The APP13 segments, with marker and length, that hold resources."""
     parts = (HEAD + resources[start : start + MOST_BYTES] for start in range(0, len(resources), MOST_BYTES))
     return b"".join(b"\xff\xed" + struct.pack(">H", len(part) + 2) + part for part in parts)
+
+
+def has_captions(resources: bytes) -> bool:
+    """Whether IPTC is among the resources, which hold settings of Photoshop, too."""
+    return any(number == IPTC for number, _ in _each(resources))
 
 
 def _each(resources: bytes) -> Iterator[tuple[int, bytes]]:

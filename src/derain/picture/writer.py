@@ -12,7 +12,8 @@ import numpy as np
 from derain.errors import PictureError
 from derain.files import disk_fact, replacing
 from derain.picture.encoders import MOVING_WRITERS, WRITERS
-from derain.picture.picture import COLOUR_CHUNKS, Picture
+from derain.picture.photoshop import has_captions
+from derain.picture.picture import Picture
 
 FORMATS = {
     "PNG": (".png", ".apng"),
@@ -42,6 +43,7 @@ DESCRIPTIONS = {
     "png_chunks": "texts",
 }
 """What a file may say besides its pixels, by the field of `Metadata`."""
+TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
 _USUAL = {"exif", "xmp", "icc"}
 HELD: dict[str, set[str]] = {
     "PNG": _USUAL | {"colour_codes", "png_chunks"},
@@ -112,10 +114,17 @@ def lost_by_writing(picture: Picture, path: Path) -> tuple[str, ...]:
 
 
 def _descriptions(picture: Picture) -> Iterator[str]:
-    """Which of DESCRIPTIONS a picture has; chunks of a PNG that name its colours are none."""
+    """Which of DESCRIPTIONS a picture has: not every chunk of a PNG is a text, and not all that Photoshop writes a caption."""
+    said = picture.metadata
     for name in DESCRIPTIONS:
-        value = getattr(picture.metadata, name)
-        if value and (name != "png_chunks" or any(chunk not in COLOUR_CHUNKS for chunk, _ in value)):
+        match name:
+            case "png_chunks":
+                has = any(chunk in TEXT_CHUNKS for chunk, _ in said.png_chunks)
+            case "photoshop":
+                has = has_captions(said.photoshop or b"")
+            case _:
+                has = bool(getattr(said, name))
+        if has:
             yield name
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from derain.errors import DataError
 from derain.network.configuration import LEVELS
-from derain.train.record import LOG
+from derain.train.names import LOG
 from derain.train.validation import short_names
 
 Curve = tuple[list[int], list[float]]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from derain.clips import SUFFIXES
 from derain.errors import DerainError, PictureError
 from derain.files import PARTIAL_PREFIX, are_one, exists, is_file, is_folder, is_link, is_taken, unsearchable
 from derain.picture import PICTURE_SUFFIXES
 from derain.picture.writer import kind_of
 from derain.restore.shard import Shard
-from derain.video.kinds import SUFFIXES
 
 RAIN = "_rain"
 """What the name of a result's rain layer ends with."""
@@ -66,8 +67,8 @@ def find_errands(
     picture goes beside its source, with `suffix` at its name. An `output` with the suffix of a picture is the target of the one
     input. An existing file is a target only with `overwrite`: in a folder, and of several inputs, it counts as done, for a
     single picture it is a problem.
-    `with_rain` gives each errand a second target beside the first, which may not be there either: in a folder, a picture whose
-    first target exists counts as done. Raises PictureError for an `output` that makes no sense.
+    `with_rain` gives each errand a second target beside the first, which may not be there either; where the first one exists,
+    the picture counts as done. Raises PictureError for an `output` that makes no sense.
     """
     check_suffix(suffix)
     errands = Errands()
@@ -93,13 +94,17 @@ def find_errands(
             if _is_free(errand, taken, errands, is_ours=shard is None or shard.holds(name)):
                 _add(errands, errand, overwrite=overwrite, is_one=is_one)
         if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
-            remedy = f"its clips are named one by one: `derain {given}/*.mp4`" if _holds_clips(given) else "name another folder"
+            clip = _clip_in(given)
+            remedy = "name another folder" if clip is None else f"clips are named one by one, as `derain {clip}`"
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; {remedy}"))
     return errands
 
 
-def _holds_clips(folder: Path) -> bool:
-    return any(Path(name).suffix.lower() in SUFFIXES for _, _, names in os.walk(folder) for name in names)
+def _clip_in(folder: Path) -> Path | None:
+    """The first clip right in a folder, if it holds any and may be searched."""
+    with suppress(OSError):
+        return min((path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES), default=None)
+    return None
 
 
 def origins(source: Path, suffix: str) -> set[Path]:
@@ -124,7 +129,7 @@ def _is_free(errand: Errand, taken: dict[Path, Path], errands: Errands, *, is_ou
         taken.setdefault(path, errand.source)
     if not is_ours:
         errands.of_other_shards += 1
-    elif rival is not None and not are_one(rival, errand.source):  # or it was named twice
+    elif rival not in {None, errand.source} and not are_one(rival, errand.source):  # or it was named twice
         text = f"{errand.source}: would overwrite the result of {rival}; restore the two into different folders"
         errands.problems.append((errand.source, text))
     return is_ours and rival is None

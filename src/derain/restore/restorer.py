@@ -83,7 +83,8 @@ class Restorer:
     ) -> NDArray[Any]:
         """Restore (H, W), (H, W, 3) or (H, W, 4): uint8, uint16, or floats in 0..1; the same shape and type come out.
 
-        The channels are R, G, B as a file holds them (sRGB), not linear light; of OpenCV's BGR give `image[..., ::-1]`.
+        The channels are R, G, B as a file holds them (sRGB), not linear light. OpenCV's three are B, G, R: turn them round before
+        and after, `restorer(image[..., ::-1])[..., ::-1]`.
         The fourth channel is an alpha and is handed through; colours where it is 0 stay as they are and are not looked at.
         `strength` and `mask`, (H, W), say how much of the rain is taken out, see `derain.restore.mixing.mixed`.
         `on_tile(done, total)` is called after every tile, and may raise to stop. Raises PictureError for another shape, type or

@@ -22,12 +22,11 @@ from derain.files import disk_fact, exists, write_text
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.matching import parameters
 from derain.train.manners import manner
+from derain.train.names import LOG, RECIPE, STATE, WEIGHTS
 from derain.train.outcomes import Outcome
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import build_recipe, read_recipe
-from derain.train.record import LOG, RECIPE, WEIGHTS
 from derain.train.rows import TABLES, Row, row_overrides
-from derain.train.state import NAME as STATE
 from derain.train.together import end_with
 from derain.train.validation import among, overlaps, pairs_of, validation_pairs
 from derain.train.weights_file import load_weights

@@ -27,12 +27,13 @@ from derain.files import exists, locked, remove_dead_partials, write_text
 from derain.network import kernels
 from derain.train.clock import Clock
 from derain.train.memory import keep_memory
+from derain.train.names import RECIPE, STATE
 from derain.train.progress import Progress
 from derain.train.recipe import Data, Length, Machine, Precision, Recipe
-from derain.train.record import RECIPE, Log, Means, check, write_weights
+from derain.train.record import Log, Means, check, write_weights
 from derain.train.schedule import rate_factor
 from derain.train.speed import fastest
-from derain.train.state import NAME, State, begin, load_state, save_state
+from derain.train.state import State, begin, load_state, save_state
 from derain.train.together import Batches, StopSignal, agree, by_the_first, due, end_with
 from derain.train.updates import Batch, iterate
 from derain.train.validation import overlaps, seen_backgrounds, validation_pairs
@@ -53,9 +54,9 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
     rank = int(os.environ.get("LOCAL_RANK", 0))
     if resume and weights is not None:
         raise TrainingError("--resume goes on from the run's own state, --weights starts a new run; give one of them")
-    if exists(folder / NAME) and not resume and rank == 0:
+    if exists(folder / STATE) and not resume and rank == 0:
         raise TrainingError(
-            f"{folder / NAME}: a run is there already; go on with it by --resume, or give record.folder another value"
+            f"{folder / STATE}: a run is there already; go on with it by --resume, or give record.folder another value"
         )
     keep_memory()
     machine = recipe.machine
@@ -159,7 +160,7 @@ def main(fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights:
     by = kernels.path(recipe.network, with_discriminator=bool(recipe.loss.beta)) if on_cpu else str(fabric.device)
     fabric.print(f"training by {by}, precision {recipe.machine.precision}", file=sys.stderr)
     if resume:
-        load_state(state, folder / NAME)
+        load_state(state, folder / STATE)
     by_the_first(fabric, lambda: write_text(folder / RECIPE, json.dumps(recipe.as_dict(), indent=1)))
     fit(fabric, recipe, state, crops=crops, pairs=pairs, folder=folder)
     return state.card

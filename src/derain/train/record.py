@@ -18,13 +18,15 @@ from derain import __version__
 from derain.about import commit
 from derain.data.pairs import Pair
 from derain.files import write_text
+from derain.train.names import LOG, WEIGHTS
 from derain.train.recipe import Recipe
 from derain.train.state import State
 from derain.train.together import by_all, by_the_first
 from derain.train.validation import short_names, summary, validate
 from derain.train.weights_file import save_weights
 
-LOG, RECIPE, WEIGHTS = "log.jsonl", "recipe.json", "weights.safetensors"
+LAST_WORDS_SECONDS = 2.0
+"""For what a thread that has failed does until its end."""
 
 
 class Means:
@@ -55,6 +57,7 @@ class Log:
         self.fabric, self.path = fabric, folder / LOG
         self.board: SummaryWriter | None = None
         self.hook = threading.excepthook
+        self.others: set[threading.Thread] = set()
         by_the_first(fabric, lambda: self._open(step))
 
     def write(self, event: str, state: State, **values: float) -> None:
@@ -64,21 +67,24 @@ class Log:
         def append() -> None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+            for name, value in values.items():
+                self.board.add_scalar(f"{event}/{name}", value, state.step)  # type: ignore[union-attr]  # the first process has one
 
         by_the_first(self.fabric, append)
-        if self.board is None:
-            return
-        for name, value in values.items():
-            self.board.add_scalar(f"{event}/{name}", value, state.step)
 
     def _open(self, step: int) -> None:
         self._cut(step)
+        self.others = set(threading.enumerate())
         threading.excepthook = self._unhandled
-        self.board = SummaryWriter(str(self.path.parent), purge_step=step + 1)
+        try:
+            self.board = SummaryWriter(str(self.path.parent), purge_step=step + 1)
+        except OSError:
+            self._unhook()
+            raise
 
     def _unhandled(self, failure: threading.ExceptHookArgs) -> None:
         """What ends the thread of TensorBoard's file, as a full disk does, is raised at its next line, and is printed there."""
-        if not (isinstance(failure.exc_value, OSError) and type(failure.thread).__module__.startswith("tensorboard.")):
+        if not (isinstance(failure.exc_value, OSError) and _is_of_tensorboard(failure.thread)):
             self.hook(failure)
 
     def _cut(self, step: int) -> None:
@@ -93,7 +99,17 @@ class Log:
             if self.board is not None:
                 self.board.close()
         finally:
-            threading.excepthook = self.hook
+            self._unhook()
+
+    def _unhook(self) -> None:
+        for thread in set(threading.enumerate()) - self.others:
+            if _is_of_tensorboard(thread):
+                thread.join(LAST_WORDS_SECONDS)  # one that has failed is about to call the hook
+        threading.excepthook = self.hook
+
+
+def _is_of_tensorboard(thread: threading.Thread | None) -> bool:
+    return type(thread).__module__.startswith("tensorboard.")
 
 
 def _step_of(line: str) -> float:

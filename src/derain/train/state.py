@@ -16,12 +16,11 @@ from derain.network import PLNLIN, PLNLINConfiguration
 from derain.train.ema import Average
 from derain.train.manners import manner
 from derain.train.muon import Muon
+from derain.train.names import STATE
 from derain.train.recipe import Optimiser, Recipe
 from derain.train.together import by_the_first
 from derain.train.weights_file import fill, load_weights
 from derain.train.widening import can_widen, widened
-
-NAME = "state.ckpt"
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
 
     Raises TrainingError where it cannot be written; the last one stays.
     """
-    path = folder / NAME
+    path = folder / STATE
 
     def save() -> None:
         try:

@@ -22,7 +22,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with(parent: int) -> None:
-    """Let SIGTERM come when `parent`, which started this process, ends: it could wait for that one half an hour. Linux only."""
+    """On Linux, let SIGTERM come when `parent`, which started this process, ends: or this one waits half an hour for it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it has ended already

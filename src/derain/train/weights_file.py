@@ -50,11 +50,10 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
 
     Raises WeightsError.
     """
-    shipped = sorted(file.stem for file in library.SHIPPED.glob("*.safetensors"))
-    path = library.SHIPPED / f"{path}.safetensors" if str(path) in shipped else Path(path)
+    path = named(path)
     if not is_file(path):
         raise WeightsError(
-            f"{path}: no such weights file; name a .safetensors file, or one of derain's own: {', '.join(shipped)}"
+            f"{path}: no such weights file; name a .safetensors file, or one of derain's own: {', '.join(_shipped())}"
         )
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -71,6 +70,15 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
         return PLNLINConfiguration.from_json(header["derain.configuration"]), tensors, json.loads(header["derain.card"])
     except (KeyError, ValueError, TypeError) as error:
         raise WeightsError(f"{path}: its configuration or card is damaged ({error!r}); fetch or make it again") from None
+
+
+def named(path: str | Path) -> Path:
+    """The weights file of a shipped model, if `path` is its name, else `path`."""
+    return library.SHIPPED / f"{path}.safetensors" if str(path) in _shipped() else Path(path)
+
+
+def _shipped() -> list[str]:
+    return sorted(file.stem for file in library.SHIPPED.glob("*.safetensors"))
 
 
 def load_network(path: str | Path) -> tuple[PLNLIN, dict[str, Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from derain.clips import PIPE, SUFFIXES
 from derain.errors import DerainError
 from derain.files import are_one, exists, is_folder, is_taken
 from derain.picture import PICTURE_SUFFIXES
@@ -18,7 +19,6 @@ from derain.restore.workshop import make_folder
 from derain.sizes import parse_size
 from derain.video.clip import PARTIAL, restore_clip
 from derain.video.frames import Tally, Wishes
-from derain.video.kinds import PIPE, SUFFIXES
 from derain.video.numbered import restore_numbered
 from derain.video.pipe import restore_pipe
 
@@ -142,8 +142,7 @@ def find_orders(
         if source.suffix.lower() in PICTURE_SUFFIXES and not is_folder(source):
             orders.problems.append(f"{source}: is a photo beside clips; restore it by itself with `derain restore`")
             continue
-        whole = source.with_stem(re.sub(rf"{PARTIAL}(_\d+)?$", "", source.stem)) if source.stem else source
-        if output is None and not is_folder(source) and origins(whole, suffix) & names:
+        if output is None and not is_folder(source) and origins(_whole(source), suffix) & names:
             orders.results += 1
             continue
         if output is None:
@@ -152,10 +151,12 @@ def find_orders(
             target = output
         else:
             target = output / source.name
-        if (rival := taken.setdefault(target, source)) is not source:
-            if not are_one(rival, source):  # or it was named twice
+        if (rival := taken.get(target)) is not None:
+            if rival != source and not are_one(rival, source):  # or it was named twice
                 orders.problems.append(f"{source}: would overwrite the result of {rival}; restore the two into different folders")
-        elif are_one(target, source) and not is_folder(source):
+            continue
+        taken[target] = source
+        if are_one(target, source) and not is_folder(source):
             orders.problems.append(f"{source}: would be written while it is read; give another -o")
         elif not is_folder(source) and is_taken(target) and not overwrite:
             if len(inputs) > 1 and exists(target):
@@ -165,6 +166,11 @@ def find_orders(
         else:
             orders.todo.append(Order(source, target, overwrite))
     return orders
+
+
+def _whole(source: Path) -> Path:
+    """The name that a clip would have had if it had not been cut short."""
+    return source.with_stem(re.sub(rf"(?<=.){PARTIAL}(_\d+)?$", "", source.stem))
 
 
 def _beside(source: Path, suffix: str) -> Path:
