@@ -83,7 +83,7 @@ def test_figure_that_cannot_be_written_is_one_sentence(tmp_path, name):
 def test_verbs_draw(runs, network, tmp_path, suffix):
     save_weights(tmp_path / "w.safetensors", network, configuration=network.configuration, card={})
     Image.new("RGB", (60, 50)).save(tmp_path / "photo.png")
-    assert main(["plot", "losses", *map(str, runs), "--output", str(tmp_path / f"a.{suffix}")]) == 0
+    assert main(["plot", "losses", *map(str, runs), "-o", str(tmp_path / f"a.{suffix}")]) == 0
     arguments = ["--weights", str(tmp_path / "w.safetensors"), "--output", str(tmp_path / f"b.{suffix}")]
     assert main(["plot", "features", str(tmp_path / "photo.png"), *arguments]) == 0
     head = b"\x89PNG" if suffix == "png" else b"<?xml"

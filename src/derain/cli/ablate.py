@@ -19,7 +19,7 @@ def ablate(
     validate: list[Path] | None = None,
     minutes: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 10.0,
     steps: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
-    output: Path | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
 ) -> None:
     """Train all rows of TABLE (table1, table3 to table7, or all) for an equal number of steps and write what came out.
 

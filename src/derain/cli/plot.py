@@ -13,7 +13,11 @@ plot = App(name="plot", help="Draw the paper's figures from runs and weights.")
 
 
 @plot.command
-def losses(*runs: Path, output: Path = Path("losses.png"), over: Annotated[int, Parameter(validator=Positive)] = 10) -> None:
+def losses(
+    *runs: Path,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("losses.png"),
+    over: Annotated[int, Parameter(validator=Positive)] = 10,
+) -> None:
     """Figure 7: the generator's adversarial loss at each side layer over training, a line for each of RUNS.
 
     Parameters
@@ -41,7 +45,7 @@ def features(
     module: str = "encoder",
     level: int = 1,
     stage: int = 2,
-    output: Path = Path("features.png"),
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("features.png"),
 ) -> None:
     """Figure 4: feature maps of the local, non-local and fusion branch for IMAGE.
 
