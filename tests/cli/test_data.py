@@ -82,3 +82,8 @@ def test_nothing_need_be_measured(folders, capsys):
 def test_no_folder_at_all_is_an_error():
     with pytest.raises(DataError, match="no folder is given"):
         check()
+
+
+def test_an_empty_name_is_not_the_current_folder(capsys):
+    assert main(["data", "check", ""]) == 1
+    assert "an input: is empty; name a file or a folder" in capsys.readouterr().err

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter, validators
 
-from derain.cli.network import Positive
+from derain.cli.network import Named, Positive
 
 if TYPE_CHECKING:
     from derain.data.check import Check, FolderCheck
@@ -21,7 +20,7 @@ LINES = 10  # of each kind, unless all are asked for
 
 @data.command
 def check(
-    *folders: Path,
+    *folders: Named,
     layout: str | None = None,
     measured: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 200,
     jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"], validator=Positive)] = None,
