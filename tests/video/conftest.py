@@ -34,12 +34,13 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         matrix: list[int] | None = None,
         container_options: dict[str, str] | None = None,
         tags: dict[str, str] | None = None,
+        rate: Fraction | int = 30,
         **colours: int,
     ) -> Path:
         path = tmp_path / name
         with av.open(f"file:{path}", "w", options=container_options or {}) as container:
             container.metadata.update(tags or {})
-            stream = container.add_stream(codec, rate=30, options=options or {})
+            stream = container.add_stream(codec, rate=rate, options=options or {})
             stream.width, stream.height, stream.pix_fmt = *size, layout
             stream.codec_context.time_base = tick
             for key, value in colours.items():

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from derain.errors import PictureError
+from derain.errors import DerainError, PictureError
 from derain.video.clip import restore_clip
 from derain.video.errors import VideoError
 from derain.video.frames import Wishes
@@ -298,7 +298,7 @@ def test_a_failure_of_the_network_leaves_nothing(make_clip):
     assert [path.name for path in source.parent.iterdir()] == ["clip.mp4"]
 
 
-def interrupted(source: Path, *, after: int) -> list[Path]:
+def interrupted(source: Path, *, after: int, name: str = "out.mp4") -> list[Path]:
     """What Ctrl-C leaves beside the source."""
     seen = []
 
@@ -308,7 +308,7 @@ def interrupted(source: Path, *, after: int) -> list[Path]:
             raise KeyboardInterrupt
         return rainy
 
-    tally = restore_clip(source, source.with_name("out.mp4"), stopping)
+    tally = restore_clip(source, source.with_name(name), stopping)
     assert tally.was_interrupted
     return [path for path in source.parent.iterdir() if path != source]
 
@@ -344,6 +344,54 @@ def test_no_threads_are_left(make_clip):
     through(make_clip())
     interrupted(make_clip(), after=3)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("failure", [VideoError("the network failed"), PictureError("no"), MemoryError()])
+def test_a_failure_on_the_way_keeps_the_frames_before_it(failure, make_clip):
+    source = make_clip()
+    frames = []
+
+    def failing(rainy: np.ndarray) -> np.ndarray:
+        frames.append(rainy)
+        if len(frames) > 12:
+            raise failure
+        return rainy
+
+    with pytest.raises(DerainError, match=r"; what there is of it is in .*out_partial\.mp4$") as caught:
+        restore_clip(source, source.with_name("out.mp4"), failing)
+    assert len(decoded(source.with_name("out_partial.mp4"))) == 12
+    chain: list[BaseException | None] = [caught.value]
+    while chain[-1] is not None:
+        assert len(chain) < 5
+        chain.append(chain[-1].__cause__)
+
+
+@pytest.mark.parametrize(("name", "fact"), [("x" * 252 + ".mp4", "its name is too long"), ("folder.mp4", "is a folder")])
+def test_a_name_that_no_clip_can_have_is_told_before_any_frame(name, fact, make_clip):
+    source, done = make_clip(), []
+    source.with_name("folder.mp4").mkdir()
+    with pytest.raises(VideoError, match=fact):
+        restore_clip(source, source.with_name(name), copying, on_frame=lambda: done.append(1))
+    assert not done
+
+
+def test_ctrl_c_keeps_a_clip_whose_name_leaves_no_room(make_clip):
+    (left,) = interrupted(make_clip(), after=12, name="ж" * 124 + ".mp4")
+    assert (left.name.endswith("жж_partial.mp4"), len(decoded(left))) == (True, 12)
+
+
+def test_a_failed_renaming_keeps_the_clip(make_clip, monkeypatch):
+    source = make_clip()
+
+    def refusing(partial: Path, target: Path, replace=Path.replace) -> Path:
+        if Path(target).name == "out.mp4":
+            raise PermissionError(13, "Permission denied")
+        return replace(partial, target)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+    with pytest.raises(VideoError, match=r"may not be opened by this user.*; what there is of it is in .*out_partial\.mp4$"):
+        restore_clip(source, source.with_name("out.mp4"), copying)
+    assert len(decoded(source.with_name("out_partial.mp4"))) == 20
 
 
 def test_progress_counts_every_frame(make_clip):

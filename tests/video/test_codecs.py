@@ -106,6 +106,43 @@ def test_a_quality_that_the_codec_does_not_know_is_told():
     assert chosen("a.mov", "prores", "yuv422p10le", crf=20).notes == ("prores_ks has no constant rate factor: --crf is left out",)
 
 
+@pytest.mark.parametrize("codec", ["libx264rgb", "libsvtav1"])
+def test_a_quality_that_the_codec_knows_is_taken(codec):
+    encoding = chosen("a.mkv", "h264", "yuv420p", codec=codec, crf=20)
+    assert (encoding.options["crf"], [note for note in encoding.notes if "crf" in note]) == ("20", [])
+
+
+def test_an_encoder_of_which_nothing_is_known_gets_no_quality():
+    encoding = chosen("a.mov", "prores", "yuv422p10le", codec="prores_aw", crf=20)
+    assert ("crf" in encoding.options, encoding.notes) == (False, ("prores_aw has no constant rate factor: --crf is left out",))
+
+
+@pytest.mark.parametrize(("codec", "encoder"), SAME_CODEC.items())
+def test_a_codec_stands_for_its_encoder(codec, encoder):
+    target = "a.avi" if holds(".avi", codec) else "a.mov" if codec == "prores" else "a.mkv"
+    by_codec, by_encoder = (chosen(target, "h264", "yuv420p", (63, 48), codec=name, crf=20) for name in (codec, encoder))
+    assert by_codec == by_encoder
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "same"),
+    [
+        ("huffyuv", "bgr0", "bgr24"),
+        ("ffv1", "rgb24", "bgr0"),
+        ("ffv1", "rgb48le", "gbrp16le"),
+        ("utvideo", "bgr24", "gbrp"),
+        ("ffv1", "gbrp", "bgr0"),
+    ],
+)
+def test_lossless_codecs_keep_rgb(codec, layout, same):
+    encoding = chosen("a.avi" if codec != "ffv1" else "a.mkv", "png", layout, codec=codec)
+    assert encoding.notes == ()
+    assert VideoFormat(encoding.layout).is_rgb
+    assert max(part.bits for part in VideoFormat(encoding.layout).components) == max(
+        part.bits for part in VideoFormat(same).components
+    )
+
+
 def test_transparency_that_is_lost_is_told():
     assert chosen("a.mkv", "vp9", "yuva420p", codec="libx264").notes == ("its transparency is left out",)
 

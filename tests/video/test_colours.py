@@ -55,7 +55,19 @@ def test_a_clip_that_does_not_say_is_taken_for_what_players_take_it(lines, matri
 
 
 @pytest.mark.parametrize(
-    ("layout", "known"), [("yuv420p", ColorRange.MPEG), ("yuvj420p", ColorRange.JPEG), ("gray", ColorRange.JPEG)]
+    ("layout", "known"),
+    [
+        ("yuv420p", ColorRange.MPEG),
+        ("yuva420p", ColorRange.MPEG),
+        ("nv12", ColorRange.MPEG),
+        ("uyvy422", ColorRange.MPEG),
+        ("yuyv422", ColorRange.MPEG),
+        ("y210le", ColorRange.MPEG),
+        ("yuvj420p", ColorRange.JPEG),
+        ("gray", ColorRange.JPEG),
+        ("rgb24", ColorRange.JPEG),
+        ("gbrap", ColorRange.JPEG),
+    ],
 )
 def test_a_range_that_is_not_told(layout, known):
     assert Colours(2, 0, 2, 2, 480).known_range(VideoFormat(layout)) == known

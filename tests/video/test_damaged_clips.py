@@ -14,11 +14,22 @@ from damage import SECONDS, cut, flipped, lying
 from derain.errors import DerainError
 from derain.video.clip import restore_clip
 from derain.video.codecs import Encoding
+from derain.video.errors import VideoError
 from derain.video.sink import Sink
 from derain.video.source import Source
+from derain.video.target import Draft
 from derain.video.timing import Seams
 
-from .conftest import copying, decoded
+from .conftest import copying, decoded, packets
+
+
+class Count:
+    """How often it was called."""
+
+    times = 0
+
+    def __call__(self) -> None:
+        self.times += 1
 
 
 @pytest.mark.parametrize("damage", [cut, flipped, partial(lying, head_bytes=800)], ids=["cut", "flipped", "lying"])
@@ -28,10 +39,11 @@ def test_a_damaged_clip(suffix, damage, make_clip, rng, tmp_path):
     for index in range(8):
         source, target = tmp_path / f"{index}{suffix}", tmp_path / f"{index}_out{suffix}"
         source.write_bytes(damage(data, rng))
-        start = time.perf_counter()
+        start, restored = time.perf_counter(), Count()
         try:
-            restore_clip(source, target, copying)
+            restore_clip(source, target, copying, on_frame=restored)
         except DerainError as error:
+            assert not restored.times, error
             assert re.fullmatch(r"[^\n]+: [^\n]+; [^\n]+", str(error)), error
             assert not target.exists()
         else:
@@ -63,6 +75,53 @@ def test_a_packet_of_sound_whose_time_makes_no_sense_is_passed_over(make_clip, t
     assert (sink.refused, len(decoded(tmp_path / "out.mp4"))) == (1, 20)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".flv"])
+def test_a_packet_of_sound_that_the_format_refuses_is_passed_over(suffix, make_clip):
+    source = make_clip("clip.ts", frames=60, options={"bf": "0"})
+    data = bytearray(source.read_bytes())
+    heads = [found.start() for found in re.finditer(rb"\xff\xf1", data)]
+    data[heads[10]] = 0
+    source.write_bytes(data)
+    tally = restore_clip(source, source.with_name(f"out{suffix}"), copying)
+    assert (tally.frames, tally.problems) == (60, [])
+    assert re.fullmatch("[12] damaged packets were passed over", *tally.notes)
+    assert len(decoded(source.with_name(f"out{suffix}"))) == 60
+    assert len(packets(source.with_name(f"out{suffix}"), "audio")) == pytest.approx(len(packets(source, "audio")), abs=2)
+
+
+def test_frames_that_a_format_refuses_are_a_failure(make_clip, monkeypatch):
+    source = make_clip(frames=60)
+    real = av.container.OutputContainer.mux_one
+
+    class Refusing:
+        """A container that takes no more than three frames."""
+
+        def __init__(self, container: av.container.OutputContainer) -> None:
+            self.container, self.taken = container, 0
+
+        def mux_one(self, packet: av.Packet) -> None:
+            self.taken += packet.stream.type == "video"
+            if packet.stream.type == "video" and self.taken > 3:
+                raise av.error.InvalidDataError(1094995529, "no")
+            real(self.container, packet)
+
+        def close(self) -> None:
+            self.container.close()
+
+    def made(draft: Draft, path: Path, begin=Draft.open):
+        target = begin(draft, path)
+        target.container = Refusing(target.container)
+        target.__class__ = type("Target", (type(target),), {"is_numbered": False, "is_turned": True})
+        return target
+
+    monkeypatch.setattr(Draft, "open", made)
+    monkeypatch.setattr(Draft, "grid", lambda draft, target: None)
+    monkeypatch.setattr(Draft, "drift", lambda draft, target: None)
+    with pytest.raises(VideoError, match=r"FFmpeg refuses it .*; what there is of it is in .*out_partial\.mp4"):
+        restore_clip(source, source.with_name("out.mp4"), copying)
+    assert len(decoded(source.with_name("out_partial.mp4"))) == 3
+
+
 def test_sound_that_is_lost_in_bulk_is_a_problem(make_clip, monkeypatch):
     def without_seams(seams: Seams, packet: object) -> None:
         """As if the clip were of a format whose clock does not begin anew."""
@@ -71,4 +130,4 @@ def test_sound_that_is_lost_in_bulk_is_a_problem(make_clip, monkeypatch):
     source = make_clip("clip.ts")
     source.write_bytes(source.read_bytes() * 2)
     (problem,) = restore_clip(source, source.with_name("out.mkv"), copying).problems
-    assert "packets of sound or subtitles make no sense: they are left out; mend them first" in problem
+    assert "packets of sound or subtitles are damaged, or their times make no sense: they are left out; mend them" in problem

@@ -176,6 +176,12 @@ def test_a_clip_does_not_go_into_a_photo(tmp_path):
         find_orders([tmp_path / "clip.mp4"], output=tmp_path / "out.gif")
 
 
+@pytest.mark.parametrize("folder", ["/", "/.."])
+def test_frames_of_a_whole_disk_need_a_folder(folder):
+    with pytest.raises(DerainError, match=f"^{Path(folder)}: has no folder beside it for its frames; name one with -o"):
+        find_orders([Path(folder)])
+
+
 def test_a_suffix_holds_no_folder(tmp_path):
     with pytest.raises(DerainError, match=r"^--suffix a/b: is the end of a name and holds no folder; "):
         find_orders([tmp_path / "clip.mp4"], suffix="a/b")

@@ -197,6 +197,7 @@ def test_what_cannot_be_played_does_not_stay(make_clip, monkeypatch):
         raise VideoError("out.mp4: the disk is full")  # before the index of the file is written
 
     monkeypatch.setattr(Sink, "close", failing)
+    monkeypatch.setattr(Sink, "abandon", lambda sink: None)
     source = make_clip()
     with pytest.raises(VideoError, match=r"^out\.mp4: the disk is full$"):
         restore_clip(source, source.with_name("out.mp4"), copying)
@@ -226,6 +227,77 @@ def test_interlaced_frames_are_told_of(make_clip):
     source = make_clip("clip.mkv", codec="mpeg2video", tick=Fraction(1, 30), steps=(1,), options={"flags": "+ilme+ildct"})
     (note,) = restore_clip(source, source.with_name("out.mkv"), copying).notes
     assert note.startswith("it is interlaced and comes out progressive; ")
+
+
+def test_frames_that_are_interlaced_later_are_told_of(make_clip):
+    options = {"codec": "mpeg2video", "tick": Fraction(1, 30), "steps": (1,), "sound": None}
+    source = make_clip("clip.ts", **options)
+    woven = make_clip("woven.ts", options={"flags": "+ilme+ildct"}, **options)
+    source.write_bytes(source.read_bytes() + woven.read_bytes())
+    notes = restore_clip(source, source.with_name("out.mkv"), copying).notes
+    assert any(note.startswith("it is interlaced and comes out progressive; ") for note in notes)
+
+
+def test_marks_of_3d_are_told_of(make_clip):
+    source = make_clip("clip.mkv", options={"x264-params": "frame-packing=3"})
+    (note,) = restore_clip(source, source.with_name("out.mkv"), copying).notes
+    assert note == "its marks of which eye sees what (3D) are left out"
+
+
+PHONE = {"title": "rain", "make": "Example", "com.apple.quicktime.location.ISO6709": "+37+122/", "com.android.version": "14"}
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mov", "clip.m4v", "clip.mkv"])
+def test_what_a_phone_says_is_kept(name, make_clip):
+    source = make_clip(name, tags=PHONE, container_options={"movflags": "+use_metadata_tags"} if name != "clip.mkv" else {})
+    assert restore_clip(source, source.with_name(f"out_{name}"), copying).notes == []
+    with av.open(str(source.with_name(f"out_{name}"))) as after:
+        assert {key.lower(): value for key, value in after.metadata.items()}.items() >= {
+            key.lower(): value for key, value in PHONE.items()
+        }.items()
+
+
+def test_plain_tags_of_a_movie_stay_where_all_programs_read_them(make_clip):
+    source = make_clip(tags={"title": "rain"})
+    restore_clip(source, source.with_name("out.mp4"), copying)
+    assert b"\xa9nam" in source.with_name("out.mp4").read_bytes()
+
+
+def test_tags_that_the_format_does_not_hold_are_told_of(make_clip):
+    source = make_clip("clip.mkv", tags={"title": "rain", "make": "Example"}, sound=None)
+    (note,) = restore_clip(source, source.with_name("out.avi"), copying).notes
+    assert note == "its tags MAKE are left out: a .avi does not hold them"
+
+
+def test_the_title_of_a_stream_of_a_movie_is_kept(make_clip):
+    source = make_clip("plain.mkv")
+    with av.open(str(source)) as clip, av.open(str(source.with_name("clip.mp4")), "w") as container:
+        for stream in clip.streams:
+            container.add_stream_from_template(stream, opaque=True).metadata["title"] = f"title {stream.index}"
+        for entry in clip.demux():
+            if entry.size:
+                entry.stream = container.streams[entry.stream.index]
+                container.mux(entry)
+    restore_clip(source.with_name("clip.mp4"), source.with_name("out.mp4"), copying)
+    with av.open(str(source.with_name("out.mp4"))) as after:
+        assert [stream.metadata["name"] for stream in after.streams] == ["title 0", "title 1"]
+
+
+def test_what_was_counted_on_the_old_pictures_is_not_told_of_the_new(make_clip):
+    source = make_clip("plain.mkv")
+    counted = {"BPS-eng": "1", "NUMBER_OF_FRAMES-eng": "1", "_STATISTICS_TAGS-eng": "BPS", "title": "front"}
+    with av.open(str(source)) as clip, av.open(str(source.with_name("clip.mkv")), "w") as container:
+        for stream in clip.streams:
+            container.add_stream_from_template(stream, opaque=True).metadata.update(counted)
+        for entry in clip.demux():
+            if entry.size:
+                entry.stream = container.streams[entry.stream.index]
+                container.mux(entry)
+    restore_clip(source.with_name("clip.mkv"), source.with_name("out.mkv"), copying)
+    with av.open(str(source.with_name("out.mkv"))) as after:
+        pictures, sound = after.streams
+        assert pictures.metadata.keys() & counted.keys() == {"title"}
+        assert sound.metadata.keys() >= counted.keys()
 
 
 def test_vp8_is_as_good_as_it_was(make_clip):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import pytest
@@ -172,12 +174,66 @@ def test_frames_that_come_late_are_shown_late_or_told_of(target, says, make_clip
 
 
 def test_pictures_of_avi_begin_with_the_sound(make_clip):
-    source = make_clip("clip.ts")
+    source = make_clip("clip.ts", sound="mp2")
     restore_clip(source, source.with_name("out.avi"), copying)
+    assert packets(source.with_name("out.avi"), "audio")[0][0] == pytest.approx(0, abs=0.1)
     with av.open(str(source.with_name("out.avi"))) as after:
         count = sum(1 for packet in after.demux(video=0) if packet.dts is not None)
         first = next(packet for packet in av.open(str(source.with_name("out.avi"))).demux(video=0))
     assert (count, float(first.dts * first.time_base)) == (20, pytest.approx(0, abs=0.1))
+
+
+def moved(make_clip, sound: str, *, late_s: int = 0, gap_s: tuple[float, float] = (0, 0)) -> Path:
+    """The usual clip of four seconds, whose sound begins late or has a gap."""
+    early = make_clip("early.mkv", frames=120, sound=sound, options={"bf": "0"})
+    path = early.with_name("clip.mkv")
+    with av.open(str(early)) as clip, av.open(str(path), "w") as container:
+        copies = {stream.index: container.add_stream_from_template(stream, opaque=True) for stream in clip.streams}
+        for packet in clip.demux():
+            if not packet.size:
+                continue
+            if packet.stream.type == "audio":
+                if gap_s[0] < packet.pts * packet.time_base < gap_s[1]:
+                    continue
+                packet.pts += round(late_s / packet.time_base)
+                packet.dts = packet.pts
+            packet.stream = copies[packet.stream.index]
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("sound", ["ac3", "mp2", "pcm_s16le"])
+@pytest.mark.parametrize("fault", [{"late_s": 2}, {"gap_s": (1, 3)}], ids=["late", "gap"])
+def test_sound_that_avi_plays_too_early_is_told_of(fault, sound, make_clip):
+    source = moved(make_clip, sound, **fault)
+    notes = restore_clip(source, source.with_name("out.avi"), copying).notes
+    last = [packets(path, "audio")[-1][0] for path in (source, source.with_name("out.avi"))]
+    assert last[0] - last[1] == pytest.approx(2, abs=0.1)
+    (told,) = [re.search(r"up to (\d\.\d\d) s early; a \.mkv keeps", note) for note in notes]
+    assert told is not None
+    assert float(told[1]) == pytest.approx(last[0] - last[1], abs=0.1)
+
+
+@pytest.mark.parametrize("sound", ["ac3", "mp2", "pcm_s16le"])
+def test_sound_in_step_is_not_told_of(sound, make_clip):
+    source = moved(make_clip, sound)
+    assert restore_clip(source, source.with_name("out.avi"), copying).notes == []
+
+
+@pytest.mark.parametrize("codec", ["msmpeg4v2", "wmv2"])
+def test_a_rate_in_microseconds_goes_into_avi(codec, make_clip):
+    rate = Fraction(1_000_000, 33_333)
+    source = make_clip("clip.avi", codec=codec, tick=1 / rate, steps=(1,), sound=None, rate=rate)
+    restore_clip(source, source.with_name("out.avi"), copying)
+    assert [float(time) for time in times(source.with_name("out.avi"))] == pytest.approx(
+        [index * 0.033333 for index in range(20)], abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("frames", [4, 5, 6])
+def test_a_short_matroska_whose_sound_begins_before_it_is_whole(frames, make_clip):
+    source = make_clip("clip.mkv", frames=frames, options=B_FRAMES)
+    assert restore_clip(source, source.with_name("out.mkv"), copying).problems == []
 
 
 @pytest.mark.parametrize(("place", "number"), [(0, 0), (Fraction(1, 30), 1), (Fraction(1, 20), 2)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from derain.files import exists, partial_of, remove_dead_partials
+from derain.errors import DerainError
+from derain.files import disk_fact, exists, is_folder, partial_of, remove_dead_partials
 from derain.restore.restorer import Restorer
 from derain.video.codecs import Encoding, choose
 from derain.video.errors import VideoError, frames_of, told_of
@@ -20,7 +22,9 @@ from derain.video.stages import in_stages
 MOST_REFUSED = 0.05
 """Of the packets of sound and subtitles: from here on what is left out is not a blemish, but a loss."""
 PARTIAL = "_partial"
-"""What the name of a clip ends with that Ctrl-C, or a failure at its very end, cut short; the next ones have a number behind."""
+"""What the name of a clip ends with that Ctrl-C or a failure cut short; the next ones have a number behind."""
+LONGEST_NAME = 255
+"""Bytes, of most disks."""
 
 
 def restore_clip(
@@ -36,12 +40,13 @@ def restore_clip(
 ) -> Tally:
     """Restore the frames of a clip; sound, subtitles, chapters, rotation, colours and time stamps stay as they are.
 
-    `target` appears when it is complete. After Ctrl-C the frames so far lie in a clip of their own, `target` with PARTIAL at its
-    name, or nowhere if there are none. `on_start(frames)` is told how many frames there should be, `on_frame()` is called after
-    each. Raises VideoError for what FFmpeg or the disk refuses.
+    `target` appears when it is complete. After Ctrl-C or a failure on the way the frames so far lie in a clip of their own,
+    `target` with PARTIAL at its name, or nowhere if there are none. `on_start(frames)` is told how many frames there should be,
+    `on_frame()` is called after each. Raises VideoError for what FFmpeg or the disk refuses.
     """
     with Source(path, str(path)) as source:
         encoding = _encoding(source, target, codec, crf)
+        _check_name(target)
         remove_dead_partials(target.parent)
         partial = partial_of(target, target.suffix)  # by which FFmpeg knows what to write
         try:
@@ -50,33 +55,55 @@ def restore_clip(
             tally = _run(source, sink, restorer, wishes or Wishes(), on_frame)
             tally.notes[:0] = [*encoding.notes, *source.dropped]
             if not tally.was_interrupted:
-                with told_of(str(target)):
-                    partial.replace(target)
+                _name(partial, target)
             elif sink.frames:
                 tally.notes.append(f"the first {sink.frames} frames are in {_kept(partial, target)}")
             return tally
         except _UnfinishedError as error:
             if not _is_playable(partial):
-                raise error.reason from error
-            raise VideoError(f"{error.reason}; what there is of it is in {_kept(partial, target)}") from error
+                raise error.reason from error.reason.__cause__
+            raise VideoError(f"{error.reason}; what there is of it is in {_kept(partial, target)}") from error.reason.__cause__
         finally:
             with suppress(OSError):  # in a folder that may not be entered, where there is none
                 partial.unlink(missing_ok=True)
 
 
 class _UnfinishedError(Exception):
-    """All frames were restored, and the end of the file could not be written."""
+    """Frames were restored, and the others or the end of the file could not be written."""
 
-    def __init__(self, reason: VideoError) -> None:
+    def __init__(self, reason: DerainError) -> None:
         super().__init__(str(reason))
         self.reason = reason
 
 
+def _check_name(target: Path) -> None:
+    """Find out before long work whether a clip could get its name."""
+    with told_of(str(target)), suppress(FileNotFoundError):
+        target.lstat()
+    if is_folder(target):
+        raise VideoError(f"{target}: {disk_fact(IsADirectoryError())}")
+
+
+def _name(partial: Path, target: Path) -> None:
+    """Give a whole clip its name."""
+    try:
+        with told_of(str(target)):
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
+            partial.replace(target)
+    except VideoError as error:
+        raise _UnfinishedError(error) from error
+
+
 def _kept(partial: Path, target: Path) -> Path:
-    """Where the unfinished file stays: beside those of earlier runs."""
+    """Where the unfinished file stays: beside those of earlier runs. Of a name that is too long for that, the end is left out."""
+    stem = target.stem
+    while stem and len(os.fsencode(f"{stem}{PARTIAL}_100{target.suffix}")) > LONGEST_NAME:
+        stem = stem[:-1]
     names = itertools.chain([PARTIAL], (f"{PARTIAL}_{number}" for number in itertools.count(2)))
-    kept = next(path for name in names if not exists(path := target.with_stem(target.stem + name)))
-    partial.replace(kept)
+    kept = next(path for name in names if not exists(path := target.with_stem(stem + name)))
+    with told_of(str(kept)):
+        partial.replace(kept)
     return kept
 
 
@@ -97,12 +124,15 @@ def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_fram
         sink.copy(source.trailing)
     except KeyboardInterrupt:
         tally.was_interrupted = True
-    except BaseException:
+    except BaseException as error:
         sink.abandon()
+        if isinstance(error, DerainError) and sink.frames:
+            raise _UnfinishedError(error) from error
         raise
     try:
         sink.close()
     except VideoError as error:
+        sink.abandon()
         raise _UnfinishedError(error) from error
     tally.seconds = time.perf_counter() - start
     if source.missing and not tally.was_interrupted:
@@ -112,8 +142,8 @@ def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_fram
         )
     if sink.refused > MOST_REFUSED * (sink.refused + sink.copied):
         tally.problems.append(
-            f"{source.name}: the time stamps of {sink.refused} packets of sound or subtitles make no sense: they are left out; "
-            "mend them first, for instance by `ffmpeg -i CLIP -c copy MENDED.mkv`"
+            f"{source.name}: {sink.refused} packets of sound or subtitles are damaged, or their times make no sense: "
+            "they are left out; mend them first, for instance by `ffmpeg -i CLIP -c copy MENDED.mkv`"
         )
     if source.damaged or sink.refused:
         tally.notes.append(f"{source.damaged + sink.refused} damaged packets were passed over")

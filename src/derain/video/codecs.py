@@ -13,7 +13,7 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 from av.video.format import VideoFormat
 
-from derain.video.colours import depth_bits
+from derain.video.colours import depth_bits, has_alpha
 from derain.video.containers import IN_ORDER, TRANSPORT, USUAL, holds
 from derain.video.errors import VideoError
 
@@ -32,10 +32,15 @@ SAME_CODEC = {
     "rawvideo": "rawvideo",
 }
 """The encoder that gives a clip the codec that it had; others get the usual one of their container."""
-QUALITY = {"libx264": 16, "libx265": 18, "libsvtav1": 22, "libvpx-vp9": 22, "libvpx": 8}
+QUALITY = {"libx264": 16, "libx264rgb": 16, "libx265": 18, "libsvtav1": 22, "libvpx-vp9": 22, "libvpx": 8}
 """Constant rate factors at which people see no loss; others have none, or are lossless."""
-CRF_RANGES = {"libx264": (0, 51), "libx265": (0, 51), "libsvtav1": (0, 63), "libvpx-vp9": (0, 63), "libvpx": (4, 63)}
+CRF_RANGES = {**dict.fromkeys(("libx264", "libx264rgb", "libx265"), (0, 51)), "libvpx": (4, 63)}
+CRF_RANGES |= dict.fromkeys(("libsvtav1", "libvpx-vp9", "libaom-av1"), (0, 63))
 """The factors that each takes, from the best to the smallest."""
+RATED_BY_FACTOR = QUALITY.keys() | CRF_RANGES.keys()
+"""Encoders that know a constant rate factor."""
+LOSSLESS = {"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"}
+"""Encoders whose RGB every program reads that reads them at all."""
 FINEST = {"flags": "+qscale", "global_quality": str(2 * 118)}
 """Of the old codecs: FFmpeg's quality 2 of 31, in its unit."""
 FIXED = {
@@ -76,18 +81,19 @@ def choose(
 ) -> Encoding:
     """The encoder of the source's codec, or `codec`, with the source's layout of pixels or the one that is nearest to it.
 
+    `codec` is an encoder, or a codec of SAME_CODEC, which stands for its encoder there.
     Raises VideoError for a codec that is not there, does not encode pictures or has no place in the target, and for a `crf` that
     it does not take.
     """
     suffix = target.suffix.lower()
     same = SAME_CODEC.get(source_codec) if holds(suffix, source_codec) else None
-    name = codec or same or USUAL.get(suffix, "libx264")
+    name = SAME_CODEC.get(codec, codec) if codec else same or USUAL.get(suffix, "libx264")
     layout = _layout(name, source_layout, size)
     _check_place(codec, suffix)
     _check_crf(crf, name)
     options = dict(FIXED.get(name, {}))
     quality = QUALITY.get(name) if crf is None else crf
-    if quality is not None:
+    if quality is not None and name in RATED_BY_FACTOR:
         options["crf"] = f"{quality:g}"
     if suffix in IN_ORDER or (suffix in TRANSPORT and name != same):
         options["bf"] = "0"
@@ -97,11 +103,11 @@ def choose(
     bits, kept_bits = depth_bits(source_layout), depth_bits(VideoFormat(layout))
     if kept_bits < bits:
         notes.append(f"{name} does not keep {bits} bits here: written with {kept_bits}; {_deeper(suffix, source_layout, size)}")
-    if crf is not None and name in {*SAME_CODEC.values(), *USUAL.values()} - QUALITY.keys():
+    if crf is not None and name not in RATED_BY_FACTOR:
         notes.append(f"{name} has no constant rate factor: --crf is left out")
     if source_layout.is_rgb and not VideoFormat(layout).is_rgb:
         notes.append(f"{name} does not keep RGB here: written as {layout}")
-    if any(component.is_alpha for component in source_layout.components):
+    if has_alpha(source_layout):
         notes.append("its transparency is left out")
     return Encoding(name, layout, options, tuple(notes))
 
@@ -129,7 +135,17 @@ def _deeper(suffix: str, source: VideoFormat, size: tuple[int, int]) -> str:
 
 
 def _layout(name: str, source: VideoFormat, size: tuple[int, int]) -> str:
-    return _nearest(_layouts(name), source, needs_even=name in EVEN_ONLY and any(side % 2 for side in size))
+    known = _layouts(name)
+    if source.is_rgb and source.name not in known and name in LOSSLESS and (layouts := _rgb(known, depth_bits(source))):
+        return layouts[0]
+    return _nearest(known, source, needs_even=name in EVEN_ONLY and any(side % 2 for side in size))
+
+
+def _rgb(known: list[str], bits: int) -> list[str]:
+    """The layouts without transparency that keep so many bits of red, green and blue, the shallowest first."""
+    layouts = [layout for layout in map(VideoFormat, known) if layout.is_rgb and not has_alpha(layout)]
+    deep = [layout for layout in layouts if min(component.bits for component in layout.components) >= bits]
+    return [layout.name for layout in sorted(deep, key=depth_bits)]
 
 
 def _layouts(name: str) -> list[str]:

@@ -80,7 +80,8 @@ class Colours:
         """The range, guessed where the clip does not say: studio for luma and chroma, full for all else."""
         if self.range in {ColorRange.MPEG, ColorRange.JPEG}:
             return ColorRange(self.range)
-        is_studio = layout.name.startswith(("yuv", "nv", "p0")) and not layout.name.startswith("yuvj")
+        has_chroma = not layout.is_rgb and len(layout.components) - has_alpha(layout) == 3
+        is_studio = has_chroma and not layout.name.startswith(("yuvj", "xyz"))
         return ColorRange.MPEG if is_studio else ColorRange.JPEG
 
 
@@ -178,6 +179,11 @@ def _from_grey(frame: VideoFrame) -> Pixels:
     rows = np.frombuffer(bytes(plane), "<u2").reshape(plane.height, -1)[:, : plane.width]
     grey = np.rint(rows * np.float32(65535 / white)).clip(0, 65535).astype(np.uint16)
     return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def has_alpha(layout: VideoFormat) -> bool:
+    """Whether pixels have a transparency."""
+    return any(component.is_alpha for component in layout.components)
 
 
 def depth_bits(layout: VideoFormat) -> int:

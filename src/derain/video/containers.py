@@ -45,6 +45,8 @@ RATED = {"yuv4mpegpipe", "mxf"}
 """FFmpeg's names of the formats that say how many frames a second there are, and nothing of the time of each."""
 COUNTING = {"avi", "ogv", "ogg"}
 """Formats that count time in frames: one may be shown for several, but not for a part of one."""
+SOUND_IN_A_ROW = {"avi"}
+"""Formats that play the packets of sound one after the other, whenever they are to be played."""
 TIMED_TWICE = {"mpeg"}
 """Formats whose readers believe the rate that the pictures say more than the time of each."""
 COVERED = MOVIES - {"mov", "3gp"} | {MATROSKA}

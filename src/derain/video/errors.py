@@ -15,12 +15,26 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
 """What is the fault of a disk and not of a clip."""
 
 
-AS_INPUT, AS_OUTPUT = "check it with `ffprobe`, or convert it first", "write another format with -o: .mkv takes nearly everything"
-"""What helps where FFmpeg refuses a file."""
+AS_INPUT = "check it with `ffprobe`, or convert it first"
+"""What helps where FFmpeg refuses to read a file."""
+MOST_HOLDING = ".mkv"
+"""The format that holds nearly everything."""
 
 
 class VideoError(DerainError):
     """The text is one sentence or two: the file, the fact, the remedy."""
+
+
+def as_output(suffix: str) -> str:
+    """What helps where FFmpeg refuses to write a file whose name ends with `suffix`."""
+    if suffix.lower() == MOST_HOLDING:
+        return "check the clip with `ffprobe`, or mend it first by `ffmpeg -i CLIP -c copy MENDED.mkv`"
+    return f"write another format with -o: {MOST_HOLDING} takes nearly everything"
+
+
+def is_of_disk(number: int | None) -> bool:
+    """Whether an error of such a number is the fault of a disk, and not of a clip."""
+    return number in DISK
 
 
 @contextmanager
@@ -35,7 +49,7 @@ def told_of(name: str, remedy: str = AS_INPUT) -> Iterator[None]:
     except BrokenPipeError as error:
         raise VideoError(f"{name}: nobody reads what is written there any more; look at the program behind the pipe") from error
     except OSError as error:
-        if error.errno not in DISK:
+        if not is_of_disk(error.errno):
             raise _refusal(name, error, remedy) from error
         raise VideoError(f"{name}: {disk_fact(OSError(error.errno, error.strerror))}") from error
     except (av.error.FFmpegError, ValueError) as error:
@@ -49,8 +63,10 @@ def _refusal(name: str, error: Exception, remedy: str) -> VideoError:
 
 @contextmanager
 def frames_of(name: str) -> Iterator[None]:
-    """A PictureError about a frame, which does not know where it comes from, begins with `name`."""
+    """A PictureError about a frame, which does not know where it comes from, begins with `name`; no memory is told as well."""
     try:
         yield
     except PictureError as error:
         raise PictureError(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise VideoError(f"{name}: there is not enough memory to restore it; give a smaller --limit-mib") from error

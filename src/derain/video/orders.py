@@ -110,6 +110,9 @@ def find_orders(
         )
     if is_encoder_chosen and all(str(path) == PIPE or is_folder(path) for path in inputs):
         raise DerainError("--codec and --crf are for clips: frames come out of a pipe or a folder as they go in; leave them out")
+    for path in inputs:
+        if output is None and is_folder(path) and not path.resolve().name:
+            raise DerainError(f"{path}: has no folder beside it for its frames; name one with -o")
     pipes = [str(path) == PIPE for path in inputs]
     if any(pipes) or str(output) == PIPE or raw is not None:
         if pipes != [True] or str(output) != PIPE:

@@ -14,9 +14,10 @@ from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
 from derain.restore.restorer import Restorer
-from derain.video.colours import Colours, Packer
+from derain.video.colours import Colours, Packer, has_alpha
 from derain.video.errors import VideoError, frames_of, told_of
 from derain.video.frames import Tally, Wishes, restored_frames
+from derain.video.reader import EndableReader
 from derain.video.source import Shot, Source
 from derain.video.stages import in_stages
 
@@ -40,8 +41,9 @@ def restore_pipe(
     height, pixel format). Raises VideoError for anything else. `on_frame()` is called after each.
     """
     form, options, head, before_frame = "yuv4mpegpipe", {}, b"", b""
+    reader = EndableReader(inlet)
     if raw is None:
-        head, before_frame = inlet.readline(MOST_HEAD), inlet.readline(MOST_HEAD)
+        head, before_frame = reader.readline(MOST_HEAD), reader.readline(MOST_HEAD)
         if not head.startswith(MAGIC):
             fact = "is no YUV4MPEG2 stream" if head else "is empty"
             raise VideoError(
@@ -52,7 +54,7 @@ def restore_pipe(
         _check_layout(raw[2])
         form, options = "rawvideo", {"video_size": f"{raw[0]}x{raw[1]}", "pixel_format": raw[2]}
     tally, start = Tally(), time.perf_counter()
-    coming = _Inlet(head + before_frame, inlet, has_lines=raw is None)
+    coming = _Inlet(head + before_frame, reader, has_lines=raw is None)
     with Source(coming, "standard input", format=form, options=options) as source:
         first = _raw_codec(source.first, time_base=source.stream.time_base).encode(source.first)
         coming.skip(len(head), frame_bytes=sum(packet.size for packet in first))
@@ -63,6 +65,7 @@ def restore_pipe(
                     source,
                     lambda shots: restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame),
                     sink.write,
+                    on_stop=reader.end,
                 )
         except KeyboardInterrupt:
             tally.was_interrupted = True
@@ -70,7 +73,7 @@ def restore_pipe(
             tally.problems.append(
                 f"{source.name}: ends within a frame; the {sink.frames} before it were restored, look at what fills the pipe"
             )
-        if any(component.is_alpha for component in source.first.format.components):
+        if has_alpha(source.first.format):
             tally.notes.append("its transparency is left out")
         tally.notes += source.dropped
     tally.seconds = time.perf_counter() - start
@@ -110,7 +113,7 @@ class _Inlet:
     It follows the frames that go by, each after a line of its own with `has_lines`, to know whether the last one is whole.
     """
 
-    def __init__(self, head: bytes, file: BinaryIO, *, has_lines: bool) -> None:
+    def __init__(self, head: bytes, file: EndableReader, *, has_lines: bool) -> None:
         self._head = head
         self._file = file
         self._has_lines = has_lines

@@ -42,6 +42,7 @@ class Stamp:
 LIGHT = "its HDR metadata (how bright the screen and the pictures are)"
 LOST = {"MASTERING_DISPLAY_METADATA": LIGHT, "CONTENT_LIGHT_LEVEL": LIGHT, "DYNAMIC_HDR_PLUS": LIGHT}
 LOST |= {"DOVI_RPU_BUFFER": LIGHT, "DOVI_METADATA": LIGHT, "DYNAMIC_HDR_VIVID": LIGHT, "A53_CC": "its closed captions"}
+LOST |= {"STEREO3D": "its marks of which eye sees what (3D)", "SPHERICAL": "its marks of a picture all around (360 degrees)"}
 """What frames carry beside their pixels that PyAV does not hand to an encoder, by FFmpeg's name."""
 Shot: TypeAlias = tuple[Pixels, Stamp]
 Item: TypeAlias = "VideoFrame | Packet[Any]"  # at run time a packet has no parameter
@@ -64,7 +65,9 @@ class Source:
         self._seams = Seams(self.container)
         self._reach = Reach(self.container)
         self._items = self._decoded()
-        self._was_resized = False
+        self._was_resized = self._was_interlaced = False
+        self._lost: dict[str, None] = {}
+        """Of LOST, what frames have had so far."""
         self._early: list[Item] = []
         self.trailing: tuple[Packet[Any], ...] = ()
         """After the last frame: the packets that came behind it."""
@@ -85,7 +88,7 @@ class Source:
         unpack = Unpacker(self.first)
         for item in itertools.chain(self._early, self._items):
             if isinstance(item, VideoFrame):
-                self._was_resized |= (item.width, item.height) != (self.first.width, self.first.height)
+                self._look_at(item)
                 with told_of(self.name):
                     samples = upright(unpack(item), self.orientation)
                 yield samples, Stamp(item.pts or 0, item.duration, tuple(packets))
@@ -126,15 +129,21 @@ class Source:
     @property
     def dropped(self) -> list[str]:
         """What of its frames so far does not come through, a sentence each."""
-        lost = dict.fromkeys(what for name, what in LOST.items() if self.first.side_data.get(name) is not None)
-        found = [f"{what} are left out" for what in lost]
+        found = [f"{what} are left out" for what in self._lost]
         if self.stream.metadata.get("alpha_mode") == "1":
             found.append("its transparency is left out")
         if self._was_resized:
             found.append(f"its frames change their size on the way; all come out at {self.first.width} x {self.first.height}")
-        if self.first.interlaced_frame:
+        if self._was_interlaced:
             found.append("it is interlaced and comes out progressive; deinterlace it first, by `ffmpeg -vf bwdif`")
         return found
+
+    def _look_at(self, frame: VideoFrame) -> None:
+        self._was_resized |= (frame.width, frame.height) != (self.first.width, self.first.height)
+        self._was_interlaced |= frame.interlaced_frame
+        for name in LOST:
+            if frame.side_data.get(name) is not None:
+                self._lost[LOST[name]] = None
 
     def _main_stream(self) -> VideoStream:
         streams = [stream for stream in self.container.streams.video if not is_cover(stream)]

@@ -17,12 +17,18 @@ STEP_S = 0.1
 
 
 def in_stages(
-    bring: Iterable[A], work: Callable[[Iterator[A]], Iterable[B]], take: Callable[[B], None], *, depth: int = DEPTH
+    bring: Iterable[A],
+    work: Callable[[Iterator[A]], Iterable[B]],
+    take: Callable[[B], None],
+    *,
+    depth: int = DEPTH,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Take everything that `work` makes of what is brought, in order. `bring` and `take` run in threads of their own.
 
     What one of the three raises ends all and comes out here. Whatever `work` had given by then is taken, so that the target of an
-    interrupted run is whole as far as it goes.
+    interrupted run is whole as far as it goes. `on_stop()` is called before the end of `bring` is awaited, to wake it where it
+    waits for something that may never come.
     """
     stop = threading.Event()
     coming: _Belt[A] = _Belt(depth, stop)
@@ -61,6 +67,7 @@ def in_stages(
     finally:
         taker.join()
         stop.set()
+        on_stop()
         bringer.join()
     if failures:
         raise failures[0]

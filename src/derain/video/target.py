@@ -27,12 +27,13 @@ from derain.video.containers import MATROSKA, MOVIES, keeps, url_of
 from derain.video.errors import VideoError
 from derain.video.rotation import LYING
 from derain.video.source import Source, is_cover
-from derain.video.timing import Grid
+from derain.video.tags import are_plain, stream_tags, tags_of
+from derain.video.timing import Drift, Grid
 
-WRITERS_OWN = {"encoder", "duration"}
-"""What a stream says of the program that wrote it, and of its old bytes."""
 BY_RATE = {"mpeg2video"}
 """Encoders that count frames and know no finer time: `Sink` gives the packets theirs."""
+MOST_PARTS = {"mpeg4": 2**16 - 1}
+"""Encoders that do not know every part of a second, and into how many it may be divided."""
 TIMECODE = "timecode"
 """The tag of a moving picture, and of the stream beside it in which QuickTime keeps it."""
 USUAL_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
@@ -83,7 +84,13 @@ class Draft:
     @property
     def rate(self) -> Fraction:
         """Frames a second, in the mean."""
-        return Fraction(self.source.stream.average_rate or self.source.stream.base_rate or 25)
+        rate = Fraction(self.source.stream.average_rate or self.source.stream.base_rate or 25)
+        ticks = MOST_PARTS.get(self.encoding.codec)
+        return rate if ticks is None or rate.numerator <= ticks else 1 / (1 / rate).limit_denominator(ticks)
+
+    def drift(self, target: Target) -> Drift | None:
+        """The account of sound in a format that does not know when it is to be played."""
+        return Drift(self._start_s(target)) if target.container.format.name in formats.SOUND_IN_A_ROW else None
 
     def grid(self, target: Target) -> Grid | None:
         """What the frames of a target's format are to be fitted into, if it does not know any time."""
@@ -160,6 +167,8 @@ class Draft:
             else:
                 copies[stream.index] = _copy(container, stream)
         if container.format.name in MOVIES:
+            if not are_plain(tags_of(self.source.container)):
+                container.container_options["movflags"] = "+use_metadata_tags"
             container.container_options["movie_timescale"] = str(_common_ticks(self.time_base, copies.values()))
         container.set_chapters(self.source.container.chapters())
         container.start_encoding()
@@ -181,7 +190,7 @@ class Draft:
         stream.time_base = 1 / self.rate if _is_gridded(form) else self.time_base
         counts = _is_gridded(form) or form in formats.TIMED_TWICE or encoding.codec in BY_RATE
         context.time_base = 1 / self.rate if counts else self.time_base
-        _describe(stream, source.stream)
+        _describe(stream, source.stream, is_anew=True)
         for other in source.container.streams.data:
             if TIMECODE in other.metadata:
                 stream.metadata.setdefault(TIMECODE, other.metadata[TIMECODE])
@@ -255,8 +264,8 @@ def _same(packet: Packet[Any], stream: Stream) -> Packet[Any]:
     return same
 
 
-def _describe(stream: Stream, template: Stream) -> None:
-    stream.metadata.update({key: value for key, value in template.metadata.items() if key.lower() not in WRITERS_OWN})
+def _describe(stream: Stream, template: Stream, *, is_anew: bool = False) -> None:
+    stream.metadata.update(stream_tags(template.metadata, is_anew=is_anew))
     stream.disposition = template.disposition
 
 

@@ -13,6 +13,8 @@ from av.video.frame import VideoFrame
 
 WHOLE = 0.95
 """The share of its declared length that a file must have not to be taken for cut off; lengths are declared a little too long."""
+LEAST_MISSING_S = 0.1
+"""What a short clip may lack of its declared length: sound begins before 0, a last frame does not say how long it is shown."""
 UNTIMED = {"avi"}
 """Formats that count their packets: the first frame that is shown has the time of the first packet, the second of the second."""
 
@@ -23,6 +25,8 @@ FROM_DECODING = {"flv"}
 
 RESTARTING = {"mpegts", "mpeg"}
 """Formats whose clock may begin anew in the middle of a file: recordings that were joined end to end, a camera that restarted."""
+LEAST_GAP_S = Fraction(1, 20)
+"""Less between two packets of sound is how their times are rounded, and nobody hears it."""
 JITTER_S = Fraction(1, 10)
 """How far the clock of a damaged stream jumps back without having begun anew."""
 
@@ -114,6 +118,33 @@ class Grid:
         return self._last
 
 
+class Drift:
+    """How far sound is moved by a format that plays its packets one after the other from the beginning on."""
+
+    def __init__(self, start_s: Fraction) -> None:
+        """`start_s` is what the format counts from."""
+        self._start_s = start_s
+        self._end_s: dict[int, Fraction] = {}
+        """When the last packet of each stream ends."""
+        self._gaps_s: dict[int, Fraction] = {}
+        """What each stream is played too early by."""
+
+    def see(self, packet: Packet[Any]) -> None:
+        """Another packet of sound is written."""
+        if packet.pts is None or packet.time_base is None or not packet.duration:
+            return
+        time_s, index = packet.pts * packet.time_base, packet.stream.index
+        gap_s = time_s - self._end_s.get(index, self._start_s)
+        if gap_s > LEAST_GAP_S:  # less is how times are rounded
+            self._gaps_s[index] = self._gaps_s.get(index, Fraction(0)) + gap_s
+        self._end_s[index] = time_s + packet.duration * packet.time_base
+
+    @property
+    def worst_s(self) -> Fraction:
+        """By how much any packet so far is played too early."""
+        return max(self._gaps_s.values(), default=Fraction(0))
+
+
 class Reach:
     """How far packets of any stream have been read."""
 
@@ -148,4 +179,5 @@ class Reach:
         if self._container.format.name in FROM_DECODING and self._first_s is not None:
             start = min(start, float(self._first_s))
         read = float(self._end_s) - start
-        return (read, declared) if 0 < read < WHOLE * declared else None  # 0: the only packet does not say its length
+        is_cut = 0 < read < min(WHOLE * declared, declared - LEAST_MISSING_S)  # 0: the only packet does not say its length
+        return (read, declared) if is_cut else None
