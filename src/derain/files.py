@@ -127,17 +127,32 @@ def remove_dead_partials(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 whole or not at all. Names of files that are not Unicode are written with backslashes. Raises DataError."""
+    """Write UTF-8 whole or not at all, through a link to where it leads, and into a pipe or device as it comes.
+
+    Names of files that are not Unicode are written with backslashes. Raises DataError.
+    """
+    data = text.encode("utf-8", errors="backslashreplace")
     try:
-        with replacing(path) as file:
-            file.write(text.encode("utf-8", errors="backslashreplace"))
+        if _is_special(path):
+            path.write_bytes(data)
+        else:
+            with replacing(path.resolve()) as file:
+                file.write(data)
     except OSError as error:
         raise DataError(f"{path}: {disk_fact(error)}") from error
 
 
+def _is_special(path: Path) -> bool:
+    """Whether nothing can take its place: a pipe, a device, or what a shell has opened (/dev/stdout)."""
+    is_kept = not is_file(path) or path.absolute().parts[1:2] in {("dev",), ("proc",)}
+    return exists(path) and not is_folder(path) and is_kept
+
+
 def check_writable(path: Path) -> None:
     """Find out before long work whether a file could be written, by one that is removed again. Raises DataError."""
-    partial = partial_of(path)
+    if _is_special(path):
+        return
+    partial = partial_of(path.resolve())
     try:
         with partial.open("xb"):
             pass

@@ -126,6 +126,24 @@ def test_progress_counts_every_pair(train):
     assert calls == [(1, 2), (2, 2)]
 
 
+def test_pairs_that_are_not_measured_are_refused_as_others_read_them(train):
+    path = train / "rainy" / "b.png"
+    pages = [Image.new("RGB", Image.open(path).size, (90, 90, 90))] * 2
+    path.unlink()
+    pages[0].save(path.with_suffix(".tiff"), save_all=True, append_images=pages[1:])
+    (one,) = check([train], measured=0, processes=1).folders
+    assert [problem.path for problem in one.problems] == [path.with_suffix(".tiff")]
+    assert "it holds 2 pictures" in one.problems[0].fact
+
+
+def test_two_lists_of_one_folder_are_two_data_sets(train):
+    for name, line in (("train.txt", "rainy/a.png clean/a.png"), ("test.txt", "rainy/b.png clean/b.png")):
+        (train / name).write_text(line + "\n")
+    found = check([train / "train.txt", train / "test.txt"], processes=1)
+    assert [[pair.rainy_path.name for pair in one.found.pairs] for one in found.folders] == [["a.png"], ["b.png"]]
+    assert not found.shared
+
+
 def test_a_folder_given_twice_is_an_error(train):
     with pytest.raises(DataError, match="given twice"):
         check([train, train / ".." / "train"])

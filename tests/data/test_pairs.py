@@ -50,6 +50,8 @@ PUBLISHED = {
     "clean ones beside a folder of rainy ones": (["rainy/rain-001.png", "norain-001.png"], "names"),
     "unnamed clean ones beside a folder of rainy ones": (["rainy/001.png", "001.png"], "names"),
     "frames": (["Scene-R-000.png", "Scene-C-000.png"], "names"),
+    "SPA-Data, test": (["rain/001.png", "gt/001gt.png"], "folders"),
+    "accents of macOS": (["rain/rue\u0301.png", "clean/ru\u00e9.png"], "folders"),
     "inside a folder called data": (["data/set/rain/1.png", "data/set/gt/1.png"], "folders"),
     "sides above the splits": (["input/train/1.png", "target/train/1.png"], "folders"),
 }
@@ -348,8 +350,36 @@ def test_a_named_layout_overrules_what_folders_say(tmp_path):
     assert names_of(find_pairs(tmp_path, layout="names")) == [("rain-1.png", "norain-1.png")]
 
 
-def test_a_sample_is_spread_over_the_set():
-    assert list(sample(range(100), 4)) == [0, 25, 50, 75]
+def test_a_sample_has_every_kind_of_rain_of_a_set_where_each_background_has_the_same():
+    rains = [pair % 14 for pair in sample(range(100 * 14), 200)]
+    assert all(7 <= rains.count(rain) <= 25 for rain in range(14))  # 14.3 each, and 3.4 deviation
+
+
+@pytest.mark.parametrize(("pairs", "count"), [(201, 200), (326, 200), (3, 200), (0, 200), (5, 0)])
+def test_a_sample_has_as_many_pairs_as_were_asked_for_in_their_order(pairs, count):
+    drawn = sample(range(pairs), count)
+    assert len(drawn) == min(pairs, count)
+    assert drawn == sorted(set(drawn)) == sample(range(pairs), count)
+
+
+def test_a_line_that_a_list_repeats_is_one_pair_and_told_of(tmp_path):
+    for name in ("1", "2"):
+        put(tmp_path / "real" / f"{name}.png")
+        put(tmp_path / "gt" / f"{name}.png")
+    (tmp_path / "train.txt").write_text("real/1.png gt/1.png\nreal/2.png gt/2.png\nreal/1.png gt/1.png\n")
+    found = find_pairs(tmp_path / "train.txt")
+    assert [pair.name for pair in found.pairs] == ["real/1", "real/2"]
+    assert list(map(str, found.problems)) == [
+        f"{tmp_path / 'train.txt'}: its line 3 repeats line 1 of train.txt; take one of them out"
+    ]
+    assert found.origin == tmp_path / "train.txt"
+
+
+def test_pairs_in_heic_are_found(tmp_path):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    for side in ("rainy", "clean"):
+        put(tmp_path / side / "1.heic", size=(64, 48))
+    assert [pair.size_px for pair in find_pairs(tmp_path).pairs] == [(64, 48)]
 
 
 @needs_shared

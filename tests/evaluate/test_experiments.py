@@ -128,6 +128,86 @@ def test_a_picture_that_was_named_but_is_not_there_is_an_error(pairs_folder):
         run(data=[str(pairs_folder)], only=["005", "44"])
 
 
+def test_a_name_that_is_given_twice_is_one_picture(pairs_folder):
+    assert list(rows(run(data=[str(pairs_folder)], only=["001", "001"]))[UNTOUCHED]) == ["001"]
+
+
+def test_what_is_wrong_with_pictures_that_were_not_asked_for_is_not_told(pairs_folder):
+    (pairs_folder / "rainy" / "002.png").write_bytes(b"broken")
+    assert run(data=[str(pairs_folder)], only=["001"]).problems == []
+
+
+@pytest.mark.parametrize("only", [["002"], ["001", "002"]])
+def test_what_is_wrong_with_a_picture_that_was_asked_for_is_told_once(only, pairs_folder):
+    (pairs_folder / "rainy" / "002.png").write_bytes(b"broken")
+    evaluation = run(data=[str(pairs_folder)], only=only)
+    (problem,) = evaluation.problems
+    assert problem.startswith(f"{pairs_folder / 'rainy' / '002.png'}: ")
+    assert sum(len(row.results) for row in evaluation.rows) == len(only) - 1
+
+
+def test_a_broken_file_is_one_problem(pairs_folder):
+    (pairs_folder / "rainy" / "002.png").write_bytes(b"broken")
+    assert len(run(data=[str(pairs_folder)]).problems) == 1
+
+
+@pytest.mark.parametrize("where", ["loading", "restoring"])
+def test_a_picture_too_large_for_the_memory_costs_no_other(where):
+    def sample(name):
+        def load():
+            if where == "loading" and name == "2":
+                raise MemoryError
+            return np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20, 3), np.uint8)
+
+        return Sample(name, load)
+
+    def candidate(one, rainy):
+        if where == "restoring" and one.name == "2":
+            raise MemoryError
+        return rainy
+
+    evaluation = measure("set", map(sample, "123"), {"model": candidate}, protocols=["rgb"])
+    assert list(rows(evaluation)["model"]) == ["1", "3"]
+    (problem,) = evaluation.problems
+    assert "2: there is not enough memory to score it" in problem
+
+
+def test_ctrl_c_keeps_what_was_scored():
+    def load():
+        return np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20, 3), np.uint8)
+
+    def stopping(one, rainy):
+        if one.name == "3":
+            raise KeyboardInterrupt
+        return rainy
+
+    evaluation = measure("set", [Sample(name, load) for name in "1234"], {"model": stopping}, protocols=["rgb"])
+    assert {name: list(results) for name, results in rows(evaluation).items()} == {UNTOUCHED: ["1", "2"], "model": ["1", "2"]}
+    assert evaluation.was_interrupted
+    assert evaluation.problems == ["set: stopped after 2 pictures; the figures are of these alone"]
+
+
+@pytest.mark.parametrize("patterns", [("{}", "{}_100"), ("{}_2", "{}_2_x2"), ("{}_7", "{}_8")])
+def test_outputs_that_are_named_in_two_ways_are_compared(patterns, write_outputs, pairs_folder):
+    folders = [write_outputs(name, off=off, pattern=p) for name, off, p in zip("AB", (3, 5), patterns, strict=True)]
+    evaluation = run(outputs=list(map(str, folders)), clean=pairs_folder / "clean")
+    assert list(rows(evaluation)["A"]) == list(rows(evaluation)["B"])
+    assert len(rows(evaluation)["A"]) == 6
+
+
+def test_rains_of_one_scene_are_compared_by_their_numbers_whatever_stands_behind(write_png, scenes, tmp_path):
+    for name, clean in scenes.items():
+        write_png(f"clean/{name}.png", clean)
+        for rain in (1, 2):
+            write_png(f"A/{name}_{rain}.png", clean + np.uint8(rain))
+            write_png(f"B/{name}_{rain}_100.png", clean + np.uint8(rain))
+        write_png(f"C/{name}_2.png", clean)
+    evaluation = run(outputs=[str(tmp_path / name) for name in "ABC"], clean=tmp_path / "clean")
+    by_row = {name: set(results) for name, results in rows(evaluation).items()}
+    assert by_row["A"] == by_row["B"]
+    assert by_row["C"] == {f"{name}_2" for name in scenes}
+
+
 def test_what_was_matched_is_said(write_outputs, pairs_folder):
     folder = write_outputs("written", off=5)
     assert "A: 6 pictures matched; the names are the same" in run(outputs=[f"A={folder}"], clean=pairs_folder / "clean").notes

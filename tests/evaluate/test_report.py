@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import threading
 import weakref
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -235,6 +237,60 @@ def test_two_reports_in_one_file_are_refused(tmp_path):
 def test_a_report_takes_no_picture_s_place(tmp_path):
     with pytest.raises(DataError, match="has the name of a picture"):
         Reports(csv=tmp_path / "001.png")
+
+
+def test_a_report_takes_the_place_of_nothing_that_is_read(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("rainy/1.png clean/1.png\n")
+    with pytest.raises(DataError, match="is read, and would be replaced by a report"):
+        Reports(csv=path, inputs=[tmp_path / "." / "train.txt"])
+
+
+def test_a_report_is_written_through_a_link(session, tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "far" / "scores.csv")
+    session.write(Reports(csv=tmp_path / "link.csv"), PROVENANCE)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "far" / "scores.csv").read_text().startswith("data,candidate")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_report_goes_into_a_pipe(session, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()), daemon=True)
+    reader.start()
+    session.write(Reports(csv=pipe), PROVENANCE)
+    reader.join(timeout=10)
+    assert read[0].startswith("data,candidate")
+    assert pipe.is_fifo()
+
+
+def test_json_has_the_tables_that_are_of_no_one_data_set(tmp_path):
+    session = hold([], ["paper"], with_table2=True, console=Console(file=io.StringIO()))
+    session.write(Reports(json=tmp_path / "a.json"), PROVENANCE)
+    (table,) = json.loads((tmp_path / "a.json").read_text())["tables"]
+    assert "PReNet" in [row[0] for row in table["rows"]]
+
+
+def test_a_protocol_that_is_named_twice_is_one(pairs_folder):
+    asked = experiments(data=[str(pairs_folder)])
+    session = hold(asked, ["y", "y"], with_table2=False, console=Console(file=io.StringIO()))
+    assert session.summaries[0].protocols == ["y"]
+
+
+def test_ctrl_c_leaves_a_session_to_be_reported(pairs_folder, monkeypatch, tmp_path):
+    first, second = (replace(one, data=name) for name in ("first", "second") for one in experiments(data=[str(pairs_folder)]))
+
+    def stopped() -> tuple[None, None]:
+        raise KeyboardInterrupt
+
+    first.samples[2:] = [replace(first.samples[2], load=stopped)]
+    session = hold([first, second], ["rgb"], with_table2=False, console=Console(file=io.StringIO()))
+    assert session.was_interrupted
+    session.write(Reports(csv=tmp_path / "a.csv"), PROVENANCE)
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + 2
 
 
 def test_a_folder_that_takes_no_report_is_refused_before_any_work(tmp_path):

@@ -18,7 +18,7 @@ def test_the_interval_agrees_with_scipy(rng):
     assert plain == pytest.approx((expected.low, expected.high), abs=0.05)
 
 
-@pytest.mark.parametrize("count", [6, 8, 20, 100])
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 8, 20, 100])
 def test_the_interval_is_expanded_as_student_s_t_asks(count):
     quantile = pytest.importorskip("scipy.stats").t.ppf(0.975, count - 1)
     assert expansion(count) == pytest.approx(math.sqrt(count / (count - 1)) * quantile / 1.959964, rel=0.02)

@@ -1,6 +1,7 @@
 """The paper's Table 2: held to the text of the paper, and set beside what was measured."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,13 @@ def test_the_note_counts_the_measured_cells():
 def test_the_note_names_the_sets_on_which_nothing_was_measured():
     notes = table([measured("Rain200H", "PReNet", 200)]).notes
     assert any("Nothing at all was measured on Rain200L, Rain1200, Rain1400, Rain12" in note for note in notes)
+
+
+def test_a_set_that_was_measured_under_another_protocol_is_said_to_be():
+    summary = replace(measured("Rain12", "small", 12), protocols=["y"])
+    text = "\n".join(table([summary]).notes)
+    assert "Rain12: measured, but not under `paper`: add `--protocol paper`." in text
+    assert "Nothing at all was measured on Rain200H, Rain200L, Rain1200, Rain1400: name" in text
 
 
 def test_the_note_says_that_the_printed_figures_are_on_rgb():

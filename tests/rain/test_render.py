@@ -225,6 +225,11 @@ def test_a_seed_or_a_scale_out_of_range_is_refused(wrong):
         render(np.zeros((20, 30, 3), np.uint8), **wrong)
 
 
+def test_more_streaks_than_fit_into_memory_are_refused():
+    with pytest.raises(DerainError, match=r"rain of [\d,]+ streaks in a layer is too much; give a larger scale"):
+        render(np.zeros((480, 640, 3), np.uint8), rain=Rain(coverage=6, length_px=1, width_px=0.5), scale=0.05)
+
+
 def test_random_rain_refuses_a_negative_seed():
     with pytest.raises(DerainError, match="choose 0 or more"):
         random(-1)

@@ -73,14 +73,14 @@ def report(result: Check, *, lines: int | None) -> list[str]:
         if result.shared:
             text.append(f"{len(result.shared)} backgrounds are in more than one folder:")
             text += _first([_group(map(str, group), lines) for group in result.shared], lines)
-            text += [f"  {one.found.folder}: {one.shared} of its clean pictures" for one in result.folders if one.shared]
+            text += [f"  {one.found.origin}: {one.shared} of its clean pictures" for one in result.folders if one.shared]
         else:
             text.append("The folders share no background.")
     return text
 
 
 def _folder_report(one: FolderCheck, *, lines: int | None) -> list[str]:
-    text = [str(one.found.folder), f"  layout       {one.found.layout}", f"  pairs        {len(one.found.pairs)}"]
+    text = [str(one.found.origin), f"  layout       {one.found.layout}", f"  pairs        {len(one.found.pairs)}"]
     text += [f"  sizes        {_counts(one.sizes)}", f"  formats      {_counts(one.formats)}"]
     if one.input_psnr_db is not None:
         text.append(f"  input PSNR   {one.input_psnr_db:.2f} dB (RGB, mean of {one.measured} pairs)")

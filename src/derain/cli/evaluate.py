@@ -94,7 +94,9 @@ def evaluate(
     from derain.evaluate.provenance import Provenance
     from derain.evaluate.session import Reports, hold
 
-    reports = Reports(markdown=markdown, json=json, csv=csv, html=html)
+    given = [*(model or ()), *(data or ()), *(outputs or ()), *(photos or ()), *(rain_free or ())]
+    inputs = [Path(part) for text in given for part in (text, text.partition("=")[2]) if part]
+    reports = Reports(markdown=markdown, json=json, csv=csv, html=html, inputs=inputs)
     nothing = table2 and not (model or data or outputs or clean or photos or rain_free)
     asked = (
         []
@@ -124,4 +126,6 @@ def evaluate(
         session.show(screen)
     for path in written:
         screen.print(f"wrote {path}", markup=False, highlight=False)
+    if session.was_interrupted:
+        raise KeyboardInterrupt
     session.raise_for_problems()

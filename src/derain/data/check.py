@@ -76,8 +76,8 @@ def check(
     Raises DataError where find_pairs does, and for a folder that is given twice.
     """
     sets = [find_pairs(folder, layout=layout) for folder in folders]
-    if twice := [path for path, count in Counter(found.folder.resolve() for found in sets).items() if count > 1]:
-        raise DataError(f"{twice[0]}: the folder is given twice; name each one once")
+    if twice := [path for path, count in Counter(found.origin.resolve() for found in sets).items() if count > 1]:
+        raise DataError(f"{twice[0]}: is given twice; name each data set once")
     jobs = [(index, job) for index, found in enumerate(sets) for job in jobs_of(found, measured=measured)]
     looks = look_at([job for _, job in jobs], processes=processes, progress=progress)
     seen = [_Seen(index, job, look) for (index, job), look in zip(jobs, looks, strict=True)]

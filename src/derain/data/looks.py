@@ -13,7 +13,7 @@ from PIL import Image
 from derain.about import cores
 from derain.data.alignment import misalignment
 from derain.data.fingerprints import LONGEST_PX, Fingerprint, fingerprint, working
-from derain.data.pair import decode
+from derain.data.pair import decode, read
 from derain.data.pairs import Image8, Pair, PairSet, Problem, sample
 from derain.errors import DataError
 
@@ -101,14 +101,10 @@ def _look(job: Job) -> Look:
     try:
         psnr_db, fact = _measured(job.pair) if job.measured else (None, None)
         if not job.measured and job.pair.clean_side is None:
-            with Image.open(job.pair.rainy_path) as file:
-                file.draft("L", (1, 1))
-                file.load()
+            read(job.pair.rainy_path)
         return Look(psnr_db, Problem(job.pair.rainy_path, fact) if fact else None, background)
     except DataError as error:
         return Look(problem=_told(job.pair, error), fingerprint=background)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Look(problem=Problem(job.pair.rainy_path, f"cannot be decoded ({error})"), fingerprint=background)
 
 
 def _told(pair: Pair, error: DataError) -> Problem:

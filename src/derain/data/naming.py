@@ -2,12 +2,13 @@
 
 The words are those of the published sets: `rain/X2/norain-1x2.png` with `norain/norain-1.png` (Rain200), `rain-001.png` with
 `norain-001.png` (Rain100), `rainy_image/901_3.jpg` with `ground_truth/901.jpg` (Rain1400), `input` with `target` (Rain13K),
-`Scene-R-007.png` with `Scene-C-000.png` (GT-RAIN), `real_world` with `real_world_gt` (SPA-Data).
+`Scene-R-007.png` with `Scene-C-000.png` (GT-RAIN), `real_world` with `real_world_gt` and `001.png` with `001gt.png` (SPA-Data).
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Literal
@@ -37,7 +38,8 @@ _OTHER_FILES = re.compile(r"^(\.|rain[-_]?(streak|region|mask)s?[-_ ]?\d)", re.I
 _SCENE_FRAME = re.compile(r"^(?P<scene>.+)-(?P<side>[RC])-(?P<frame>\d+)$")
 _DOUBLED = re.compile(r"^(?:no)?rain[-_ ]?(?P<key>\d+)x2$", re.IGNORECASE)
 _CLEAN_NAME = re.compile(
-    r"^(?:no[-_]?rain|clean|gt|target)[-_ ]?(?P<key>.+)$|^(?P<head>.+)[-_ ](?:gt|clean|no[-_]?rain|target)$", re.I
+    r"^(?:no[-_]?rain|clean|gt|target)[-_ ]?(?P<key>.+)$|^(?P<head>.+)[-_ ](?:gt|clean|no[-_]?rain|target)$|^(?P<number>\d+)gt$",
+    re.IGNORECASE,
 )
 _RAINY_NAME = re.compile(r"^(?:rainy|rain|input)[-_ ]?(?P<key>.+)$|^(?P<head>.+)[-_ ](?:in|input|rainy|rain)$", re.I)
 _DIGITS = re.compile(r"\d+")
@@ -82,14 +84,14 @@ def side_by_name(stem: str) -> Side | None:
 
 def scene_key(stem: str) -> str:
     """What the rainy and the clean name of one scene have in common: `rain-001`, `norain-1x2` and `1_GT` -> `1`."""
-    key = stem
+    key = stem = unicodedata.normalize("NFC", stem)  # macOS decomposes accents
     if match := _SCENE_FRAME.match(stem):
         key = f"{match['scene']}-{match['frame']}"
     else:
         for pattern in (_DOUBLED, _CLEAN_NAME, _RAINY_NAME):
             if match := pattern.match(stem):
                 groups = match.groupdict()
-                key = groups.get("key") or groups.get("head") or stem
+                key = groups.get("key") or groups.get("head") or groups.get("number") or stem
                 break
     return _DIGITS.sub(lambda digits: str(int(digits[0])), key).casefold()
 

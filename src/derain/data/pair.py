@@ -12,7 +12,7 @@ from PIL import Image
 
 from derain import picture
 from derain.errors import DataError, PictureError
-from derain.picture.opening import told_of
+from derain.picture.opening import opened, told_of
 from derain.picture.picture import Pixels, as_colour
 from derain.picture.samples import eight_bits
 
@@ -50,8 +50,8 @@ class Pair:
 
 
 def displayed_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright picture, from the header of the file."""
-    with Image.open(path) as image:
+    """Width and height of the upright picture, from the header of the file. Raises OSError and DerainError."""
+    with path.open("rb") as file, Image.open(file) if _is_netpbm(path) else opened(file) as image:
         width, height = image.size
         turned = "exif" in image.info and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (height, width) if turned else (width, height)

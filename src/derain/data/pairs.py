@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
+import numpy as np
 from PIL import Image
 
 from derain.data import naming
@@ -19,7 +20,7 @@ from derain.data.halves import clean_half
 from derain.data.lists import is_pair_list, read_pair_list
 from derain.data.pair import CleanSide, Image8, Pair, displayed_size
 from derain.data.partners import Partners, split_by_name
-from derain.errors import DataError
+from derain.errors import DataError, DerainError
 from derain.files import exists, is_file, unsearchable, walk
 
 __all__ = ["IGNORED", "LAYOUTS", "Image8", "Pair", "PairSet", "Problem", "find_pairs", "sample"]
@@ -45,6 +46,8 @@ class Problem:
 
     path: Path
     fact: str
+    is_whole: bool = False
+    """Nothing is wrong with this file: its partner, which has a problem of its own, cannot be read."""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.fact}"
@@ -61,6 +64,13 @@ class PairSet:
     problems: list[Problem] = field(default_factory=list)
     ignored: list[Path] = field(default_factory=list)
     """Masks, streak layers, and pictures that a list file leaves out of the folders that it names."""
+    source: Path | None = None
+    """The list file in whose place `folder` is the one that it lies in."""
+
+    @property
+    def origin(self) -> Path:
+        """The folder or the list file that was asked for."""
+        return self.source or self.folder
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -80,11 +90,9 @@ def find_pairs(folder: str | os.PathLike[str], *, layout: str | None = None) -> 
             f"{root}: no such folder that this user may look into; give the folder that holds the rainy and the clean pictures"
         )
     if is_file(root):
-        found = _Finder(root.parent, pictures=(), lists=(root,))
-        layout = "list"
+        result = replace(_Finder(root.parent, pictures=(), lists=(root,)).run("list"), source=root)
     else:
-        found = _Finder(root, *_walk(root))
-    result = found.run(layout)
+        result = _Finder(root, *_walk(root)).run(layout)
     if not result.pairs:
         raise DataError(_no_pairs(result))
     return result
@@ -192,9 +200,9 @@ class _Finder:
         size, clean_size = self._size(rainy), self._size(clean)
         if size is None or clean_size is None:
             if size is not None:
-                self.problems.append(Problem(rainy, f"its clean picture {clean.name} cannot be read"))
+                self.problems.append(Problem(rainy, f"its clean picture {clean.name} cannot be read", is_whole=True))
             elif clean_size is not None:
-                self.problems.append(Problem(clean, f"its rainy picture {rainy.name} cannot be read"))
+                self.problems.append(Problem(clean, f"its rainy picture {rainy.name} cannot be read", is_whole=True))
             return False
         if size != clean_size:
             fact = f"is {size[0]}x{size[1]}, but its clean picture {clean.name} is {clean_size[0]}x{clean_size[1]}"
@@ -217,9 +225,15 @@ class _Finder:
     def _from_lists(self) -> set[Path]:
         """Add the pairs of every list file, and return all files that they name."""
         listed: set[Path] = set()
+        first: dict[tuple[Path, Path], str] = {}
         for path in self.lists:
             for line in read_pair_list(path, root=self.root):
-                listed |= {line.rainy.resolve(), line.clean.resolve()}
+                both = line.rainy.resolve(), line.clean.resolve()
+                listed |= {*both}
+                if both in first:
+                    self.problems.append(Problem(path, f"its line {line.number} repeats {first[both]}; take one of them out"))
+                    continue
+                first[both] = f"line {line.number} of {path.name}"
                 missing = [side for side in (line.rainy, line.clean) if not is_file(side)]
                 self.problems += [
                     Problem(side, f"is named in line {line.number} of {path.name} but is not there") for side in missing
@@ -248,7 +262,7 @@ class _Finder:
         if path not in self._sizes:
             try:
                 self._sizes[path] = displayed_size(path)
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, DerainError) as error:
                 self._sizes[path] = None
                 self.problems.append(Problem(path, f"cannot be read ({error})"))
         return self._sizes[path]
@@ -259,12 +273,15 @@ def _no_pairs(result: PairSet) -> str:
     first = f" (the first: {result.problems[0]})" if result.problems else ""
     layouts = ", ".join(f"`{name}`" for name in LAYOUTS)
     return (
-        f"{result.folder}: no pair among {count} pictures{first}; put rainy and clean pictures of the same names into folders "
+        f"{result.origin}: no pair among {count} pictures{first}; put rainy and clean pictures of the same names into folders "
         f"`rainy` and `clean`, or name the layout, one of {layouts} (docs/data.md shows each)"
     )
 
 
-def sample(pairs: Sequence[Pair], count: int) -> Iterator[Pair]:
-    """At most `count` pairs, evenly spread over the set."""
-    step = max(1, -(-len(pairs) // count))
-    yield from pairs[::step]
+def sample(pairs: Sequence[Pair], count: int) -> list[Pair]:
+    """At most `count` pairs, drawn without replacement, the same each time and in their order.
+
+    Every n-th pair would be of a few kinds of rain only, where each background has the same kinds.
+    """
+    drawn = np.random.default_rng(0).choice(len(pairs), min(count, len(pairs)), replace=False)
+    return [pairs[index] for index in sorted(drawn)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from derain.data.naming import side_by_folder
 from derain.data.pairs import IGNORED, find_pairs
 from derain.errors import DataError
 from derain.evaluate.matching import match
@@ -76,7 +77,7 @@ def experiments(
         return [_limited(_against_clean(folders, clean), only)]
     restorers, facts = _restorers(models, engine=engine, device=device, precision=precision, threads=threads, ensemble=ensemble)
     found = [
-        *(_limited(_on_pairs(name, folder, restorers, folders, layout=layout), only) for name, folder in _named(data).items()),
+        *(_on_pairs(name, folder, restorers, folders, layout=layout, only=only) for name, folder in _named(data).items()),
         *(_limited(_on_photos(name, folder, restorers, folders), only) for name, folder in _named(photos).items()),
         *(_limited(_on_rain_free(name, folder, restorers, folders), only) for name, folder in _named(rain_free).items()),
     ]
@@ -106,14 +107,31 @@ def _check(*, models: Sequence[str], data: Sequence[str], outputs: Sequence[str]
 
 
 def _on_pairs(
-    name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path], *, layout: str | None
+    name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path], *, layout: str | None, only: Sequence[str]
 ) -> Experiment:
     pairs = find_pairs(folder, layout=layout)
     samples = samples_of(pairs)
     candidates, notes = _candidates(restorers, outputs, samples)
     ignored = f"; {len(pairs.ignored)} other pictures ignored ({IGNORED})" if pairs.ignored else ""
     notes = [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`{ignored}", *notes]
-    return Experiment(name, samples, candidates, [str(problem) for problem in pairs.problems], notes)
+    problems = [problem for problem in pairs.problems if not problem.is_whole]
+    if only:
+        broken = {_name_of(problem.path, pairs.folder): problem for problem in problems}
+        asked = match(list(dict.fromkeys(only)), list(broken), folders=False)
+        problems = [broken[found.scene] for found in asked.matches]
+        known = match(list(dict.fromkeys(only)), [sample.name for sample in samples], folders=False)
+        lost = {found.output for found in asked.matches} & set(known.left_outputs)
+        only = [one for one in only if one not in lost]
+        if not only:
+            samples, notes = [], [*notes, "none of the pictures that were asked for can be scored"]
+    return _limited(Experiment(name, samples, candidates, [str(problem) for problem in problems], notes), only)
+
+
+def _name_of(path: Path, folder: Path) -> str:
+    """What the pair of a file would be called."""
+    if not path.is_relative_to(folder):
+        return path.stem
+    return "/".join((*side_by_folder(path.relative_to(folder))[1], path.stem))
 
 
 def _on_photos(name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]) -> Experiment:
@@ -156,7 +174,7 @@ def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
 def _limited(experiment: Experiment, only: Sequence[str]) -> Experiment:
     if not only:
         return experiment
-    matching = match(list(only), [sample.name for sample in experiment.samples], folders=False)
+    matching = match(list(dict.fromkeys(only)), [sample.name for sample in experiment.samples], folders=False)
     wrong = [*matching.left_outputs, *(name for names in matching.ambiguous.values() for name in names)]
     if wrong:
         raise DataError(f"{experiment.data}: no one picture is called {', '.join(wrong)}; give `--only` the names in the report")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -74,6 +74,35 @@ def match(outputs: Sequence[str], scenes: Sequence[str], *, several: bool = Fals
         found.insert(2 if all(map(_PART.fullmatch, outputs)) else len(found), _to_shorter(outputs, scenes))
     # the first of equals: the strictest; where nothing is matched, the one that can say why
     return max(found, key=lambda matching: (len(matching.matches), 0 if matching.matches else len(matching.ambiguous)))
+
+
+def agreed(matchings: Mapping[str, Matching]) -> dict[str, Matching]:
+    """The matchings of several programs with one clean folder, so that a picture has one name in as many of them as can be.
+
+    The first of these under which most names are in all: the parts as they are; without the numbers that all parts of a program
+    share (the epoch in 901_1_100 and 901_14_100); and without parts where a program has one output of each scene.
+    """
+    ways = [_as_they_are, _without_shared_numbers, _without_part]
+    found = [{name: replace(one, matches=way(one.matches)) for name, one in matchings.items()} for way in ways]
+    return max(found, key=lambda ones: len(set.intersection(*({match.name for match in one.matches} for one in ones.values()))))
+
+
+def _as_they_are(matches: list[Match]) -> list[Match]:
+    return matches
+
+
+def _without_shared_numbers(matches: list[Match]) -> list[Match]:
+    parts = [match.part.split("_") for match in matches]
+    if len({len(part) for part in parts}) > 1:
+        return matches
+    telling = [place for place in range(len(parts[0])) if len({part[place] for part in parts}) > 1]
+    return [replace(match, part="_".join(part[i] for i in telling or [0])) for match, part in zip(matches, parts, strict=True)]
+
+
+def _without_part(matches: list[Match]) -> list[Match]:
+    if len({match.scene for match in matches}) < len(matches):
+        return _without_shared_numbers(matches)
+    return [replace(match, part="") for match in matches]
 
 
 def picture_files(folder: Path) -> dict[str, Path]:

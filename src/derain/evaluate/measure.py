@@ -19,6 +19,7 @@ from derain.evaluate.metrics import Image, mae
 from derain.evaluate.niqe import SMALLEST_PX, niqe
 from derain.evaluate.protocols import PROTOCOLS, Protocol, Score, eight_bit, score
 
+_NO_MEMORY = "there is not enough memory to score it; name the others with `--only`, or cut it up"
 UNTOUCHED = "untouched"
 "The first row of every table: the rainy picture itself."
 
@@ -76,6 +77,8 @@ class Evaluation:
     "Pictures that should have been scored and could not be."
     notes: list[str] = field(default_factory=list)
     "What was matched to what, and what was left over."
+    was_interrupted: bool = False
+    "By Ctrl-C: the pictures that had not been scored by then are in no row."
 
 
 def measure(
@@ -86,26 +89,34 @@ def measure(
     protocols: Sequence[str] = tuple(PROTOCOLS),
     untouched: bool = True,
 ) -> Evaluation:
-    """Score every candidate, and the untouched input, on every sample; one sample is in memory at a time."""
+    """Score every candidate, and the untouched input, on every sample; one sample is in memory at a time.
+
+    After Ctrl-C (KeyboardInterrupt) the figures are those of the samples that were scored by all, which is a problem of its own.
+    """
     chosen = [PROTOCOLS[name] for name in protocols]
     everyone = {**({UNTOUCHED: _untouched} if untouched else {}), **candidates}
     rows = {name: Row(name) for name in everyone}
     problems: list[str] = []
-    for sample in samples:
-        try:
-            rainy, clean = sample.load()
-        except DerainError as error:
-            problems.append(str(error))
-            continue
-        for name, candidate in everyone.items():
-            outcome = _attempt(candidate, sample, rainy, clean, chosen)
-            if isinstance(outcome, Result):
-                rows[name].results.append(outcome)
-            elif outcome:
-                problems.append(f"{name}, {sample.name}: {outcome}")
+    was_interrupted, done = False, 0
+    try:
+        for sample in samples:
+            outcomes = _outcomes(sample, everyone, chosen)
+            if isinstance(outcomes, str):
+                problems.append(outcomes)
+            else:
+                for name, outcome in outcomes.items():
+                    if isinstance(outcome, Result):
+                        rows[name].results.append(outcome)
+                    elif outcome:
+                        problems.append(f"{name}, {sample.name}: {outcome}")
+            done += 1
+    except KeyboardInterrupt:
+        was_interrupted = True
+        problems.append(f"{data}: stopped after {done} pictures; the figures are of these alone")
     if untouched and not rows[UNTOUCHED].results:
         del rows[UNTOUCHED]
-    return Evaluation(data, list(protocols), list(rows.values()), problems, [*_notes_on_others(rows.values())])
+    notes = [*_notes_on_others(rows.values())]
+    return Evaluation(data, list(protocols), list(rows.values()), problems, notes, was_interrupted=was_interrupted)
 
 
 def restoring(restorer: Callable[[Image], Image]) -> Candidate:
@@ -141,6 +152,19 @@ def _notes_on_others(rows: Iterable[Row]) -> Iterator[str]:
             yield f"{row.name}: {names} do not look like their clean pictures: are they of other scenes with the same names?"
 
 
+def _outcomes(
+    sample: Sample, candidates: Mapping[str, Candidate], protocols: Sequence[Protocol]
+) -> dict[str, Result | str | None] | str:
+    """What `_attempt` gives for each candidate, or in words why the sample cannot be scored at all."""
+    try:
+        rainy, clean = sample.load()
+    except DerainError as error:
+        return str(error)
+    except MemoryError:
+        return f"{sample.name}: {_NO_MEMORY}"
+    return {name: _attempt(candidate, sample, rainy, clean, protocols) for name, candidate in candidates.items()}
+
+
 def _attempt(
     candidate: Candidate, sample: Sample, rainy: Image | None, clean: Image | None, protocols: Sequence[Protocol]
 ) -> Result | str | None:
@@ -150,6 +174,8 @@ def _attempt(
         return None if restored is None else _result(sample, restored, clean, protocols)
     except DerainError as error:
         return str(error)
+    except MemoryError:
+        return _NO_MEMORY
 
 
 def _result(sample: Sample, restored: Image, clean: Image | None, protocols: Sequence[Protocol]) -> Result:

@@ -9,7 +9,7 @@ import numpy as np
 
 from derain.data.pair import read_with_alpha
 from derain.errors import DataError
-from derain.evaluate.matching import Matching, match, picture_files
+from derain.evaluate.matching import Matching, agreed, match, picture_files
 from derain.evaluate.measure import Candidate, Sample, listed
 from derain.evaluate.metrics import Image
 
@@ -50,14 +50,15 @@ def match_to_clean(
     sample name, and how the names were matched. Raises DataError.
     """
     scenes = picture_files(clean)
-    files, matchings, scene_of = {}, {}, dict[str, str]()
+    outputs, matchings = {}, {}
     for name, folder in folders.items():
-        outputs = picture_files(folder)
-        matchings[name] = match(list(outputs), list(scenes), several=True)
+        outputs[name] = picture_files(folder)
+        matchings[name] = match(list(outputs[name]), list(scenes), several=True)
         if not matchings[name].matches:
-            raise DataError(_no_match(folder, list(outputs), list(scenes), matchings[name]))
-        files[name] = {found.name: outputs[found.output] for found in matchings[name].matches}
-        scene_of |= {found.name: found.scene for found in matchings[name].matches}
+            raise DataError(_no_match(folder, list(outputs[name]), list(scenes), matchings[name]))
+    matchings = agreed(matchings)
+    files = {name: {found.name: outputs[name][found.output] for found in one.matches} for name, one in matchings.items()}
+    scene_of = {found.name: found.scene for one in matchings.values() for found in one.matches}
     order = {scene: place for place, scene in enumerate(scenes)}
     names = sorted(scene_of, key=lambda name: order[scene_of[name]])
     return [_clean_sample(name, scenes[scene_of[name]], scene_of[name]) for name in names], files, matchings

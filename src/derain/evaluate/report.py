@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from derain.evaluate.provenance import Provenance
 from derain.evaluate.statistics import LEVEL, RESAMPLES, SEED
 from derain.evaluate.summary import Summary
 from derain.evaluate.tables import Table, legend, tables_of
-from derain.files import check_writable, is_folder
+from derain.files import are_one, check_writable, is_folder
 
 
 def markdown(summaries: Sequence[Summary], provenance: Provenance, *, further: Sequence[Table] = ()) -> str:
@@ -38,10 +38,12 @@ def markdown(summaries: Sequence[Summary], provenance: Provenance, *, further: S
     return "\n".join(parts)
 
 
-def as_json(summaries: Sequence[Summary], evaluations: Sequence[Evaluation], provenance: Provenance) -> str:
-    """Everything that the tables say and the score of every picture. `null` stands where there is no finite number.
+def as_json(
+    summaries: Sequence[Summary], evaluations: Sequence[Evaluation], provenance: Provenance, *, further: Sequence[Table] = ()
+) -> str:
+    """Everything that the tables say, the `further` ones as they are printed, and the score of every picture.
 
-    A picture whose `psnr` is null is identical to the clean one under that protocol.
+    `null` stands where there is no finite number. A picture whose `psnr` is null equals the clean one under that protocol.
     """
     data = [
         {
@@ -61,6 +63,7 @@ def as_json(summaries: Sequence[Summary], evaluations: Sequence[Evaluation], pro
         "protocols": {name: asdict(protocol) for name, protocol in PROTOCOLS.items()},
         "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
         "data": data,
+        "tables": [asdict(table) for table in further],
     }
     return json.dumps(_finite(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -81,7 +84,7 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
     return text.getvalue()
 
 
-def check_paths(*paths: Path | None) -> None:
+def check_paths(*paths: Path | None, inputs: Iterable[Path] = ()) -> None:
     """Make the folders of reports before hours of measuring, and refuse a path that none can be written to. Raises DataError."""
     known: set[Path] = set()
     for path in filter(None, paths):
@@ -89,6 +92,8 @@ def check_paths(*paths: Path | None) -> None:
             raise DataError(f"{path}: is a folder; give a file in it")
         if is_picture(path):
             raise DataError(f"{path}: has the name of a picture; give a report a name such as report{path.suffix}.md")
+        if any(are_one(path, read) for read in inputs):
+            raise DataError(f"{path}: is read, and would be replaced by a report; give the report a name of its own")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

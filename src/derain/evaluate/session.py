@@ -34,9 +34,11 @@ class Reports:
     json: Path | None = None
     csv: Path | None = None
     html: Path | None = None
+    inputs: Sequence[Path] = ()
+    """Files that are read, and are not to be replaced."""
 
     def __post_init__(self) -> None:
-        report.check_paths(self.markdown, self.json, self.csv, self.html)
+        report.check_paths(self.markdown, self.json, self.csv, self.html, inputs=self.inputs)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class Session:
     summaries: list[Summary]
     further: list[Table]
     "Tables of no one data set: the paper's Table 2, if asked for."
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether Ctrl-C ended it: what was measured by then is in it."""
+        return any(evaluation.was_interrupted for evaluation in self.evaluations)
 
     @property
     def problems(self) -> int:
@@ -75,7 +82,7 @@ class Session:
         """Write the reports that were asked for, and return their paths. Raises DataError in the end for one that fails."""
         makers: list[tuple[Path | None, Callable[[], str]]] = [
             (reports.markdown, lambda: report.markdown(self.summaries, provenance, further=self.further)),
-            (reports.json, lambda: report.as_json(self.summaries, self.evaluations, provenance)),
+            (reports.json, lambda: report.as_json(self.summaries, self.evaluations, provenance, further=self.further)),
             (reports.csv, lambda: report.as_csv(self.evaluations)),
             (reports.html, lambda: page(self._shows(), provenance, further=self.further)),
         ]
@@ -107,10 +114,15 @@ class Session:
 
 
 def hold(experiments: Sequence[Experiment], protocols: Sequence[str], *, with_table2: bool, console: Console) -> Session:
-    """Measure every experiment, with a progress bar on `console`."""
-    evaluations = [experiment.run(protocols, samples=_tracked(experiment, console)) for experiment in experiments]
+    """Measure every experiment, with a progress bar on `console`, up to one that Ctrl-C ends."""
+    evaluations: list[Evaluation] = []
+    for experiment in experiments:
+        evaluations.append(experiment.run(list(dict.fromkeys(protocols)), samples=_tracked(experiment, console)))
+        if evaluations[-1].was_interrupted:
+            break
     summaries = [summarise(evaluation) for evaluation in evaluations]
-    return Session(list(experiments), evaluations, summaries, [table2.table(summaries)] if with_table2 else [])
+    measured = list(experiments[: len(evaluations)])
+    return Session(measured, evaluations, summaries, [table2.table(summaries)] if with_table2 else [])
 
 
 def _tracked(experiment: Experiment, console: Console) -> Iterable[Sample]:

@@ -77,6 +77,11 @@ def summarise(evaluation: Evaluation) -> Summary:
     notes = list(evaluation.notes)
     if len({frozenset(result.sample for result in row.results) for row in evaluation.rows}) > 1:
         notes.append("The rows are means over different pictures; the differences are over those that both candidates have.")
+    notes += [
+        f"{a.name} and {b.name} have no picture in common and are not compared: rename the files of one as those of the other."
+        for a, b in combinations(compared, 2)
+        if {result.sample for result in a.results}.isdisjoint(result.sample for result in b.results)
+    ]
     pictures = {result.sample: result.scene or result.sample for row in evaluation.rows for result in row.results}
     if len(scenes := set(pictures.values())) < len(pictures):
         notes.append(f"Its {len(pictures)} pictures are of {len(scenes)} scenes, over which intervals and p are taken.")

@@ -7,7 +7,7 @@ higher.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from derain.evaluate.summary import Summary
@@ -96,7 +96,9 @@ def measured_cells(summaries: Iterable[Summary]) -> dict[tuple[str, str], Measur
 
 def table(summaries: Iterable[Summary] = ()) -> Table:
     """Print each row of the paper over what was measured here; `not measured` stands where nothing was."""
+    summaries = list(summaries)
     measured = measured_cells(summaries)
+    others = {summary.data.casefold() for summary in summaries if PROTOCOL not in summary.protocols}
     printed = {method.name: method for method in METHODS}
     extra = dict.fromkeys(row for row, _ in measured if row not in printed)
     rows = [
@@ -115,7 +117,7 @@ def table(summaries: Iterable[Summary] = ()) -> Table:
             "Printed: Wang et al., MM '24, doi 10.1145/3664647.3681399, protocol `paper` (RGB, not luma). "
             "Other papers mostly print luma, 1.3 to 1.6 dB higher on the same pixels: never set one beside the other.",
             "Rain12 was tested by the paper with the weights trained on Rain200H.",
-            *_notes_on_measured(measured),
+            *_notes_on_measured(measured, others=[data for data in DATA_SETS if data.casefold() in others]),
         ],
     )
 
@@ -129,11 +131,13 @@ def _cell(method: Method | None, measured: Measured | None, data: str) -> str:
     return "\n".join([*above, f"here {measured.psnr:.3f} / {measured.ssim:.4f}{part}"])
 
 
-def _notes_on_measured(measured: Mapping[tuple[str, str], Measured]) -> list[str]:
+def _notes_on_measured(measured: Mapping[tuple[str, str], Measured], *, others: Sequence[str]) -> list[str]:
     cells = len(METHODS) * len(DATA_SETS)
     done = sum(1 for method in METHODS for data in DATA_SETS if (method.name, data) in measured)
     notes = [f"Measured here: {done} of the {cells} cells of the paper's methods, under the protocol `{PROTOCOL}`."]
-    without = [data for data in DATA_SETS if not any(data == of for _, of in measured)]
+    if others:
+        notes.append(f"{', '.join(others)}: measured, but not under `{PROTOCOL}`: add `--protocol {PROTOCOL}`.")
+    without = [data for data in DATA_SETS if data not in others and not any(data == of for _, of in measured)]
     if without:
         notes.append(f"Nothing at all was measured on {', '.join(without)}: name a data set so, as in `--data {without[0]}=DIR`.")
     return notes

@@ -17,6 +17,7 @@ WHITE = {"uint8": 255, "uint16": 65535, "float16": 1, "float32": 1, "float64": 1
 REFERENCE_PX = 400  # the pixels of `Rain` are those of a picture of this height and width
 LEAST_SIDE_PX = 4  # of a picture, for each unit of the scale: larger streaks would not fit into it
 LEAST_SCALE = 0.05  # the number of streaks grows with its square
+MOST_STREAKS = 5_000_000  # in a layer: 150 bytes each
 ROUNDING = 1e-3  # by how much floats may lie outside of 0..1, as they do after a filter
 THINNEST_PX = 1.2  # a thinner streak is drawn this wide and fainter, as a sensor would see it
 
@@ -84,6 +85,10 @@ def _streaks(rain: Rain, nearness: float, *, height: int, width: int, scale: flo
     margin = (1 + rain.length_spread) * length / 2 + wide
     tall, broad = height + 2 * margin, width + 2 * margin * abs(np.sin(np.radians(lean))) + 2 * wide
     count = int(rain.coverage / rain.layers * tall * broad / (length * sharp) + rng.random())
+    if count > MOST_STREAKS:
+        raise DerainError(
+            f"rain of {count:,} streaks in a layer is too much; give a larger scale, longer streaks or less coverage"
+        )
 
     angle = np.radians(np.clip(lean + rain.angle_spread_deg * _bell(rng, count), -80, 80))
     variety = np.maximum(1 + rain.length_spread * _bell(rng, count), 0.2)
