@@ -17,6 +17,7 @@ from derain.errors import DataError
 
 PARTIAL_PREFIX = ".derain-"
 """What the name of a half-written file begins with."""
+OPENED_BY_SHELLS = re.compile(r"/dev/(stdin|stdout|stderr|fd/)|/proc/")
 DEAD_SECONDS = 24 * 3600
 """No write lets its file lie untouched for so long: other machines may be writing into the same folder."""
 
@@ -144,8 +145,7 @@ def write_text(path: Path, text: str) -> None:
 
 def _is_special(path: Path) -> bool:
     """Whether nothing can take its place: a pipe, a device, or what a shell has opened (/dev/stdout)."""
-    is_kept = not is_file(path) or path.absolute().parts[1:2] in {("dev",), ("proc",)}
-    return exists(path) and not is_folder(path) and is_kept
+    return exists(path) and not is_folder(path) and (not is_file(path) or bool(OPENED_BY_SHELLS.match(str(path.absolute()))))
 
 
 def check_writable(path: Path) -> None:

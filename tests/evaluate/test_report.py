@@ -289,8 +289,9 @@ def test_ctrl_c_leaves_a_session_to_be_reported(pairs_folder, monkeypatch, tmp_p
     first.samples[2:] = [replace(first.samples[2], load=stopped)]
     session = hold([first, second], ["rgb"], with_table2=False, console=Console(file=io.StringIO()))
     assert session.was_interrupted
-    session.write(Reports(csv=tmp_path / "a.csv"), PROVENANCE)
+    session.write(Reports(csv=tmp_path / "a.csv", html=tmp_path / "a.html"), PROVENANCE)
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + 2
+    assert "stopped after 2 pictures" in (tmp_path / "a.html").read_text()
 
 
 def test_a_folder_that_takes_no_report_is_refused_before_any_work(tmp_path):
