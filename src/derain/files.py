@@ -37,6 +37,11 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def is_called_as_file(path: Path) -> bool:
+    """Whether a name ends as those of files do: out.png, and not 2026.11.24, which is a date."""
+    return bool(path.suffix) and not path.suffix[1:].isdecimal()
+
+
 def is_file(path: Path) -> bool:
     """Whether it is a file, as `exists`."""
     return os.path.isfile(path)  # noqa: PTH113

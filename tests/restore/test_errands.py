@@ -42,6 +42,11 @@ def test_an_output_without_suffix_is_a_folder(tmp_path):
     assert targets(tmp_path / "photo.jpg", output=tmp_path / "out") == [tmp_path / "out" / "photo.jpg"]
 
 
+def test_an_output_that_is_called_by_a_date_is_a_folder(tmp_path):
+    out = tmp_path / "2026.11.24"
+    assert targets(tmp_path / "photo.jpg", output=out) == [out / "photo.jpg"]
+
+
 def test_a_folder_is_mirrored(tree, tmp_path):
     out = tmp_path / "out"
     assert targets(tree, output=out) == [out / "b.jpg", out / "été" / "ä b.PNG"]

@@ -36,8 +36,12 @@ def test_one_clip_does_not_go_into_a_folder_that_is_called_like_a_file_and_is_no
         DerainError, match=r"out\.vob: \.vob is not a kind of clip that derain writes; .* or make the folder first"
     ):
         find_orders([tmp_path / "a.mp4"], output=tmp_path / "out.vob")
-    (tmp_path / "2026.11").mkdir()
-    assert targets(tmp_path / "a.mp4", output=tmp_path / "2026.11") == [tmp_path / "2026.11/a.mp4"]
+    (tmp_path / "out.vob").mkdir()
+    assert targets(tmp_path / "a.mp4", output=tmp_path / "out.vob") == [tmp_path / "out.vob/a.mp4"]
+
+
+def test_an_output_that_is_called_by_a_date_is_a_folder(tmp_path):
+    assert targets(tmp_path / "a.mp4", output=tmp_path / "2026.11.24") == [tmp_path / "2026.11.24/a.mp4"]
 
 
 def test_a_link_that_leads_nowhere_is_in_the_way(tmp_path):

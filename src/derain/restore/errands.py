@@ -10,7 +10,7 @@ from pathlib import Path
 
 from derain.clips import SUFFIXES
 from derain.errors import DerainError, PictureError
-from derain.files import PARTIAL_PREFIX, are_one, exists, is_file, is_folder, is_link, is_taken, unsearchable
+from derain.files import PARTIAL_PREFIX, are_one, exists, is_called_as_file, is_file, is_folder, is_link, is_taken, unsearchable
 from derain.picture import PICTURE_SUFFIXES
 from derain.picture.writer import kind_of
 from derain.restore.shard import Shard
@@ -73,7 +73,7 @@ def find_errands(
     check_suffix(suffix)
     errands = Errands()
     is_one = len(inputs) == 1 and not is_folder(inputs[0])
-    single = is_one and output is not None and bool(output.suffix) and not is_folder(output)
+    single = is_one and output is not None and is_called_as_file(output) and not is_folder(output)
     if output is not None and single:
         kind_of(output)
     elif output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not is_folder(output):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from derain.clips import PIPE, SUFFIXES
 from derain.errors import DerainError
-from derain.files import are_one, exists, is_folder, is_taken
+from derain.files import are_one, exists, is_called_as_file, is_folder, is_taken
 from derain.picture import PICTURE_SUFFIXES
 from derain.restore.errands import check_suffix, origins
 from derain.restore.restorer import Restorer
@@ -131,7 +131,7 @@ def find_orders(
         raise DerainError(f"{output}: is the name of one clip, and there are {asked}; name a folder")
     if (
         output is not None
-        and output.suffix
+        and is_called_as_file(output)
         and not is_file
         and not is_taken(output)
         and len(inputs) == 1
