@@ -11,7 +11,7 @@ from PIL import Image
 
 from derain import picture
 from derain.picture import Picture
-from derain.picture.picture import as_colour
+from derain.picture.picture import Metadata, as_colour
 
 av = pytest.importorskip("av")
 pillow_heif = pytest.importorskip("pillow_heif")
@@ -107,6 +107,47 @@ def test_an_animation_that_names_its_primaries_keeps_them(samples, tmp_path):
     frame = picture.read(avif(tmp_path / "in.avif", "yuv420p", samples))
     picture.write_frames([frame, frame.with_samples(frame.samples[::-1])], tmp_path / "out.avif")
     assert picture.heif.avif_boxes((tmp_path / "out.avif").open("rb")).colour_codes == (12, 13)
+
+
+@pytest.mark.parametrize("chroma", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_chroma_of_an_avif_is_kept(frames, chroma, samples, tmp_path):
+    images = [Image.fromarray((samples[..., :3] >> 8).astype(np.uint8))] * frames
+    images[0].save(tmp_path / "in.avif", subsampling=chroma, save_all=True, append_images=images[1:])
+    if frames == 1:
+        through(tmp_path / "in.avif")
+    else:
+        picture.write_frames(picture.read_frames(tmp_path / "in.avif"), tmp_path / "out.avif")
+    assert picture.heif.avif_boxes((tmp_path / "out.avif").open("rb")).chroma == chroma
+
+
+@pytest.mark.parametrize(("suffix", "chroma"), [(".png", "4:4:4"), (".jpg", "4:2:0")])
+def test_an_avif_has_the_chroma_of_the_photo(suffix, chroma, samples, tmp_path):
+    Image.fromarray((samples[..., :3] >> 8).astype(np.uint8)).save(tmp_path / f"in{suffix}", subsampling=2)
+    picture.write(picture.read(tmp_path / f"in{suffix}"), tmp_path / "out.avif")
+    assert picture.heif.avif_boxes((tmp_path / "out.avif").open("rb")).chroma == chroma
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_grey_avif_stays_grey(frames, samples, tmp_path):
+    grey = Picture(as_colour((samples[..., 0] >> 8).astype(np.uint8)), grey=True)
+    if frames == 1:
+        picture.write(grey, tmp_path / "out.avif")
+    else:
+        picture.write_frames([grey] * frames, tmp_path / "out.avif")
+    assert next(iter(picture.read_frames(tmp_path / "out.avif"))).grey
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".heic"])
+def test_primaries_that_a_png_names_are_kept(suffix, samples, tmp_path):
+    chunk = Picture(np.zeros((48, 64, 3), np.uint8), metadata=Metadata(png_chunks=((b"cICP", b"\x0c\x0d\0\1"),)))
+    picture.write(chunk, tmp_path / "in.png")
+    png = picture.read(tmp_path / "in.png")
+    picture.write(png, tmp_path / f"out{suffix}")
+    assert picture.read(tmp_path / f"out{suffix}").metadata.colour_codes == (12, 13)
+    assert picture.lost_by_writing(png, tmp_path / "a.jpg") == ("what a .jpg cannot say is left out: the codes of its colours",)
+    picture.write(png, tmp_path / "out.png")
+    assert (tmp_path / "out.png").read_bytes().count(b"cICP") == 1
 
 
 def test_an_avif_of_ten_bits_says_what_is_lost(samples, tmp_path):

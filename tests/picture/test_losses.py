@@ -146,11 +146,38 @@ def test_settings_of_photoshop_are_no_captions():
 
 
 @pytest.mark.parametrize(
-    ("chunk", "told"), [(b"tEXt", ("what a .jpg cannot say is left out: texts",)), (b"gAMA", ()), (b"tIME", ())]
+    ("chunks", "told"),
+    [
+        ({b"tEXt": b"1"}, "texts"),
+        ({b"gAMA": (45455).to_bytes(4, "big")}, None),
+        ({b"gAMA": (100_000).to_bytes(4, "big")}, "the gamma of its colours"),
+        ({b"gAMA": (100_000).to_bytes(4, "big"), b"sRGB": b"\0"}, None),
+        ({b"tIME": b"1"}, None),
+    ],
 )
-def test_texts_of_a_png_are_told_of_and_its_other_chunks_are_none(chunk, told):
-    png = picture.Picture(np.zeros((4, 4, 3), np.uint8), metadata=Metadata(png_chunks=((chunk, b"1"),)))
-    assert picture.lost_by_writing(png, Path("a.jpg")) == told
+def test_texts_and_a_gamma_of_a_png_are_told_of_and_its_other_chunks_are_not(chunks, told):
+    png = picture.Picture(np.zeros((4, 4, 3), np.uint8), metadata=Metadata(png_chunks=tuple(chunks.items())))
+    assert picture.lost_by_writing(png, Path("a.jpg")) == (
+        () if told is None else (f"what a .jpg cannot say is left out: {told}",)
+    )
+
+
+def test_a_profile_of_grey_does_not_go_into_a_webp_which_has_none(tmp_path):
+    profile = bytes(16) + b"GRAY" + bytes(200)
+    grey = picture.Picture(np.zeros((4, 4, 3), np.uint8), grey=True, format="JPEG", metadata=Metadata(icc=profile))
+    picture.write(grey, tmp_path / "a.webp")
+    assert "icc_profile" not in Image.open(tmp_path / "a.webp").info
+    assert picture.lost_by_writing(grey, Path("a.webp")) == ("what a .webp cannot say is left out: the colour profile",)
+    assert picture.lost_by_writing(grey, Path("a.png")) == ()
+
+
+def test_thumbnails_in_the_xmp_show_the_rain_and_are_left_out():
+    xmp = (
+        b'<r:D xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:g="http://ns.adobe.com/xap/1.0/g/img/" xmp:Rating="5">'
+        b"<xmp:Thumbnails><r:Alt><r:li><g:image>RAINY</g:image></r:li></r:Alt></xmp:Thumbnails></r:D>"
+    )
+    assert without_claims(xmp) == xmp[: xmp.index(b"<xmp:Thumbnails>")] + b"</r:D>"
+    assert list(lost_parts(xmp)) == []
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
 
 from derain import picture
+from derain.errors import PictureError
+from derain.picture.orientation import upright_xmp
 from derain.picture.photoshop import HEAD, jpeg_segments, kept_resources, resources_of
 
 from .by_hand import exif_tag
@@ -80,6 +83,77 @@ def test_a_place_of_interoperability_that_another_program_left_behind_is_dropped
     with tifffile.TiffFile(tmp_path / "in.tif") as file:
         assert file.pages[0].tags[34665].value["InteroperabilityTag"]
     assert interoperability(through(tmp_path / "in.tif")) is None
+
+
+def with_a_text_for_a_number(photo: Image.Image, path: Path) -> Path:
+    """A photo whose altitude is a text, where GPS wants a fraction."""
+    tags = Image.Exif()
+    tags[271], tags[34853] = "Maker", {1: "N", 6: 2.0}
+    exif = tags.tobytes()
+    entry = exif.index(struct.pack(">HHI", 6, 5, 1)) if b"MM" in exif[6:8] else exif.index(struct.pack("<HHI", 6, 5, 1))
+    order = ">" if b"MM" in exif[6:8] else "<"
+    text = struct.pack(order + "HHI", 6, 2, 4) + b"2.5\0"
+    exif = exif[:entry] + text + exif[entry + len(text) :]
+    photo.save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_what_a_tiff_cannot_say_because_it_is_of_the_wrong_kind_is_left_out_and_told_of(suffix, photo, tmp_path):
+    source = with_a_text_for_a_number(photo, tmp_path / f"photo{suffix}")
+    assert picture.lost_by_writing(picture.read(source), Path("a.tif")) == (
+        "part of its EXIF has values of the wrong kind and is left out",
+    )
+    exif = Image.open(through(source, ".tif")).getexif()
+    assert (exif[271], dict(exif.get_ifd(34853))) == ("Maker", {1: "N"})
+    assert picture.lost_by_writing(picture.read(source), Path(f"a{suffix}")) == ()
+
+
+def test_a_tiff_whose_exif_is_of_the_wrong_kind_is_read(photo, tmp_path):
+    data = bytearray(with_a_text_for_a_number(photo, tmp_path / "photo.jpg").read_bytes())
+    exif = picture.read(tmp_path / "photo.jpg").metadata.exif
+    assert exif is not None
+    assert data
+    order = "<" if exif[:2] == b"II" else ">"
+    strip = np.asarray(photo).tobytes()
+    first = struct.unpack(order + "I", exif[4:8])[0]
+    count = struct.unpack_from(order + "H", exif, first)[0]
+    entries = [exif[first + 2 + 12 * index :][:12] for index in range(count)]
+    start = len(exif) + len(exif) % 2
+    layout = {256: 64, 257: 48, 258: 8, 259: 1, 262: 2, 273: start + 400, 277: 3, 278: 48, 279: len(strip)}
+    entries += [struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in layout.items()]
+    entries.sort(key=lambda entry: struct.unpack(order + "H", entry[:2])[0])
+    directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
+    head = exif[:4] + struct.pack(order + "I", start) + exif[8:]
+    (tmp_path / "photo.tif").write_bytes((head.ljust(start, b"\0") + directory).ljust(start + 400, b"\0") + strip)
+    read = picture.read(tmp_path / "photo.tif")
+    assert (read.pixels == np.asarray(photo)).all()
+    assert read.losses == ("part of its EXIF has values of the wrong kind and is left out",)
+    assert picture.read(through(tmp_path / "photo.tif")).losses == ()
+
+
+@pytest.mark.parametrize(
+    "said", [b'tiff:Orientation="6"', b"tiff:Orientation = '6'", b"<tiff:Orientation> 6 </tiff:Orientation>"]
+)
+def test_the_orientation_of_the_xmp_is_set_upright_however_it_is_written(said):
+    assert upright_xmp(said) == said.replace(b"6", b"1")
+
+
+def test_a_png_with_a_large_profile_and_large_texts_is_read(photo, tmp_path):
+    info = PngInfo()
+    info.add_text("notes", "ab" * 10**6, zip=True)
+    photo.save(tmp_path / "a.png", pnginfo=info, icc_profile=bytes(3 * 2**20))
+    read = picture.read(tmp_path / "a.png")
+    assert read.metadata.icc == bytes(3 * 2**20)
+    assert [name for name, _ in read.metadata.png_chunks] == [b"zTXt"]
+
+
+def test_a_tiff_whose_grey_and_alpha_lie_apart_is_refused(tmp_path):
+    planes = np.random.default_rng(1).integers(0, 256, (2, 48, 64), dtype=np.uint8)
+    options = {"photometric": "minisblack", "planarconfig": "separate", "extrasamples": ["unassalpha"], "compression": "zlib"}
+    tifffile.imwrite(tmp_path / "a.tif", planes, **options)
+    with pytest.raises(PictureError, match="save it interleaved"):
+        picture.read(tmp_path / "a.tif")
 
 
 def test_pages_of_a_tiff_keep_their_kind_their_names_and_their_numbers(photo, tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image
 from derain import Restorer, picture
 from derain.errors import PictureError
 from derain.picture import Picture
+from derain.picture.picture import Metadata
 from derain.restore.mixing import mixed, rain_layer, read_mask
 
 WHITE = np.full((300, 8, 3), 200, np.uint8)
@@ -89,6 +90,12 @@ def test_what_became_brighter_is_no_rain():
 def test_the_rain_of_a_grey_picture_is_grey():
     grey = Picture(picture.picture.as_colour(WHITE[..., 0]), grey=True)
     assert rain_layer(grey, grey).grey
+
+
+def test_rain_is_in_the_colours_of_the_photo_and_says_nothing_of_it():
+    said = Metadata(exif=b"e", icc=b"i", colour_codes=(12, 13), png_chunks=((b"cICP", b"1"), (b"tEXt", b"2")), comments=(b"c",))
+    photo = Picture(WHITE, metadata=said)
+    assert rain_layer(photo, photo).metadata == Metadata(icc=b"i", colour_codes=(12, 13), png_chunks=((b"cICP", b"1"),))
 
 
 @pytest.fixture(scope="module")

@@ -120,10 +120,11 @@ def test_resumed_run_has_the_same_weights_bit_for_bit(project, optimiser, stop_a
     assert all(torch.equal(a, b) for a, b in zip(whole["average"]["values"], resumed["average"]["values"], strict=True))
 
 
-def test_sigterm_ends_a_run_with_its_state_saved(project):
+@pytest.mark.parametrize("name", ["SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.skipif(os.name == "nt", reason="Windows"))])
+def test_a_signal_ends_a_run_with_its_state_saved(name, project):
     process = subprocess.Popen(command(project, "length.steps=100000", "validation.pairs=[]"), stderr=subprocess.PIPE, text=True)
     wait_for(lambda: (project / "run/log.jsonl").exists())
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.Signals[name])
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "stopped by a signal" in said

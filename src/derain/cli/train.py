@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def train(recipe: Path, /, *overrides: str, resume: bool = False, weights: Path | None = None) -> None:
-    """Train a network as RECIPE, a TOML file, says. Ctrl-C and SIGTERM end the run with its state saved.
+    """Train a network as RECIPE, a TOML file, says. Ctrl-C, SIGTERM and the end of the terminal end the run with its state saved.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from derain.errors import DataError
 
 Layer = NDArray[np.float32]
 
+MOST_WEIGHT = 1e6
 SHARES = ("jpeg", "turn", "colour", "zoom", "reduced")  # of `Mix`; what else is in it are weights and a switch
 LARGEST_ZOOM, LARGEST_REDUCTION = 3.0, 2.5
 MOST_LEAN = 0.25
@@ -54,8 +55,10 @@ class Mix:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not 0 <= value < math.inf or (field.name in SHARES and value > 1):
-                raise DataError(f"mix.{field.name} = {value} is out of range; a weight is 0 or more, a share at most 1")
+            if not 0 <= value <= MOST_WEIGHT or (field.name in SHARES and value > 1):
+                raise DataError(
+                    f"mix.{field.name} = {value} is out of range; a weight is 0 to {MOST_WEIGHT:g}, a share at most 1"
+                )
 
 
 class Crops:

@@ -18,13 +18,15 @@ from derain.picture.heif import with_colour_codes, write_heic
 from derain.picture.metadata import png_info
 from derain.picture.photoshop import jpeg_segments
 from derain.picture.picture import Metadata, Picture, Showing
-from derain.picture.samples import pillow_image
+from derain.picture.samples import is_for_grey, pillow_image
 from derain.picture.tiff import write_pages, write_tiff
 
 Options = dict[str, Any]
 """Arguments of `PIL.Image.Image.save`."""
 QUALITY = 90
 """Of a lossy WebP, AVIF or HEIC, which do not say theirs."""
+JPEG_CHROMA = {1: "4:2:2", 2: "4:2:0"}
+"""Pillow's code of a JPEG's in an AVIF's words."""
 MOST_COMMENT_BYTES = 65533
 """In a segment of a JPEG."""
 MOST_JPEG_BYTES = 2
@@ -58,11 +60,16 @@ def _comment_segments(comment: bytes) -> bytes:
 
 def _webp(metadata: Metadata) -> Options:
     options: Options = {"lossless": True, "exact": True} if metadata.webp_lossless else {"quality": QUALITY}
-    return options | _given(metadata, "exif", "icc", "xmp")
+    return options | _given(metadata, "exif", "xmp", *(() if is_for_grey(metadata.icc) else ("icc",)))
 
 
 def _described(metadata: Metadata) -> Options:
     return {"quality": QUALITY, **_given(metadata, "exif", "icc", "xmp")}
+
+
+def _avif(metadata: Metadata) -> Options:
+    jpeg = metadata.jpeg.subsampling if metadata.jpeg is not None else -1
+    return {"subsampling": metadata.avif_chroma or JPEG_CHROMA.get(jpeg, "4:4:4"), **_described(metadata)}
 
 
 def _write_png(picture: Picture, file: BinaryIO) -> None:
@@ -117,9 +124,14 @@ def _for_gif(picture: Picture) -> Image.Image:
 
 
 def _write_avif(picture: Picture, file: BinaryIO) -> None:
-    packed = io.BytesIO()
-    pillow_image(picture).save(packed, "AVIF", **_described(picture.metadata))
+    packed, image = io.BytesIO(), pillow_image(picture)
+    image.save(packed, "AVIF", **_for_mode(image, _avif(picture.metadata)))
     file.write(with_colour_codes(packed.getvalue(), picture.metadata.colour_codes))
+
+
+def _for_mode(image: Image.Image, options: Options) -> Options:
+    """Without a word of chroma for grey, which would become colour by it."""
+    return {name: value for name, value in options.items() if image.mode != "L" or name != "subsampling"}
 
 
 def _write_heic(picture: Picture, file: BinaryIO) -> None:
@@ -159,6 +171,7 @@ def _moving(kind: str, options_of: Callable[[Metadata], Options]) -> Callable[[I
         if kind in TICK_MS:
             durations = _on_ticks(durations, TICK_MS[kind])
         packed = io.BytesIO()
+        options = _for_mode(images[0], options)
         images[0].save(packed, kind, save_all=True, append_images=images[1:], duration=durations, **options)
         file.write(with_colour_codes(packed.getvalue(), codes))
 
@@ -175,7 +188,7 @@ MOVING_WRITERS: dict[str, Callable[[Iterable[Picture], BinaryIO], None]] = {
     "GIF": _moving("GIF", _gif),
     "PNG": _moving("PNG", _png),
     "WEBP": _moving("WEBP", _webp),
-    "AVIF": _moving("AVIF", _described),
+    "AVIF": _moving("AVIF", _avif),
     "TIFF": write_pages,
 }
 

@@ -22,6 +22,8 @@ LIGHT = (
     "nominal_diffuse_white_luminance",
 )
 DEPTH = {"urn:mpeg:hevc:2015:auxid:2", "urn:mpeg:mpegb:cicp:systems:auxiliary:depth"}
+CHROMA = {0: "4:4:4", 2: "4:2:2", 3: "4:2:0"} | dict.fromkeys(range(4, 8), "4:0:0") | {1: None}
+"""By the three bits of AV1's configuration: grey, half as many columns, half as many rows (AV1 in ISOBMFF, section 2.3)."""
 SRGB = (1, 13)
 """Primaries and transfer of sRGB in the codes of ITU-T H.273; an AVIF or HEIC that says nothing has them."""
 
@@ -92,10 +94,12 @@ class AvifBoxes:
 
     bits: int = 8
     colour_codes: tuple[int, int] = SRGB
+    chroma: str | None = None
+    """`4:4:4`, `4:2:2` or `4:2:0`, or `4:0:0` for none at all."""
 
 
 def avif_boxes(file: BinaryIO) -> AvifBoxes:
-    """Find the bits for a sample, and the codes of primaries and transfer; `file` is moved."""
+    """Find the bits for a sample, the chroma, and the codes of primaries and transfer; `file` is moved."""
     file.seek(0)
     while len(head := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", head)
@@ -108,14 +112,16 @@ def avif_boxes(file: BinaryIO) -> AvifBoxes:
 
 
 def _told(boxes: bytes) -> AvifBoxes:
-    bits, codes = 8, SRGB
+    bits, codes, chroma = 8, SRGB, None
     coding, colour = (boxes.partition(name)[2] for name in (b"av1C", b"colrnclx"))
     if len(coding) > 2 and coding[2] & 0x40:
         bits = 12 if coding[2] & 0x20 else 10
+    if len(coding) > 2:
+        chroma = CHROMA[coding[2] >> 2 & 7]
     if len(colour) >= 4:
         primaries, transfer = struct.unpack_from(">HH", colour)
         codes = primaries, transfer
-    return AvifBoxes(bits, codes)
+    return AvifBoxes(bits, codes, chroma)
 
 
 def with_colour_codes(avif: bytes, codes: tuple[int, int] | None) -> bytes:

@@ -8,8 +8,11 @@ from typing import BinaryIO
 from PIL import Image
 
 from derain.picture.heif import auxiliary_pictures, avif_boxes
+from derain.picture.metadata import has_unwritable
 from derain.picture.opening import HEIF
 from derain.picture.xmp import lost_parts
+
+UNWRITABLE = "part of its EXIF has values of the wrong kind and is left out"
 
 
 def losses(image: Image.Image, file: BinaryIO, *, bits: int) -> Iterator[str]:
@@ -19,6 +22,8 @@ def losses(image: Image.Image, file: BinaryIO, *, bits: int) -> Iterator[str]:
     parts = list(lost_parts(xmp.encode() if isinstance(xmp, str) else xmp))
     if image.format == "AVIF" and (told := avif_boxes(file).bits) > 8:
         yield f"its {told} bits for a sample are read as 8, because Pillow reads no more of an AVIF"
+    if image.format == "TIFF" and has_unwritable(image.getexif()):
+        yield UNWRITABLE
     if image.format == "PNG" and count > 1 and bits > 8:
         yield f"its {bits} bits for a sample are written as 8, because Pillow writes no more of a moving PNG"
     if image.format == HEIF and count > 1:

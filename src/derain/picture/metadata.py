@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
@@ -35,6 +36,8 @@ SAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {((1, 1),) * 3: 0, ((2, 1), 
 XMP, PHOTOSHOP = 700, 34377
 UNREADABLE = (SyntaxError, TypeError, ValueError, struct.error)
 """What Pillow raises for bytes that are no EXIF, or a text that is no hexadecimal number."""
+UNWRITABLE = (*UNREADABLE, AttributeError, OverflowError, ArithmeticError, IndexError, KeyError)
+"""What it raises for values that are not of the kind that their tag wants."""
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 NO_UNIT, CENTIMETRE = 1, 3
 
@@ -56,6 +59,7 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
         comments=_comments(image),
         photoshop=_photoshop(image),
         heic=heic_coding(image) if image.format == HEIF else None,
+        avif_chroma=avif_boxes(file).chroma if image.format == "AVIF" else None,
         colour_codes=codes,
         png_chunks=_png_chunks(file) if image.format == "PNG" else _cicp_chunk(codes),
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
@@ -67,15 +71,21 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
 
 def tiff_tags(metadata: Metadata) -> dict[int, Any]:
     """What a TIFF keeps among its own tags; the value of a directory is a dictionary."""
-    exif = Image.Exif()
-    if metadata.exif:
-        exif.load(b"Exif\0\0" + metadata.exif)
-    tags = {**_described(exif), **dict(metadata.tiff_page)}
+    tags = _writable({**_described(exif_of(metadata)), **dict(metadata.tiff_page)})
     if metadata.xmp:
         tags[XMP] = metadata.xmp
     if metadata.photoshop:
         tags[PHOTOSHOP] = metadata.photoshop
     return tags
+
+
+def exif_of(metadata: Metadata) -> Image.Exif:
+    """The EXIF as Pillow reads it, as far as it does."""
+    exif = Image.Exif()
+    if metadata.exif:
+        with suppress(*UNREADABLE):
+            exif.load(b"Exif\0\0" + metadata.exif)
+    return exif
 
 
 def png_info(metadata: Metadata) -> PngInfo:
@@ -93,10 +103,28 @@ def xmp_chunk(xmp: bytes) -> bytes:
     return XMP_KEYWORD + b"\0\0\0\0\0" + xmp
 
 
+def has_unwritable(exif: Image.Exif) -> bool:
+    """Whether a TIFF leaves out some of what this says: other programs write texts where numbers should be."""
+    return _writable(found := _described(exif)) != found
+
+
 def _tiff_exif(image: Image.Image) -> bytes | None:
     kept = Image.Exif()
-    kept.update(_described(image.getexif()))
+    kept.update(_writable(_described(image.getexif())))
     return kept.tobytes() if len(kept) else None
+
+
+def _writable(tags: dict[int, Any], *, within: int | None = None) -> dict[int, Any]:
+    """Those that Pillow can write; `within` is the tag of the directory that they are in."""
+    kept = {}
+    for tag, value in tags.items():
+        writable = _writable(value, within=tag) if isinstance(value, dict) else value
+        directory = TiffImagePlugin.ImageFileDirectory_v2(group=within)
+        with suppress(*UNWRITABLE):
+            directory[tag] = writable
+            directory.tobytes()
+            kept[tag] = writable
+    return kept
 
 
 def _described(exif: Image.Exif) -> dict[int, Any]:
@@ -140,6 +168,9 @@ def _cicp_chunk(codes: tuple[int, int] | None) -> tuple[tuple[bytes, bytes], ...
 
 
 def _colour_codes(image: Image.Image, file: BinaryIO) -> tuple[int, int] | None:
+    if image.format == "PNG":
+        told = dict(_png_chunks(file)).get(b"cICP", b"")
+        return uncommon((told[0], told[1])) if len(told) == 4 else None
     if image.format == "AVIF":
         return uncommon(avif_boxes(file).colour_codes)
     codes = image.info.get("nclx_profile") if image.format == HEIF else None

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError, _imaging, features
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError, _imaging, features
 
 from derain.errors import MissingExtraError, PictureError
 from derain.picture.samples import UnreadableKindError
@@ -24,6 +24,8 @@ HEIF = "HEIF"
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"msf1"}
 NEW_SUBFILE_TYPE, SUB_IFDS, DNG_VERSION = 254, 330, 50706
 """Tags of a TIFF."""
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+"""Profiles of scanners and printers, and histories in XMP, unpack to more than Pillow's one megabyte for a piece."""
 _warnings_are_ours = threading.Lock()
 
 
@@ -122,5 +124,7 @@ def _fact(error: Exception) -> str:
             return f"has more pixels than the {MAX_MEGAPIXELS} megapixels that derain opens; scale it down or cut it up"
         case UnreadableKindError():
             return str(error)
+        case ValueError() if "raw mode" in str(error):
+            return "stores its samples in a way that Pillow does not read; save it interleaved, and unpacked or by Deflate"
     detail = " ".join(str(error).split()) or type(error).__name__
     return f"is damaged or cut short ({detail}); copy it again from where it came"

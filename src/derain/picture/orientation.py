@@ -49,7 +49,7 @@ def upright_exif(exif: bytes, orientation: int) -> bytes:
 
 def upright_xmp(xmp: bytes) -> bytes:
     """The same XMP saying that the picture is upright."""
-    return re.sub(rb'(tiff:Orientation(?:="|>))[2-8]', rb"\g<1>1", xmp)
+    return re.sub(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)[2-8]""", rb"\g<1>1", xmp)
 
 
 def _entries(data: bytearray, order: str, start: int) -> Iterator[tuple[int, int]]:

@@ -63,8 +63,10 @@ class Metadata:
     """(name, data) of the texts and the colour description of a PNG, byte for byte."""
     jpeg: JpegCoding | None = None
     heic: HeicCoding | None = None
+    avif_chroma: str | None = None
+    """How coarse the chroma of an AVIF is, `4:2:0`."""
     colour_codes: tuple[int, int] | None = None
-    """Primaries and transfer of an AVIF or HEIC in the codes of ITU-T H.273; None for those of sRGB."""
+    """Primaries and transfer of an AVIF, HEIC or PNG in the codes of ITU-T H.273; None for those of sRGB."""
     tiff_compression: str | None = None
     tiff_page: tuple[tuple[int, Any], ...] = ()
     """Tags of a TIFF that say which page this is of which document, and whether it is a reduced copy or a mask of another."""

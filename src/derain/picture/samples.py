@@ -14,8 +14,9 @@ from derain.picture.picture import Picture, Pixels
 BAND_ROWS = 256
 GREY_MODES = {"1", "L", "LA", "La"}
 COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "CMYK"}
-ICC_PROFILE = 34675
-"""The tag of a TIFF."""
+ICC_PROFILE, PLANES = 34675, 284
+"""Tags of a TIFF."""
+APART = 2
 SHALLOW_GREYS = {"L;2": 85, "L;4": 17}
 """How many of Pillow's 255 levels are one of theirs."""
 ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -29,6 +30,8 @@ def shallow_channels(image: Image.Image) -> NDArray[np.uint8]:
     """Decode an open picture of 8 bits for a sample: (H, W) grey, (H, W, 2) with alpha, (H, W, 3) or (H, W, 4)."""
     if image.mode not in GREY_MODES | COLOUR_MODES:
         raise UnreadableKindError(f"its pixels are of the kind {image.mode}; save it with 8 or 16 bits for a sample first")
+    if image.mode == "LA" and isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(PLANES) == APART:
+        raise UnreadableKindError("its grey and its transparency lie apart, which Pillow misreads; save it interleaved first")
     if isinstance(image, PngImagePlugin.PngImageFile) and image.tile and isinstance(image.info.get("transparency"), int):
         # Pillow spreads the samples over 8 bits, and leaves this as it was
         image.info["transparency"] *= SHALLOW_GREYS.get(str(image.tile[0].args), 1)
@@ -43,6 +46,11 @@ def profile_of(image: Image.Image) -> bytes | None:
     is_tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
     profile = image.tag_v2.get(ICC_PROFILE) if is_tiff else image.info.get("icc_profile")  # type: ignore[attr-defined]
     return profile if isinstance(profile, bytes) and profile else None
+
+
+def is_for_grey(profile: bytes | None) -> bool:
+    """Whether an ICC profile describes grey, and may not stand beside colours (ICC.1, section 7.2.6)."""
+    return profile is not None and profile[16:20] == b"GRAY"
 
 
 def banded(image: Image.Image, convert: Callable[[Image.Image], Image.Image], *, channels: int) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -12,8 +12,11 @@ import numpy as np
 from derain.errors import PictureError
 from derain.files import disk_fact, replacing
 from derain.picture.encoders import MOVING_WRITERS, WRITERS
+from derain.picture.losses import UNWRITABLE
+from derain.picture.metadata import exif_of, has_unwritable
 from derain.picture.photoshop import has_captions
 from derain.picture.picture import Picture
+from derain.picture.samples import is_for_grey
 
 FORMATS = {
     "PNG": (".png", ".apng"),
@@ -41,12 +44,15 @@ DESCRIPTIONS = {
     "photoshop": "captions (IPTC)",
     "comments": "comments",
     "png_chunks": "texts",
+    "png_gamma": "the gamma of its colours",
 }
 """What a file may say besides its pixels, by the field of `Metadata`."""
+SRGB_GAMMA = 45455
+"""As a PNG writes it: 100,000 / 2.2."""
 TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
 _USUAL = {"exif", "xmp", "icc"}
 HELD: dict[str, set[str]] = {
-    "PNG": _USUAL | {"colour_codes", "png_chunks"},
+    "PNG": _USUAL | {"colour_codes", "png_chunks", "png_gamma"},
     "JPEG": _USUAL | {"photoshop", "comments"},
     "WEBP": _USUAL,
     "TIFF": _USUAL | {"photoshop"},
@@ -108,8 +114,11 @@ def lost_by_writing(picture: Picture, path: Path) -> tuple[str, ...]:
     bits = picture.depth_bits if coding is None else coding.bits
     kept = {"HEIC": 10 if coding is None else bits}.get(kind, MOST_BITS.get(kind, 8))
     lost = [f"its {bits} bits for a sample are written as {kept} in a {path.suffix}"] if bits > kept else []
-    if kind != picture.format and (names := [DESCRIPTIONS[name] for name in _descriptions(picture) if name not in HELD[kind]]):
+    held = HELD[kind] - ({"icc"} if kind == "WEBP" and is_for_grey(picture.metadata.icc) else set())  # which has no grey
+    if kind != picture.format and (names := [DESCRIPTIONS[name] for name in _descriptions(picture) if name not in held]):
         lost.append(f"what a {path.suffix} cannot say is left out: {', '.join(names)}")
+    if kind == "TIFF" != picture.format and picture.metadata.exif and has_unwritable(exif_of(picture.metadata)):
+        lost.append(UNWRITABLE)
     return tuple(lost)
 
 
@@ -120,12 +129,20 @@ def _descriptions(picture: Picture) -> Iterator[str]:
         match name:
             case "png_chunks":
                 has = any(chunk in TEXT_CHUNKS for chunk, _ in said.png_chunks)
+            case "png_gamma":
+                has = _has_gamma(dict(said.png_chunks))
             case "photoshop":
                 has = has_captions(said.photoshop or b"")
             case _:
                 has = bool(getattr(said, name))
         if has:
             yield name
+
+
+def _has_gamma(chunks: Mapping[bytes, bytes]) -> bool:
+    """Whether a PNG says a gamma that is not that of sRGB, and nothing that outranks it (PNG, third edition, section 4.3)."""
+    gamma = chunks.get(b"gAMA", b"")
+    return len(gamma) == 4 and not {b"cICP", b"sRGB"} & chunks.keys() and abs(int.from_bytes(gamma, "big") - SRGB_GAMMA) > 500
 
 
 def check_fits(picture: Picture, path: Path, *, abreast: int = 1) -> None:

@@ -32,6 +32,7 @@ CLAIMS = (
     Claim(b"http://ns.google.com/photos/dd/1.0/device/", rb"\w+", "its depth map and the pictures of its other cameras"),
     Claim(b"http://ns.google.com/photos/1.0/image/", rb"\w+", "the picture before editing that lies in its XMP"),
     Claim(b"http://ns.google.com/photos/1.0/container/", rb"\w+", None),
+    Claim(b"http://ns.adobe.com/xap/1.0/", rb"Thumbnails", None),  # which show the rain
     Claim(b"http://ns.adobe.com/xmp/note/", rb"HasExtendedXMP", "the XMP that lies outside of its first packet"),
 )
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from derain import picture as pictures
 from derain.errors import PictureError
 from derain.picture import Picture, Pixels
-from derain.picture.picture import Metadata
 from derain.picture.samples import BAND_ROWS
 from derain.restore.samples import ROUNDING, as_luma, as_samples, scaled
 
@@ -76,15 +75,7 @@ def read_mask(path: str | os.PathLike[str]) -> Pixels:
 def rain_layer(rainy: Picture, restored: Picture) -> Picture:
     """What was taken out, on black: where the network made a pixel brighter it is black too."""
     layer = _by_bands(lambda rows: scaled(rainy.samples[rows]) - scaled(restored.samples[rows]), like=rainy.samples)
-    source = rainy.metadata
-    kept = Metadata(
-        icc=source.icc,
-        jpeg=source.jpeg,
-        tiff_compression=source.tiff_compression,
-        webp_lossless=source.webp_lossless,
-        showing=source.showing,
-    )
-    return replace(rainy, alpha=None, metadata=kept).with_samples(layer)
+    return replace(rainy, alpha=None, metadata=replace(rainy.metadata.stripped(), tiff_page=())).with_samples(layer)
 
 
 def _by_bands(values: Callable[[slice], NDArray[np.float32]], *, like: NDArray[Any]) -> NDArray[Any]:

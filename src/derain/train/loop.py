@@ -44,8 +44,9 @@ PARENT = "DERAIN_PARENT"
 
 
 def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = None) -> dict[str, Any]:
-    """Train as `recipe` says and return the last validation. Ctrl-C and SIGTERM end the run with its state saved.
+    """Train as `recipe` says and return the last validation.
 
+    Ctrl-C, SIGTERM and the end of the terminal (SIGHUP, unless it is ignored, as by `nohup`) end the run with its state saved.
     `resume` goes on from the state in the recipe's folder, on a CPU in float32 bit for bit where the rate follows the steps;
     `weights` starts from a weights file, with a new optimiser. Raises DerainError for data, weights or a recipe that cannot be
     used, TrainingError for a loss that is not finite.

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
 
-from derain.data.crops import Mix
+from derain.data.crops import MOST_WEIGHT, Mix
 from derain.errors import RecipeError
 from derain.network.configuration import LEVELS, PLNLINConfiguration
 from derain.network.variants import unit
@@ -32,6 +32,7 @@ LEAST = {
     "optimiser.clip_norm": 0,
     "optimiser.batch": 1,
     "schedule.warmup_steps": 0,
+    "schedule.milestones": 0,
     "length.steps": 0,
     "length.hours": 0,
     "validation.every_steps": 0,
@@ -258,8 +259,9 @@ class Recipe:
         if not self.data.pairs and not self.data.backgrounds:
             yield 'data.pairs: no folder is named; give [[data.pairs]] with folder = "..."'
         for pairs in self.data.pairs:
-            if not 0 < pairs.weight < math.inf:
-                yield f"data.pairs: the weight {pairs.weight} of {pairs.folder} is out of range; choose one above 0"
+            if not 0 < pairs.weight <= MOST_WEIGHT:
+                weight = f"the weight {pairs.weight} of {pairs.folder} is out of range"
+                yield f"data.pairs: {weight}; choose one above 0, up to {MOST_WEIGHT:g}"
         if not self.length.steps and not self.length.hours:
             yield "length: neither steps nor hours is given; set one"
         if self.schedule.kind != "steps" and not getattr(self.length, self.schedule.by):
@@ -277,6 +279,10 @@ class Recipe:
             yield f"optimiser.ema = {self.optimiser.ema} is out of range; choose one from 0 to below 1"
         if len(self.loss.levels) != LEVELS or len(self.loss.layers) != LEVELS:
             yield f"loss: levels and layers have a weight for each of {LEVELS} scales; give {LEVELS} numbers"
+        loss = self.loss
+        by_scales = loss.alpha * sum(loss.levels), loss.beta * sum(loss.layers)
+        if not any((loss.pixel, loss.absolute, loss.psnr, *by_scales)):
+            yield "loss: all of its weights are 0, so that nothing would be learnt; give one of them, such as pixel"
         whole_px = self.network.multiple_px
         if self.data.crop_px < whole_px or self.data.crop_px % whole_px:
             yield (

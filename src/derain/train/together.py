@@ -49,11 +49,13 @@ class Batches:
 
 
 class StopSignal:
-    """Remembers Ctrl-C and SIGTERM until the step is over."""
+    """Remembers Ctrl-C, SIGTERM and the end of the terminal until the step is over; `nohup` keeps the last of them away."""
 
     def __init__(self) -> None:
         self.received = False
-        self.before = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
+        known = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
+        caught = [one for one in known if one.name != "SIGHUP" or signal.getsignal(one) != signal.SIG_IGN]
+        self.before = {one: signal.signal(one, self._receive) for one in caught}
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         self.received = True
