@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import numpy as np
@@ -77,6 +78,39 @@ def test_figure_that_cannot_be_written_is_one_sentence(tmp_path, name):
     with pytest.raises(DataError, match=r"a\.\w+: "):
         save_figure(Figure(), tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_spoilt_lines_of_a_log_are_passed_over(runs):
+    clean = read_curves(runs[0])
+    path = runs[0] / "log.jsonl"
+    path.write_text('3\n{"side_1": 0.3}\n{"step": 1, "side_1": "x"}\nnot json\n' + path.read_text() + '{"step": 9, "side_1": 1')
+    assert read_curves(runs[0]) == clean
+
+
+@pytest.mark.parametrize("verb", [["losses"], ["features", "photo.png"]])
+@pytest.mark.parametrize("name", ["a.gif", "none/a.png", "folder.png"])
+def test_where_a_figure_goes_is_looked_at_first(verb, name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    assert main(["plot", *verb, "-o", name]) == 1
+    assert name in capsys.readouterr().err
+
+
+def test_a_figure_is_written_through_a_link(tmp_path):
+    (tmp_path / "link.png").symlink_to(tmp_path / "far.png")
+    save_figure(Figure(), tmp_path / "link.png")
+    assert (tmp_path / "link.png").is_symlink()
+    assert (tmp_path / "far.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("missing", "extras"), [({"torch", "matplotlib"}, "train,plot"), ({"torch"}, "train"), ({"matplotlib"}, "plot")]
+)
+def test_all_extras_that_are_missing_are_named_at_once(missing, extras, monkeypatch, capsys):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else real(name))
+    assert main(["plot", "losses", "run"]) == 1
+    assert f"pip install 'derain[{extras}]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

@@ -50,7 +50,27 @@ def test_an_engine_that_fails_while_it_restores_is_an_answer(monkeypatch):
     threading.Thread(target=bench._serve, args=(there, "toy", "openvino", "float32"), daemon=True).start()
     here.send((8, 8))
     assert here.poll(5)
-    assert here.recv() == "out of memory; give a smaller picture"
+    answer = here.recv()
+    assert (type(answer), str(answer)) == (EngineError, "out of memory; give a smaller picture")
+
+
+def test_a_row_says_what_was_really_computed_in(toy, monkeypatch):
+    class Runner(bench._Runner):
+        def taken_precision(self) -> str:
+            return "float32" if super().taken_precision() else ""
+
+    monkeypatch.setattr(bench, "_Runner", Runner)
+    table = bench_restore(toy, engines=["openvino"], precisions=["bfloat16", "float32"], sizes=["16x16"], repeats=1)
+    assert list(table.columns[1].cells) == ["float32 (not bfloat16)", "float32"]
+
+
+def test_the_process_knows_what_it_computes_in(toy):
+    here, there = multiprocessing.Pipe()
+    threading.Thread(target=bench._serve, args=(there, toy, "openvino", "float32"), daemon=True).start()
+    here.send("precision")
+    assert here.poll(30)
+    assert here.recv() == "float32"
+    here.close()
 
 
 def test_verb_says_where_it_measured(toy, capsys):

@@ -13,7 +13,7 @@ from derain.restore.ensemble import Ensemble
 class Engine:
     """A network that is the same for no two views: it adds a ramp from left to right."""
 
-    name, device, bytes_px = "toy", "cpu", 7
+    name, device, precision, bytes_px = "toy", "cpu", "float32", 7
 
     def __call__(self, rainy: np.ndarray) -> np.ndarray:
         return rainy + np.linspace(-1, 1, rainy.shape[3], dtype=np.float32)

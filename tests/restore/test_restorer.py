@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from derain import picture
 from derain.errors import PictureError
 from derain.picture import Picture
 from derain.picture.picture import as_colour
+from derain.restore import restorer
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,17 @@ def test_another_process_loads_the_network_anew(darken, rng):
     other = pickle.loads(pickle.dumps(darken))
     assert (other.model, other.engine is darken.engine) == (darken.model, False)
     np.testing.assert_array_equal(other(rainy), darken(rainy))
+
+
+def test_restore_may_be_sent_to_another_process_however_often(networks, rng):
+    rainy = rng.random((12, 10, 3), dtype=np.float32)
+    for _ in range(2):
+        other = pickle.loads(pickle.dumps(derain.restore))
+        np.testing.assert_array_equal(other(rainy, model=networks / "copying.onnx"), rainy)
+
+
+def test_restore_tells_what_it_takes():
+    assert list(inspect.signature(derain.restore).parameters)[:2] == list(inspect.signature(restorer.restore).parameters)[:2]
 
 
 def test_a_path_gives_the_pixels_of_the_file(networks, rng, tmp_path):

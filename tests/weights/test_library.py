@@ -50,6 +50,18 @@ def test_a_multiple_that_is_no_number_is_refused(make_network, text):
         find(make_network("toy", multiple_px=text))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [{"__metadata__": []}, {"__metadata__": None}, {"a": {"data_offsets": ["a", "b"]}}, {"a": {"data_offsets": [0, None]}}],
+)
+def test_a_header_of_the_wrong_kind_is_no_safetensors_file(header, make_network):
+    path = make_network("toy").with_suffix(".safetensors")
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(WeightsError, match="it is no safetensors file"):
+        find(path)
+
+
 def test_an_exported_network_alone_is_a_model(make_network):
     assert find(make_network("toy")).safetensors_path is None
 
@@ -100,9 +112,7 @@ def test_a_network_that_is_not_of_its_weights_is_refused(make_network):
 
 
 def test_a_newer_format_asks_for_an_upgrade(make_network):
-    with pytest.raises(
-        WeightsError, match=r"made for format 2, this version reads up to 1; upgrade with `pip install -U derain`"
-    ):
+    with pytest.raises(WeightsError, match=r"made for format 2, this version reads up to 1; install a newer derain"):
         find(make_network("toy", format="2"))
 
 

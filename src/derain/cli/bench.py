@@ -141,6 +141,7 @@ def restore(
     from derain.about import machine
     from derain.restore.bench import bench_restore
 
-    console = Console()
-    console.print(machine(), highlight=False)
-    console.print(bench_restore(model, engines=engine, precisions=precision, sizes=size, repeats=repeats))
+    table = bench_restore(model, engines=engine, precisions=precision, sizes=size, repeats=repeats)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(machine())
+    console.print(table)

@@ -8,8 +8,18 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from derain.cli.network import Positive
+from derain.errors import MissingExtraError
 
 plot = App(name="plot", help="Draw the paper's figures from runs and weights.")
+
+
+def _check_extras() -> None:
+    """Raise MissingExtraError with all extras that are missing, and not with the first of them alone."""
+    from importlib.util import find_spec
+
+    missing = [extra for library, extra in (("torch", "train"), ("matplotlib", "plot")) if find_spec(library) is None]
+    if missing:
+        raise MissingExtraError("`derain plot`", extra=",".join(missing))
 
 
 @plot.command
@@ -29,9 +39,11 @@ def losses(
     over
         Logged steps in a mean.
     """
-    from derain.plot.files import save_figure
+    _check_extras()
+    from derain.plot.files import check_figure, save_figure
     from derain.plot.losses import draw_losses
 
+    check_figure(output)
     save_figure(draw_losses(runs, over=over), output)
     print(output)
 
@@ -64,11 +76,13 @@ def features(
     output
         PNG or SVG.
     """
+    _check_extras()
     import derain.picture
     from derain.plot.features import draw_features
-    from derain.plot.files import save_figure
+    from derain.plot.files import check_figure, save_figure
     from derain.weights.library import DEFAULT, SHIPPED
 
+    check_figure(output)
     rainy = derain.picture.read(image).samples
     white = {"uint8": 255, "uint16": 65535}[rainy.dtype.name]
     rgb = rainy if rainy.ndim == 3 else rainy[..., None].repeat(3, axis=-1)

@@ -7,18 +7,31 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from derain.errors import DataError
-from derain.files import disk_fact, replacing
+from derain.files import check_writable, disk_fact, is_folder, replacing
 
 DOTS_PER_INCH = 150
 
 
+def check_figure(path: Path) -> None:
+    """Find out before long work whether a figure can be written there. Raises DataError."""
+    _kind_of(path)
+    if is_folder(path):
+        raise DataError(f"{path}: {disk_fact(IsADirectoryError())}")
+    check_writable(path)
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write PNG or SVG, under a temporary name first. Raises DataError for another kind of file and where none can be written."""
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("png", "svg"):
-        raise DataError(f"{path}: figures are PNG or SVG; give it one of these endings")
+    kind = _kind_of(path)
     try:
-        with replacing(path) as file:
+        with replacing(path.resolve()) as file:
             figure.savefig(file, dpi=DOTS_PER_INCH, format=kind)
     except OSError as error:
         raise DataError(f"{path}: {disk_fact(error)}") from error
+
+
+def _kind_of(path: Path) -> str:
+    kind = path.suffix.lower().removeprefix(".")
+    if kind not in ("png", "svg"):
+        raise DataError(f"{path}: figures are PNG or SVG; give it one of these endings")
+    return kind

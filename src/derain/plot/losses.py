@@ -25,17 +25,25 @@ def read_curves(run: Path) -> dict[int, Curve]:
     path = run / LOG
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        events = [json.loads(line) for line in lines if line.endswith("\n")]  # the last one of a live run may be half written
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a log ({error}); give the folder of a training run") from None
     curves: dict[int, Curve] = {}
     for layer in range(1, LEVELS + 1):
-        found = [(e["step"], e[f"side_{layer}"]) for e in events if f"side_{layer}" in e]
+        found = [point for line in lines if (point := _point_of(line, f"side_{layer}")) is not None]
         if found:
             curves[layer] = ([step for step, _ in found], [value for _, value in found])
     if not curves:
         raise DataError(f"{path}: has no adversarial losses; train with loss.beta above 0")
     return curves
+
+
+def _point_of(line: str, key: str) -> tuple[int, float] | None:
+    """(step, value) of a line of the log; None where it says none, was cut off or is spoilt."""
+    try:
+        event = json.loads(line) if line.endswith("\n") else {}  # the last one of a live run may be half written
+        return int(event["step"]), float(event[key])
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def smoothed(values: Sequence[float], *, over: int) -> list[float]:

@@ -6,6 +6,8 @@ The package can be called: `derain.restore(photo)`, see `derain.restore.restorer
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -20,5 +22,9 @@ class _Callable(ModuleType):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         return restore(*arguments, **options)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # so that other processes may be told to call it
+        return import_module, (__name__,)
+
 
 sys.modules[__name__].__class__ = _Callable
+__signature__ = signature(restore)

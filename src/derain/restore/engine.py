@@ -28,6 +28,10 @@ class Engine(Protocol):
         """Where it runs, with what and how exactly, in words for a person."""
 
     @property
+    def precision(self) -> str:
+        """What it really computes in, whatever it was asked for: float32, bfloat16, or what its library says."""
+
+    @property
     def bytes_px(self) -> int:
         """Memory that the preset `small` takes for one pixel, measured and rounded up: tiles follow from it."""
 
@@ -54,7 +58,7 @@ class EngineKind:
 
 ENGINES = {
     "openvino": EngineKind(
-        openvino_engine.OpenVinoEngine, openvino_engine.version, openvino_engine.devices, requirement="derain"
+        openvino_engine.OpenVinoEngine, openvino_engine.version, openvino_engine.devices, requirement="openvino"
     ),
     "onnxruntime": EngineKind(
         onnxruntime_engine.OnnxRuntimeEngine,

@@ -28,6 +28,7 @@ class Ensemble:
         self._views = views
         self.name = engine.name
         self.device = f"{engine.device}, mean of {views} views"
+        self.precision = engine.precision
         self.bytes_px = engine.bytes_px
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -28,6 +28,7 @@ class OnnxRuntimeEngine:
 
     bytes_px = 1800
     name = "onnxruntime"
+    precision = "float32"
 
     def __init__(self, onnx_path: Path, *, device: str = "cpu", threads: int | None = None, precision: str | None = None) -> None:
         import onnxruntime
@@ -50,7 +51,7 @@ class OnnxRuntimeEngine:
                 f"ONNX Runtime cannot load its libraries for {device}; install them (`python -c 'import onnxruntime; "
                 "onnxruntime.print_debug_info()'` tells which), or leave out --device"
             )
-        self.device = f"{device}, float32"
+        self.device = f"{device}, {self.precision}"
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ class ReportFile:
         self.path = path
         if is_folder(path):
             raise self._refusal(IsADirectoryError())
-        self._replacing = replacing(path)
+        self._replacing = replacing(path.resolve())
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._replacing.__enter__()

@@ -1,4 +1,4 @@
-"""What the files in a run's folder are called. Imports nothing: the figures read them without what trains."""
+"""What the files in a run's folder are called. Imports nothing."""
 
 STATE = "state.ckpt"
 WEIGHTS = "weights.safetensors"

@@ -63,8 +63,7 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
         raise WeightsError(f"{path}: is no safetensors file or is damaged ({error}); fetch or make it again") from None
     if header.get("derain.format") != FORMAT:
         raise WeightsError(
-            f"{path}: has format {header.get('derain.format')!r}, this version reads {FORMAT!r}; "
-            f"upgrade with `pip install -U derain`"
+            f"{path}: has format {header.get('derain.format')!r}, this version reads {FORMAT!r}; install a newer derain"
         )
     try:
         return PLNLINConfiguration.from_json(header["derain.configuration"]), tensors, json.loads(header["derain.card"])

@@ -54,12 +54,13 @@ def safetensors_notes(path: Path) -> dict[str, str]:
         raise ValueError("it is no safetensors file")
     notes = header.pop("__metadata__", {})
     try:
-        end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-    except (KeyError, IndexError, TypeError) as error:
+        end = max((int(tensor["data_offsets"][1]) for tensor in header.values()), default=0)
+        kept = {str(key): str(value) for key, value in notes.items()}
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise ValueError("it is no safetensors file") from error
     if size_bytes < 8 + header_bytes + end:
         raise ValueError("it is cut short")
-    return {str(key): str(value) for key, value in notes.items()}
+    return kept
 
 
 def _pair(file: BinaryIO, *, end: int) -> tuple[str, str]:

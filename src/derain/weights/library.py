@@ -112,8 +112,7 @@ def _notes(path: Path) -> dict[str, str]:
         raise WeightsError(f"{path}: was not written by derain; `derain export` makes such files")
     if not notes["derain.format"].isdecimal() or int(notes["derain.format"]) > FORMAT:
         raise WeightsError(
-            f"{path}: made for format {notes['derain.format']}, this version reads up to {FORMAT}; "
-            "upgrade with `pip install -U derain`"
+            f"{path}: made for format {notes['derain.format']}, this version reads up to {FORMAT}; install a newer derain"
         )
     return notes
 
