@@ -72,7 +72,7 @@ def experiments(
         raise DataError(f"`--rain-free {rain_free[0]}` was given with nothing to score: add `--model NAME` or `--outputs DIR`")
     if layout is not None and not data:
         raise DataError(f"`--layout {layout}` was given without pairs: it is how those of `--data DIR` lie; leave it out")
-    folders = _named(outputs)
+    folders, only = _named(outputs), list(dict.fromkeys(only))
     if clean is not None:
         return [_limited(_against_clean(folders, clean), only)]
     restorers, facts = _restorers(models, engine=engine, device=device, precision=precision, threads=threads, ensemble=ensemble)
@@ -117,9 +117,9 @@ def _on_pairs(
     problems = [problem for problem in pairs.problems if not problem.is_whole]
     if only:
         broken = {_name_of(problem.path, pairs.folder): problem for problem in problems}
-        asked = match(list(dict.fromkeys(only)), list(broken), folders=False)
+        asked = match(only, list(broken), folders=False)
         problems = [broken[found.scene] for found in asked.matches]
-        known = match(list(dict.fromkeys(only)), [sample.name for sample in samples], folders=False)
+        known = match(only, [sample.name for sample in samples], folders=False)
         lost = {found.output for found in asked.matches} & set(known.left_outputs)
         only = [one for one in only if one not in lost]
         if not only:
@@ -174,7 +174,7 @@ def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
 def _limited(experiment: Experiment, only: Sequence[str]) -> Experiment:
     if not only:
         return experiment
-    matching = match(list(dict.fromkeys(only)), [sample.name for sample in experiment.samples], folders=False)
+    matching = match(only, [sample.name for sample in experiment.samples], folders=False)
     wrong = [*matching.left_outputs, *(name for names in matching.ambiguous.values() for name in names)]
     if wrong:
         raise DataError(f"{experiment.data}: no one picture is called {', '.join(wrong)}; give `--only` the names in the report")

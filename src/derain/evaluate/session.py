@@ -116,8 +116,9 @@ class Session:
 def hold(experiments: Sequence[Experiment], protocols: Sequence[str], *, with_table2: bool, console: Console) -> Session:
     """Measure every experiment, with a progress bar on `console`, up to one that Ctrl-C ends."""
     evaluations: list[Evaluation] = []
+    protocols = list(dict.fromkeys(protocols))
     for experiment in experiments:
-        evaluations.append(experiment.run(list(dict.fromkeys(protocols)), samples=_tracked(experiment, console)))
+        evaluations.append(experiment.run(protocols, samples=_tracked(experiment, console)))
         if evaluations[-1].was_interrupted:
             break
     summaries = [summarise(evaluation) for evaluation in evaluations]

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
-from derain.picture.heif import avif_boxes, heic_coding, uncommon
+from derain.picture.heif import AvifBoxes, avif_boxes, heic_coding, uncommon
 from derain.picture.opening import HEIF
 from derain.picture.orientation import upright_exif, upright_xmp
 from derain.picture.photoshop import kept_resources, resources_of
@@ -50,7 +50,9 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
     if exif is not None:
         exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
     dpi = _tiff_dpi(image.tag_v2) if isinstance(image, TiffImagePlugin.TiffImageFile) else info.get("dpi")
-    codes = _colour_codes(image, file)
+    chunks = _png_chunks(file) if image.format == "PNG" else ()
+    avif = avif_boxes(file) if image.format == "AVIF" else None
+    codes = _colour_codes(image, avif, dict(chunks))
     return Metadata(
         exif=exif or None,
         icc=None if image.mode == "CMYK" else profile_of(image),  # one of inks must not follow the picture into RGB
@@ -59,9 +61,9 @@ def gather(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
         comments=_comments(image),
         photoshop=_photoshop(image),
         heic=heic_coding(image) if image.format == HEIF else None,
-        avif_chroma=avif_boxes(file).chroma if image.format == "AVIF" else None,
+        avif_chroma=avif.chroma if avif is not None else None,
         colour_codes=codes,
-        png_chunks=_png_chunks(file) if image.format == "PNG" else _cicp_chunk(codes),
+        png_chunks=chunks if image.format == "PNG" else _cicp_chunk(codes),
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
         tiff_page=_page_tags(image),
@@ -167,12 +169,13 @@ def _cicp_chunk(codes: tuple[int, int] | None) -> tuple[tuple[bytes, bytes], ...
     return () if codes is None else ((b"cICP", bytes([*codes, 0, 1])),)
 
 
-def _colour_codes(image: Image.Image, file: BinaryIO) -> tuple[int, int] | None:
-    if image.format == "PNG":
-        told = dict(_png_chunks(file)).get(b"cICP", b"")
-        return uncommon((told[0], told[1])) if len(told) == 4 else None
-    if image.format == "AVIF":
-        return uncommon(avif_boxes(file).colour_codes)
+def _colour_codes(image: Image.Image, avif: AvifBoxes | None, chunks: Mapping[bytes, bytes]) -> tuple[int, int] | None:
+    """What a picture says by code: an AVIF in its boxes, a PNG in a chunk, a HEIC by way of its reader."""
+    told = chunks.get(b"cICP", b"")
+    if len(told) == 4:
+        return uncommon((told[0], told[1]))
+    if avif is not None:
+        return uncommon(avif.colour_codes)
     codes = image.info.get("nclx_profile") if image.format == HEIF else None
     return uncommon((codes["color_primaries"], codes["transfer_characteristics"])) if codes else None
 
