@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 
 from derain.errors import DataError
 from derain.network.configuration import LEVELS
+from derain.train.log_lines import logged
 from derain.train.names import LOG
 from derain.train.validation import short_names
 
@@ -24,26 +24,17 @@ def read_curves(run: Path) -> dict[int, Curve]:
     """
     path = run / LOG
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        events = [event for _, event in logged(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a log ({error}); give the folder of a training run") from None
     curves: dict[int, Curve] = {}
     for layer in range(1, LEVELS + 1):
-        found = [point for line in lines if (point := _point_of(line, f"side_{layer}")) is not None]
+        found = [event for event in events if isinstance(event.get(f"side_{layer}"), float | int)]
         if found:
-            curves[layer] = ([step for step, _ in found], [value for _, value in found])
+            curves[layer] = ([event["step"] for event in found], [event[f"side_{layer}"] for event in found])
     if not curves:
         raise DataError(f"{path}: has no adversarial losses; train with loss.beta above 0")
     return curves
-
-
-def _point_of(line: str, key: str) -> tuple[int, float] | None:
-    """(step, value) of a line of the log; None where it says none, was cut off or is spoilt."""
-    try:
-        event = json.loads(line) if line.endswith("\n") else {}  # the last one of a live run may be half written
-        return int(event["step"]), float(event[key])
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 def smoothed(values: Sequence[float], *, over: int) -> list[float]:

@@ -18,6 +18,7 @@ from derain import __version__
 from derain.about import commit
 from derain.data.pairs import Pair
 from derain.files import write_text
+from derain.train.log_lines import logged
 from derain.train.names import LOG, WEIGHTS
 from derain.train.recipe import Recipe
 from derain.train.state import State
@@ -89,9 +90,8 @@ class Log:
 
     def _cut(self, step: int) -> None:
         if self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if _step_of(line) <= step]
-            write_text(self.path, "".join(kept))
+            text = self.path.read_text(encoding="utf-8")
+            write_text(self.path, "".join(line for line, event in logged(text) if event["step"] <= step))
 
     def close(self) -> None:
         """Flush TensorBoard's file."""
@@ -110,14 +110,6 @@ class Log:
 
 def _is_of_tensorboard(thread: threading.Thread | None) -> bool:
     return type(thread).__module__.startswith("tensorboard.")
-
-
-def _step_of(line: str) -> float:
-    """The step of a line of the log; beyond all steps if it was cut off or spoilt, so that it goes."""
-    try:
-        return float(json.loads(line)["step"]) if line.endswith("\n") else math.inf
-    except (ValueError, TypeError, KeyError):
-        return math.inf
 
 
 def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log, *, recipe: Recipe, folder: Path) -> None:
