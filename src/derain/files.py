@@ -18,6 +18,9 @@ from derain.errors import DataError
 PARTIAL_PREFIX = ".derain-"
 """What the name of a half-written file begins with."""
 OPENED_BY_SHELLS = re.compile(r"/dev/(stdin|stdout|stderr|fd/)|/proc/")
+STDOUT = 1
+STREAMS = {"stdin": 0, "stdout": STDOUT, "stderr": 2}
+OWN_DESCRIPTOR = re.compile(rf"/dev/({'|'.join(STREAMS)})|(?:/dev|/proc/self)/fd/(\d{{1,9}})")
 DEAD_SECONDS = 24 * 3600
 """No write lets its file lie untouched for so long: other machines may be writing into the same folder."""
 
@@ -108,18 +111,45 @@ def partial_of(path: Path, suffix: str = ".part") -> Path:
     return path.with_name(f"{PARTIAL_PREFIX}{secrets.token_hex(6)}{suffix}")
 
 
+def real(path: Path) -> Path:
+    """Where links lead, as `Path.resolve`, which raises for one that leads to itself before Python 3.13."""
+    return Path(os.path.realpath(path))
+
+
+class TakenError(FileExistsError):
+    """The name of a file that may not be replaced is that of another one by now."""
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file beside `path` that takes its name when the block ends well, and is removed when it does not."""
+def replacing(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """A new file beside `path` that takes its name when the block ends well, and is removed when it does not.
+
+    Without `overwrite`, TakenError is raised at the end if the name has been taken meanwhile.
+    """
     partial = partial_of(path)
     try:
         with partial.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
-        partial.replace(path)
+        if overwrite:
+            partial.replace(path)
+        else:
+            _name(partial, path)
     finally:  # also for KeyboardInterrupt; after a success there is nothing of that name
         partial.unlink(missing_ok=True)
+
+
+def _name(partial: Path, path: Path) -> None:
+    """Give a file its name, or raise TakenError: of two programs that do it at once, one fails."""
+    try:
+        os.link(partial, path)  # what a rename replaces, a link does not
+    except FileExistsError as error:
+        raise TakenError from error
+    except OSError as error:  # not every disk has links
+        if is_taken(path):
+            raise TakenError from error
+        partial.replace(path)
 
 
 def remove_dead_partials(folder: Path) -> None:
@@ -139,13 +169,27 @@ def write_text(path: Path, text: str) -> None:
     """
     data = text.encode("utf-8", errors="backslashreplace")
     try:
-        if _is_special(path):
+        if (number := _opened(path)) is not None:
+            with open(os.dup(number), "wb") as file:  # noqa: PTH123  # opened anew it would begin at its start, and be emptied
+                file.write(data)
+        elif _is_special(path):
             path.write_bytes(data)
         else:
-            with replacing(path.resolve()) as file:
+            with replacing(real(path)) as file:
                 file.write(data)
     except OSError as error:
         raise DataError(f"{path}: {disk_fact(error)}") from error
+
+
+def is_stdout(path: Path) -> bool:
+    """Whether it names the standard output of this process."""
+    return _opened(path) == STDOUT
+
+
+def _opened(path: Path) -> int | None:
+    """The descriptor of this process that a path names, as /dev/stdout and /dev/fd/3 do."""
+    match = OWN_DESCRIPTOR.fullmatch(str(path.absolute()))
+    return None if match is None else STREAMS[match[1]] if match[1] else int(match[2])
 
 
 def _is_special(path: Path) -> bool:
@@ -157,8 +201,10 @@ def check_writable(path: Path) -> None:
     """Find out before long work whether a file could be written, by one that is removed again. Raises DataError."""
     if _is_special(path):
         return
-    partial = partial_of(path.resolve())
+    partial = partial_of(real(path))
     try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # which tells of a name that is too long
         with partial.open("xb"):
             pass
         partial.unlink()
@@ -169,6 +215,8 @@ def check_writable(path: Path) -> None:
 def disk_fact(error: Exception) -> str:
     """What went wrong and what to do about it."""
     match error:
+        case TakenError():
+            return "has appeared meanwhile; give --overwrite to replace it or write to another folder"
         case FileNotFoundError() | NotADirectoryError():
             return "its folder does not exist; create it first"
         case FileExistsError():

@@ -35,7 +35,7 @@ def errands(photos: list[Path], out: Path) -> Iterator[Errand]:
         if index == WARM:
             print(used_bytes())
         photo = photos[index % len(photos)]
-        yield Errand(photo, out / photo.name)
+        yield Errand(photo, out / photo.name, overwrite=True)
 
 
 def main(folder: Path) -> None:

@@ -26,7 +26,7 @@ def ablate(
     Parameters
     ----------
     table
-        Which table of the paper. A row that several tables share is trained once.
+        Which table of the paper: table1, table3 to table7, or all. A row that several tables share is trained once.
     overrides
         Values to use in place of the recipe's, as section.key=value.
     recipe
@@ -50,7 +50,7 @@ def ablate(
     from derain.train import ablation, outcomes
     from derain.train.rows import TABLES
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     given = list(overrides)
     if validate:
         given.append(f"validation.pairs=[{', '.join(_table(folder) for folder in validate)}]")

@@ -142,6 +142,6 @@ def restore(
     from derain.restore.bench import bench_restore
 
     table = bench_restore(model, engines=engine, precisions=precision, sizes=size, repeats=repeats)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     console.print(machine())
     console.print(table)

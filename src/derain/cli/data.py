@@ -24,7 +24,7 @@ def check(
     layout: str | None = None,
     measured: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 200,
     jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"], validator=Positive)] = None,
-    every: Annotated[bool, Parameter(name="--all")] = False,
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
 ) -> int:
     """Say what data sets hold, what is wrong with them, and which backgrounds they share.
 
@@ -51,7 +51,7 @@ def check(
 
     if not folders:
         raise DataError("derain data check: no folder is given; name one or more")
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("looking at pairs", total=None)
         result = checks.check(
             folders,

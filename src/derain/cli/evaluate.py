@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from derain.cli.network import Positive
+from derain.cli.network import Named, Positive
 
 Several = Parameter(consume_multiple=True, negative="")
 Names = Annotated[list[str] | None, Several]
@@ -20,17 +20,17 @@ def evaluate(
     model: Names = None,
     data: Names = None,
     outputs: Names = None,
-    clean: Path | None = None,
+    clean: Named | None = None,
     photos: Names = None,
     rain_free: Names = None,
     only: Names = None,
     layout: str | None = None,
     protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
     table2: Annotated[bool, Parameter(negative="")] = False,
-    markdown: Path | None = None,
-    json: Path | None = None,
-    csv: Path | None = None,
-    html: Path | None = None,
+    markdown: Named | None = None,
+    json: Named | None = None,
+    csv: Named | None = None,
+    html: Named | None = None,
     engine: Literal["openvino", "onnxruntime"] | None = None,
     device: str = "cpu",
     precision: Literal["float32", "bfloat16"] = "float32",
@@ -93,6 +93,7 @@ def evaluate(
     from derain.evaluate.protocols import PROTOCOLS
     from derain.evaluate.provenance import Provenance
     from derain.evaluate.session import Reports, hold
+    from derain.files import is_stdout
 
     given = [*(model or ()), *(data or ()), *(outputs or ()), *(photos or ()), *(rain_free or ())]
     inputs = [Path(part) for text in given for part in (text, text.partition("=")[2]) if part]
@@ -117,8 +118,12 @@ def evaluate(
             ensemble=ensemble,
         )
     )
-    screen = Console(width=None if sys.stdout.isatty() else 160)
-    session = hold(asked, protocol or list(PROTOCOLS), with_table2=table2, console=Console(stderr=True))
+    is_full = any(
+        path is not None and is_stdout(path) for path in (markdown, json, csv, html)
+    )  # of a report; a table would spoil it
+    stream = sys.stderr if is_full else sys.stdout
+    screen = Console(stderr=is_full, width=None if stream.isatty() else 160, emoji=False)
+    session = hold(asked, protocol or list(PROTOCOLS), with_table2=table2, console=Console(stderr=True, emoji=False))
     try:  # the files first: whoever reads the tables (`| head`) may go away
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         written = session.write(reports, Provenance(command, Machine.now(), session.models))

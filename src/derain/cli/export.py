@@ -34,9 +34,9 @@ def export(weights: Path, /, output: Path | None = None, *, half: bool = True, c
         raise WeightsError(f"{output}: the file beside it would replace {weights}; give another name")
     network, card = load_network(weights)
     write(network, output, card=card, half=half)
-    console = Console()
-    console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB", highlight=False)
+    console = Console(emoji=False, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB")
     if check:
         exported, _ = load_network(output.with_suffix(".safetensors"))
         for (height, width), difference in largest_difference(exported, output).items():
-            console.print(f"largest difference to torch at {width}x{height}: {difference:.1e}", highlight=False)
+            console.print(f"largest difference to torch at {width}x{height}: {difference:.1e}")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from cyclopts import App
 
 from derain import DerainError, __version__
 from derain.cli.speaker import one_line
-from derain.clips import PIPE, SUFFIXES
+from derain.clips import PIPE, READ
 from derain.errors import MissingExtraError
+from derain.files import exists, is_folder
 
 VERBS = {
     "restore": "Take the rain out of photos and folders; what `derain photo.jpg` does.",
@@ -57,17 +61,19 @@ def build_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: that of the process) and return its exit code.
 
-    0 if all went well, 1 if anything failed, 130 after Ctrl-C; a command line that makes no sense raises SystemExit(2). A
-    `DerainError` is one line on stderr.
+    0 if all went well, 1 if anything failed, 130 after Ctrl-C, SIGTERM and SIGHUP; a command line that makes no sense raises
+    SystemExit(2). A `DerainError` is one line on stderr.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
-    if tokens and tokens[0] not in {*VERBS, *ABOUT}:
-        tokens.insert(0, _verb_for(tokens))  # a photo that is called like a verb is given as ./train
+    if arguments is None:
+        _end_as_by_ctrl_c()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that its encoding lacks, where it goes to a file on Windows
     warnings.filterwarnings("ignore", module="PIL")  # a damaged file gets one sentence of ours
     try:
+        if tokens and tokens[0] not in {*VERBS, *ABOUT}:
+            tokens.insert(0, _verb_for(tokens))  # a photo that is called like a verb is given as ./train
         return int(build_app()(tokens or ["--help"]) or 0)
     except DerainError as error:
         return _refuse(str(error))
@@ -85,9 +91,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verb_for(tokens: Sequence[str]) -> str:
-    """The verb that is meant by a command line without one."""
-    is_clip = any(token == PIPE or Path(token).suffix.lower() in SUFFIXES for token in tokens)
-    return "video" if is_clip else "restore"
+    """The verb that is meant by a command line without one. Raises DerainError where none can be."""
+    first = tokens[0]
+    if not exists(Path(first)) and first.isidentifier() and (near := get_close_matches(first.lower(), VERBS, n=1, cutoff=0.75)):
+        raise DerainError(f"{first}: is neither a file nor a verb; did you mean `derain {near[0]}`?")
+    inputs = [token for token, before in zip(tokens, ["", *tokens], strict=False) if before not in {"-o", "--output"}]
+    for token in inputs:
+        if re.match(r"\w+://", token) and not exists(Path(token)):
+            raise DerainError(f"{token}: is no file; `ffmpeg -i {token} -f yuv4mpegpipe - | derain - -o -` restores a stream")
+    if not any(_is_clip(token) for token in tokens):
+        return "restore"
+    if (folder := next((token for token in inputs if is_folder(Path(token))), None)) and any(_is_clip(token) for token in inputs):
+        raise DerainError(
+            f"{folder}: is a folder beside clips; `derain {folder}` takes its photos, `derain video {folder}` its numbered frames"
+        )
+    return "video"
+
+
+def _is_clip(token: str) -> bool:
+    return token == PIPE or Path(token).suffix.lower() in READ
+
+
+def _end_as_by_ctrl_c() -> None:
+    """What ends a service or a terminal ends this process as Ctrl-C does: with whole files, and clips as far as they came."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def _refuse(text: str) -> int:

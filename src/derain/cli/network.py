@@ -20,7 +20,20 @@ def _named(_: type, tokens: Sequence[Token]) -> Path:
     """A path, unless it is empty, as of a shell variable that is not set: that would be the current folder."""
     if not tokens[0].value:
         raise DerainError(f"{tokens[0].keyword or 'an input'}: is empty; name a file or a folder, or . for this one")
+    if tokens[0].keyword and tokens[0].value[0] == "-" != tokens[0].value:
+        raise DerainError(
+            f"{tokens[0].keyword}: needs a name, and {tokens[0].value} is an option; write ./{tokens[0].value} for a file"
+        )
     return Path(tokens[0].value)
+
+
+def ending(suffix: str | None, *, default: str, output: Path | None) -> str:
+    """What the names of results beside their sources end with. Raises DerainError for a suffix of results that lie elsewhere."""
+    if suffix is not None and output is not None:
+        raise DerainError(
+            f"--suffix {suffix}: ends the names of results beside their sources, and -o puts them elsewhere; leave one out"
+        )
+    return default if suffix is None else suffix
 
 
 Named = Annotated[Path, Parameter(converter=_named)]

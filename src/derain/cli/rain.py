@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from derain.cli.network import Named
+from derain.cli.network import Flag, Named
 from derain.errors import DerainError
 
 
@@ -28,7 +28,7 @@ def rain(
     mist: float | None = None,
     composite: Literal["add", "screen", "blend"] | None = None,
     scale: float | None = None,
-    overwrite: bool = False,
+    overwrite: Flag = False,
 ) -> None:
     """Render rain onto a clean photo.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
 from derain import __version__
 from derain.errors import DerainError
-from derain.restore.errands import Errands
+from derain.restore.errands import Errand, Errands
 from derain.restore.journal import Journal
 from derain.restore.page import Page
 from derain.restore.restorer import Restorer
@@ -62,14 +62,20 @@ class Records:
         """Hand one record to each file."""
         self._in_each(lambda file: file.note(record))
 
-    def close(self, summary: Summary) -> None:
-        """Tell how it ended; the page then shows what was there, unless Ctrl-C asks for an end."""
+    def close(self, summary: Summary, *, late: Sequence[Errand] = ()) -> None:
+        """Tell how it ended; the page then shows what was there, unless Ctrl-C asks for an end.
+
+        `late` are the pictures whose results appeared during the batch.
+        """
 
         def end(file: Journal | Page) -> None:
             file.close(summary)
             if isinstance(file, Page):
-                for errand in self._errands.already_there:
+                for errand in [*self._errands.already_there, *late]:
                     file.skip(errand, looks=not summary.interrupted, is_compared=self._is_compared)
+            else:
+                for errand in late:
+                    file.skip(errand)
 
         self._in_each(end)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from derain.cli.network import USUAL, Flag, Named, Network, Positive, Quiet, Share
+from derain.cli.network import USUAL, Flag, Named, Network, Positive, Quiet, Share, ending
 from derain.errors import DerainError
 
 
@@ -54,7 +54,7 @@ def restore(
     suffix
         What the name of a result without -o ends with: `_derained`, or `_compared` with --compare.
     shard
-        `2/8` does the second of eight equal shares of the folders; the other machines do the others.
+        `2/8` does the second of eight shares of the folders, about equal in size; the other machines do the others.
     report
         Write a page (HTML) with a slider between before and after for each picture.
     json
@@ -82,7 +82,7 @@ def restore(
     errands = find_errands(
         inputs,
         output=output,
-        suffix=suffix if suffix is not None else "_compared" if compare else "_derained",
+        suffix=ending(suffix, default="_compared" if compare else "_derained", output=output),
         overwrite=overwrite,
         shard=None if shard is None else Shard.parse(shard),
         with_rain=save_rain,
@@ -113,7 +113,7 @@ def restore(
             with screen:
                 outcome = batch.run(errands.todo)
         summary = summary_of(errands, outcome)
-        records.close(summary)
+        records.close(summary, late=outcome.already_there)
     for problem in records.problems:
         screen.complain(problem)
     return screen.close(summary) or int(bool(records.problems))

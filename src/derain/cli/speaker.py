@@ -15,7 +15,7 @@ class Speaker:
 
     def __init__(self, *, is_quiet: bool) -> None:
         self.is_quiet = is_quiet
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     def say(self, text: str) -> None:
         """Print a line, unless quiet."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from derain.cli.network import USUAL, Flag, Named, Network, Quiet, Share
+from derain.cli.network import USUAL, Flag, Named, Network, Quiet, Share, ending
 from derain.errors import DerainError
 
 
@@ -22,7 +22,7 @@ def video(
     raw: str | None = None,
     pix_fmt: str | None = None,
     overwrite: Flag = False,
-    suffix: str = "_derained",
+    suffix: str | None = None,
     quiet: Quiet = False,
     network: Network = USUAL,
 ) -> int:
@@ -52,7 +52,7 @@ def video(
     overwrite
         Replace files that exist.
     suffix
-        What the name of a result without -o ends with.
+        What the name of a result without -o ends with: `_derained`.
     quiet
         Print errors only.
     """
@@ -70,7 +70,7 @@ def video(
     orders = find_orders(
         inputs,
         output=output,
-        suffix=suffix,
+        suffix=ending(suffix, default="_derained", output=output),
         overwrite=overwrite,
         raw=raw,
         pix_fmt=pix_fmt,

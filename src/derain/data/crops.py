@@ -93,6 +93,8 @@ class Crops:
         compress = rng.random() < self.mix.jpeg
         zoom = enlargement(rng, LARGEST_ZOOM) if self.mix.zoom and rng.random() < self.mix.zoom else 1.0
         rainy, clean = getattr(self, f"_{kind}")(rng, compress, zoom)
+        if compress and kind != "dry":  # whose rainy side is the clean one, which is compressed already
+            rainy = jpeg(rainy, quality=int(rng.integers(75, 96)))
         sides = turned(rng, rainy, clean, flip=self.mix.flip, transpose=rng.random() < self.mix.turn)
         return recoloured(rng, *sides) if rng.random() < self.mix.colour else sides
 
@@ -100,7 +102,7 @@ class Crops:
         collection = drawn(rng, self.sources.collections)
         i = rng.integers(len(collection.rainy))
         rainy, clean = self._enlarged(rng, zoom, collection.rainy[i], collection.clean[i])
-        return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
+        return rainy, clean
 
     def _moved(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         collection = drawn(rng, self.layered)
@@ -114,7 +116,7 @@ class Crops:
     def _rendered(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress, zoom)
         rainy = rain.render(clean, rain=rain.random(rng), seed=rng, scale=zoom if zoom > 1 else None)
-        return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
+        return rainy, clean
 
     def _dry(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress, zoom)
@@ -128,7 +130,7 @@ class Crops:
     def _lit(self, rng: np.random.Generator, light: Layer, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress, zoom)
         rainy = np.clip(clean + (light if light.ndim == 3 else light[..., None]) + 0.5, 0, 255).astype(np.uint8)
-        return (jpeg(rainy, quality=int(rng.integers(75, 96))) if compress else rainy), clean
+        return rainy, clean
 
     def _background(self, rng: np.random.Generator, compress: bool, zoom: float) -> Image8:
         """Return a background, which may be sharper than the rain before it: enlarged by `zoom` or less, or reduced."""

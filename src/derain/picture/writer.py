@@ -66,8 +66,10 @@ MOST_PX = {"WEBP": 16383, "JPEG": 65535, "GIF": 65535, "AVIF": 65536, "HEIC": 16
 """The longest side that a kind can hold."""
 
 
-def write(picture: Picture, path: str | Path) -> None:
+def write(picture: Picture, path: str | Path, *, overwrite: bool = True) -> None:
     """Write the kind of file that the suffix of `path` names, with the metadata that it can hold; replaces a file of that name.
+
+    Without `overwrite` it is a PictureError that there is one.
 
     The file appears under its name when it is complete: nothing is left behind by an error, a full disk, a power cut or Ctrl-C. A
     kind that holds 8 bits rounds 16. Raises PictureError for an unknown suffix, transparency or a size that the kind cannot hold,
@@ -76,10 +78,10 @@ def write(picture: Picture, path: str | Path) -> None:
     path = Path(path)
     kind = kind_of(path)
     picture = _fitting(picture, path, kind)
-    _written(path, lambda file: WRITERS[kind](picture, file))
+    _written(path, lambda file: WRITERS[kind](picture, file), overwrite=overwrite)
 
 
-def write_frames(frames: Iterable[Picture], path: str | Path) -> None:
+def write_frames(frames: Iterable[Picture], path: str | Path, *, overwrite: bool = True) -> None:
     """Write an animation (GIF, PNG, WebP, AVIF) or the pages of a TIFF, otherwise as `write` does.
 
     What taking the next frame raises comes through as it is, and no file is left.
@@ -105,7 +107,7 @@ def write_frames(frames: Iterable[Picture], path: str | Path) -> None:
                 raise PictureError(f"{path}: {kind} holds an animation, and the source has pages; write .tif")
             yield _fitting(frame, path, kind)
 
-    _written(path, lambda file: MOVING_WRITERS[kind](checked(), file), theirs=theirs)
+    _written(path, lambda file: MOVING_WRITERS[kind](checked(), file), overwrite=overwrite, theirs=theirs)
 
 
 def lost_by_writing(picture: Picture, path: Path) -> tuple[str, ...]:
@@ -178,10 +180,10 @@ def _fitting(picture: Picture, path: Path, kind: str) -> Picture:
     return replace(picture, alpha=None) if kind in SELDOM_TRANSPARENT and not _is_transparent(picture) else picture
 
 
-def _written(path: Path, write_to: Callable[[BinaryIO], None], *, theirs: Sequence[Exception] = ()) -> None:
+def _written(path: Path, write_to: Callable[[BinaryIO], None], *, overwrite: bool, theirs: Sequence[Exception] = ()) -> None:
     """Write to a new file; `theirs` is filled with errors that are not of the writing."""
     try:
-        with replacing(path) as file:
+        with replacing(path, overwrite=overwrite) as file:
             write_to(file)
     except (OSError, ValueError, RuntimeError) as error:
         if error in theirs:

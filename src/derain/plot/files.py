@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from derain.errors import DataError
-from derain.files import check_writable, disk_fact, is_folder, replacing
+from derain.files import check_writable, disk_fact, is_folder, real, replacing
 
 DOTS_PER_INCH = 150
 
@@ -24,7 +24,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write PNG or SVG, under a temporary name first. Raises DataError for another kind of file and where none can be written."""
     kind = _kind_of(path)
     try:
-        with replacing(path.resolve()) as file:
+        with replacing(real(path)) as file:
             figure.savefig(file, dpi=DOTS_PER_INCH, format=kind)
     except OSError as error:
         raise DataError(f"{path}: {disk_fact(error)}") from error

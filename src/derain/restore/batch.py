@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from derain.errors import DerainError
+from derain.files import is_taken
 from derain.restore.errands import Errand
 from derain.restore.restorer import Restorer
 from derain.restore.treatment import Treatment
@@ -23,6 +24,8 @@ class Outcome:
     restored: int = 0
     megapixels: float = 0.0
     problems: list[tuple[Path, str]] = field(default_factory=list)
+    already_there: list[Errand] = field(default_factory=list)
+    """Pictures whose target has appeared since the errands were listed, as of another run in the same folder."""
     seconds: float = 0.0
     was_interrupted: bool = False
 
@@ -82,6 +85,11 @@ class Batch:
             self._do(errand)
 
     def _do(self, errand: Errand) -> None:
+        if not errand.overwrite and is_taken(errand.target):
+            with self._lock:
+                self._outcome.already_there.append(errand)
+            self.on_progress(1)
+            return
         shown = 0.0
 
         def on_tile(done: int, total: int) -> None:

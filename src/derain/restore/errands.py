@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from derain.clips import SUFFIXES
+from derain.clips import READ
 from derain.errors import DerainError, PictureError
-from derain.files import PARTIAL_PREFIX, are_one, exists, is_called_as_file, is_file, is_folder, is_link, is_taken, unsearchable
+from derain.files import (
+    PARTIAL_PREFIX,
+    are_one,
+    exists,
+    is_called_as_file,
+    is_file,
+    is_folder,
+    is_link,
+    is_taken,
+    real,
+    unsearchable,
+)
 from derain.picture import PICTURE_SUFFIXES
 from derain.picture.writer import kind_of
 from derain.restore.shard import Shard
@@ -31,6 +42,13 @@ class Errand:
     target: Path
     rain: Path | None = None
     """Where the rain goes that was taken out."""
+    overwrite: bool = False
+    """Whether files of these names are replaced."""
+
+    @property
+    def targets(self) -> list[Path]:
+        """The files that are to be written."""
+        return [self.target] if self.rain is None else [self.target, self.rain]
 
 
 @dataclass
@@ -44,6 +62,8 @@ class Errands:
     """Files in folders that do not look like pictures."""
     already_there: list[Errand] = field(default_factory=list)
     """Pictures whose target exists, in folders and where several were named."""
+    without_rain: int = 0
+    """Those of them whose rain layer is wanted and is not there."""
     links_outside: int = 0
     """Links in folders to pictures that lie elsewhere; they are left alone."""
     of_other_shards: int = 0
@@ -78,7 +98,9 @@ def find_errands(
         kind_of(output)
     elif output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not is_folder(output):
         raise PictureError(f"{output}: is the name of one picture, and the input is more than one; name a folder")
-    taken: dict[Path, Path] = {}
+    elif output is not None and is_file(output):
+        raise PictureError(f"{output}: is a file, and results go into a folder; name another one")
+    wanted: list[tuple[Path, Path]] = []
     named = [given for given in inputs if not is_folder(given)]
     for given in inputs:
         sources = list(_pictures(given, errands, except_in=output)) if is_folder(given) else [given]
@@ -87,23 +109,34 @@ def find_errands(
             if output is None and origins(source, suffix) & names:
                 errands.results += 1  # what an earlier run left here is no rainy photo
                 continue
-            name = source.relative_to(given) if given != source else Path(source.name)
-            target = output if output is not None and single else _target(source, name, output, suffix)
-            rain = target.with_stem(target.stem + RAIN) if with_rain else None
-            errand = Errand(source, target, rain)
-            if _is_free(errand, taken, errands, is_ours=shard is None or shard.holds(name)):
-                _add(errands, errand, overwrite=overwrite, is_one=is_one)
+            wanted.append((source, source.relative_to(given) if given != source else Path(source.name)))
         if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
             clip = _clip_in(given)
             remedy = "name another folder" if clip is None else f"clips are named one by one, as `derain {clip}`"
             errands.problems.append((given, f"{given}: holds no pictures that derain reads; {remedy}"))
+    claims = _Claims(source for source, _ in wanted if overwrite)  # otherwise whatever is there is in the way
+    for source, name in wanted:
+        target = output if output is not None and single else _target(source, name, output, suffix)
+        rain = target.with_stem(target.stem + RAIN) if with_rain else None
+        errand = Errand(source, target, rain, overwrite)
+        lost = claims.lost_source(errand)
+        rival = claims.rival(errand) if lost is None else None
+        if shard is not None and not shard.holds(name):
+            errands.of_other_shards += 1
+        elif lost is not None:
+            errands.problems.append((source, f"{source}: would overwrite {lost}, which is an input itself; give another -o"))
+        elif rival is None:
+            _add(errands, errand, is_one=is_one)
+        elif rival != source and not are_one(rival, source):  # or it was named twice
+            text = f"{source}: would overwrite the result of {rival}; restore the two into different folders"
+            errands.problems.append((source, text))
     return errands
 
 
 def _clip_in(folder: Path) -> Path | None:
     """The first clip right in a folder, if it holds any and may be searched."""
     with suppress(OSError):
-        return min((path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES), default=None)
+        return min((path for path in folder.iterdir() if path.suffix.lower() in READ and path.name[0] != "."), default=None)
     return None
 
 
@@ -121,28 +154,44 @@ def check_suffix(suffix: str) -> None:
         raise DerainError(f"--suffix {suffix}: is the end of a name and holds no folder; give -o to write into another one")
 
 
-def _is_free(errand: Errand, taken: dict[Path, Path], errands: Errands, *, is_ours: bool) -> bool:
-    """Whether an errand is ours, and none before it has its targets; `taken` says which source has a target, done or not."""
-    targets = [errand.target] if errand.rain is None else [errand.target, errand.rain]
-    rival = next((taken[path] for path in targets if path in taken), None)
-    for path in targets:
-        taken.setdefault(path, errand.source)
-    if not is_ours:
-        errands.of_other_shards += 1
-    elif rival not in {None, errand.source} and not are_one(rival, errand.source):  # or it was named twice
-        text = f"{errand.source}: would overwrite the result of {rival}; restore the two into different folders"
-        errands.problems.append((errand.source, text))
-    return is_ours and rival is None
+class _Claims:
+    """Which source has which target, done or not, in all shards; `sources` are inputs that only their own errands may replace."""
+
+    def __init__(self, sources: Iterable[Path]) -> None:
+        self._folders: dict[Path, Path] = {}
+        self._sources = {self._place(source) for source in sources}
+        self._taken: dict[Path, Path] = {}
+
+    def lost_source(self, errand: Errand) -> Path | None:
+        """The source of another errand that this one would replace."""
+        own = self._place(errand.source)
+        return next(
+            (target for target in errand.targets if (place := self._place(target)) in self._sources and place != own), None
+        )
+
+    def rival(self, errand: Errand) -> Path | None:
+        """The source that has one of the targets already; what is free of them belongs to this errand from now on."""
+        rival = next((self._taken[target] for target in errand.targets if target in self._taken), None)
+        for target in errand.targets:
+            self._taken.setdefault(target, errand.source)
+        return rival
+
+    def _place(self, path: Path) -> Path:
+        """A path without links in the folders on the way to it."""
+        folder = self._folders.get(path.parent)
+        if folder is None:
+            folder = self._folders[path.parent] = real(path.parent)
+        return folder / path.name
 
 
-def _add(errands: Errands, errand: Errand, *, overwrite: bool, is_one: bool) -> None:
+def _add(errands: Errands, errand: Errand, *, is_one: bool) -> None:
     source, target = errand.source, errand.target
-    in_the_way = [target] if errand.rain is None else [target, errand.rain]
-    existing = next((path for path in in_the_way if is_taken(path)), None)
-    if existing is None or overwrite:
+    existing = next((path for path in errand.targets if is_taken(path)), None)
+    if existing is None or errand.overwrite:
         errands.todo.append(errand)
-    elif not is_one and existing == target and exists(target) and not are_one(target, source):
+    elif not is_one and existing == target and is_file(target) and not are_one(target, source):
         errands.already_there.append(errand)
+        errands.without_rain += errand.rain is not None and not is_taken(errand.rain)
     else:
         errands.problems.append((source, f"{source}: {existing} exists; give --overwrite to replace it or another -o"))
 
@@ -156,20 +205,20 @@ def _pictures(folder: Path, errands: Errands, *, except_in: Path | None) -> Iter
 
     Links to other folders, or to files outside, are not followed.
     """
-    root = folder.resolve()
-    skipped = None if except_in is None else except_in.resolve()
+    root = real(folder)
+    skipped = None if except_in is None else real(except_in)
 
     def on_error(error: OSError) -> None:
         errands.problems.append((Path(error.filename), unsearchable(error)))
 
     for parent, folders, names in os.walk(folder, onerror=on_error):
-        inside = Path(parent).resolve()
+        inside = real(Path(parent))
         folders[:] = sorted(name for name in folders if name[0] != "." and (skipped is None or inside / name != skipped))
         for name in sorted(names):
             path = Path(parent, name)
             if path.suffix.lower() not in PICTURE_SUFFIXES or name.startswith(APPLE_DOUBLE):
                 errands.not_pictures += not name.startswith(PARTIAL_PREFIX)
-            elif is_link(path) and not Path(os.path.realpath(path)).is_relative_to(root):
+            elif is_link(path) and not real(path).is_relative_to(root):
                 errands.links_outside += 1
             elif is_link(path) or is_file(path) or not exists(path):  # what is shut or leads nowhere is told of when it is read
                 yield path

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from derain.errors import DerainError
-from derain.files import disk_fact, is_folder, replacing
+from derain.files import disk_fact, is_folder, real, replacing
 
 
 def check_report(path: Path | None, *, option: str, suffixes: tuple[str, ...]) -> None:
@@ -22,7 +22,7 @@ class ReportFile:
         self.path = path
         if is_folder(path):
             raise self._refusal(IsADirectoryError())
-        self._replacing = replacing(path.resolve())
+        self._replacing = replacing(real(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._replacing.__enter__()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from derain import picture as pictures
 from derain.errors import PictureError
@@ -22,12 +24,13 @@ from derain.restore.mixing import check_mixing, mixed, read_mask
 from derain.restore.plan import default_limit_mib, plan_tiles
 from derain.restore.samples import ROUNDING
 from derain.restore.tiles import tiled
-from derain.weights import DEFAULT, find
+from derain.weights import DEFAULT, SUFFIXES, find
 
 SMALL_CHANNELS = 16
 """Feature channels at full resolution of the preset whose memory the engines know."""
 _LOADING = threading.Lock()
 """So that threads that begin at once load one network."""
+PILLOW_MODES = {"L", "RGB", "RGBA", "I;16"}
 DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
 
 
@@ -52,9 +55,11 @@ class Restorer:
         precision: str | None = None,
         ensemble: int = 1,
     ) -> None:
+        self.model = find(model)
+        is_file = Path(model).suffix in SUFFIXES
         self._given = partial(
             type(self),
-            model,
+            Path(model).absolute() if is_file else model,  # whoever is given a copy may be in another folder
             engine=engine,
             device=device,
             tile_px=tile_px,
@@ -63,7 +68,6 @@ class Restorer:
             precision=precision,
             ensemble=ensemble,
         )
-        self.model = find(model)
         opened = open_engine(self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision)
         self.engine: Engine = opened if ensemble == 1 else Ensemble(opened, views=ensemble)
         self.tile_px = tile_px
@@ -90,12 +94,13 @@ class Restorer:
         `on_tile(done, total)` is called after every tile, and may raise to stop. Raises PictureError for another shape, type or
         range, and for a strength or mask that cannot be used; EngineError where the network cannot be run.
         """
-        image = _checked(np.asarray(image))
+        image = _checked(_array_of(image))
         mask = None if mask is None else np.asarray(mask)
         check_mixing(image, strength=strength, mask=mask)
         if image.ndim == 3 and image.shape[2] == 4:
             colours = self._visible(image[..., :3], image[..., 3], on_tile)
-            return np.concatenate([mixed(image[..., :3], colours, strength=strength, mask=mask), image[..., 3:]], axis=-1)
+            seen = mixed(image[..., :3], colours, strength=strength, mask=mask)
+            return np.concatenate([seen, image[..., 3:]], axis=-1, dtype=image.dtype)
         return mixed(image, self._tiled(image, on_tile), strength=strength, mask=mask)
 
     def restore_picture(
@@ -147,11 +152,12 @@ def restore(
     """Take the rain out of one picture: an array (RGB), see `Restorer.__call__`, or the path of a file, whose pixels come back.
 
     `mask` is an array or the path of a picture, whose brightness counts.
-    `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine. Raises
+    `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine; its file is read
+    anew when it has changed. Raises
     PictureError, WeightsError and EngineError, all of them DerainError.
     """
     with _LOADING:
-        restorer = _loaded(**options)
+        restorer = _loaded(_version(options.get("model", DEFAULT)), **options)
     where = read_mask(mask) if isinstance(mask, (str, os.PathLike)) else mask
     if isinstance(image_or_path, (str, os.PathLike)):
         array = restorer.restore_picture(pictures.read(Path(image_or_path)), strength=strength, mask=where).as_array()
@@ -160,8 +166,28 @@ def restore(
 
 
 @lru_cache(maxsize=1)
-def _loaded(**options: Any) -> Restorer:
+def _loaded(version: tuple[Any, ...], **options: Any) -> Restorer:
     return Restorer(**options)
+
+
+def _version(model: str | Path) -> tuple[Any, ...]:
+    """What tells a network from another one that is named alike: of a file, which and when it was written."""
+    path = Path(model)
+    if path.suffix not in SUFFIXES:
+        return ()
+    with suppress(OSError):  # it is told of where it is opened
+        facts = path.with_suffix(".onnx").stat()
+        return path.absolute(), facts.st_mtime_ns, facts.st_size
+    return (path.absolute(),)
+
+
+def _array_of(image: Any) -> NDArray[Any]:
+    """Pixels; of a Pillow picture only where they are what they look like. Raises PictureError."""
+    if isinstance(image, Image.Image) and image.mode not in PILLOW_MODES:
+        raise PictureError(
+            f"a Pillow picture of mode {image.mode} holds no R, G, B; give image.convert('RGB'), or the path of the file"
+        )
+    return np.asarray(image)
 
 
 def _checked(image: NDArray[Any]) -> NDArray[Any]:

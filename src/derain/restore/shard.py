@@ -1,9 +1,9 @@
-"""One of several equal shares of a folder, for as many machines."""
+"""One of several shares of about equal size of a folder, for as many machines."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,14 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> Shard:
         """Read `2/8`. Raises DerainError for anything else, and for a share that is not one of the count."""
-        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
             raise DerainError(f"--shard {text}: is no share; write 2/8 for the second of eight")
         return cls(int(match[1]), int(match[2]))
 
     def holds(self, name: Path) -> bool:
         """Whether the file of this name, relative to the folder that is shared out, belongs to this share."""
-        return zlib.crc32(name.as_posix().encode(errors="surrogateescape")) % self.count == self.index - 1
+        digest = hashlib.sha256(
+            name.as_posix().encode(errors="surrogateescape")
+        ).digest()  # numbered names are too alike for a CRC
+        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1

@@ -16,6 +16,8 @@ class Summary:
     failed: int
     """Pictures that could not be restored, and inputs that were not begun."""
     already_there: int
+    without_rain: int
+    """Those of them that have no rain layer, where one is wanted."""
     not_pictures: int
     links_outside: int
     of_other_shards: int
@@ -33,6 +35,7 @@ class Summary:
             facts[0] += f" in {self.seconds:.1f} s ({self.megapixels / max(self.seconds, 1e-3):.3g} megapixels a second)"
         facts += [f"{self.failed} failed"] if self.failed else []
         facts += [f"{self.already_there} already there"] if self.already_there else []
+        facts += [f"{self.without_rain} of them without the rain layer, which --overwrite makes"] if self.without_rain else []
         facts += [f"{self.not_pictures} not pictures"] if self.not_pictures else []
         facts += [f"{self.links_outside} links that lead elsewhere left alone"] if self.links_outside else []
         facts += [f"{self.of_other_shards} of other shards"] if self.of_other_shards else []
@@ -46,12 +49,13 @@ def summary_of(errands: Errands, outcome: Outcome) -> Summary:
     return Summary(
         restored=outcome.restored,
         failed=len(errands.problems) + len(outcome.problems),
-        already_there=len(errands.already_there),
+        already_there=len(errands.already_there) + len(outcome.already_there),
+        without_rain=errands.without_rain,
         not_pictures=errands.not_pictures,
         links_outside=errands.links_outside,
         of_other_shards=errands.of_other_shards,
         results=errands.results,
-        left=len(errands.todo) - outcome.restored - len(outcome.problems),
+        left=len(errands.todo) - outcome.restored - len(outcome.problems) - len(outcome.already_there),
         megapixels=round(outcome.megapixels, 6),
         seconds=round(outcome.seconds, 3),
         interrupted=outcome.was_interrupted,

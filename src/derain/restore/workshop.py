@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from derain import picture as pictures
 from derain.errors import DerainError
-from derain.files import remove_dead_partials
+from derain.files import check_writable, is_taken, remove_dead_partials
 from derain.picture import Picture
 from derain.restore.errands import Errand
 from derain.restore.mixing import rain_layer
@@ -59,6 +59,8 @@ class Workshop:
         if errand.target.parent not in self._tidied:
             self._tidied.add(errand.target.parent)
             remove_dead_partials(errand.target.parent)
+        for path in errand.targets:
+            check_writable(path)
         if count == 1:
             self._one(errand, record, on_tile)
         else:
@@ -71,25 +73,27 @@ class Workshop:
         layer = rain_layer(rainy, restored) if errand.rain is not None else None
         finished = self.treatment.finished(rainy, restored)
         del rainy, restored  # of 100 megapixels each is 300 MB that the writer needs
-        with _timed(record, "write"):
-            if errand.rain is not None and layer is not None:
-                pictures.write(layer, errand.rain)
+        with _timed(record, "write"), ExitStack() as undo:
+            if layer is not None:
+                _write_rain(layer, errand, undo)
                 del layer
-            pictures.write(finished, errand.target)  # last, because its presence means that all is done
+            pictures.write(finished, errand.target, overwrite=errand.overwrite)
+            undo.pop_all()
 
     def _many(self, errand: Errand, record: Record, on_tile: Callable[[int, int], None]) -> None:
-        def finished(layers: Spool | None) -> Iterator[Picture]:
+        def finished(layers: Spool | None, undo: ExitStack) -> Iterator[Picture]:
             for rainy in self._read(errand.source, record):
                 restored = self._restored(rainy, record, on_tile)
                 if layers is not None:
                     layers.add(rain_layer(rainy, restored))
                 yield self.treatment.finished(rainy, restored)
-            if layers is not None and errand.rain is not None:
-                pictures.write_frames(layers, errand.rain)  # before the target, because its presence means that all is done
+            if layers is not None:
+                _write_rain(layers, errand, undo)
 
         start = time.perf_counter()
-        with nullcontext() if errand.rain is None else spool(errand.rain.parent) as layers:
-            pictures.write_frames(finished(layers), errand.target)
+        with ExitStack() as undo, nullcontext() if errand.rain is None else spool(errand.rain.parent) as layers:
+            pictures.write_frames(finished(layers, undo), errand.target, overwrite=errand.overwrite)
+            undo.pop_all()
         record.seconds["write"] = time.perf_counter() - start - record.seconds["read"] - record.seconds["restore"]
 
     def _read(self, source: Path, record: Record) -> Iterator[Picture]:
@@ -116,6 +120,19 @@ class Workshop:
         if self.previews and record.preview is None:
             record.preview = preview(rainy, restored)
         return restored
+
+
+def _write_rain(layer: Picture | Spool, errand: Errand, undo: ExitStack) -> None:
+    """Write the rain before the target, whose presence means that all is done; `undo` removes it if that fails."""
+    if errand.rain is None:
+        return
+    is_new = not is_taken(errand.rain)
+    if isinstance(layer, Picture):
+        pictures.write(layer, errand.rain, overwrite=errand.overwrite)
+    else:
+        pictures.write_frames(layer, errand.rain, overwrite=errand.overwrite)
+    if is_new:
+        undo.callback(errand.rain.unlink, missing_ok=True)
 
 
 @contextmanager

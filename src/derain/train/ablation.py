@@ -67,7 +67,7 @@ def ablate(
     """
     for table in tables:
         if table not in TABLES:
-            raise RecipeError(f"{table}: no such table; choose one of {', '.join(TABLES)}")
+            raise RecipeError(f"{table}: no such table; choose one of {', '.join(TABLES)}, or all")
     base = read_recipe(recipe, overrides)
     _check_base(base, tables, path=recipe)
     folder = folder.resolve()

@@ -34,7 +34,7 @@ from derain.train.record import Log, Means, check, write_weights
 from derain.train.schedule import rate_factor
 from derain.train.speed import fastest
 from derain.train.state import State, begin, load_state, save_state
-from derain.train.together import Batches, StopSignal, agree, by_the_first, due, end_with
+from derain.train.together import Batches, StopSignal, agree, by_the_first, due, end_with, leave_to_parent
 from derain.train.updates import Batch, iterate
 from derain.train.validation import overlaps, seen_backgrounds, validation_pairs
 
@@ -75,6 +75,11 @@ def setup(recipe: Recipe, *, resume: bool = False, weights: str | Path | None = 
             f"record.folder another value"
         ) from error
     except (MemoryError, RuntimeError) as error:
+        if "DataLoader worker" in str(error):
+            raise TrainingError(
+                f"{folder}: a process that prepares crops was killed, as by a full memory; what was saved before is kept, go on "
+                f"by --resume with a lower machine.workers"
+            ) from error
         if not is_out_of_memory(error):
             raise
         raise TrainingError(
@@ -205,7 +210,7 @@ def fit(fabric: Fabric, recipe: Recipe, state: State, *, crops: Crops, pairs: li
     batches = Batches(batch=optimiser.batch, rank=fabric.global_rank, world=fabric.world_size, first_step=state.step)
     workers = recipe.machine.workers
     loader: DataLoader[tuple[Tensor, Tensor]]  # rainy and clean
-    loader = DataLoader(crops, batch_sampler=batches, num_workers=workers)  # type: ignore[arg-type]
+    loader = DataLoader(crops, batch_sampler=batches, num_workers=workers, worker_init_fn=leave_to_parent)  # type: ignore[arg-type]
     log, means = Log(fabric, folder, step=state.step), Means()
     progress = Progress(recipe, enabled=fabric.is_global_zero)
     stop = StopSignal()

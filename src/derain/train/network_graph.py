@@ -30,8 +30,8 @@ class Level:
 
     def __init__(self, graph: Graph, *, batch: Name, height: Name, width: Name, window_px: int, shift_px: int) -> None:
         g, self.window_px, self.shift_px = graph, window_px, shift_px
-        side = g.integers([window_px])
-        rows, columns = g.node("Div", height, side), g.node("Div", width, side)
+        self.side = side = g.integers([window_px])
+        self.rows, self.columns = rows, columns = g.node("Div", height, side), g.node("Div", width, side)
         self.graph, self.height, self.width, self.batch = graph, height, width, batch
         self.windows = g.node("Mul", rows, columns)
         self.cut_shape = g.concat([batch, g.integers([-1]), rows, side, columns, side])
@@ -55,9 +55,8 @@ class Level:
             part = g.node(
                 "Add", g.node("Mul", is_wrapped(self.height, [-1, 1]), g.floats([2.0])), is_wrapped(self.width, [1, -1])
             )
-            rows, columns = (g.node("Div", s, g.integers([self.window_px])) for s in (self.height, self.width))
-            side = g.integers([self.window_px])
-            part = g.node("Transpose", g.node("Reshape", part, g.concat([rows, side, columns, side])), perm=[0, 2, 1, 3])
+            shape = g.concat([self.rows, self.side, self.columns, self.side])
+            part = g.node("Transpose", g.node("Reshape", part, shape), perm=[0, 2, 1, 3])
             first = g.node("Reshape", part, g.concat([one, self.windows, g.integers([area]), one]))
             second = g.node("Reshape", part, g.concat([one, self.windows, one, g.integers([area])]))
             self._mask = g.node("Where", g.node("Equal", first, second), g.floats([0.0]), g.floats([BLOCKED]))

@@ -46,6 +46,7 @@ LEAST = {
     "seed": 0,
 }
 """The smallest value of numbers, or of each of a list, that are not free."""
+MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,13 @@ class Recipe:
             value = attrgetter(key)(self)
             if not all(least <= one < math.inf for one in (value if isinstance(value, tuple) else (value,))):
                 yield f"{key} = {value} is out of range; choose {least} or more"
+        if self.machine.threads > MOST_THREADS:
+            yield f"machine.threads = {self.machine.threads} is out of range; choose up to {MOST_THREADS}"
+        if self.network.window_px < 2:
+            yield f"network.window_px = {self.network.window_px} leaves nothing at the fourth scale of a loss; choose 2 or more"
+        folders = [pairs.folder for pairs in (*self.data.pairs, *self.validation.pairs)]
+        if not all((*folders, *self.data.backgrounds, *self.data.streaks, self.record.folder)):
+            yield "a folder is named by an empty text, as of a shell variable that is not set; name it, or leave it out"
         for key in ("factor", "last"):
             if not 0 <= (value := getattr(self.schedule, key)) <= 1:
                 yield f"schedule.{key} = {value} is out of range; choose one from 0 to 1"

@@ -122,6 +122,8 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind is str and "\0" in value:
+        raise RecipeError(f"{name} = {value!r} holds a zero byte; correct it")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise RecipeError(f"{name} = {value!r} is no {kind.__name__}; correct it")
     return value

@@ -114,17 +114,11 @@ def _is_of_tensorboard(thread: threading.Thread | None) -> bool:
 
 def check(fabric: Fabric, state: State, pairs: list[tuple[str, Pair]], log: Log, *, recipe: Recipe, folder: Path) -> None:
     """Validate the averaged weights and write them with their figures."""
-    network = state.generator
-    if state.average:
-        state.average.swap(network)
-    try:
+    with state.averaged() as network:
         scores = by_all(
             fabric,
             lambda: validate(network, pairs, device=fabric.device, rank=fabric.global_rank, world=fabric.world_size),
         )
-    finally:
-        if state.average:
-            state.average.swap(network)
     if fabric.world_size > 1:
         scores = cast(Tensor, fabric.all_reduce(scores, reduce_op="sum"))
     state.card = {"step": state.step, "hours": round(state.hours, 3), "protocol": "paper", "validation": summary(pairs, scores)}
@@ -158,11 +152,6 @@ def model_card(state: State, recipe: Recipe) -> dict[str, Any]:
 
 def write_weights(fabric: Fabric, state: State, recipe: Recipe, folder: Path) -> None:
     """Leave the averaged weights in `folder`, all processes together."""
-    network, card = state.generator, model_card(state, recipe)
-    if state.average:
-        state.average.swap(network)
-    try:
+    card = model_card(state, recipe)
+    with state.averaged() as network:
         by_the_first(fabric, lambda: save_weights(folder / WEIGHTS, network, configuration=recipe.network, card=card))
-    finally:
-        if state.average:
-            state.average.swap(network)

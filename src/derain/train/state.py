@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -57,6 +59,17 @@ class State:
     def generator(self) -> PLNLIN:
         """The network without what Fabric puts around it."""
         return cast(PLNLIN, unwrapped(self.network))
+
+    @contextmanager
+    def averaged(self) -> Iterator[PLNLIN]:
+        """The generator with the averaged parameters, where there is an average, until the block ends."""
+        if self.average is not None:
+            self.average.swap(self.generator)
+        try:
+            yield self.generator
+        finally:
+            if self.average is not None:
+                self.average.swap(self.generator)
 
 
 def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) -> State:

@@ -29,6 +29,11 @@ def end_with(parent: int) -> None:
             signal.raise_signal(signal.SIGTERM)
 
 
+def leave_to_parent(_: int) -> None:
+    """Let a process that prepares crops ignore SIGTERM: to a whole group it is the parent's to answer, which ends this one."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 class Batches:
     """Index lists for one process of `world`, from `first_step` on: step s takes the indices s * batch to (s + 1) * batch."""
 

@@ -19,6 +19,8 @@ from derain.restore.tiles import tiled
 from derain.train.recipe import PairFolder, Validation
 
 TILE_PX = 1008
+MEAN = "mean"
+"""Beside the names of folders, what their mean is called."""
 
 
 def validation_pairs(validation: Validation) -> tuple[list[tuple[str, Pair]], dict[str, list[Problem]]]:
@@ -72,7 +74,7 @@ def short_names(folders: Sequence[str]) -> list[str]:
     longest = max(map(len, parts), default=0)
     for depth in range(1, longest + 1):
         names = ["/".join(path[-depth:]) for path in parts]
-        if len(set(names)) == len(set(parts)):
+        if len(set(names)) == len(set(parts)) and (MEAN not in names or depth == longest):
             return names
     return list(folders)
 
@@ -109,8 +111,8 @@ def validate(
 
 
 def summary(pairs: list[tuple[str, Pair]], scores: torch.Tensor) -> dict[str, list[float]]:
-    """Mean PSNR and SSIM of each folder, and their mean over the folders under `mean`."""
+    """Mean PSNR and SSIM of each folder, and their mean over the folders under MEAN."""
     names = list(dict.fromkeys(name for name, _ in pairs))
     means = {name: scores[[i for i, (other, _) in enumerate(pairs) if other == name]].mean(dim=0) for name in names}
-    means["mean"] = torch.stack(list(means.values())).mean(dim=0)
+    means[MEAN] = torch.stack(list(means.values())).mean(dim=0)
     return {name: [round(float(v), 4) for v in value] for name, value in means.items()}

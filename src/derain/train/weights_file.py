@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from derain.errors import WeightsError
 from derain.files import disk_fact, is_file, replacing
 from derain.network import PLNLIN, PLNLINConfiguration
+from derain.train.names import STATE, WEIGHTS
 from derain.weights import library
 
 FORMAT = str(library.FORMAT)
@@ -55,6 +56,8 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
         raise WeightsError(
             f"{path}: no such weights file; name a .safetensors file, or one of derain's own: {', '.join(_shipped())}"
         )
+    if path.name == STATE:
+        raise WeightsError(f"{path}: is the state of a run; its weights are {path.with_name(WEIGHTS)}")
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import av.error
 
+from derain.clips import HOLDING
 from derain.errors import DerainError, PictureError
 from derain.files import disk_fact
 
@@ -17,8 +18,6 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
 
 AS_INPUT = "check it with `ffprobe`, or convert it first"
 """What helps where FFmpeg refuses to read a file."""
-MOST_HOLDING = ".mkv"
-"""The format that holds nearly everything."""
 
 
 class VideoError(DerainError):
@@ -27,9 +26,9 @@ class VideoError(DerainError):
 
 def as_output(suffix: str) -> str:
     """What helps where FFmpeg refuses to write a file whose name ends with `suffix`."""
-    if suffix.lower() == MOST_HOLDING:
+    if suffix.lower() == HOLDING:
         return "check the clip with `ffprobe`, or mend it first by `ffmpeg -i CLIP -c copy MENDED.mkv`"
-    return f"write another format with -o: {MOST_HOLDING} takes nearly everything"
+    return f"write another format with -o: {HOLDING} takes nearly everything"
 
 
 def is_of_disk(number: int | None) -> bool:
@@ -45,6 +44,8 @@ def told_of(name: str, remedy: str = AS_INPUT) -> Iterator[None]:
     except FileNotFoundError as error:
         raise VideoError(f"{name}: there is no such file or folder; check the spelling") from error
     except PermissionError as error:
+        if error.errno == errno.EPERM:  # what encoders say that find no device of theirs; files say EACCES
+            raise _refusal(name, error, remedy) from error
         raise VideoError(f"{name}: may not be opened by this user; change its permissions or write elsewhere with -o") from error
     except BrokenPipeError as error:
         raise VideoError(f"{name}: nobody reads what is written there any more; look at the program behind the pipe") from error

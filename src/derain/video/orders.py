@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from derain.clips import PIPE, SUFFIXES
+from derain.clips import HOLDING, PIPE, READ_ONLY, SUFFIXES
 from derain.errors import DerainError
 from derain.files import are_one, exists, is_called_as_file, is_folder, is_taken
 from derain.picture import PICTURE_SUFFIXES
@@ -149,11 +149,11 @@ def find_orders(
             orders.results += 1
             continue
         if output is None:
-            target = _beside(source, suffix)
+            target = _beside(_writable(source), suffix)
         elif is_file or (is_folder(source) and len(inputs) == 1):
             target = output
         else:
-            target = output / source.name
+            target = output / _writable(source).name
         if (rival := taken.get(target)) is not None:
             if rival != source and not are_one(rival, source):  # or it was named twice
                 orders.problems.append(f"{source}: would overwrite the result of {rival}; restore the two into different folders")
@@ -174,6 +174,11 @@ def find_orders(
 def _whole(source: Path) -> Path:
     """The name that a clip would have had if it had not been cut short."""
     return source.with_stem(re.sub(rf"(?<=.){PARTIAL}(_\d+)?$", "", source.stem))
+
+
+def _writable(source: Path) -> Path:
+    """The name of a clip or of a folder, with the suffix of a format that derain writes."""
+    return source.with_suffix(HOLDING) if source.suffix.lower() in READ_ONLY and not is_folder(source) else source
 
 
 def _beside(source: Path, suffix: str) -> Path:

@@ -68,7 +68,10 @@ def _pair(file: BinaryIO, *, end: int) -> tuple[str, str]:
     texts = {}
     while file.tell() < end:
         field = _varint(file) // 8
-        texts[field] = file.read(_varint(file)).decode()
+        length = _varint(file)
+        if file.tell() + length > end:
+            raise ValueError("it is cut short or is no ONNX file")
+        texts[field] = file.read(length).decode()
     return texts.get(1, ""), texts.get(2, "")
 
 

@@ -16,6 +16,8 @@ from derain.weights.headers import onnx_notes, safetensors_notes
 FORMAT = 1
 """The newest format of weights files that this version reads."""
 SHIPPED = Path(__file__).parent / "models"
+SUFFIXES = {".onnx", ".safetensors"}
+"""Of the files of a model; what ends otherwise is the name of a shipped one."""
 DEFAULT = "best"
 """The shipped model that restores where none is named."""
 
@@ -54,7 +56,7 @@ def find(name_or_path: str | Path) -> Model:
     of a newer format.
     """
     path = Path(name_or_path)
-    if path.suffix not in {".onnx", ".safetensors"}:
+    if path.suffix not in SUFFIXES:
         known = sorted(file.stem for file in SHIPPED.glob("*.onnx"))
         if str(name_or_path) not in known:
             raise WeightsError(

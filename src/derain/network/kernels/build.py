@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +89,7 @@ def library() -> Any | None:
                 build_directory=str(folder),
                 is_python_module=False,
             )
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         log.warning("the C++ kernels do not compile, training goes on without them: %s", error)
         return None
     finally:
