@@ -1,8 +1,10 @@
 """`derain evaluate` as it is typed."""
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import cyclopts
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from derain.cli.evaluate import evaluate
-from derain.errors import DataError, WeightsError
+from derain.errors import DataError, DerainError, WeightsError
 from derain.restore.engine import open_engine
 
 
@@ -156,3 +158,34 @@ def test_torch_is_not_imported(module):
 
 def test_numpy_is_not_imported_before_the_command_runs():
     subprocess.run([sys.executable, "-c", "import sys, derain.cli.evaluate; assert 'numpy' not in sys.modules"], check=True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--data", ""],
+        ["--data", "Rain200H="],
+        ["--photos", "R="],
+        ["--rain-free", "", "--model", "small"],
+        ["--data", ".", "--outputs", "A="],
+        ["--data", ".", "--model", "A="],
+        ["--clean", "", "--outputs", "A=clean"],
+    ],
+)
+def test_a_name_that_is_empty_is_not_the_current_folder(arguments, call, pairs, monkeypatch):
+    monkeypatch.chdir(pairs)
+    with pytest.raises(DerainError, match=r"names no file or folder|is empty"):
+        call(*arguments)
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="needs a name for the standard output")
+@pytest.mark.parametrize(("mode", "before"), [("w", ""), ("a", "a line of the user's\n")])
+def test_a_report_on_the_standard_output_is_whole_and_spoils_nothing(mode, before, pairs, tmp_path):
+    (tmp_path / "out").write_text(before)
+    command = [sys.executable, "-m", "derain", "evaluate", "--data", str(pairs), "--protocol", "y", "--json", "/dev/stdout"]
+    with (tmp_path / "out").open(mode) as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True, check=True)
+    written = (tmp_path / "out").read_text()
+    assert written.startswith(before)
+    assert json.loads(written.removeprefix(before))["data"][0]["pictures"]
+    assert "untouched" in done.stderr

@@ -109,3 +109,25 @@ def test_an_error_of_a_verb_is_1(monkeypatch, capsys):
 
     monkeypatch.setattr(entry, "build_app", lambda: failing)
     assert (main(["info"]), capsys.readouterr().err) == (1, "derain: photo.jpg: the fact; the remedy\n")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("evalute", "evaluate"), ("trian", "train"), ("vidio", "video"), ("Info", "info")])
+def test_a_verb_that_is_misspelt_is_no_photo(typed, meant, capsys):
+    assert main([typed, "--data", "x"]) == 1
+    assert capsys.readouterr().err == f"derain: {typed}: is neither a file nor a verb; did you mean `derain {meant}`?\n"
+
+
+def test_a_stream_is_restored_through_a_pipe(capsys):
+    assert main(["rtsp://camera/1", "-o", "out.mp4"]) == 1
+    assert "`ffmpeg -i rtsp://camera/1 -f yuv4mpegpipe - | derain - -o -`" in capsys.readouterr().err
+
+
+def test_a_folder_beside_a_clip_may_be_one_of_photos(tmp_path, capsys):
+    """As numbered frames its folders within would be left out."""
+    assert main([str(tmp_path), "clip.mp4", "-o", str(tmp_path / "out")]) == 1
+    assert f"{tmp_path}: is a folder beside clips" in capsys.readouterr().err
+
+
+def test_the_package_can_be_run(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "derain", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __version__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 from derain import picture
 from derain.cli.main import main
 from derain.picture import Picture
+from derain.restore.batch import Batch
 
 
 @pytest.fixture
@@ -218,3 +220,30 @@ def test_what_the_kind_of_file_cannot_say_is_told_unless_it_was_stripped(darken,
     assert "said.jpg: what a .png cannot say is left out: comments" in capsys.readouterr().err
     assert main([str(tmp_path / "said.jpg"), "-o", str(tmp_path / "bare.png"), "--strip", *darken]) == 0
     assert "left out" not in capsys.readouterr().err
+
+
+def test_the_end_of_a_name_and_another_place_exclude_each_other(photo, darken, tmp_path, capsys):
+    assert main([str(photo), "--suffix", "_clean", "-o", str(tmp_path / "out"), *darken]) == 1
+    assert "--suffix _clean: ends the names of results beside their sources" in capsys.readouterr().err
+
+
+def test_a_name_with_the_code_of_a_sign_is_printed_as_it_is(darken, capsys):
+    assert main([":100:.jpg", *darken]) == 1
+    assert ":100:.jpg: there is no such file" in capsys.readouterr().err
+
+
+def test_what_a_second_run_has_done_meanwhile_is_in_the_reports(photo, darken, tmp_path, monkeypatch):
+    (photo.parent / "b.png").write_bytes(photo.read_bytes())
+    out, journal = tmp_path / "out", tmp_path / "done.json"
+    run = Batch.run
+
+    def late(self, errands):
+        out.mkdir()
+        (out / "b.png").write_bytes(photo.read_bytes())
+        return run(self, errands)
+
+    monkeypatch.setattr(Batch, "run", late)
+    assert main([str(photo), str(photo.parent / "b.png"), "-o", str(out), "--json", str(journal), *darken]) == 0
+    done = json.loads(journal.read_text())
+    assert sorted(entry["status"] for entry in done["pictures"]) == ["already_there", "restored"]
+    assert (done["summary"]["restored"], done["summary"]["already_there"], done["summary"]["left"]) == (1, 1, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -125,14 +126,17 @@ def test_what_a_pipe_cannot_follow_is_refused(options, capsys):
     assert options[0] in capsys.readouterr().err
 
 
-def test_ctrl_c_leaves_what_can_be_played(networks, tmp_path):
+@pytest.mark.parametrize(
+    "name", ["SIGINT", "SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.skipif(os.name == "nt", reason="Windows"))]
+)
+def test_ctrl_c_and_the_end_of_a_service_or_a_terminal_leave_what_can_be_played(name, networks, tmp_path):
     source = clip(tmp_path / "clip.mp4", frames=3000)
     command = [sys.executable, "-m", "derain.cli.main", str(source), "--model", str(networks / "blurring.onnx")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not list(tmp_path.glob(".derain-*")):
             time.sleep(0.01)
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.Signals[name])
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "clip_derained_partial.mp4"}
@@ -144,3 +148,8 @@ def test_without_the_extra_it_is_said_with_the_command_that_installs_it(darken, 
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "needs the extra `video`: install it with `pip install 'derain[video]'`" in done.stderr
+
+
+def test_an_option_is_no_name(darken, tmp_path, capsys):
+    assert main([str(clip(tmp_path / "clip.mp4")), "-o", "--overwrite", *darken]) == 1
+    assert "-o: needs a name, and --overwrite is an option" in capsys.readouterr().err

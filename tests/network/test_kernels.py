@@ -231,7 +231,8 @@ def test_what_the_kernels_do_not_know_of_the_discriminator_is_said_where_there_i
     assert kernels.path(wide, with_discriminator=True).endswith("for what they do not know: 66 channels, the unit swin")
 
 
-def test_without_a_compiler_the_reference_computes(tmp_path):
+@pytest.mark.parametrize("fails", [False, True])
+def test_without_a_compiler_the_reference_computes(fails, tmp_path):
     """In a process of its own, because an extension is looked up once in a process."""
     program = """
 import torch
@@ -242,6 +243,9 @@ kernels.choose("auto")
 print(kernels.path(SMALL))
 SwinBlock(16, window_px=7, shift_px=3, heads=1, mlp_ratio=4)(torch.zeros(1, 16, 14, 14)).sum().backward()
 """
+    if fails:  # as the one of macOS without its tools
+        (tmp_path / "none").write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / "none").chmod(0o755)
     environment = os.environ | {"CXX": str(tmp_path / "none"), "TORCH_EXTENSIONS_DIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("PyTorch's operations (")

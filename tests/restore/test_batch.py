@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import errno
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from derain import Restorer, picture
+from derain.errors import PictureError
 from derain.picture import Picture
 from derain.restore.batch import Batch
 from derain.restore.errands import find_errands
@@ -147,3 +149,74 @@ def test_ten_thousand_files_do_not_grow_memory(photos):
     run = subprocess.run([sys.executable, script, photos], check=True, capture_output=True, text=True)
     warm, end = map(int, run.stdout.split())
     assert end - warm < 8 * 2**20
+
+
+def test_what_appears_before_its_turn_is_there_already(darken, photos):
+    errands = find_errands([photos]).todo
+    errands[3].target.write_text("of another run")
+    outcome = Batch(darken).run(errands)
+    assert (outcome.restored, outcome.already_there, outcome.problems) == (11, [errands[3]], [])
+    assert errands[3].target.read_text() == "of another run"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_appears_while_it_is_restored_is_not_replaced(has_links, darken, photos, monkeypatch):
+    (errand,) = find_errands([photos / "03.png"]).todo
+    restore = Restorer.restore_picture
+
+    def meanwhile(*given, **options):
+        errand.target.write_text("of another run")
+        return restore(*given, **options)
+
+    def no_link(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Restorer, "restore_picture", meanwhile)
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_link)
+    ((_, text),) = Batch(darken).run([errand]).problems
+    assert text.endswith("03_derained.png: has appeared meanwhile; give --overwrite to replace it or write to another folder")
+    assert errand.target.read_text() == "of another run"
+    assert not list(photos.glob(".derain-*"))
+
+
+def test_files_appear_on_a_disk_without_links(darken, photos, monkeypatch):
+    def no_link(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_link)
+    assert Batch(darken).run(find_errands([photos]).todo).restored == 12
+    assert not list(photos.glob(".derain-*"))
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_rain_layer_whose_result_cannot_be_written_is_taken_back(pages, was_there, darken, tmp_path, monkeypatch):
+    page = Picture(np.full((20, 30, 3), 255, np.uint8), format="TIFF")
+    picture.write_frames([page] * pages, tmp_path / "a.tif")
+    rain = tmp_path / "out" / "a_rain.tif"
+    if was_there:
+        rain.parent.mkdir()
+        rain.touch()
+    write, write_frames = picture.write, picture.write_frames
+
+    def failing(given, path, **options):
+        (write if isinstance(given, Picture) else write_frames)(given, path, **options)
+        if path != rain:
+            raise PictureError(f"{path}: the disk is full")
+
+    monkeypatch.setattr(picture, "write", failing)
+    monkeypatch.setattr(picture, "write_frames", failing)
+    found = find_errands([tmp_path / "a.tif"], output=tmp_path / "out", with_rain=True, overwrite=was_there)
+    assert "the disk is full" in Batch(darken).run(found.todo).problems[0][1]
+    assert rain.exists() == was_there
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other bounds")
+def test_a_name_that_is_too_long_is_told_before_the_network_runs(networks, photos, monkeypatch):
+    restorer = Restorer(networks / "darkening.onnx", precision="float32")
+    monkeypatch.setattr(restorer, "restore_picture", None)
+    long = photos / ("n" * 249 + ".png")
+    (photos / "03.png").rename(long)
+    ((_, text),) = Batch(restorer).run(find_errands([long]).todo).problems
+    assert "its name is too long for this disk" in text

@@ -325,4 +325,48 @@ def test_pictures_that_are_called_as_results_are_counted(tree):
     (tree / "street_compared.jpg").touch()  # of no street.jpg
     assert (find_errands([tree]).results, len(find_errands([tree]).todo)) == (2, 2)
     assert len(targets(tree, suffix="b")) == 3  # `ä b` is no result of `ä `
-    assert find_errands([tree], output=tree / "out").results == 0
+    assert find_errands([tree], output=tree / "out").results == 2  # one was tried before the folder
+    assert find_errands(sorted(tree.glob("b*.jpg")), output=tree / "out").results == 0  # who names them means them
+
+
+def test_the_source_of_another_picture_is_not_overwritten(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "t.png").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    found = find_errands([tmp_path / "b", tmp_path / "a"], output=tmp_path / "link", overwrite=True)
+    assert [errand.source for errand in found.todo] == [tmp_path / "a" / "t.png"]
+    assert "would overwrite" in found.problems[0][1] and "which is an input itself" in found.problems[0][1]
+
+
+def test_a_rain_layer_does_not_replace_an_input(tree):
+    (tree / "b_rain.jpg").touch()
+    found = find_errands([tree / "b.jpg", tree / "b_rain.jpg"], output=tree, overwrite=True, with_rain=True)
+    assert [errand.source.name for errand in found.todo] == ["b_rain.jpg"]
+    assert "which is an input itself" in found.problems[0][1]
+
+
+def test_a_folder_of_the_name_is_no_result(tree, tmp_path):
+    (tmp_path / "out" / "b.jpg").mkdir(parents=True)
+    found = find_errands([tree], output=tmp_path / "out")
+    assert (found.already_there, len(found.problems)) == ([], 1)
+
+
+def test_results_without_the_rain_layer_that_is_wanted_are_counted(tree, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.jpg").touch()
+    found = find_errands([tree], output=tmp_path / "out", with_rain=True)
+    assert (len(found.already_there), found.without_rain) == (1, 1)
+    assert find_errands([tree], output=tmp_path / "out").without_rain == 0
+
+
+def test_a_file_is_no_folder_for_results(tree, tmp_path):
+    (tmp_path / "notes").touch()
+    with pytest.raises(PictureError, match="notes: is a file, and results go into a folder"):
+        find_errands([tree], output=tmp_path / "notes")
+
+
+def test_a_hidden_clip_is_not_named(tmp_path):
+    (tmp_path / "._a.mp4").touch()
+    ((_, text),) = find_errands([tmp_path]).problems
+    assert text.endswith("name another folder")

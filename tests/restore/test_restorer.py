@@ -192,3 +192,39 @@ def test_any_path_like_object_names_a_file(tmp_path, networks):
 
     picture.write(Picture(np.full((4, 5, 3), 90, np.uint8)), tmp_path / "photo.png")
     assert derain.restore(Entry(), model=networks / "copying.onnx").shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize(("mode", "is_taken"), [("RGB", True), ("RGBA", True), ("L", True), ("P", False), ("CMYK", False)])
+def test_pillow_pictures_are_taken_where_their_samples_are_colours(mode, is_taken, darken):
+    image = Image.new("RGB", (9, 8), (255, 255, 255)).convert(mode)
+    if is_taken:
+        assert int(darken(image)[0, 0].min()) == 191
+    else:
+        with pytest.raises(PictureError, match=rf"of mode {mode} holds no R, G, B; give image\.convert\('RGB'\)"):
+            darken(image)
+
+
+def test_a_model_that_was_made_anew_is_read_anew(networks, tmp_path, monkeypatch):
+    """As in a notebook in which one trains, exports and looks."""
+    white = np.full((9, 8, 3), 255, np.uint8)
+    for folder, name in (("a", "copying"), ("b", "darkening")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.onnx").write_bytes((networks / f"{name}.onnx").read_bytes())
+    monkeypatch.chdir(tmp_path / "a")
+    assert derain.restore(white, model="mine.onnx").max() == 255
+    monkeypatch.chdir(tmp_path / "b")
+    assert derain.restore(white, model="mine.onnx").max() == 191
+    (tmp_path / "b" / "mine.onnx").write_bytes((networks / "copying.onnx").read_bytes())
+    assert derain.restore(white, model="mine.onnx").max() == 255
+
+
+def test_a_restorer_finds_its_model_from_another_folder(networks, tmp_path, monkeypatch):
+    monkeypatch.chdir(networks)
+    packed = pickle.dumps(derain.Restorer("copying.onnx"))
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(packed).model.name == "copying"
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_order_of_bytes_comes_back(channels, darken):
+    assert darken(np.full((5, 6, channels), 65535, ">u2")).dtype == np.dtype(">u2")

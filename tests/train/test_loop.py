@@ -444,3 +444,24 @@ def test_unknown_key_is_one_line_and_exit_code_1(project):
     assert done.returncode == 1
     assert "did you mean 'batch'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no groups that a signal goes to")
+def test_a_signal_to_all_processes_of_a_run_ends_it_with_its_state_saved(project):
+    """As a scheduler sends it: also to those that prepare crops."""
+    arguments = command(project, "length.steps=100000", "validation.pairs=[]", "machine.workers=2")
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(lambda: (project / "run/log.jsonl").exists())
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in said) == (0, False), said
+    assert state_of(project)["step"] == events(project, "train")[-1]["step"]
+
+
+def test_a_process_that_is_killed_while_it_prepares_crops_is_one_sentence(project, monkeypatch):
+    def killed(*_):
+        raise RuntimeError("DataLoader worker (pid 5415) is killed by signal: Killed. ")
+
+    monkeypatch.setattr("derain.train.loop.iterate", killed)
+    with pytest.raises(TrainingError, match=r"run: a process that prepares crops was killed, .* lower machine\.workers"):
+        run(project)

@@ -75,3 +75,4 @@ def test_folders_are_named_by_as_much_of_their_ends_as_tells_them_apart():
     assert short_names(["/data/Rain200H/test", "/data/Rain200L/test"]) == ["Rain200H/test", "Rain200L/test"]
     assert short_names(["/data/a/test", "/data/a/test"]) == ["test", "test"]
     assert short_names([]) == []
+    assert short_names(["/data/mean", "/data/other"]) == ["data/mean", "data/other"]  # `mean` is that of the folders

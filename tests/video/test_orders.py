@@ -189,3 +189,9 @@ def test_frames_of_a_whole_disk_need_a_folder(folder):
 def test_a_suffix_holds_no_folder(tmp_path):
     with pytest.raises(DerainError, match=r"^--suffix a/b: is the end of a name and holds no folder; "):
         find_orders([tmp_path / "clip.mp4"], suffix="a/b")
+
+
+@pytest.mark.parametrize("name", ["a.dav", "a.H264", "a.asf"])
+def test_results_of_what_recorders_write_are_matroska(name, tmp_path):
+    assert targets(tmp_path / name) == [tmp_path / "a_derained.mkv"]
+    assert targets(tmp_path / name, tmp_path / "b.mp4", output=tmp_path / "out")[0] == tmp_path / "out" / "a.mkv"

@@ -353,3 +353,11 @@ def test_frames_that_change_their_size_are_told_of(make_clip):
     notes = restore_clip(source, source.with_name("out.mp4"), copying).notes
     assert notes == ["its frames change their size on the way; all come out at 64 x 48"]
     assert {(frame.width, frame.height) for frame in decoded(source.with_name("out.mp4"))} == {(64, 48)}
+
+
+@pytest.mark.parametrize(
+    ("number", "fact"), [(errno.EPERM, "FFmpeg refuses it"), (errno.EACCES, "may not be opened by this user")]
+)
+def test_an_encoder_without_its_device_is_no_question_of_permissions(number, fact):
+    with pytest.raises(VideoError, match=rf"^out\.mkv: {fact}"), told_of("out.mkv"):
+        raise OSError(number, "Operation not permitted")

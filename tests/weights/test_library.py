@@ -175,3 +175,14 @@ def test_a_header_without_an_end_is_no_safetensors(tmp_path):
     path.write_bytes((100_000).to_bytes(8, "little") + b"[" * 100_000)
     with pytest.raises(ValueError, match="no safetensors file"):
         safetensors_notes(path)
+
+
+@pytest.mark.parametrize("length", [2**45, 2**66])
+def test_a_note_that_is_longer_than_its_file_is_refused(length, make_network):
+    """A reader that believed it would ask for so much memory."""
+    path = make_network("damaged")
+    number = bytes((length >> shift) & 127 | 128 for shift in range(0, 63, 7)) + bytes([length >> 63])
+    note = b"\x0a" + number
+    path.write_bytes(path.read_bytes() + b"\x72" + bytes([len(note)]) + note)
+    with pytest.raises(WeightsError, match="damaged"):
+        find(path)

@@ -228,7 +228,7 @@ def _named(arguments: Sequence[str], *, short: Callable[[Path], str] = _folder_n
 def _split(argument: str) -> tuple[str | None, Path]:
     name, equals, folder = argument.partition("=")
     if not argument or (equals and not folder and not exists(Path(argument))):
-        raise DataError(f"{argument or 'an input'}: names no folder; give one, or . for the current folder")
+        raise DataError(f"{argument or 'an input'}: names no file or folder; give one, or . for the current folder")
     if equals and name and not exists(Path(argument)):  # a folder or file may have `=` in its name
         return name, Path(folder).expanduser()  # shells leave the ~ of NAME=~/DIR as it is
     return None, Path(argument)

@@ -106,7 +106,7 @@ def find_errands(
         sources = list(_pictures(given, errands, except_in=output)) if is_folder(given) else [given]
         names = {source.with_suffix("") for source in (sources if is_folder(given) else named)}
         for source in sources:
-            if output is None and origins(source, suffix) & names:
+            if (output is None or is_folder(given)) and origins(source, suffix) & names:
                 errands.results += 1  # what an earlier run left here is no rainy photo
                 continue
             wanted.append((source, source.relative_to(given) if given != source else Path(source.name)))
