@@ -186,9 +186,13 @@ def test_weights_alone_start_a_new_run(project):
 
 def test_a_run_begins_with_a_shipped_model_by_its_name(project):
     network, _, card = load_weights("small")
+    own = ["pairs", "dry"]
     shape = [f"network.{name}={list(getattr(network, name))}" for name in ("channels", "stages")]
     run(project, "length.steps=1", "validation.pairs=[]", *shape, f"network.head_stages={network.head_stages}", weights="small")
-    assert load_weights(project / "run/weights.safetensors")[2]["steps"] == card["steps"] + 1
+    begun = load_weights(project / "run/weights.safetensors")[2]
+    data = card["data"]
+    earlier = [data] if isinstance(data, str) else data  # one text that was written by hand, or names as a run leaves them
+    assert (begun["steps"], begun["data"]) == (card["steps"] + 1, [*earlier, *[name for name in own if name not in earlier]])
 
 
 def test_weights_of_another_network_are_refused(project):

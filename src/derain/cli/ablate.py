@@ -42,15 +42,14 @@ def ablate(
     output
         Folder for the rows' runs and, for each table, TABLE.md and TABLE.csv; default runs/ablation.
     """
-    from rich.console import Console
-
     from derain.about import machine
+    from derain.cli.speaker import plain_console
     from derain.errors import TrainingError
     from derain.files import write_text
     from derain.train import ablation, outcomes
     from derain.train.rows import TABLES
 
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    console = plain_console()
     given = list(overrides)
     if validate:
         given.append(f"validation.pairs=[{', '.join(_table(folder) for folder in validate)}]")

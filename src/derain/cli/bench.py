@@ -136,12 +136,11 @@ def restore(
     repeats
         Restorations of each, of which the median counts, after one that warms up; interleaved among engines.
     """
-    from rich.console import Console
-
     from derain.about import machine
+    from derain.cli.speaker import plain_console
     from derain.restore.bench import bench_restore
 
     table = bench_restore(model, engines=engine, precisions=precision, sizes=size, repeats=repeats)
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    console = plain_console()
     console.print(machine())
     console.print(table)

@@ -118,11 +118,9 @@ def evaluate(
             ensemble=ensemble,
         )
     )
-    is_full = any(
-        path is not None and is_stdout(path) for path in (markdown, json, csv, html)
-    )  # of a report; a table would spoil it
-    stream = sys.stderr if is_full else sys.stdout
-    screen = Console(stderr=is_full, width=None if stream.isatty() else 160, emoji=False)
+    is_report = any(path is not None and is_stdout(path) for path in (markdown, json, csv, html))  # a table would spoil it
+    stream = sys.stderr if is_report else sys.stdout
+    screen = Console(stderr=is_report, width=None if stream.isatty() else 160, emoji=False)
     session = hold(asked, protocol or list(PROTOCOLS), with_table2=table2, console=Console(stderr=True, emoji=False))
     try:  # the files first: whoever reads the tables (`| head`) may go away
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -22,8 +22,7 @@ def export(weights: Path, /, output: Path | None = None, *, half: bool = True, c
     check
         Compare with torch.
     """
-    from rich.console import Console
-
+    from derain.cli.speaker import plain_console
     from derain.errors import WeightsError
     from derain.train.export import export as write
     from derain.train.export import largest_difference
@@ -34,8 +33,8 @@ def export(weights: Path, /, output: Path | None = None, *, half: bool = True, c
         raise WeightsError(f"{output}: the file beside it would replace {weights}; give another name")
     network, card = load_network(weights)
     write(network, output, card=card, half=half)
-    console = Console(emoji=False, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB")
+    console = plain_console()
+    console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB", markup=False)
     if check:
         exported, _ = load_network(output.with_suffix(".safetensors"))
         for (height, width), difference in largest_difference(exported, output).items():

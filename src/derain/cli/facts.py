@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from derain import __version__
 from derain.about import installed
+from derain.cli.speaker import plain_console
 from derain.restore.engine import ENGINES
 from derain.weights import models
 
@@ -24,7 +24,7 @@ INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "as
 
 def print_facts() -> None:
     """Print models with their cards, engines with their devices, the processor, and versions."""
-    console = Console(highlight=False, soft_wrap=True, emoji=False)
+    console = plain_console()
     console.print(f"derain {__version__}, Python {platform.python_version()}, {platform.platform()}", markup=False)
     console.print(f"processor: {os.cpu_count()} threads, {', '.join(_instructions()) or 'instructions not known'}", markup=False)
     console.print(", ".join(f"{name} {installed(name) or 'not installed'}" for name in PACKAGES), markup=False)

@@ -10,12 +10,17 @@ BREAKING = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode's categories of controls, halves of signs, and ends of lines and paragraphs."""
 
 
+def plain_console(*, stderr: bool = False) -> Console:
+    """Prints texts as they are: no colours for numbers, no line broken, no `:100:` in a name made a sign."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+
+
 class Speaker:
     """Says what a person sees while something runs."""
 
     def __init__(self, *, is_quiet: bool) -> None:
         self.is_quiet = is_quiet
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self.console = plain_console(stderr=True)
 
     def say(self, text: str) -> None:
         """Print a line, unless quiet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -91,7 +91,7 @@ def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) 
                 f"network has {getattr(recipe.network, different[0])}; give the recipe that"
             )
         fill(generator, tensors, path=weights)
-        earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)), tuple(card.get("data", ())))
+        earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)), _data_of(card))
     generator.heads.requires_grad_(recipe.trains_heads)  # or the processes would wait for gradients that never come
     network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
     network.mark_forward_method("hierarchy")
@@ -226,6 +226,12 @@ def _fill(state: State, saved: dict[str, Any]) -> None:
     torch.set_rng_state(saved["random"])
     state.step, state.hours, state.card = saved["step"], saved["hours"], saved["card"]
     state.earlier = Earlier(**saved.get("earlier", {}))
+
+
+def _data_of(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a card names as its data: a list of names, or one text that somebody wrote."""
+    data = card.get("data", ())
+    return (data,) if isinstance(data, str) else tuple(data)
 
 
 def _fill_optimiser(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
