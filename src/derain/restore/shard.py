@@ -30,7 +30,6 @@ class Shard:
 
     def holds(self, name: Path) -> bool:
         """Whether the file of this name, relative to the folder that is shared out, belongs to this share."""
-        digest = hashlib.sha256(
-            name.as_posix().encode(errors="surrogateescape")
-        ).digest()  # numbered names are too alike for a CRC
+        # numbered names are too alike for a checksum
+        digest = hashlib.sha256(name.as_posix().encode(errors="surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
