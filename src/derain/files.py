@@ -197,14 +197,21 @@ def _is_special(path: Path) -> bool:
     return exists(path) and not is_folder(path) and (not is_file(path) or bool(OPENED_BY_SHELLS.match(str(path.absolute()))))
 
 
+def check_name(path: Path) -> None:
+    """Raise OSError, as writing would at its end, for a name that is a folder's or that the disk does not take."""
+    if is_folder(path):
+        raise IsADirectoryError
+    with suppress(FileNotFoundError):
+        path.lstat()
+
+
 def check_writable(path: Path) -> None:
     """Find out before long work whether a file could be written, by one that is removed again. Raises DataError."""
     if _is_special(path):
         return
     partial = partial_of(real(path))
     try:
-        with suppress(FileNotFoundError):
-            path.lstat()  # which tells of a name that is too long
+        check_name(path)
         with partial.open("xb"):
             pass
         partial.unlink()

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from derain.errors import DataError
-from derain.files import check_writable, disk_fact, is_folder, real, replacing
+from derain.files import check_writable, disk_fact, real, replacing
 
 DOTS_PER_INCH = 150
 
@@ -15,8 +15,6 @@ DOTS_PER_INCH = 150
 def check_figure(path: Path) -> None:
     """Find out before long work whether a figure can be written there. Raises DataError."""
     _kind_of(path)
-    if is_folder(path):
-        raise DataError(f"{path}: {disk_fact(IsADirectoryError())}")
     check_writable(path)
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from derain.errors import DerainError
-from derain.files import disk_fact, exists, is_folder, partial_of, remove_dead_partials
+from derain.files import check_name, disk_fact, exists, partial_of, remove_dead_partials
 from derain.restore.restorer import Restorer
 from derain.video.codecs import Encoding, choose
 from derain.video.errors import VideoError, frames_of, told_of
@@ -78,10 +78,10 @@ class _UnfinishedError(Exception):
 
 def _check_name(target: Path) -> None:
     """Find out before long work whether a clip could get its name."""
-    with told_of(str(target)), suppress(FileNotFoundError):
-        target.lstat()
-    if is_folder(target):
-        raise VideoError(f"{target}: {disk_fact(IsADirectoryError())}")
+    try:
+        check_name(target)
+    except OSError as error:
+        raise VideoError(f"{target}: {disk_fact(error)}") from error
 
 
 def _name(partial: Path, target: Path) -> None:
