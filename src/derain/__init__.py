@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from derain.errors import DerainError
 
 if TYPE_CHECKING:
-    from derain.restore.restorer import Restorer, restore
+    from derain.inference.restorer import Restorer, restore
 
 __version__ = "0.1.0"
 __all__ = ["DerainError", "Restorer", "__version__", "restore"]
@@ -19,7 +19,7 @@ __all__ = ["DerainError", "Restorer", "__version__", "restore"]
 def __getattr__(name: str) -> Any:
     # `derain --version` and `import derain` stay fast: the engine is imported when it is first asked for
     if name in {"Restorer", "restore"}:
-        from derain.restore import restorer
+        from derain.inference import restorer
 
         return getattr(restorer, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

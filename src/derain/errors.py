@@ -33,4 +33,6 @@ class MissingExtraError(DerainError):
     """A feature whose optional dependencies are not installed."""
 
     def __init__(self, feature: str, *, extra: str) -> None:
-        super().__init__(f"{feature} needs the extra `{extra}`: install it with `pip install 'derain[{extra}]'`")
+        super().__init__(
+            f"{feature} needs the extra `{extra}`: install it with `pip install 'derain[{extra}]'`"
+        )

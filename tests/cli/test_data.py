@@ -20,7 +20,9 @@ def planted(tmp_path_factory):
             (root / split / side).mkdir(parents=True)
             for name in names:
                 clean = getattr(data, name)()
-                Image.fromarray(clean if side == "clean" else render(clean, seed=0)).save(root / split / side / f"{name}.png")
+                Image.fromarray(clean if side == "clean" else render(clean, seed=0)).save(
+                    root / split / side / f"{name}.png"
+                )
     return root
 
 
@@ -41,7 +43,10 @@ def test_a_shared_background_returns_one(folders):
 def test_the_report_names_the_shared_pictures(folders, capsys):
     check(*folders, jobs=1)
     train, test = folders
-    assert f"{train / 'clean' / 'rocket.png'} = {test / 'clean' / 'rocket.png'}" in capsys.readouterr().out
+    assert (
+        f"{train / 'clean' / 'rocket.png'} = {test / 'clean' / 'rocket.png'}"
+        in capsys.readouterr().out
+    )
 
 
 def test_the_report_says_what_is_there(folders, capsys):
@@ -52,11 +57,17 @@ def test_the_report_says_what_is_there(folders, capsys):
 
 def test_a_long_list_is_cut_short_unless_all_is_asked_for(folders, capsys):
     for index in range(15):
-        Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(folders[0] / "rainy" / f"alone{index}.png")
+        Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(
+            folders[0] / "rainy" / f"alone{index}.png"
+        )
     check(folders[0], jobs=1)
     short = capsys.readouterr().out
     check(folders[0], jobs=1, every=True)
-    assert "... and 5 more" in short and "alone14.png" not in short and "alone14.png" in capsys.readouterr().out
+    assert (
+        "... and 5 more" in short
+        and "alone14.png" not in short
+        and "alone14.png" in capsys.readouterr().out
+    )
 
 
 def test_a_background_that_many_share_is_cut_short_too(folders, capsys):

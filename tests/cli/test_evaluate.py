@@ -13,7 +13,7 @@ from PIL import Image
 
 from derain.cli.evaluate import evaluate
 from derain.errors import DataError, DerainError, WeightsError
-from derain.restore.engine import open_engine
+from derain.inference.engines.engine import open_engine
 
 
 @pytest.fixture
@@ -93,28 +93,44 @@ def test_models_are_handed_on(call, pairs):
 def test_models_run_as_asked_and_the_report_says_so(typed, words, call, pairs, networks):
     if "bfloat16" in typed:  # some processors have none, and the report says so
         words = words.replace(
-            "bfloat16", open_engine(networks / "darkening.onnx", precision="bfloat16").device.rpartition(" ")[2]
+            "bfloat16",
+            open_engine(networks / "darkening.onnx", precision="bfloat16").device.rpartition(" ")[
+                2
+            ],
         )
     out = call("--data", pairs, "--protocol", "rgb", "--model", networks / "darkening.onnx", *typed)
     assert re.search(f"^- darkening: .*{words}", out, re.MULTILINE) and "\ndarkening " in out
 
 
 def test_several_outputs_make_one_table_from_the_best_to_the_worst(call, folder):
-    out = call("--outputs", f"B={folder / 'B'}", "--outputs", f"A={folder / 'A'}", "--clean", folder / "clean")
+    out = call(
+        "--outputs",
+        f"B={folder / 'B'}",
+        "--outputs",
+        f"A={folder / 'A'}",
+        "--clean",
+        folder / "clean",
+    )
     assert out.index("\nA ") < out.index("\nB ")
 
 
 def test_several_outputs_can_follow_one_option(call, folder):
-    assert "A - B" in call("--outputs", f"B={folder / 'B'}", f"A={folder / 'A'}", "--clean", folder / "clean")
+    assert "A - B" in call(
+        "--outputs", f"B={folder / 'B'}", f"A={folder / 'A'}", "--clean", folder / "clean"
+    )
 
 
 def test_photos_have_niqe(call, tmp_path):
-    Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 220, 3), dtype=np.uint8)).save(tmp_path / "rain.png")
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 220, 3), dtype=np.uint8)).save(
+        tmp_path / "rain.png"
+    )
     assert "NIQE (lower is better)" in call("--photos", tmp_path)
 
 
 def test_pictures_without_rain_are_a_data_set_of_their_own(call, folder):
-    assert "clean, rain-free: PSNR in dB" in call("--rain-free", folder / "clean", "--outputs", f"A={folder / 'A'}")
+    assert "clean, rain-free: PSNR in dB" in call(
+        "--rain-free", folder / "clean", "--outputs", f"A={folder / 'A'}"
+    )
 
 
 def test_table2_works_without_data(call):
@@ -139,10 +155,14 @@ def test_a_picture_that_could_not_be_scored_fails_the_call(call, folder):
         call("--outputs", folder / "A", "--clean", folder / "clean")
 
 
-def test_a_picture_that_could_not_be_scored_does_not_keep_the_report_from_being_written(call, folder, tmp_path):
+def test_a_picture_that_could_not_be_scored_does_not_keep_the_report_from_being_written(
+    call, folder, tmp_path
+):
     (folder / "A" / "2.png").write_bytes(b"")
     with pytest.raises(DataError):
-        call("--outputs", folder / "A", "--clean", folder / "clean", "--csv", tmp_path / "scores.csv")
+        call(
+            "--outputs", folder / "A", "--clean", folder / "clean", "--csv", tmp_path / "scores.csv"
+        )
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 1 + 2
 
 
@@ -151,13 +171,23 @@ def test_nothing_asked_for_is_an_error_that_says_what_to_give(call):
         call()
 
 
-@pytest.mark.parametrize("module", ["derain.cli.evaluate", "derain.evaluate.session"])
+@pytest.mark.parametrize("module", ["derain.cli.evaluate", "derain.evaluate.run"])
 def test_torch_is_not_imported(module):
-    subprocess.run([sys.executable, "-c", f"import sys, {module}; assert 'torch' not in sys.modules"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", f"import sys, {module}; assert 'torch' not in sys.modules"],
+        check=True,
+    )
 
 
 def test_numpy_is_not_imported_before_the_command_runs():
-    subprocess.run([sys.executable, "-c", "import sys, derain.cli.evaluate; assert 'numpy' not in sys.modules"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, derain.cli.evaluate; assert 'numpy' not in sys.modules",
+        ],
+        check=True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -182,7 +212,18 @@ def test_a_name_that_is_empty_is_not_the_current_folder(arguments, call, pairs, 
 @pytest.mark.parametrize(("mode", "before"), [("w", ""), ("a", "a line of the user's\n")])
 def test_a_report_on_the_standard_output_is_whole_and_spoils_nothing(mode, before, pairs, tmp_path):
     (tmp_path / "out").write_text(before)
-    command = [sys.executable, "-m", "derain", "evaluate", "--data", str(pairs), "--protocol", "y", "--json", "/dev/stdout"]
+    command = [
+        sys.executable,
+        "-m",
+        "derain",
+        "evaluate",
+        "--data",
+        str(pairs),
+        "--protocol",
+        "y",
+        "--json",
+        "/dev/stdout",
+    ]
     with (tmp_path / "out").open(mode) as file:
         done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True, check=True)
     written = (tmp_path / "out").read_text()

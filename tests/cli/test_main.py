@@ -14,7 +14,9 @@ from derain.errors import DerainError
 
 
 def run(*lines: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False
+    )
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -80,7 +82,8 @@ def test_a_missing_extra_is_said_with_the_command_that_installs_it(monkeypatch, 
     monkeypatch.setattr(entry, "build_app", lambda: needs_torch)
     assert main(["train"]) == 1
     assert (
-        capsys.readouterr().err == "derain: derain train needs the extra `train`: install it with `pip install 'derain[train]'`\n"
+        capsys.readouterr().err
+        == "derain: derain train needs the extra `train`: install it with `pip install 'derain[train]'`\n"
     )
 
 
@@ -91,7 +94,9 @@ def test_clips_on_a_python_that_is_too_old_for_them_ask_for_a_newer_one(monkeypa
     monkeypatch.setattr(entry, "build_app", lambda: needs_pyav)
     monkeypatch.setattr(entry, "PYAV_NEEDS", (9, 9))
     assert main(["clip.mp4"]) == 1
-    assert capsys.readouterr().err.startswith("derain: derain video needs Python 9.9 or newer, for which PyAV is published; ")
+    assert capsys.readouterr().err.startswith(
+        "derain: derain video needs Python 9.9 or newer, for which PyAV is published; "
+    )
 
 
 def test_a_missing_module_that_is_no_extra_is_a_bug_and_not_hidden(monkeypatch):
@@ -108,18 +113,29 @@ def test_an_error_of_a_verb_is_1(monkeypatch, capsys):
         raise DerainError("photo.jpg: the fact; the remedy")
 
     monkeypatch.setattr(entry, "build_app", lambda: failing)
-    assert (main(["info"]), capsys.readouterr().err) == (1, "derain: photo.jpg: the fact; the remedy\n")
+    assert (main(["info"]), capsys.readouterr().err) == (
+        1,
+        "derain: photo.jpg: the fact; the remedy\n",
+    )
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("evalute", "evaluate"), ("trian", "train"), ("vidio", "video"), ("Info", "info")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("evalute", "evaluate"), ("trian", "train"), ("vidio", "video"), ("Info", "info")],
+)
 def test_a_verb_that_is_misspelt_is_no_photo(typed, meant, capsys):
     assert main([typed, "--data", "x"]) == 1
-    assert capsys.readouterr().err == f"derain: {typed}: is neither a file nor a verb; did you mean `derain {meant}`?\n"
+    assert (
+        capsys.readouterr().err
+        == f"derain: {typed}: is neither a file nor a verb; did you mean `derain {meant}`?\n"
+    )
 
 
 def test_a_stream_is_restored_through_a_pipe(capsys):
     assert main(["rtsp://camera/1", "-o", "out.mp4"]) == 1
-    assert "`ffmpeg -i rtsp://camera/1 -f yuv4mpegpipe - | derain - -o -`" in capsys.readouterr().err
+    assert (
+        "`ffmpeg -i rtsp://camera/1 -f yuv4mpegpipe - | derain - -o -`" in capsys.readouterr().err
+    )
 
 
 def test_a_folder_beside_a_clip_may_be_one_of_photos(tmp_path, capsys):
@@ -129,5 +145,7 @@ def test_a_folder_beside_a_clip_may_be_one_of_photos(tmp_path, capsys):
 
 
 def test_the_package_can_be_run(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "derain", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "derain", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == __version__

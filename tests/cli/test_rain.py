@@ -16,7 +16,9 @@ from derain.rain import render
 def run(*arguments):
     app = App()
     app.command(rain)
-    command, bound, *_ = app.parse_args(["rain", *map(str, arguments)], print_error=False, exit_on_error=False)
+    command, bound, *_ = app.parse_args(
+        ["rain", *map(str, arguments)], print_error=False, exit_on_error=False
+    )
     command(*bound.args, **bound.kwargs)
 
 
@@ -39,12 +41,16 @@ def pixels(path):
 
 def test_the_rainy_photo_lies_beside_the_clean_one(photo):
     run(photo)
-    np.testing.assert_array_equal(pixels(photo.with_name("photo_rainy.png")), render(pixels(photo), rain="moderate", seed=0))
+    np.testing.assert_array_equal(
+        pixels(photo.with_name("photo_rainy.png")), render(pixels(photo), rain="moderate", seed=0)
+    )
 
 
 def test_preset_and_seed_choose_the_rain(photo, tmp_path):
     run(photo, "-o", tmp_path / "out.png", "--preset", "heavy", "--seed", 7)
-    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), render(pixels(photo), rain="heavy", seed=7))
+    np.testing.assert_array_equal(
+        pixels(tmp_path / "out.png"), render(pixels(photo), rain="heavy", seed=7)
+    )
 
 
 def test_an_option_changes_the_preset(photo, tmp_path):
@@ -67,7 +73,9 @@ def test_a_file_that_is_there_is_not_replaced(photo):
 def test_a_file_that_is_there_is_replaced_when_told(photo):
     run(photo)
     run(photo, "--preset", "heavy", "--overwrite")
-    np.testing.assert_array_equal(pixels(photo.with_name("photo_rainy.png")), render(pixels(photo), rain="heavy", seed=0))
+    np.testing.assert_array_equal(
+        pixels(photo.with_name("photo_rainy.png")), render(pixels(photo), rain="heavy", seed=0)
+    )
 
 
 def test_a_grey_photo_stays_grey(tmp_path):
@@ -86,7 +94,9 @@ def test_a_folder_takes_the_rainy_photo_and_is_made(output, photo, tmp_path):
 def test_what_is_lost_is_told(tmp_path, capsys):
     Image.fromarray(np.full((20, 30), 30_000, np.uint16)).save(tmp_path / "deep.png")
     run(tmp_path / "deep.png", "-o", tmp_path / "out.jpg")
-    assert "deep.png: its 16 bits for a sample are written as 8 in a .jpg" in capsys.readouterr().err
+    assert (
+        "deep.png: its 16 bits for a sample are written as 8 in a .jpg" in capsys.readouterr().err
+    )
 
 
 def test_a_photo_that_does_not_fit_is_refused_before_the_rain(tmp_path, monkeypatch):

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from derain import picture
+from derain import pictures
 from derain.cli.main import main
-from derain.picture import Picture
-from derain.restore.batch import Batch
+from derain.photos.batch import PhotoBatch
+from derain.pictures import Picture
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    picture.write(Picture(np.full((20, 30, 3), 255, np.uint8)), tmp_path / "photo.png")
+    pictures.write(Picture(np.full((20, 30, 3), 255, np.uint8)), tmp_path / "photo.png")
     return tmp_path / "photo.png"
 
 
@@ -33,7 +33,7 @@ def darken(networks) -> list[str]:
 
 def test_a_photo_is_restored_beside_itself(photo, darken):
     assert main([str(photo), *darken]) == 0
-    assert picture.read(photo.with_name("photo_derained.png")).pixels.max() == 191
+    assert pictures.read(photo.with_name("photo_derained.png")).pixels.max() == 191
 
 
 def test_options_may_come_first(photo, darken):
@@ -76,10 +76,17 @@ def test_a_line_break_in_a_name_breaks_no_line(photo, darken, capsys):
 
 
 def test_of_a_damaged_tiff_nothing_but_the_sentence_is_said(photo, darken):
-    picture.write(picture.read(photo), photo.with_suffix(".tif"))
+    pictures.write(pictures.read(photo), photo.with_suffix(".tif"))
     whole = photo.with_suffix(".tif").read_bytes()
     photo.with_suffix(".tif").write_bytes(whole[:-20])
-    command = [sys.executable, "-m", "derain.cli.main", str(photo.with_suffix(".tif")), "--quiet", *darken]
+    command = [
+        sys.executable,
+        "-m",
+        "derain.cli.main",
+        str(photo.with_suffix(".tif")),
+        "--quiet",
+        *darken,
+    ]
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
     assert (len(lines), "photo.tif: is damaged or cut short" in lines[0]) == (1, True)
 
@@ -123,12 +130,12 @@ def test_ctrl_c_in_a_folder_of_many(photo, darken):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert (process.returncode, "interrupted with " in err.splitlines()[-1]) == (130, True), err
-    assert all(picture.read(path).pixels.max() == 191 for path in out.iterdir())
+    assert all(pictures.read(path).pixels.max() == 191 for path in out.iterdir())
 
 
 def test_strength(photo, darken):
     assert main([str(photo), "--strength", "0.5", *darken]) == 0
-    assert picture.read(photo.with_name("photo_derained.png")).pixels.max() == 223
+    assert pictures.read(photo.with_name("photo_derained.png")).pixels.max() == 223
 
 
 def test_a_strength_out_of_range_is_2(photo, darken):
@@ -139,13 +146,16 @@ def test_a_strength_out_of_range_is_2(photo, darken):
 def test_mask(photo, darken):
     mask = np.zeros((20, 30, 3), np.uint8)
     mask[:, 15:] = 255
-    picture.write(Picture(mask), photo.with_name("mask.png"))
+    pictures.write(Picture(mask), photo.with_name("mask.png"))
     main([str(photo), "--mask", str(photo.with_name("mask.png")), *darken])
-    assert picture.read(photo.with_name("photo_derained.png")).pixels[0, [14, 15], 0].tolist() == [255, 191]
+    assert pictures.read(photo.with_name("photo_derained.png")).pixels[0, [14, 15], 0].tolist() == [
+        255,
+        191,
+    ]
 
 
 def test_a_mask_of_another_size_fails_with_the_name_of_the_photo(photo, darken, capsys):
-    picture.write(Picture(np.zeros((2, 2, 3), np.uint8)), photo.with_name("mask.png"))
+    pictures.write(Picture(np.zeros((2, 2, 3), np.uint8)), photo.with_name("mask.png"))
     assert main([str(photo), "--mask", str(photo.with_name("mask.png")), *darken]) == 1
     assert "photo.png: the mask has 2x2 pixels and the picture 30x20" in capsys.readouterr().err
 
@@ -156,12 +166,12 @@ def test_a_mask_that_moves_is_refused_in_words_of_the_command_line(photo, darken
     assert main([str(photo), "--mask", str(photo.with_name("mask.gif")), *darken]) == 1
     said = capsys.readouterr().err
     assert "mask.gif: it holds 2 pictures, and one is needed here" in said
-    assert "derain.picture" not in said
+    assert "derain.pictures" not in said
 
 
 def test_save_rain(photo, darken):
     main([str(photo), "--save-rain", *darken])
-    assert picture.read(photo.with_name("photo_derained_rain.png")).pixels.max() == 64
+    assert pictures.read(photo.with_name("photo_derained_rain.png")).pixels.max() == 64
 
 
 def test_what_cannot_be_kept_is_said(photo, darken, capsys):
@@ -170,7 +180,10 @@ def test_what_cannot_be_kept_is_said(photo, darken, capsys):
     shots = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
     shots[0].save(photo.with_name("two.heic"), save_all=True, append_images=shots[1:])
     assert main([str(photo.with_name("two.heic")), *darken]) == 0
-    assert "two.heic: it holds 2 pictures, and the main one alone is restored" in capsys.readouterr().err
+    assert (
+        "two.heic: it holds 2 pictures, and the main one alone is restored"
+        in capsys.readouterr().err
+    )
 
 
 def test_ensemble(photo, darken, capsys):
@@ -193,7 +206,7 @@ def test_strip(photo, darken):
     exif[0x010F] = "Maker"
     Image.open(photo).save(photo, exif=exif)
     main([str(photo), "--strip", *darken])
-    assert picture.read(photo.with_name("photo_derained.png")).metadata.exif is None
+    assert pictures.read(photo.with_name("photo_derained.png")).metadata.exif is None
 
 
 @pytest.mark.parametrize("arguments", [[""], ["--overwrite", ""], ["photo.png", "-o", ""]])
@@ -205,10 +218,12 @@ def test_an_empty_name_is_not_the_current_folder(photo, darken, arguments, capsy
 
 
 def test_what_is_lost_of_any_page_is_told_once(photo, darken, capsys, monkeypatch):
-    plain = picture.read(photo)
-    pages = [replace(plain, format="TIFF", losses=losses) for losses in (("a map",), (), ("a map",))]
-    monkeypatch.setattr(picture, "count_frames", lambda _: len(pages))
-    monkeypatch.setattr(picture, "read_frames", lambda _: iter(pages))
+    plain = pictures.read(photo)
+    pages = [
+        replace(plain, format="TIFF", losses=losses) for losses in (("a map",), (), ("a map",))
+    ]
+    monkeypatch.setattr(pictures, "count_frames", lambda _: len(pages))
+    monkeypatch.setattr(pictures, "read_frames", lambda _: iter(pages))
     assert main([str(photo), "-o", str(photo.with_name("out.tif")), *darken]) == 0
     assert capsys.readouterr().err.count("photo.png: a map") == 1
 
@@ -218,13 +233,18 @@ def test_what_the_kind_of_file_cannot_say_is_told_unless_it_was_stripped(darken,
     tagged.save(tmp_path / "said.jpg", comment=b"a note")
     assert main([str(tmp_path / "said.jpg"), "-o", str(tmp_path / "said.png"), *darken]) == 0
     assert "said.jpg: what a .png cannot say is left out: comments" in capsys.readouterr().err
-    assert main([str(tmp_path / "said.jpg"), "-o", str(tmp_path / "bare.png"), "--strip", *darken]) == 0
+    assert (
+        main([str(tmp_path / "said.jpg"), "-o", str(tmp_path / "bare.png"), "--strip", *darken])
+        == 0
+    )
     assert "left out" not in capsys.readouterr().err
 
 
 def test_the_end_of_a_name_and_another_place_exclude_each_other(photo, darken, tmp_path, capsys):
     assert main([str(photo), "--suffix", "_clean", "-o", str(tmp_path / "out"), *darken]) == 1
-    assert "--suffix _clean: ends the names of results beside their sources" in capsys.readouterr().err
+    assert (
+        "--suffix _clean: ends the names of results beside their sources" in capsys.readouterr().err
+    )
 
 
 def test_a_name_with_the_code_of_a_sign_is_printed_as_it_is(darken, capsys):
@@ -232,18 +252,37 @@ def test_a_name_with_the_code_of_a_sign_is_printed_as_it_is(darken, capsys):
     assert ":100:.jpg: there is no such file" in capsys.readouterr().err
 
 
-def test_what_a_second_run_has_done_meanwhile_is_in_the_reports(photo, darken, tmp_path, monkeypatch):
+def test_what_a_second_run_has_done_meanwhile_is_in_the_reports(
+    photo, darken, tmp_path, monkeypatch
+):
     (photo.parent / "b.png").write_bytes(photo.read_bytes())
     out, journal = tmp_path / "out", tmp_path / "done.json"
-    run = Batch.run
+    run = PhotoBatch.run
 
     def late(self, errands):
         out.mkdir()
         (out / "b.png").write_bytes(photo.read_bytes())
         return run(self, errands)
 
-    monkeypatch.setattr(Batch, "run", late)
-    assert main([str(photo), str(photo.parent / "b.png"), "-o", str(out), "--json", str(journal), *darken]) == 0
+    monkeypatch.setattr(PhotoBatch, "run", late)
+    assert (
+        main(
+            [
+                str(photo),
+                str(photo.parent / "b.png"),
+                "-o",
+                str(out),
+                "--json",
+                str(journal),
+                *darken,
+            ]
+        )
+        == 0
+    )
     done = json.loads(journal.read_text())
     assert sorted(entry["status"] for entry in done["pictures"]) == ["already_there", "restored"]
-    assert (done["summary"]["restored"], done["summary"]["already_there"], done["summary"]["left"]) == (1, 1, 0)
+    assert (
+        done["summary"]["restored"],
+        done["summary"]["already_there"],
+        done["summary"]["left"],
+    ) == (1, 1, 0)

@@ -49,7 +49,9 @@ def test_a_clip_is_restored_beside_itself(darken, tmp_path):
 
 
 def test_options_may_come_first(darken, tmp_path):
-    assert main(["--crf", "20", "--codec", "libx265", *darken, str(clip(tmp_path / "clip.mp4"))]) == 0
+    assert (
+        main(["--crf", "20", "--codec", "libx265", *darken, str(clip(tmp_path / "clip.mp4"))]) == 0
+    )
     with av.open(str(tmp_path / "clip_derained.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "hevc"
 
@@ -84,10 +86,13 @@ def test_a_photo_is_no_clip(darken, tmp_path, capsys):
 def test_a_folder_of_frames(darken, tmp_path):
     (tmp_path / "in").mkdir()
     for index in range(3):
-        av.VideoFrame.from_ndarray(np.full((8, 8, 3), 255, np.uint8), format="rgb24").to_image().save(
-            tmp_path / "in" / f"{index}.png"
-        )
-    assert main(["video", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--temporal", *darken]) == 0
+        av.VideoFrame.from_ndarray(
+            np.full((8, 8, 3), 255, np.uint8), format="rgb24"
+        ).to_image().save(tmp_path / "in" / f"{index}.png")
+    assert (
+        main(["video", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--temporal", *darken])
+        == 0
+    )
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
@@ -99,13 +104,24 @@ def test_a_frame_that_cannot_be_read_makes_the_exit_code_1(darken, tmp_path, cap
 
 def test_an_encoder_that_likes_to_talk_is_quiet(darken, tmp_path):
     source = clip(tmp_path / "clip.mp4")
-    command = [sys.executable, "-m", "derain.cli.main", str(source), "--codec", "libsvtav1", *darken]
+    command = [
+        sys.executable,
+        "-m",
+        "derain.cli.main",
+        str(source),
+        "--codec",
+        "libsvtav1",
+        *darken,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "Svt" not in done.stderr
 
 
 def test_a_pipe(darken):
-    frames = b"YUV4MPEG2 W16 H8 F30:1 Ip A1:1 C444\n" + (b"FRAME\n" + bytes([235]) * 128 + bytes([128]) * 256) * 3
+    frames = (
+        b"YUV4MPEG2 W16 H8 F30:1 Ip A1:1 C444\n"
+        + (b"FRAME\n" + bytes([235]) * 128 + bytes([128]) * 256) * 3
+    )
     command = [sys.executable, "-m", "derain.cli.main", "-", "-o", "-", *darken]
     done = subprocess.run(command, input=frames, capture_output=True, check=False)
     assert (done.returncode, done.stdout.count(b"FRAME\n")) == (0, 3), done.stderr
@@ -120,18 +136,34 @@ def test_a_pipe_that_is_cut_ends_in_failure(darken):
     assert b"ends within a frame; the 2 before it were restored" in done.stderr
 
 
-@pytest.mark.parametrize("options", [["--crf", "20"], ["--codec", "libx265"], ["--pix-fmt", "bgr24"]])
+@pytest.mark.parametrize(
+    "options", [["--crf", "20"], ["--codec", "libx265"], ["--pix-fmt", "bgr24"]]
+)
 def test_what_a_pipe_cannot_follow_is_refused(options, capsys):
     assert main(["-", "-o", "-", *options]) == 1
     assert options[0] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "name", ["SIGINT", "SIGTERM", pytest.param("SIGHUP", marks=pytest.mark.skipif(os.name == "nt", reason="Windows"))]
+    "name",
+    [
+        "SIGINT",
+        "SIGTERM",
+        pytest.param("SIGHUP", marks=pytest.mark.skipif(os.name == "nt", reason="Windows")),
+    ],
 )
-def test_ctrl_c_and_the_end_of_a_service_or_a_terminal_leave_what_can_be_played(name, networks, tmp_path):
+def test_ctrl_c_and_the_end_of_a_service_or_a_terminal_leave_what_can_be_played(
+    name, networks, tmp_path
+):
     source = clip(tmp_path / "clip.mp4", frames=3000)
-    command = [sys.executable, "-m", "derain.cli.main", str(source), "--model", str(networks / "blurring.onnx")]
+    command = [
+        sys.executable,
+        "-m",
+        "derain.cli.main",
+        str(source),
+        "--model",
+        str(networks / "blurring.onnx"),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not list(tmp_path.glob(".derain-*")):
             time.sleep(0.01)
@@ -144,8 +176,15 @@ def test_ctrl_c_and_the_end_of_a_service_or_a_terminal_leave_what_can_be_played(
 
 
 def test_without_the_extra_it_is_said_with_the_command_that_installs_it(darken, tmp_path):
-    lines = ["import sys", "sys.modules['av'] = None", "from derain.cli.main import main", "sys.exit(main(['clip.mp4']))"]
-    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    lines = [
+        "import sys",
+        "sys.modules['av'] = None",
+        "from derain.cli.main import main",
+        "sys.exit(main(['clip.mp4']))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "needs the extra `video`: install it with `pip install 'derain[video]'`" in done.stderr
 

@@ -34,7 +34,11 @@ def test_a_sound_set_has_no_problem(train):
 
 def test_layout_sizes_and_formats_are_counted(train):
     (one,) = check([train], processes=1).folders
-    assert (one.found.layout, one.sizes, one.formats) == ("folders", {"512x512": 1, "451x300": 1}, {"png": 2})
+    assert (one.found.layout, one.sizes, one.formats) == (
+        "folders",
+        {"512x512": 1, "451x300": 1},
+        {"png": 2},
+    )
 
 
 def test_the_input_psnr_is_the_mean_over_pictures(train):
@@ -50,7 +54,10 @@ def test_no_more_pairs_are_measured_than_asked(train):
 
 
 def test_a_background_in_two_folders_is_found(train, tmp_path):
-    other = plant(tmp_path / "test", {"x.jpg": PHOTOS["coffee"], "y.jpg": np.ascontiguousarray(PHOTOS["chelsea"][:, ::-1])})
+    other = plant(
+        tmp_path / "test",
+        {"x.jpg": PHOTOS["coffee"], "y.jpg": np.ascontiguousarray(PHOTOS["chelsea"][:, ::-1])},
+    )
     result = check([train, other], processes=1)
     assert result.shared == [[train / "clean" / "b.png", other / "clean" / "y.jpg"]]
 
@@ -78,10 +85,18 @@ def test_a_shared_background_makes_a_check_unsound(train, tmp_path):
 def test_duplicates_inside_a_folder_are_found(tmp_path):
     clean = PHOTOS["rocket"]
     folder = plant(
-        tmp_path, {"1.png": clean, "2.png": PHOTOS["coffee"], "3.jpg": np.asarray(ImageOps.flip(Image.fromarray(clean)))}
+        tmp_path,
+        {
+            "1.png": clean,
+            "2.png": PHOTOS["coffee"],
+            "3.jpg": np.asarray(ImageOps.flip(Image.fromarray(clean))),
+        },
     )
     (one,) = check([folder], processes=1).folders
-    assert (one.backgrounds, one.duplicates) == (2, [[folder / "clean" / "1.png", folder / "clean" / "3.jpg"]])
+    assert (one.backgrounds, one.duplicates) == (
+        2,
+        [[folder / "clean" / "1.png", folder / "clean" / "3.jpg"]],
+    )
 
 
 def test_one_clean_file_for_many_rainy_ones_is_no_duplicate(tmp_path):
@@ -105,7 +120,9 @@ def test_a_rainy_picture_without_rain_is_reported(train):
     path = train / "rainy" / "a.png"
     path.write_bytes((train / "clean" / "a.png").read_bytes())
     (one,) = check([train], processes=1).folders
-    assert [str(problem) for problem in one.problems] == [f"{path}: is its clean picture, pixel for pixel"]
+    assert [str(problem) for problem in one.problems] == [
+        f"{path}: is its clean picture, pixel for pixel"
+    ]
 
 
 def test_halves_in_one_file_are_checked(tmp_path):
@@ -116,7 +133,10 @@ def test_halves_in_one_file_are_checked(tmp_path):
 
 
 def test_several_processes_see_what_one_sees(train, tmp_path):
-    other = plant(tmp_path / "test", {f"{index}.png": np.roll(PHOTOS["coffee"], 40 * index, axis=1) for index in range(7)})
+    other = plant(
+        tmp_path / "test",
+        {f"{index}.png": np.roll(PHOTOS["coffee"], 40 * index, axis=1) for index in range(7)},
+    )
     assert check([train, other], processes=2) == check([train, other], processes=1)
 
 
@@ -137,10 +157,16 @@ def test_pairs_that_are_not_measured_are_refused_as_others_read_them(train):
 
 
 def test_two_lists_of_one_folder_are_two_data_sets(train):
-    for name, line in (("train.txt", "rainy/a.png clean/a.png"), ("test.txt", "rainy/b.png clean/b.png")):
+    for name, line in (
+        ("train.txt", "rainy/a.png clean/a.png"),
+        ("test.txt", "rainy/b.png clean/b.png"),
+    ):
         (train / name).write_text(line + "\n")
     found = check([train / "train.txt", train / "test.txt"], processes=1)
-    assert [[pair.rainy_path.name for pair in one.found.pairs] for one in found.folders] == [["a.png"], ["b.png"]]
+    assert [[pair.rainy_path.name for pair in one.found.pairs] for one in found.folders] == [
+        ["a.png"],
+        ["b.png"],
+    ]
     assert not found.shared
 
 
@@ -151,14 +177,20 @@ def test_a_folder_given_twice_is_an_error(train):
 
 def test_an_aligned_pair_is_accepted_in_any_rain():
     clean = PHOTOS["coffee"]
-    assert [misalignment(render(clean, rain=rain, seed=1), clean) for rain in ("light", "moderate", "heavy")] == [None] * 3
+    assert [
+        misalignment(render(clean, rain=rain, seed=1), clean)
+        for rain in ("light", "moderate", "heavy")
+    ] == [None] * 3
 
 
 @pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (-3, 2), (8, -5)])
 def test_a_shifted_pair_is_reported_with_its_shift(right, down):
     clean = PHOTOS["chelsea"]
     rainy = np.roll(render(clean, rain="moderate", seed=1), (down, right), axis=(0, 1))
-    assert misalignment(rainy, clean) == f"is shifted against its clean picture by {right} pixels to the right and {down} down"
+    assert (
+        misalignment(rainy, clean)
+        == f"is shifted against its clean picture by {right} pixels to the right and {down} down"
+    )
 
 
 def test_another_scene_is_reported():
@@ -188,7 +220,9 @@ def test_a_shared_background_is_found_where_the_first_of_its_rains_is_broken(tra
     many = tmp_path / "many"
     for number in (1, 2):
         (many / "rainy").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(render(PHOTOS["chelsea"], rain="light", seed=number)).save(many / "rainy" / f"901_{number}.png")
+        Image.fromarray(render(PHOTOS["chelsea"], rain="light", seed=number)).save(
+            many / "rainy" / f"901_{number}.png"
+        )
     (many / "clean").mkdir()
     Image.fromarray(PHOTOS["chelsea"]).save(many / "clean" / "901.png")
     first = many / "rainy" / "901_1.png"
@@ -199,7 +233,12 @@ def test_a_shared_background_is_found_where_the_first_of_its_rains_is_broken(tra
         assert [problem.path for one in result.folders for problem in one.problems] == [first]
 
 
-@pytest.mark.parametrize(("rainy", "clean", "alike"), [(255, 0, True), (None, 0, False), (255, None, False)])
+@pytest.mark.parametrize(
+    ("rainy", "clean", "alike"), [(255, 0, True), (None, 0, False), (255, None, False)]
+)
 def test_a_plain_picture_is_no_other_picture(rainy, clean, alike):
-    pair = [PHOTOS["coffee"] if value is None else np.full_like(PHOTOS["coffee"], value) for value in (rainy, clean)]
+    pair = [
+        PHOTOS["coffee"] if value is None else np.full_like(PHOTOS["coffee"], value)
+        for value in (rainy, clean)
+    ]
     assert (misalignment(*pair) is None) == alike

@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from derain.data.crops import Crops, Mix, jpeg, leaning, stretched
-from derain.data.sources import Collection, Sources, added_light, load_pairs, load_pictures
+from derain.data.crops import CropMix, Crops, jpeg, leaning, stretch
+from derain.data.training_pictures import (
+    PairCollection,
+    TrainingPictures,
+    load_pairs,
+    load_pictures,
+    rain_layer,
+)
 from derain.errors import DataError
 
 
@@ -11,9 +17,13 @@ from derain.errors import DataError
 def sources(rng):
     clean = [rng.integers(0, 150, (80, 90, 3), dtype=np.uint8) for _ in range(4)]
     rainy = [np.clip(c.astype(int) + 40, 0, 255).astype(np.uint8) for c in clean]
-    collection = Collection("pairs", 1.0, rainy, clean, [added_light(r, c) for r, c in zip(rainy, clean, strict=True)])
+    collection = PairCollection(
+        "pairs", 1.0, rainy, clean, [rain_layer(r, c) for r, c in zip(rainy, clean, strict=True)]
+    )
     streaks = [rng.integers(0, 60, (70, 70), dtype=np.uint8)]
-    return Sources([collection], [rng.integers(0, 150, (64, 200, 3), dtype=np.uint8)], streaks)
+    return TrainingPictures(
+        [collection], [rng.integers(0, 150, (64, 200, 3), dtype=np.uint8)], streaks
+    )
 
 
 @pytest.fixture
@@ -25,12 +35,15 @@ KINDS = ("pair", "moved", "streaks", "rendered", "dry")
 
 
 def crops(sources, seed=1, **mix):
-    return Crops(sources, crop_px=56, mix=Mix(**({"pair": 0} | mix)), seed=seed)
+    return Crops(sources, crop_px=56, mix=CropMix(**({"pair": 0} | mix)), seed=seed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_crop_is_a_function_of_seed_and_index(sources, kind):
-    first, second = (crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5, colour=0.5, zoom=0.5, reduced=0.5) for _ in range(2))
+    first, second = (
+        crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5, colour=0.5, zoom=0.5, reduced=0.5)
+        for _ in range(2)
+    )
     second[7]  # what was drawn before does not matter
     for i in range(5):
         np.testing.assert_array_equal(first[i], second[i])
@@ -78,7 +91,9 @@ def test_colours_of_both_sides_are_changed_alike(sources):
 def test_both_sides_of_a_pair_are_enlarged_alike(sources):
     for i in range(5):
         (rainy, clean), (plain, _) = (crops(sources, pair=1, zoom=zoom)[i] for zoom in (1, 0))
-        assert np.mean(np.abs(rainy - clean - 40 / 255) < 2 / 255) > 0.95  # the rest is cut off at 0 on one side
+        assert (
+            np.mean(np.abs(rainy - clean - 40 / 255) < 2 / 255) > 0.95
+        )  # the rest is cut off at 0 on one side
         assert np.abs(np.diff(rainy)).mean() < np.abs(np.diff(plain)).mean()
 
 
@@ -89,13 +104,18 @@ def test_reduced_backgrounds_show_more_of_the_picture(sources, kind):
     for reduced in (0, 1):
         drawn = crops(sources, **{kind: 1}, reduced=reduced)
         drawn.backgrounds = [stripes]
-        edges.append(np.mean([np.count_nonzero(np.diff(drawn[i][1][0, 0] > 50 / 255)) for i in range(40)]))
+        edges.append(
+            np.mean([np.count_nonzero(np.diff(drawn[i][1][0, 0] > 50 / 255)) for i in range(40)])
+        )
     assert 1.4 < edges[1] / edges[0] < 1.9  # 1 to 2.5 times as many, by the logarithm
 
 
 def test_rain_before_reduced_backgrounds_is_as_strong_as_ever(sources):
     added = [
-        [np.median(rainy - clean) for rainy, clean in map(crops(sources, moved=1, reduced=r).__getitem__, range(40))]
+        [
+            np.median(rainy - clean)
+            for rainy, clean in map(crops(sources, moved=1, reduced=r).__getitem__, range(40))
+        ]
         for r in (0, 1)
     ]
     assert np.mean(added[1]) == pytest.approx(np.mean(added[0]), rel=0.1)
@@ -105,7 +125,9 @@ def test_rain_before_reduced_backgrounds_is_as_strong_as_ever(sources):
 def test_streaks_are_enlarged(zoom, rng):
     mask = np.zeros((400, 400), np.uint8)
     mask[:, ::40] = 200
-    edges = [np.count_nonzero(np.diff(stretched(rng, mask, 112, zoom=zoom)[0] > 0)) for _ in range(50)]
+    edges = [
+        np.count_nonzero(np.diff(stretch(rng, mask, 112, zoom=zoom)[0] > 0)) for _ in range(50)
+    ]
     assert 5 / zoom < np.mean(edges) < 6.5 / zoom  # of two a streak, in 0.7 to 1.4 times 112 pixels
 
 
@@ -120,7 +142,10 @@ def test_kinds_are_drawn_by_weight(sources):
     assert 30 < dry < 70
 
 
-@pytest.mark.parametrize(("kind", "sources"), [("moved", Sources()), ("streaks", Sources()), ("dry", Sources())])
+@pytest.mark.parametrize(
+    ("kind", "sources"),
+    [("moved", TrainingPictures()), ("streaks", TrainingPictures()), ("dry", TrainingPictures())],
+)
 def test_kind_without_a_source_is_refused(kind, sources):
     with pytest.raises(DataError, match=f"mix.{kind}"):
         crops(sources, **{kind: 1})
@@ -133,16 +158,16 @@ def test_mix_of_nothing_is_refused(sources):
 
 def test_light_is_what_was_added():
     rainy, clean = np.array([[[10, 200, 30]]], np.uint8), np.array([[[4, 250, 30]]], np.uint8)
-    assert added_light(rainy, clean).tolist() == [[[6, 0, 0]]]
+    assert rain_layer(rainy, clean).tolist() == [[[6, 0, 0]]]
 
 
 def test_light_that_was_cut_off_at_white_is_restored(rng):
     layer = np.repeat(rng.integers(0, 100, (60, 50, 1)), 3, axis=2)
     clean = rng.integers(0, 150, (60, 50, 3))
     clean[:30, :, 0] = 240  # a sky of which one channel is cut off
-    assert (added_light(*lit(clean, layer)) == layer).all()
+    assert (rain_layer(*lit(clean, layer)) == layer).all()
     clean[5:20, 5:20] = 255  # a white lamp
-    found = added_light(*lit(clean, layer))
+    found = rain_layer(*lit(clean, layer))
     np.testing.assert_array_equal(found[5:20, 5:20], layer[::-1, ::-1][5:20, 5:20])
     np.testing.assert_array_equal(found[30:], layer[30:])
 
@@ -170,7 +195,9 @@ def test_pairs_are_chosen_by_name(tmp_path, rng):
     for side in ("rainy", "clean"):
         (tmp_path / side).mkdir()
         for name in "abc":
-            Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / side / f"{name}.png")
+            Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(
+                tmp_path / side / f"{name}.png"
+            )
     assert len(load_pairs(tmp_path, exclude=["b"]).rainy) == 2
     assert len(load_pairs(tmp_path, only=["b"]).rainy) == 1
     with pytest.raises(DataError, match="none of its 3 pairs"):
@@ -183,9 +210,14 @@ def test_pairs_are_chosen_by_name(tmp_path, rng):
 
 
 def test_large_backgrounds_are_there_at_half_size_too(tmp_path, rng):
-    Image.fromarray(rng.integers(0, 256, (300, 1200, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
+    Image.fromarray(rng.integers(0, 256, (300, 1200, 3), dtype=np.uint8)).save(
+        tmp_path / "wide.png"
+    )
     Image.fromarray(rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(tmp_path / "little.png")
-    assert [p.shape for p in load_pictures([tmp_path], least_px=56)[0]] == [(300, 1200, 3), (150, 600, 3)]
+    assert [p.shape for p in load_pictures([tmp_path], least_px=56)[0]] == [
+        (300, 1200, 3),
+        (150, 600, 3),
+    ]
 
 
 def test_background_that_is_no_picture_is_named(tmp_path):
@@ -199,19 +231,29 @@ def test_background_that_is_no_picture_is_named(tmp_path):
 
 def test_background_to_leave_out_that_is_not_there_is_named(tmp_path, rng):
     for name in "ab":
-        Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+        Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(
+            tmp_path / f"{name}.png"
+        )
     assert len(load_pictures([tmp_path], exclude=["a"])[0]) == 1
-    with pytest.raises(DataError, match=r"bb: is to be left out by data\.exclude, and no background is called so"):
+    with pytest.raises(
+        DataError, match=r"bb: is to be left out by data\.exclude, and no background is called so"
+    ):
         load_pictures([tmp_path], exclude=["a", "bb"])
 
 
 def test_clean_picture_of_several_rainy_ones_is_kept_once(tmp_path, rng):
-    pictures = {f"rainy/{i}_{k}.png": rng for i in (1, 2) for k in (1, 2, 3)} | {f"clean/{i}.png": rng for i in (1, 2)}
+    pictures = {f"rainy/{i}_{k}.png": rng for i in (1, 2) for k in (1, 2, 3)} | {
+        f"clean/{i}.png": rng for i in (1, 2)
+    }
     for name in pictures:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / name)
     found = load_pairs(tmp_path, layers=False)
-    assert (len(found.clean), len({id(picture) for picture in found.clean}), found.layers) == (6, 2, [])
+    assert (len(found.clean), len({id(picture) for picture in found.clean}), found.layers) == (
+        6,
+        2,
+        [],
+    )
 
 
 def test_16_bits_of_a_streak_mask_are_not_cut_off(tmp_path):
@@ -223,8 +265,12 @@ def test_16_bits_of_a_streak_mask_are_not_cut_off(tmp_path):
 def test_files_in_no_pair_travel_with_the_collection(tmp_path, rng):
     for name in ("rainy/a", "clean/a", "rainy/b"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    assert [problem.path.name for problem in load_pairs(tmp_path, exclude=["b"]).problems] == ["b.png"]
+        Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(
+            tmp_path / f"{name}.png"
+        )
+    assert [problem.path.name for problem in load_pairs(tmp_path, exclude=["b"]).problems] == [
+        "b.png"
+    ]
 
 
 def test_missing_folder_of_backgrounds_is_named():
@@ -236,5 +282,7 @@ def test_crops_are_not_mirrored_where_the_recipe_says_so(sources):
     collection = sources.collections[0]
     rainy, _ = crops(sources, pair=1, flip=False)[0]
     found = np.round(rainy.transpose(1, 2, 0) * 255).astype(np.uint8)
-    windows = [np.lib.stride_tricks.sliding_window_view(r, found.shape)[:, :, 0] for r in collection.rainy]
+    windows = [
+        np.lib.stride_tricks.sliding_window_view(r, found.shape)[:, :, 0] for r in collection.rainy
+    ]
     assert any((w == found).all(axis=(2, 3, 4)).any() for w in windows)

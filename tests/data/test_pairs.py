@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nobody import as_nobody
+from helpers.unprivileged import as_nobody
 from PIL import Image
 
-from derain.data.pairs import LAYOUTS, find_pairs, sample
+from derain.data.pairs.find import LAYOUTS, find_pairs, sample
 from derain.errors import DataError
 from derain.evaluate.protocols import eight_bit
 
@@ -61,16 +61,24 @@ PUBLISHED = {
 def test_a_published_layout_gives_its_pair(tmp_path, files, layout):
     rainy, clean = (put(tmp_path / file) for file in files)
     found = find_pairs(tmp_path)
-    assert (found.layout, [(pair.rainy_path, pair.clean_path) for pair in found.pairs]) == (layout, [(rainy, clean)])
+    assert (found.layout, [(pair.rainy_path, pair.clean_path) for pair in found.pairs]) == (
+        layout,
+        [(rainy, clean)],
+    )
 
 
-@pytest.mark.parametrize("folders", [("rainy_image/", "ground_truth/"), ("", "")], ids=["two folders", "one folder"])
+@pytest.mark.parametrize(
+    "folders", [("rainy_image/", "ground_truth/"), ("", "")], ids=["two folders", "one folder"]
+)
 def test_fourteen_rainy_pictures_share_one_clean_picture(tmp_path, folders):
     put(tmp_path / folders[1] / "901.jpg")
     for index in range(1, 15):
         put(tmp_path / folders[0] / f"901_{index}.jpg")
     found = find_pairs(tmp_path)
-    assert (found.layout, names_of(found)) == ("one-to-many", [(f"901_{index}.jpg", "901.jpg") for index in range(1, 15)])
+    assert (found.layout, names_of(found)) == (
+        "one-to-many",
+        [(f"901_{index}.jpg", "901.jpg") for index in range(1, 15)],
+    )
 
 
 def test_a_clean_name_may_be_several_words_shorter(tmp_path):
@@ -84,14 +92,18 @@ def test_all_frames_of_a_scene_share_its_one_clean_frame(tmp_path):
     for index in range(3):
         put(tmp_path / "Scene_0-0" / f"Scene_0-0-Webcam-R-{index:03}.png")
     found = find_pairs(tmp_path)
-    assert {pair.clean_path.name for pair in found.pairs} == {"Scene_0-0-Webcam-C-000.png"} and len(found) == 3
+    assert {pair.clean_path.name for pair in found.pairs} == {"Scene_0-0-Webcam-C-000.png"} and len(
+        found
+    ) == 3
 
 
 @pytest.mark.parametrize("clean_side", ["left", "right"])
 def test_the_clean_half_is_recognised(tmp_path, rng, clean_side):
     for index in range(4):
         rainy, clean = scene(rng)
-        Image.fromarray(np.hstack([clean, rainy] if clean_side == "left" else [rainy, clean])).save(tmp_path / f"{index}.png")
+        Image.fromarray(np.hstack([clean, rainy] if clean_side == "left" else [rainy, clean])).save(
+            tmp_path / f"{index}.png"
+        )
     assert find_pairs(tmp_path).layout == f"clean-{clean_side}"
 
 
@@ -111,22 +123,30 @@ def test_plain_halves_are_no_pairs(tmp_path):
 @pytest.mark.parametrize("clean_side", ["left", "right"])
 def test_halves_are_returned_as_rainy_then_clean(tmp_path, rng, clean_side):
     rainy, clean = scene(rng)
-    Image.fromarray(np.hstack([clean, rainy] if clean_side == "left" else [rainy, clean])).save(tmp_path / "1.png")
+    Image.fromarray(np.hstack([clean, rainy] if clean_side == "left" else [rainy, clean])).save(
+        tmp_path / "1.png"
+    )
     pair = find_pairs(tmp_path, layout=f"clean-{clean_side}").pairs[0]
     np.testing.assert_array_equal(pair.load(), (rainy, clean))
 
 
 def test_photos_without_partners_are_not_taken_for_halves(tmp_path, rng):
     for index in range(6):
-        Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((160, 120)).save(tmp_path / f"{index}.png")
+        Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((160, 120)).save(
+            tmp_path / f"{index}.png"
+        )
     with pytest.raises(DataError, match="no pair among 6 pictures"):
         find_pairs(tmp_path)
 
 
 def test_a_few_symmetric_photos_do_not_make_a_folder_one_of_halves(tmp_path, rng):
     for index in range(6):
-        photo = np.asarray(Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((160, 120)))
-        Image.fromarray(np.hstack([photo, photo]) if index < 2 else photo).save(tmp_path / f"{index}.png")
+        photo = np.asarray(
+            Image.fromarray(rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)).resize((160, 120))
+        )
+        Image.fromarray(np.hstack([photo, photo]) if index < 2 else photo).save(
+            tmp_path / f"{index}.png"
+        )
     with pytest.raises(DataError, match="no pair"):
         find_pairs(tmp_path)
 
@@ -146,7 +166,10 @@ def test_subfolders_may_differ_in_layout(tmp_path, rng):
     put(tmp_path / "test" / "rain-1.png")
     put(tmp_path / "test" / "norain-1.png")
     found = find_pairs(tmp_path)
-    assert (found.layout, [pair.name for pair in found.pairs]) == ("names, folders", ["test/rain-1", "train/1"])
+    assert (found.layout, [pair.name for pair in found.pairs]) == (
+        "names, folders",
+        ["test/rain-1", "train/1"],
+    )
 
 
 @pytest.mark.parametrize("first", ["/real_world/", "./real_world/", "real_world/"])
@@ -177,7 +200,9 @@ def test_a_listed_file_that_is_missing_is_reported_with_its_line(tmp_path):
     put(tmp_path / "b.png")
     (tmp_path / "list.txt").write_text("a.png b.png\nc.png b.png\n")
     problems = find_pairs(tmp_path).problems
-    assert [str(problem) for problem in problems] == [f"{tmp_path / 'c.png'}: is named in line 2 of list.txt but is not there"]
+    assert [str(problem) for problem in problems] == [
+        f"{tmp_path / 'c.png'}: is named in line 2 of list.txt but is not there"
+    ]
 
 
 def test_a_broken_line_of_a_list_is_named(tmp_path):
@@ -188,7 +213,10 @@ def test_a_broken_line_of_a_list_is_named(tmp_path):
 
 
 def problems_of(folder):
-    return [(problem.path.relative_to(folder).as_posix(), problem.fact) for problem in find_pairs(folder).problems]
+    return [
+        (problem.path.relative_to(folder).as_posix(), problem.fact)
+        for problem in find_pairs(folder).problems
+    ]
 
 
 @pytest.fixture
@@ -212,7 +240,9 @@ def test_a_clean_picture_without_a_rainy_one_is_reported(folder):
 def test_pictures_of_different_size_are_reported(folder):
     put(folder / "rainy" / "odd.png", size=(40, 31))
     put(folder / "clean" / "odd.png", size=(40, 30))
-    assert problems_of(folder) == [("rainy/odd.png", "is 40x31, but its clean picture odd.png is 40x30")]
+    assert problems_of(folder) == [
+        ("rainy/odd.png", "is 40x31, but its clean picture odd.png is 40x30")
+    ]
 
 
 def test_a_file_that_is_no_picture_is_reported_on_both_sides(folder):
@@ -225,11 +255,19 @@ def test_two_clean_pictures_for_one_name_are_reported(folder):
     put(folder / "rainy" / "1.png")
     put(folder / "clean" / "1.png")
     put(folder / "clean" / "1.jpg")
-    assert ("rainy/1.png", "more than one clean picture fits it: 1.jpg, 1.png") in problems_of(folder)
+    assert ("rainy/1.png", "more than one clean picture fits it: 1.jpg, 1.png") in problems_of(
+        folder
+    )
 
 
 def test_every_picture_is_accounted_for(folder):
-    for name in ("rainy/a.png", "clean/b.png", "stray.png", "rainy/rainstreak-1.png", "mask/good.png"):
+    for name in (
+        "rainy/a.png",
+        "clean/b.png",
+        "stray.png",
+        "rainy/rainstreak-1.png",
+        "mask/good.png",
+    ):
         put(folder / name)
     found = find_pairs(folder)
     seen = {path for pair in found.pairs for path in (pair.rainy_path, pair.clean_path)}
@@ -247,12 +285,15 @@ def test_pairs_come_in_natural_order(tmp_path):
 def test_a_picture_that_is_cut_off_is_named_when_it_is_loaded(folder):
     path = folder / "clean" / "good.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"clean/good\.png: is damaged or cut short .* or take it out of the set"):
+    with pytest.raises(
+        DataError, match=r"clean/good\.png: is damaged or cut short .* or take it out of the set"
+    ):
         find_pairs(folder).pairs[0].load()
 
 
 @pytest.mark.parametrize(
-    ("mode", "value", "seen"), [("L", 7, (7, 7, 7)), ("RGBA", (1, 2, 3, 4), (1, 2, 3)), ("I;16", 51456, (200,) * 3)]
+    ("mode", "value", "seen"),
+    [("L", 7, (7, 7, 7)), ("RGBA", (1, 2, 3, 4), (1, 2, 3)), ("I;16", 51456, (200,) * 3)],
 )
 def test_any_mode_is_loaded_as_rgb(tmp_path, mode, value, seen):
     for side in ("rainy", "clean"):
@@ -274,10 +315,15 @@ def test_sixteen_bits_are_rounded_as_in_every_report(tmp_path):
 def test_halves_of_one_file_keep_their_sixteen_bits(tmp_path):
     Image.fromarray(np.arange(12, dtype=np.uint16).reshape(2, 6)).save(tmp_path / "1.png")
     rainy, clean = find_pairs(tmp_path, layout="clean-left").pairs[0].read()
-    assert (rainy[:, :, 0].tolist(), clean[:, :, 0].tolist()) == ([[3, 4, 5], [9, 10, 11]], [[0, 1, 2], [6, 7, 8]])
+    assert (rainy[:, :, 0].tolist(), clean[:, :, 0].tolist()) == (
+        [[3, 4, 5], [9, 10, 11]],
+        [[0, 1, 2], [6, 7, 8]],
+    )
 
 
-@pytest.mark.parametrize(("mode", "dtype"), [("RGB", np.uint8), ("L", np.uint8), ("1", np.uint8), ("I;16", np.uint16)])
+@pytest.mark.parametrize(
+    ("mode", "dtype"), [("RGB", np.uint8), ("L", np.uint8), ("1", np.uint8), ("I;16", np.uint16)]
+)
 def test_ppm_is_read_whatever_the_case_of_its_suffix(mode, dtype, tmp_path):
     for side in ("rainy", "clean"):
         (tmp_path / side).mkdir()
@@ -290,7 +336,10 @@ def test_two_rainy_files_of_one_stem_have_names_of_their_own(tmp_path):
     put(tmp_path / "clean" / "1.png")
     for name in ("1.png", "1.jpg"):
         put(tmp_path / "rainy" / name)
-    assert sorted(pair.name for pair in find_pairs(tmp_path).pairs) == ["rainy/1.jpg", "rainy/1.png"]
+    assert sorted(pair.name for pair in find_pairs(tmp_path).pairs) == [
+        "rainy/1.jpg",
+        "rainy/1.png",
+    ]
 
 
 def test_a_turned_photo_is_loaded_upright(tmp_path):
@@ -326,7 +375,9 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
 def test_a_folder_in_one_that_is_shut_is_one_sentence(tmp_path):
     (tmp_path / "shut").mkdir(mode=0o000)
     folder = str(tmp_path / "shut" / "pairs")
-    run = as_nobody("from derain.data.pairs import find_pairs", f"find_pairs({folder!r})", tmp_path)
+    run = as_nobody(
+        "from derain.data.pairs.find import find_pairs", f"find_pairs({folder!r})", tmp_path
+    )
     assert run.stderr.splitlines()[-1].startswith(
         f"derain.errors.DataError: {folder}: no such folder that this user may look into"
     )
@@ -366,7 +417,9 @@ def test_a_line_that_a_list_repeats_is_one_pair_and_told_of(tmp_path):
     for name in ("1", "2"):
         put(tmp_path / "real" / f"{name}.png")
         put(tmp_path / "gt" / f"{name}.png")
-    (tmp_path / "train.txt").write_text("real/1.png gt/1.png\nreal/2.png gt/2.png\nreal/1.png gt/1.png\n")
+    (tmp_path / "train.txt").write_text(
+        "real/1.png gt/1.png\nreal/2.png gt/2.png\nreal/1.png gt/1.png\n"
+    )
     found = find_pairs(tmp_path / "train.txt")
     assert [pair.name for pair in found.pairs] == ["real/1", "real/2"]
     assert list(map(str, found.problems)) == [

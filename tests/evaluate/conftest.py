@@ -26,7 +26,9 @@ def write_png(tmp_path):
 @pytest.fixture
 def scenes(rng):
     """Six clean pictures, (24, 32, 3) uint8, by name."""
-    return {f"{number:03d}": rng.integers(30, 220, (*SIZE, 3), dtype=np.uint8) for number in range(1, 7)}
+    return {
+        f"{number:03d}": rng.integers(30, 220, (*SIZE, 3), dtype=np.uint8) for number in range(1, 7)
+    }
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ SIZES = [(11, 11), (12, 40), (64, 33), (75, 107)]
 
 def noisy_pair(rng, shape):
     """A smooth picture and the same with noise, so that SSIM is neither 0 nor 1."""
-    rows, columns = np.meshgrid(np.linspace(0, 3, shape[0]), np.linspace(0, 5, shape[1]), indexing="ij")
+    rows, columns = np.meshgrid(
+        np.linspace(0, 3, shape[0]), np.linspace(0, 5, shape[1]), indexing="ij"
+    )
     clean = 0.5 + 0.4 * np.sin(rows * columns)
     if len(shape) == 3:
         clean = np.stack([clean, clean**2, 1 - clean], axis=2)
@@ -27,7 +29,13 @@ def test_ssim_inside_the_border_agrees_with_scikit_image(size, channels, rng):
     metrics = pytest.importorskip("skimage.metrics")
     x, y = noisy_pair(rng, (*size, *channels))
     expected = metrics.structural_similarity(
-        x, y, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=2 if channels else None
+        x,
+        y,
+        data_range=1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=2 if channels else None,
     )
     assert ssim(x, y, border="valid") == pytest.approx(expected, abs=1e-12)
 
@@ -39,8 +47,12 @@ def test_ssim_inside_the_border_agrees_with_torchmetrics_there(size, rng):
     x, y = noisy_pair(rng, (*size, 3))
     x_tensor, y_tensor = (torch.from_numpy(image.transpose(2, 0, 1))[None] for image in (x, y))
     # torchmetrics mirrors the border and averages over all positions; those whose window lies inside are the same as ours
-    _, everywhere = functional.structural_similarity_index_measure(x_tensor, y_tensor, data_range=1.0, return_full_image=True)
-    assert ssim(x, y, border="valid") == pytest.approx(everywhere[..., 5:-5, 5:-5].mean().item(), abs=1e-9)
+    _, everywhere = functional.structural_similarity_index_measure(
+        x_tensor, y_tensor, data_range=1.0, return_full_image=True
+    )
+    assert ssim(x, y, border="valid") == pytest.approx(
+        everywhere[..., 5:-5, 5:-5].mean().item(), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize(("border", "mode"), [("zero", "same"), ("valid", "valid")])
@@ -57,7 +69,9 @@ def test_ssim_agrees_with_the_formula_written_out_with_a_two_dimensional_window(
     mu_x, mu_y = mean(x), mean(y)
     var_x, var_y, cov = mean(x * x) - mu_x**2, mean(y * y) - mu_y**2, mean(x * y) - mu_x * mu_y
     c1, c2 = 0.01**2, 0.03**2
-    by_formula = ((2 * mu_x * mu_y + c1) * (2 * cov + c2)) / ((mu_x**2 + mu_y**2 + c1) * (var_x + var_y + c2))
+    by_formula = ((2 * mu_x * mu_y + c1) * (2 * cov + c2)) / (
+        (mu_x**2 + mu_y**2 + c1) * (var_x + var_y + c2)
+    )
     assert ssim(x, y, border=border) == pytest.approx(by_formula.mean(), abs=1e-12)
 
 
@@ -73,7 +87,9 @@ def test_ssim_over_zeros_of_one_pixel_is_the_hand_computed_value():
     # mu_x = w, mu_y = w/2; var_x = w - w^2, var_y = (w - w^2) / 4, cov = (w - w^2) / 2, where w - w^2 = v = 0.0657549.
     # SSIM = (w^2 + c1) / (1.25 w^2 + c1) * (v + c2) / (1.25 v + c2), c1 = 0.0001, c2 = 0.0009
     #      = 0.00510729 / 0.00635911 * 0.0666549 / 0.0830936 = 0.803146 * 0.802167 = 0.644257
-    assert ssim(np.ones((1, 1)), np.full((1, 1), 0.5), border="zero") == pytest.approx(0.644257, abs=2e-6)
+    assert ssim(np.ones((1, 1)), np.full((1, 1), 0.5), border="zero") == pytest.approx(
+        0.644257, abs=2e-6
+    )
 
 
 def test_ssim_over_zeros_differs_from_ssim_inside_the_border(rng):
@@ -91,7 +107,9 @@ def test_ssim_of_colour_is_the_mean_of_its_channels(border, rng):
 @pytest.mark.parametrize("border", ["zero", "valid"])
 def test_ssim_does_not_depend_on_the_scale_if_the_peak_goes_with_it(border, rng):
     x, y = noisy_pair(rng, (30, 30))
-    assert ssim(x * 255, y * 255, peak=255, border=border) == pytest.approx(ssim(x, y, border=border), abs=1e-12)
+    assert ssim(x * 255, y * 255, peak=255, border=border) == pytest.approx(
+        ssim(x, y, border=border), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("border", ["zero", "valid"])
@@ -116,7 +134,9 @@ def test_psnr_is_the_hand_computed_value():
 def test_psnr_agrees_with_scikit_image(rng):
     metrics = pytest.importorskip("skimage.metrics")
     x, y = noisy_pair(rng, (40, 50, 3))
-    assert psnr(x, y) == pytest.approx(metrics.peak_signal_noise_ratio(y, x, data_range=1), abs=1e-12)
+    assert psnr(x, y) == pytest.approx(
+        metrics.peak_signal_noise_ratio(y, x, data_range=1), abs=1e-12
+    )
 
 
 def test_psnr_of_eight_bit_pictures_does_not_wrap_around():

@@ -7,7 +7,15 @@ import pytest
 from PIL import Image, ImageFilter
 from skimage import data
 
-from derain.evaluate.niqe import PATCH_PX, SMALLEST_PX, Pristine, _asymmetric, niqe, pristine, statistics
+from derain.evaluate.niqe import (
+    PATCH_PX,
+    SMALLEST_PX,
+    Pristine,
+    _asymmetric,
+    niqe,
+    pristine,
+    statistics,
+)
 from derain.rain import render
 
 
@@ -17,7 +25,9 @@ def photo():
 
 
 def noisy(image, levels):
-    return np.clip(image + np.random.default_rng(1).normal(0, levels, image.shape), 0, 255).astype(np.uint8)
+    return np.clip(image + np.random.default_rng(1).normal(0, levels, image.shape), 0, 255).astype(
+        np.uint8
+    )
 
 
 def blurred(image, radius):
@@ -29,7 +39,9 @@ def test_a_good_photo_is_near_clean_ones(name):
     assert niqe(getattr(data, name)()) < 5.5
 
 
-@pytest.mark.parametrize("levels", [(noisy, (0, 8, 20, 50)), (blurred, (0, 1, 2, 4))], ids=["noise", "blur"])
+@pytest.mark.parametrize(
+    "levels", [(noisy, (0, 8, 20, 50)), (blurred, (0, 1, 2, 4))], ids=["noise", "blur"]
+)
 def test_it_rises_with_damage(levels, photo):
     damage, amounts = levels
     figures = [niqe(damage(photo, amount)) for amount in amounts]
@@ -41,7 +53,9 @@ def test_it_rises_with_rain(seed, photo):
     assert niqe(render(photo, rain="heavy", seed=seed)) > niqe(photo) + 0.5
 
 
-@pytest.mark.parametrize(("shape", "left", "right"), [(0.7, 1.0, 1.0), (2.0, 0.5, 1.0), (1.2, 2.0, 0.8)])
+@pytest.mark.parametrize(
+    ("shape", "left", "right"), [(0.7, 1.0, 1.0), (2.0, 0.5, 1.0), (1.2, 2.0, 0.8)]
+)
 def test_the_fit_finds_the_distribution_that_values_were_drawn_from(shape, left, right, rng):
     # |x| / width is a gamma variate to the power 1 / shape; the sides hold left and right of the mass, as their widths
     size = rng.gamma(1 / shape, size=200_000) ** (1 / shape)
@@ -58,7 +72,9 @@ def test_the_distance_is_that_of_the_paper_written_out(photo, rng):
     blocks, _ = statistics(photo)
     away = blocks.mean(axis=0) - against.mean
     middle = (np.cov(blocks.T) + against.covariance) / 2
-    assert niqe(photo, against=against) == pytest.approx(math.sqrt(away @ np.linalg.solve(middle, away)), rel=1e-6)
+    assert niqe(photo, against=against) == pytest.approx(
+        math.sqrt(away @ np.linalg.solve(middle, away)), rel=1e-6
+    )
 
 
 def test_whole_blocks_have_36_statistics_each(photo):
@@ -70,14 +86,18 @@ def test_half_the_statistics_are_those_of_half_the_size(photo):
     smooth = blurred(photo, 1)
     at_full = [statistics(image)[0][:, 0].mean() for image in (photo, smooth)]
     at_half = [statistics(image)[0][:, 18].mean() for image in (photo, smooth)]
-    assert abs(at_full[1] - at_full[0]) > 2 * abs(at_half[1] - at_half[0])  # a slight blur is gone at half size
+    assert abs(at_full[1] - at_full[0]) > 2 * abs(
+        at_half[1] - at_half[0]
+    )  # a slight blur is gone at half size
 
 
 def test_clean_photos_are_learnt_from_their_sharp_blocks(photo):
     half_soft = photo.copy()
     half_soft[:192] = blurred(photo, 6)[:192]
     blocks, sharp = statistics(half_soft)
-    assert Pristine.fitted([half_soft]).mean == pytest.approx(blocks[sharp >= 0.75 * sharp.max()].mean(axis=0))
+    assert Pristine.fitted([half_soft]).mean == pytest.approx(
+        blocks[sharp >= 0.75 * sharp.max()].mean(axis=0)
+    )
 
 
 def test_a_photo_is_nearer_to_itself_than_to_others(photo):
@@ -97,7 +117,9 @@ def test_what_ships_is_a_gaussian_of_36_statistics():
 
 
 def test_floats_and_integers_of_any_width_count_alike(photo):
-    assert niqe(photo.astype(np.uint16) * 257) == niqe(photo) == niqe((photo / 255).astype(np.float32))
+    assert (
+        niqe(photo.astype(np.uint16) * 257) == niqe(photo) == niqe((photo / 255).astype(np.float32))
+    )
 
 
 def test_grey_stands_for_three_equal_channels(photo):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from derain.evaluate.protocols import PROTOCOLS, eight_bit, luma, luma_rounded, score, subsample
-from derain.restore.samples import as_samples
+from derain.inference.dtypes import to_dtype
 
 
 @pytest.fixture
@@ -30,7 +30,12 @@ def test_there_are_the_four_protocols_of_the_papers():
 #   (10, 20, 30):    654.81 + 2571.06 +  748.98 =  3974.85;  / 255 =  15.5876...;  Y =  31.5876, rounded  32
 #   (200, 100, 50): 13096.2 + 12855.3 + 1248.3  = 27199.8;   / 255 = 106.6659...;  Y = 122.6659, rounded 123
 #   (255, 255, 255): 219.000 exactly, so Y = 235
-LUMA = [((0, 0, 0), 16, 16), ((255, 255, 255), 235, 235), ((10, 20, 30), 31.587647, 32), ((200, 100, 50), 122.665882, 123)]
+LUMA = [
+    ((0, 0, 0), 16, 16),
+    ((255, 255, 255), 235, 235),
+    ((10, 20, 30), 31.587647, 32),
+    ((200, 100, 50), 122.665882, 123),
+]
 
 
 @pytest.mark.parametrize(("rgb", "exact", "rounded"), LUMA)
@@ -58,9 +63,13 @@ def test_rounded_luma_is_the_exact_one_rounded_for_every_grey():
 #   RGB: squared differences 190^2 + 80^2 + 20^2 = 36100 + 6400 + 400 = 42900, mean 14300: 10 log10(65025 / 14300) = 6.5774 dB
 #   luma rounded: 123 - 32 = 91:                20 log10(255 / 91)        = 8.9500 dB
 #   luma exact: 122.665882 - 31.587647 = 91.078235: 20 log10(255 / 91.078235) = 8.9425 dB
-@pytest.mark.parametrize(("name", "decibels"), [("paper", 6.5774), ("rgb", 6.5774), ("y", 8.9500), ("y-half", 8.9425)])
+@pytest.mark.parametrize(
+    ("name", "decibels"), [("paper", 6.5774), ("rgb", 6.5774), ("y", 8.9500), ("y-half", 8.9425)]
+)
 def test_psnr_of_two_flat_pictures_is_the_hand_computed_value(name, decibels):
-    assert score(PROTOCOLS[name], flat((10, 20, 30)), flat((200, 100, 50))).psnr == pytest.approx(decibels, abs=1e-4)
+    assert score(PROTOCOLS[name], flat((10, 20, 30)), flat((200, 100, 50))).psnr == pytest.approx(
+        decibels, abs=1e-4
+    )
 
 
 # SSIM of the same: no variance, so inside the border only (2ab + c1) / (a^2 + b^2 + c1) is left, c1 = (0.01 * 255)^2 = 6.5025
@@ -69,13 +78,17 @@ def test_psnr_of_two_flat_pictures_is_the_hand_computed_value(name, decibels):
 #   y: a = 32, b = 123: (7872 + 6.5025) / (1024 + 15129 + 6.5025) = 7878.5025 / 16159.5025 = 0.4875461
 @pytest.mark.parametrize(("name", "similarity"), [("rgb", 0.4558247), ("y", 0.4875461)])
 def test_ssim_of_two_flat_pictures_is_the_hand_computed_value(name, similarity):
-    assert score(PROTOCOLS[name], flat((10, 20, 30)), flat((200, 100, 50))).ssim == pytest.approx(similarity, abs=1e-6)
+    assert score(PROTOCOLS[name], flat((10, 20, 30)), flat((200, 100, 50))).ssim == pytest.approx(
+        similarity, abs=1e-6
+    )
 
 
 def test_paper_takes_the_clipped_output_without_rounding_it(pair):
     restored, clean = pair
     error = np.clip(restored.astype(np.float64), 0, 1) - clean / 255
-    assert score(PROTOCOLS["paper"], restored, clean).psnr == pytest.approx(-10 * math.log10(np.mean(error**2)), abs=1e-9)
+    assert score(PROTOCOLS["paper"], restored, clean).psnr == pytest.approx(
+        -10 * math.log10(np.mean(error**2)), abs=1e-9
+    )
 
 
 def test_rgb_takes_the_output_rounded_to_eight_bits(pair):
@@ -89,7 +102,12 @@ def test_rgb_agrees_with_scikit_image(pair):
     metrics = pytest.importorskip("skimage.metrics")
     restored, clean = eight_bit(pair[0]), pair[1]
     expected = metrics.structural_similarity(
-        restored, clean, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=2
+        restored,
+        clean,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=2,
     )
     assert score(PROTOCOLS["rgb"], restored, clean).ssim == pytest.approx(expected, abs=1e-9)
 
@@ -97,16 +115,24 @@ def test_rgb_agrees_with_scikit_image(pair):
 def test_y_takes_the_luma_rounded_to_whole_levels(pair):
     metrics = pytest.importorskip("skimage.metrics")
     x, y = (luma_rounded(eight_bit(image)) for image in pair)
-    expected = metrics.structural_similarity(x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    expected = metrics.structural_similarity(
+        x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
     assert score(PROTOCOLS["y"], *pair).ssim == pytest.approx(expected, abs=1e-9)
 
 
 def test_y_half_subsamples_before_ssim(rng):
     metrics = pytest.importorskip("skimage.metrics")
-    clean = rng.integers(0, 256, (400, 390, 3), dtype=np.uint8)  # 390 / 256 = 1.52, so every 2 x 2 box becomes one value
+    clean = rng.integers(
+        0, 256, (400, 390, 3), dtype=np.uint8
+    )  # 390 / 256 = 1.52, so every 2 x 2 box becomes one value
     restored = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
-    x, y = (luma(image / 255).reshape(200, 2, 195, 2).mean(axis=(1, 3)) for image in (restored, clean))
-    expected = metrics.structural_similarity(x, y, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    x, y = (
+        luma(image / 255).reshape(200, 2, 195, 2).mean(axis=(1, 3)) for image in (restored, clean)
+    )
+    expected = metrics.structural_similarity(
+        x, y, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
     assert score(PROTOCOLS["y-half"], restored, clean).ssim == pytest.approx(expected, abs=1e-12)
 
 
@@ -114,10 +140,15 @@ def test_y_half_does_not_subsample_before_psnr(rng):
     clean = rng.integers(0, 256, (400, 390, 3), dtype=np.uint8)
     restored = 255 - clean
     error = luma(restored / 255) - luma(clean / 255)
-    assert score(PROTOCOLS["y-half"], restored, clean).psnr == pytest.approx(-10 * math.log10(np.mean(error**2)), abs=1e-9)
+    assert score(PROTOCOLS["y-half"], restored, clean).psnr == pytest.approx(
+        -10 * math.log10(np.mean(error**2)), abs=1e-9
+    )
 
 
-@pytest.mark.parametrize(("size", "f"), [((383, 500), 1), ((384, 384), 2), ((640, 641), 3), ((896, 1000), 4), ((321, 481), 1)])
+@pytest.mark.parametrize(
+    ("size", "f"),
+    [((383, 500), 1), ((384, 384), 2), ((640, 641), 3), ((896, 1000), 4), ((321, 481), 1)],
+)
 def test_subsampling_is_what_matlab_writes(size, f, rng):
     # imfilter(X, ones(f) / f^2, 'symmetric', 'same') then X(1:f:end, 1:f:end). The middle of an even kernel is at
     # floor((f + 1) / 2) counted from 1, so pixel i (from 0) takes i - (f - 1) // 2 to i + f // 2; 'symmetric' mirrors with
@@ -149,7 +180,9 @@ def test_a_picture_scored_against_itself_has_infinite_psnr(name, pair):
 def test_sixteen_bits_count_over_their_whole_range(name, pair):
     restored, clean = eight_bit(pair[0]), pair[1]
     wide = restored.astype(np.uint16) * 257
-    assert score(PROTOCOLS[name], wide, clean).psnr == pytest.approx(score(PROTOCOLS[name], restored, clean).psnr, abs=1e-9)
+    assert score(PROTOCOLS[name], wide, clean).psnr == pytest.approx(
+        score(PROTOCOLS[name], restored, clean).psnr, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
@@ -162,12 +195,14 @@ def test_grey_stands_for_three_equal_channels(name, rng):
 @pytest.mark.parametrize("name", ["rgb", "y", "y-half"])
 def test_what_an_eight_bit_file_cannot_hold_does_not_change_the_score(name, pair):
     restored, clean = pair
-    assert score(PROTOCOLS[name], restored, clean) == score(PROTOCOLS[name], eight_bit(restored), clean)
+    assert score(PROTOCOLS[name], restored, clean) == score(
+        PROTOCOLS[name], eight_bit(restored), clean
+    )
 
 
 def test_the_eight_bit_picture_is_the_one_that_derain_saves(rng):
     output = rng.uniform(-0.1, 1.1, (40, 50, 3)).astype(np.float32)
-    np.testing.assert_array_equal(eight_bit(output), as_samples(output, np.dtype(np.uint8)))
+    np.testing.assert_array_equal(eight_bit(output), to_dtype(output, np.dtype(np.uint8)))
 
 
 def test_pictures_of_different_sizes_are_refused():
@@ -178,7 +213,9 @@ def test_pictures_of_different_sizes_are_refused():
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_the_smallest_size_of_a_protocol_can_be_scored(name):
     side = PROTOCOLS[name].smallest_px
-    assert math.isfinite(score(PROTOCOLS[name], flat((1, 2, 3), (side, side)), flat((3, 2, 1), (side, side))).ssim)
+    assert math.isfinite(
+        score(PROTOCOLS[name], flat((1, 2, 3), (side, side)), flat((3, 2, 1), (side, side))).ssim
+    )
 
 
 def test_all_protocols_of_a_picture_of_481_by_321_take_less_than_a_fifth_of_a_second(rng):
@@ -197,13 +234,22 @@ def test_all_protocols_of_a_picture_of_481_by_321_take_less_than_a_fifth_of_a_se
     [
         (lambda image: image * 255, "holds floats of .* in the mean"),
         (lambda image: (image * 255).astype(np.int64), "is of int64"),
-        (lambda image: np.where(image == image.max(), np.nan, image), "holds numbers that are not finite"),
+        (
+            lambda image: np.where(image == image.max(), np.nan, image),
+            "holds numbers that are not finite",
+        ),
         (lambda image: np.dstack([image, image[..., :1]]), r"has the shape \(40, 52, 4\)"),
     ],
     ids=["0..255", "int64", "nan", "rgba"],
 )
 def test_what_is_no_picture_has_no_score(pair, which, change, fact):
-    given = dict(zip(["restored", "clean"], (side.astype(np.float64) / (1, 255)[i] for i, side in enumerate(pair)), strict=True))
+    given = dict(
+        zip(
+            ["restored", "clean"],
+            (side.astype(np.float64) / (1, 255)[i] for i, side in enumerate(pair)),
+            strict=True,
+        )
+    )
     given[which] = change(given[which])
     with pytest.raises(ValueError, match=f"{which} {fact}"):
         score(PROTOCOLS["paper"], **given)

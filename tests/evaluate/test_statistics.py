@@ -6,22 +6,38 @@ import numpy as np
 import pytest
 
 from derain.evaluate import statistics
-from derain.evaluate.statistics import LEVEL, Comparison, Mean, compare, expansion, holm, mean, pooled_psnr
+from derain.evaluate.statistics import (
+    LEVEL,
+    Comparison,
+    Mean,
+    compare,
+    holm,
+    mean,
+    pooled_psnr,
+    small_sample_factor,
+)
 
 
 def test_the_interval_agrees_with_scipy(rng):
     stats = pytest.importorskip("scipy.stats")
     values = rng.normal(30, 3, 60)
-    expected = stats.bootstrap((values,), np.mean, method="percentile", confidence_level=LEVEL, rng=1).confidence_interval
+    expected = stats.bootstrap(
+        (values,), np.mean, method="percentile", confidence_level=LEVEL, rng=1
+    ).confidence_interval
     found = mean(values.tolist())
-    plain = [found.value + (end - found.value) / expansion(60) for end in (found.low, found.high)]
+    plain = [
+        found.value + (end - found.value) / small_sample_factor(60)
+        for end in (found.low, found.high)
+    ]
     assert plain == pytest.approx((expected.low, expected.high), abs=0.05)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 8, 20, 100])
 def test_the_interval_is_expanded_as_student_s_t_asks(count):
     quantile = pytest.importorskip("scipy.stats").t.ppf(0.975, count - 1)
-    assert expansion(count) == pytest.approx(math.sqrt(count / (count - 1)) * quantile / 1.959964, rel=0.02)
+    assert small_sample_factor(count) == pytest.approx(
+        math.sqrt(count / (count - 1)) * quantile / 1.959964, rel=0.02
+    )
 
 
 def test_the_interval_is_the_same_at_every_call(rng):
@@ -30,12 +46,18 @@ def test_the_interval_is_the_same_at_every_call(rng):
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(rng):
-    held = [found.low <= 30 <= found.high for found in (mean(rng.normal(30, 3, 50).tolist()) for _ in range(100))]
+    held = [
+        found.low <= 30 <= found.high
+        for found in (mean(rng.normal(30, 3, 50).tolist()) for _ in range(100))
+    ]
     assert 0.87 <= np.mean(held) <= 1
 
 
 def test_the_interval_over_eight_pictures_holds_the_truth_about_as_often_as_it_says(rng):
-    held = [found.low <= 30 <= found.high for found in (mean(rng.normal(30, 3, 8).tolist()) for _ in range(300))]
+    held = [
+        found.low <= 30 <= found.high
+        for found in (mean(rng.normal(30, 3, 8).tolist()) for _ in range(300))
+    ]
     assert np.mean(held) > 0.92  # the plain percentile interval: 0.87
 
 
@@ -74,7 +96,9 @@ def test_an_advantage_within_the_scatter_is_not_claimed():
 
 
 def test_a_difference_among_equals_is_claimed_as_seldom_as_the_level_allows(rng):
-    claimed = [compare("a", "b", rng.normal(0, 1, 40).tolist()).better is not None for _ in range(100)]
+    claimed = [
+        compare("a", "b", rng.normal(0, 1, 40).tolist()).better is not None for _ in range(100)
+    ]
     assert np.mean(claimed) <= 0.12
 
 
@@ -93,8 +117,10 @@ def test_a_difference_among_equals_is_claimed_as_seldom_over_few_pictures_but_by
     is_plain, low, high, rng, monkeypatch
 ):
     if is_plain:
-        monkeypatch.setattr(statistics, "expansion", lambda count: 1.0)
-    claimed = [compare("a", "b", rng.normal(0, 1, 8).tolist()).better is not None for _ in range(1000)]
+        monkeypatch.setattr(statistics, "small_sample_factor", lambda count: 1.0)
+    claimed = [
+        compare("a", "b", rng.normal(0, 1, 8).tolist()).better is not None for _ in range(1000)
+    ]
     assert low < np.mean(claimed) < high
 
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from derain.evaluate.measure import UNTOUCHED, Evaluation, Result, Row
 from derain.evaluate.protocols import Score
+from derain.evaluate.scoring import UNTOUCHED, Evaluation, Result, Row
 from derain.evaluate.summary import summarise
 from derain.evaluate.tables import differences, intervals, means, tables_of
 
@@ -15,7 +15,9 @@ def photos(name, figures):
 
 
 def row(name, decibels, similarity=0.9):
-    results = [Result(f"p{i}", {"rgb": Score(value, similarity)}, 5.0) for i, value in enumerate(decibels)]
+    results = [
+        Result(f"p{i}", {"rgb": Score(value, similarity)}, 5.0) for i, value in enumerate(decibels)
+    ]
     return Row(name, results)
 
 
@@ -24,12 +26,16 @@ def summary_of(*rows):
 
 
 def test_rows_are_ranked_behind_the_untouched_input():
-    summary = summary_of(row(UNTOUCHED, [10] * 5), row("worse", [20] * 5), row("none", []), row("better", [30] * 5))
+    summary = summary_of(
+        row(UNTOUCHED, [10] * 5), row("worse", [20] * 5), row("none", []), row("better", [30] * 5)
+    )
     assert [r.name for r in summary.rows] == [UNTOUCHED, "better", "worse", "none"]
 
 
 def test_a_candidate_that_restored_pictures_perfectly_is_not_ranked_without_them():
-    summary = summary_of(row(UNTOUCHED, [10] * 5), row("good", [30] * 5), row("perfect", [math.inf] * 4 + [29]))
+    summary = summary_of(
+        row(UNTOUCHED, [10] * 5), row("good", [30] * 5), row("perfect", [math.inf] * 4 + [29])
+    )
     assert [r.name for r in summary.rows] == [UNTOUCHED, "perfect", "good"]
     line = next(line for line in differences(summary).rows if line[0] == "perfect - good")
     assert line[1] == "1 in PSNR, 5 in SSIM"
@@ -40,7 +46,10 @@ def test_the_mean_is_over_pictures():
 
 
 def test_no_interval_of_ssim_reaches_beyond_one():
-    results = [Result(f"p{i}", {"rgb": Score(20, similarity)}, 5.0) for i, similarity in enumerate((0.2, 0.99, 1.0))]
+    results = [
+        Result(f"p{i}", {"rgb": Score(20, similarity)}, 5.0)
+        for i, similarity in enumerate((0.2, 0.99, 1.0))
+    ]
     assert summary_of(Row("a", results)).rows[0].scores["rgb"].ssim.high == 1
 
 
@@ -60,7 +69,11 @@ def test_every_two_candidates_are_compared():
 
 def test_the_gain_over_the_untouched_input_is_a_difference():
     comparison = summary_of(row(UNTOUCHED, [40, 41]), row("a", [20, 22])).differences[0].comparison
-    assert (comparison.first, comparison.second, comparison.difference.value) == ("a", UNTOUCHED, pytest.approx(-19.5))
+    assert (comparison.first, comparison.second, comparison.difference.value) == (
+        "a",
+        UNTOUCHED,
+        pytest.approx(-19.5),
+    )
 
 
 def test_candidates_are_compared_on_the_pictures_that_both_have():
@@ -69,7 +82,10 @@ def test_candidates_are_compared_on_the_pictures_that_both_have():
 
 
 def test_rows_over_different_pictures_are_said_to_be_so():
-    assert any("different pictures" in note for note in summary_of(row("a", [30, 31]), row("b", [29])).notes)
+    assert any(
+        "different pictures" in note
+        for note in summary_of(row("a", [30, 31]), row("b", [29])).notes
+    )
 
 
 def test_rows_over_the_same_pictures_are_not_said_to_differ():
@@ -79,12 +95,18 @@ def test_rows_over_the_same_pictures_are_not_said_to_differ():
 def test_p_is_corrected_for_the_number_of_pairs():
     scattered = [30, 31.5, 29.7, 31, 30.2, 30.9, 29.9]
     alone = summary_of(row("a", scattered), row("b", [30] * 7)).differences[0].comparison
-    among_three = summary_of(row("a", scattered), row("b", [30] * 7), row("c", [30] * 7)).differences[0].comparison
+    among_three = (
+        summary_of(row("a", scattered), row("b", [30] * 7), row("c", [30] * 7))
+        .differences[0]
+        .comparison
+    )
     assert (among_three.first, among_three.second, among_three.p > alone.p) == ("a", "b", True)
 
 
 def test_a_clear_difference_names_the_better_one():
-    line = differences(summary_of(row("a", [30, 31, 32, 33, 34, 35]), row("b", [29, 30.1, 30.9, 32.2, 33, 34.1]))).rows[0]
+    line = differences(
+        summary_of(row("a", [30, 31, 32, 33, 34, 35]), row("b", [29, 30.1, 30.9, 32.2, 33, 34.1]))
+    ).rows[0]
     assert line[5] == "a"
 
 
@@ -113,8 +135,15 @@ def test_markdown_escapes_what_would_end_a_cell():
 @pytest.fixture
 def of_photos():
     """Eight photos, on which `a` has the lower NIQE each time."""
-    lower, higher = [3.0, 3.5, 4.0, 4.5, 3.2, 3.8, 4.1, 3.9], [4.0, 4.4, 5.1, 5.5, 4.3, 4.7, 5.0, 5.0]
-    return summarise(Evaluation("set", [], [photos(UNTOUCHED, [9.0] * 8), photos("b", higher), photos("a", lower)]))
+    lower, higher = (
+        [3.0, 3.5, 4.0, 4.5, 3.2, 3.8, 4.1, 3.9],
+        [4.0, 4.4, 5.1, 5.5, 4.3, 4.7, 5.0, 5.0],
+    )
+    return summarise(
+        Evaluation(
+            "set", [], [photos(UNTOUCHED, [9.0] * 8), photos("b", higher), photos("a", lower)]
+        )
+    )
 
 
 def test_photos_are_ranked_by_niqe_the_lowest_first(of_photos):
@@ -123,10 +152,13 @@ def test_photos_are_ranked_by_niqe_the_lowest_first(of_photos):
 
 def test_the_interval_of_niqe_is_over_scenes():
     def rows(scene):
-        return Row("a", [Result(f"p{i}", {}, math.nan, float(i // 4), scene=scene(i)) for i in range(40)])
+        return Row(
+            "a", [Result(f"p{i}", {}, math.nan, float(i // 4), scene=scene(i)) for i in range(40)]
+        )
 
     by_scene, by_picture = (
-        summarise(Evaluation("set", [], [rows(scene)])).rows[0].niqe for scene in (lambda i: f"s{i // 4}", str)
+        summarise(Evaluation("set", [], [rows(scene)])).rows[0].niqe
+        for scene in (lambda i: f"s{i // 4}", str)
     )
     assert by_scene.value == by_picture.value
     assert by_scene.high - by_scene.low > 1.5 * (by_picture.high - by_picture.low)
@@ -147,6 +179,10 @@ def test_the_mean_niqe_of_pairs_is_shown_beside_the_protocols():
 
 
 def test_scenes_of_several_pictures_are_told_of():
-    results = [Result(f"{i}", {"rgb": Score(20 + i, 0.9)}, 5.0, scene=str(i // 2)) for i in range(6)]
+    results = [
+        Result(f"{i}", {"rgb": Score(20 + i, 0.9)}, 5.0, scene=str(i // 2)) for i in range(6)
+    ]
     summary = summarise(Evaluation("set", ["rgb"], [Row("a", results)]))
-    assert summary.notes == ["Its 6 pictures are of 3 scenes, over which intervals and p are taken."]
+    assert summary.notes == [
+        "Its 6 pictures are of 3 scenes, over which intervals and p are taken."
+    ]

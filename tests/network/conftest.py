@@ -3,7 +3,9 @@ import torch
 
 from derain.network import PLNLIN, PLNLINConfiguration
 
-torch.set_num_threads(1)  # these are small; two programs that spin-wait on each other are ten times slower
+torch.set_num_threads(
+    1
+)  # these are small; two programs that spin-wait on each other are ten times slower
 
 
 def move(network, by=0.05):
@@ -25,5 +27,7 @@ def stirred():
 def tiny():
     """A generator with every kind of part, four channels at the top."""
     torch.manual_seed(0)
-    configuration = PLNLINConfiguration(preset="tiny", channels=(4, 8, 8, 12), stages=(2, 1, 2, 1), head_stages=1)
+    configuration = PLNLINConfiguration(
+        preset="tiny", channels=(4, 8, 8, 12), stages=(2, 1, 2, 1), head_stages=1
+    )
     return move(PLNLIN(configuration))

@@ -14,13 +14,20 @@ def critic(tiny, stirred):
 def test_there_is_a_score_map_for_each_level(tiny, critic):
     made = tiny.hierarchy(torch.rand(2, 3, 112, 56))
     scores = critic(made.restored, made.features)
-    assert [tuple(s.shape) for s in scores] == [(2, 1, 112, 56), (2, 1, 56, 28), (2, 1, 28, 14), (2, 1, 14, 7)]
+    assert [tuple(s.shape) for s in scores] == [
+        (2, 1, 112, 56),
+        (2, 1, 56, 28),
+        (2, 1, 28, 14),
+        (2, 1, 14, 7),
+    ]
 
 
 def test_gradients_reach_every_parameter_and_the_generator(tiny, critic):
     made = tiny.hierarchy(torch.rand(1, 3, 56, 56))
     sum(s.square().mean() for s in critic(made.restored, made.features)).backward()
-    assert [n for n, p in critic.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+    assert [
+        n for n, p in critic.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ] == []
     assert tiny.heads[3].join.weight.grad.abs().sum() > 0
     assert tiny.leave.weight.grad.abs().sum() > 0
 
@@ -45,9 +52,14 @@ def test_scores_start_finite(name):
 
 
 def test_paper_has_the_parameters_of_five_modules():
-    module = 3 * 31_369 + 11_552 + 5_184  # PLNLIM with N = 2: RB and STB thrice, an interaction, fusions and the end
+    module = (
+        3 * 31_369 + 11_552 + 5_184
+    )  # PLNLIM with N = 2: RB and STB thrice, an interaction, fusions and the end
     joins, scores, enter = 4 * (64 * 32 * 9 + 32), 4 * (32 * 9 + 1), 3 * 32 * 9 + 32
-    assert sum(p.numel() for p in Discriminator(PAPER).parameters()) == 5 * module + joins + scores + enter
+    assert (
+        sum(p.numel() for p in Discriminator(PAPER).parameters())
+        == 5 * module + joins + scores + enter
+    )
 
 
 def test_the_size_of_the_generators_features_does_not_matter_unless_it_is_to(tiny, stirred):
@@ -56,8 +68,16 @@ def test_the_size_of_the_generators_features_does_not_matter_unless_it_is_to(tin
         made = tiny.hierarchy(torch.rand(1, 3, 56, 56))
         for same in (True, False):
             critic = stirred(Discriminator(replace(tiny.configuration, normalised_content=same)))
-            small, large = (critic(made.restored, [k * f for f in made.features]) for k in (100, 10_000))
-            assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(small, large, strict=True)) == same
+            small, large = (
+                critic(made.restored, [k * f for f in made.features]) for k in (100, 10_000)
+            )
+            assert (
+                all(
+                    torch.allclose(a, b, rtol=1e-3, atol=1e-4)
+                    for a, b in zip(small, large, strict=True)
+                )
+                == same
+            )
 
 
 def test_pictures_of_the_heads_are_shown_as_they_are(tiny, stirred):
@@ -66,4 +86,6 @@ def test_pictures_of_the_heads_are_shown_as_they_are(tiny, stirred):
     with torch.no_grad():
         pictures = [torch.rand(1, 3, 56 >> k, 56 >> k) for k in range(4)]
         plain, brighter = (critic(pictures[0], [k * p for p in pictures]) for k in (1, 2))
-        assert not any(torch.allclose(a, b, atol=1e-3) for a, b in zip(plain, brighter, strict=True))
+        assert not any(
+            torch.allclose(a, b, atol=1e-3) for a, b in zip(plain, brighter, strict=True)
+        )

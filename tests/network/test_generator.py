@@ -4,7 +4,7 @@ import torch
 from derain.errors import WeightsError
 from derain.network import BEST, PAPER, PLNLIN, PRESETS, SMALL, PLNLINConfiguration, preset
 from derain.network.generator import reflect_to_multiple
-from derain.train.bench import count_macs
+from derain.train.benchmark.step import count_macs
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -18,7 +18,9 @@ def test_preset_starts_finite(name, dtype):
 
 
 def test_paper_has_the_parameters_that_the_specification_counts():
-    assert sum(p.numel() for p in PLNLIN(PAPER).parameters()) == 2_206_819  # "about 2.22 M"; the paper prints 2.25 M
+    assert (
+        sum(p.numel() for p in PLNLIN(PAPER).parameters()) == 2_206_819
+    )  # "about 2.22 M"; the paper prints 2.25 M
 
 
 def test_small_takes_150_to_200_kmac_for_a_pixel():
@@ -44,14 +46,26 @@ def test_hierarchy_restores_the_same_picture(tiny):
 
 def test_hierarchy_has_a_feature_map_and_a_picture_for_each_level(tiny):
     made = tiny.hierarchy(torch.rand(2, 3, 112, 56))
-    assert [tuple(f.shape) for f in made.features] == [(2, 4, 112, 56), (2, 8, 56, 28), (2, 8, 28, 14), (2, 12, 14, 7)]
-    assert [tuple(s.shape) for s in made.scales] == [(2, 3, 112, 56), (2, 3, 56, 28), (2, 3, 28, 14), (2, 3, 14, 7)]
+    assert [tuple(f.shape) for f in made.features] == [
+        (2, 4, 112, 56),
+        (2, 8, 56, 28),
+        (2, 8, 28, 14),
+        (2, 12, 14, 7),
+    ]
+    assert [tuple(s.shape) for s in made.scales] == [
+        (2, 3, 112, 56),
+        (2, 3, 56, 28),
+        (2, 3, 28, 14),
+        (2, 3, 14, 7),
+    ]
 
 
 def test_gradients_reach_every_parameter(tiny):
     made = tiny.hierarchy(torch.rand(1, 3, 56, 56))
     (made.restored.square().mean() + sum(s.square().mean() for s in made.scales)).backward()
-    still = [name for name, p in tiny.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    still = [
+        name for name, p in tiny.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
     assert still == []
 
 
@@ -78,13 +92,17 @@ def test_batch_is_restored_picture_by_picture(tiny):
 
 
 def test_double_gradients_agree_with_finite_differences(stirred):
-    configuration = PLNLINConfiguration(channels=(2, 2, 2, 2), stages=(1, 1, 1, 1), head_stages=1, window_px=2, shift_px=1)
+    configuration = PLNLINConfiguration(
+        channels=(2, 2, 2, 2), stages=(1, 1, 1, 1), head_stages=1, window_px=2, shift_px=1
+    )
     network = stirred(PLNLIN(configuration).double())
     x = torch.rand(1, 3, 16, 16, dtype=torch.float64, requires_grad=True)
     weight = network.decoder[0].nonlocal_[1].attention.position_bias
 
     def restored_mean(w):
-        return torch.func.functional_call(network, {"decoder.0.nonlocal_.1.attention.position_bias": w}, (x,)).mean()
+        return torch.func.functional_call(
+            network, {"decoder.0.nonlocal_.1.attention.position_bias": w}, (x,)
+        ).mean()
 
     assert torch.autograd.gradcheck(restored_mean, (weight.detach().clone().requires_grad_(),))
 
@@ -98,7 +116,14 @@ ODD_HEADS = {"attention_heads": 2, "discriminator_channels": (5, 5, 7, 8)}
 
 @pytest.mark.parametrize(
     "values",
-    [{"channels": (16, 32)}, {"stages": (0, 1, 1, 1)}, {"shift_px": 7}, {"attention_heads": 5}, {"colour": 1}, ODD_HEADS],
+    [
+        {"channels": (16, 32)},
+        {"stages": (0, 1, 1, 1)},
+        {"shift_px": 7},
+        {"attention_heads": 5},
+        {"colour": 1},
+        ODD_HEADS,
+    ],
 )
 def test_wrong_configuration_is_refused(values):
     with pytest.raises(WeightsError):

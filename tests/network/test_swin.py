@@ -38,12 +38,18 @@ def slow_block(block, x):
                 logits = torch.stack(
                     [
                         q[i, j, part] @ k[a, b, part] / math.sqrt(c // heads)
-                        + table[pi - place(a, height)[2] + WINDOW - 1, pj - place(b, width)[2] + WINDOW - 1, h]
+                        + table[
+                            pi - place(a, height)[2] + WINDOW - 1,
+                            pj - place(b, width)[2] + WINDOW - 1,
+                            h,
+                        ]
                         for a, b in seen
                     ]
                 )
                 weights = logits.softmax(0)
-                mixed[i, j, part] = sum(w * v[a, b, part] for w, (a, b) in zip(weights, seen, strict=True))
+                mixed[i, j, part] = sum(
+                    w * v[a, b, part] for w, (a, b) in zip(weights, seen, strict=True)
+                )
     y = x[0].permute(1, 2, 0) + block.attention.projection(mixed)
     first, last = block.mlp[0], block.mlp[2]
     y = y + last(F.gelu(first(block.mlp_norm(y))))
@@ -54,7 +60,9 @@ def slow_block(block, x):
 @pytest.mark.parametrize("heads", [1, 2])
 def test_block_equals_an_independent_one_written_pixel_by_pixel(shift_px, heads, stirred):
     torch.manual_seed(0)
-    block = stirred(SwinBlock(4, window_px=WINDOW, shift_px=shift_px, heads=heads, mlp_ratio=2), by=0.3)
+    block = stirred(
+        SwinBlock(4, window_px=WINDOW, shift_px=shift_px, heads=heads, mlp_ratio=2), by=0.3
+    )
     x = torch.randn(1, 4, 14, 21)
     with torch.no_grad():
         torch.testing.assert_close(block(x), slow_block(block, x), atol=2e-5, rtol=1e-4)

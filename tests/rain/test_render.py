@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from derain.data.pairs import find_pairs
+from derain.data.pairs.find import find_pairs
 from derain.errors import DerainError
 from derain.rain import PRESETS, Rain, layer, random, render, streaks
 from derain.rain.model import RANGES
@@ -26,11 +26,15 @@ def one_streak(*, angle_deg=0.0, x=50.0, y=40.0, length=40.0, width=3.0, light=0
 def lean_deg(light):
     """The direction that most streaks of a layer run in, from the structure tensor; positive drifts right while falling."""
     down, right = np.gradient(light.astype(float))
-    return -np.degrees(np.arctan2(2 * (down * right).sum(), (right * right - down * down).sum())) / 2
+    return (
+        -np.degrees(np.arctan2(2 * (down * right).sum(), (right * right - down * down).sum())) / 2
+    )
 
 
 def test_the_same_seed_gives_the_same_picture():
-    np.testing.assert_array_equal(render(GREY, rain="heavy", seed=3), render(GREY, rain="heavy", seed=3))
+    np.testing.assert_array_equal(
+        render(GREY, rain="heavy", seed=3), render(GREY, rain="heavy", seed=3)
+    )
 
 
 @pytest.mark.parametrize("value", [120.0, -0.5, np.nan])
@@ -45,7 +49,9 @@ def test_another_seed_gives_another_picture():
 
 def test_a_seed_gives_the_picture_that_it_gave_when_this_was_written():
     rainy = render(GREY[:4, :6], rain="heavy", seed=1)[..., 0]
-    assert np.abs(rainy.astype(int) - WRITTEN).max() <= 1  # one level, where another platform rounds the other way
+    assert (
+        np.abs(rainy.astype(int) - WRITTEN).max() <= 1
+    )  # one level, where another platform rounds the other way
 
 
 WRITTEN = [
@@ -92,18 +98,25 @@ def test_streaks_never_darken(composite):
 
 def test_blended_streaks_vanish_before_a_bright_sky():
     sky = np.full((100, 100, 3), 230, np.uint8)
-    np.testing.assert_array_equal(render(sky, rain=Rain(composite="blend", coverage=2), seed=0), sky)
+    np.testing.assert_array_equal(
+        render(sky, rain=Rain(composite="blend", coverage=2), seed=0), sky
+    )
 
 
 def test_added_streaks_are_the_layer():
     rain = Rain(coverage=0.4)
     black = np.zeros((80, 90, 3), np.float32)
-    np.testing.assert_array_equal(render(black, rain=rain, seed=5)[..., 0], np.minimum(layer(80, 90, rain=rain, seed=5), 1))
+    np.testing.assert_array_equal(
+        render(black, rain=rain, seed=5)[..., 0], np.minimum(layer(80, 90, rain=rain, seed=5), 1)
+    )
 
 
 def test_a_streak_is_brightest_in_its_middle():
     light = one_streak(light=0.5)
-    assert np.unravel_index(light.argmax(), light.shape) == (40, 50) and light.max() == pytest.approx(0.5)
+    assert np.unravel_index(light.argmax(), light.shape) == (
+        40,
+        50,
+    ) and light.max() == pytest.approx(0.5)
 
 
 def test_a_streak_is_as_wide_at_half_its_brightness_as_asked():
@@ -128,7 +141,9 @@ def test_a_streak_beyond_the_border_is_cut_not_wrapped():
 
 @pytest.mark.parametrize("angle_deg", [-40, -10, 0, 25])
 def test_streaks_lean_as_asked(angle_deg):
-    light = layer(300, 300, rain=Rain(angle_deg=angle_deg, layer_spread_deg=0), seed=0, scale=4)  # wide: differences are exact
+    light = layer(
+        300, 300, rain=Rain(angle_deg=angle_deg, layer_spread_deg=0), seed=0, scale=4
+    )  # wide: differences are exact
     assert lean_deg(light) == pytest.approx(angle_deg, abs=2)
 
 
@@ -136,12 +151,19 @@ def test_streaks_lean_as_asked(angle_deg):
 def test_the_share_of_the_picture_under_streaks_follows_from_the_coverage(coverage):
     rain = Rain(coverage=coverage, brightness=0.2, brightness_spread=0, defocus_px=0, layers=1)
     lit = (layer(400, 400, rain=rain, seed=0) > 0.1).mean()
-    assert lit == pytest.approx(1 - np.exp(-0.84 * coverage), rel=0.15)  # the soft ends, 0.16 of a streak, stay below half
+    assert lit == pytest.approx(
+        1 - np.exp(-0.84 * coverage), rel=0.15
+    )  # the soft ends, 0.16 of a streak, stay below half
 
 
 def test_rain_is_as_dense_at_the_border_as_in_the_middle():
-    light = np.mean([layer(200, 200, rain=Rain(coverage=2, angle_deg=30), seed=seed) for seed in range(8)], axis=0)
-    border = np.concatenate([light[:20].ravel(), light[-20:].ravel(), light[:, :20].ravel(), light[:, -20:].ravel()])
+    light = np.mean(
+        [layer(200, 200, rain=Rain(coverage=2, angle_deg=30), seed=seed) for seed in range(8)],
+        axis=0,
+    )
+    border = np.concatenate(
+        [light[:20].ravel(), light[-20:].ravel(), light[:, :20].ravel(), light[:, -20:].ravel()]
+    )
     assert border.mean() == pytest.approx(light[50:-50, 50:-50].mean(), rel=0.1)
 
 
@@ -178,20 +200,31 @@ def test_streaks_grow_with_a_large_picture():
 def test_a_crop_keeps_the_scale_that_it_is_given():
     light = layer(64, 64, rain=Rain(coverage=1), seed=0, scale=4)
     assert (
-        np.abs(np.diff(light, axis=0)).mean() < 0.5 * np.abs(np.diff(layer(64, 64, rain=Rain(coverage=1), seed=0), axis=0)).mean()
+        np.abs(np.diff(light, axis=0)).mean()
+        < 0.5 * np.abs(np.diff(layer(64, 64, rain=Rain(coverage=1), seed=0), axis=0)).mean()
     )
 
 
 def test_defocus_widens_near_streaks_and_keeps_their_light():
     sharp, blurred = (
-        layer(300, 300, rain=Rain(coverage=1, depth=1, layers=1, layer_spread_deg=0, defocus_px=px), seed=0) for px in (0, 12)
+        layer(
+            300,
+            300,
+            rain=Rain(coverage=1, depth=1, layers=1, layer_spread_deg=0, defocus_px=px),
+            seed=0,
+        )
+        for px in (0, 12)
     )
     steepness = [np.abs(np.diff(light, axis=1)).mean() for light in (sharp, blurred)]
-    assert steepness[1] < 0.6 * steepness[0] and blurred.mean() == pytest.approx(sharp.mean(), rel=0.1)
+    assert steepness[1] < 0.6 * steepness[0] and blurred.mean() == pytest.approx(
+        sharp.mean(), rel=0.1
+    )
 
 
 def test_presets_grow_heavier():
-    light, moderate, heavy = (layer(300, 300, rain=name, seed=0).mean() for name in ("light", "moderate", "heavy"))
+    light, moderate, heavy = (
+        layer(300, 300, rain=name, seed=0).mean() for name in ("light", "moderate", "heavy")
+    )
     assert light < moderate / 2 < heavy / 4
 
 
@@ -213,12 +246,22 @@ def test_random_rain_keeps_what_is_fixed():
 
 @pytest.mark.parametrize("name", RANGES)
 def test_a_value_out_of_range_is_named_with_its_range(name):
-    with pytest.raises(DerainError, match=rf"^{name} = .* from {RANGES[name][0]:g} to {RANGES[name][1]:g}$"):
+    with pytest.raises(
+        DerainError, match=rf"^{name} = .* from {RANGES[name][0]:g} to {RANGES[name][1]:g}$"
+    ):
         Rain(**{name: RANGES[name][1] + 1})
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"seed": -1}, {"scale": 0}, {"scale": -2.0}, {"scale": float("nan")}, {"scale": float("inf")}, {"scale": 8}]
+    "wrong",
+    [
+        {"seed": -1},
+        {"scale": 0},
+        {"scale": -2.0},
+        {"scale": float("nan")},
+        {"scale": float("inf")},
+        {"scale": 8},
+    ],
 )
 def test_a_seed_or_a_scale_out_of_range_is_refused(wrong):
     with pytest.raises(DerainError, match="out of range"):
@@ -226,8 +269,14 @@ def test_a_seed_or_a_scale_out_of_range_is_refused(wrong):
 
 
 def test_more_streaks_than_fit_into_memory_are_refused():
-    with pytest.raises(DerainError, match=r"rain of [\d,]+ streaks in a layer is too much; give a larger scale"):
-        render(np.zeros((480, 640, 3), np.uint8), rain=Rain(coverage=6, length_px=1, width_px=0.5), scale=0.05)
+    with pytest.raises(
+        DerainError, match=r"rain of [\d,]+ streaks in a layer is too much; give a larger scale"
+    ):
+        render(
+            np.zeros((480, 640, 3), np.uint8),
+            rain=Rain(coverage=6, length_px=1, width_px=0.5),
+            scale=0.05,
+        )
 
 
 def test_random_rain_refuses_a_negative_seed():

@@ -9,7 +9,9 @@ from PIL import Image
 
 from derain.train import loop
 
-torch.set_num_threads(1)  # these are small; two programs that spin-wait on each other are ten times slower
+torch.set_num_threads(
+    1
+)  # these are small; two programs that spin-wait on each other are ten times slower
 
 RECIPE = """
 seed = 3

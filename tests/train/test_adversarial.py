@@ -2,7 +2,12 @@ import pytest
 import torch
 from torch import distributed, multiprocessing
 
-from derain.train.adversarial import adversarial_loss, discriminator_terms, expectation, generator_terms
+from derain.train.adversarial import (
+    adversarial_loss,
+    discriminator_terms,
+    expectation,
+    generator_terms,
+)
 
 
 def by_the_paper(real, fake, *, generator):
@@ -46,11 +51,15 @@ def test_large_scores_stay_finite():
 
 
 def test_loss_weighs_the_layers():
-    assert adversarial_loss([torch.tensor(2.0), torch.tensor(3.0)], [0.5, 0.1]).item() == pytest.approx(1.3)
+    assert adversarial_loss(
+        [torch.tensor(2.0), torch.tensor(3.0)], [0.5, 0.1]
+    ).item() == pytest.approx(1.3)
 
 
 def in_a_process(rank, folder, results):
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
+    )
     values = (torch.arange(8.0).view(2, 4) ** 2)[rank].clone().requires_grad_()
     mean = expectation(values)
     (mean * (rank + 1)).backward()

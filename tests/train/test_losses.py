@@ -3,7 +3,15 @@ import pytest
 import torch
 from scipy.ndimage import convolve1d
 
-from derain.train.losses import absolute_loss, halve, hierarchical_loss, pixel_loss, psnr_loss, pyramid, ssim
+from derain.train.losses import (
+    absolute_loss,
+    halve,
+    hierarchical_loss,
+    pixel_loss,
+    psnr_loss,
+    pyramid,
+    ssim,
+)
 
 
 def test_ssim_of_equal_pictures_is_one():
@@ -13,7 +21,9 @@ def test_ssim_of_equal_pictures_is_one():
 
 def test_ssim_of_two_flat_pictures_is_the_luminance_term():
     x, y = torch.full((1, 3, 20, 20), 0.2), torch.full((1, 3, 20, 20), 0.6)
-    expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)  # variances are 0 and their term is 1
+    expected = (2 * 0.2 * 0.6 + 1e-4) / (
+        0.2**2 + 0.6**2 + 1e-4
+    )  # variances are 0 and their term is 1
     assert ssim(x, y, border="valid").item() == pytest.approx(expected, abs=1e-4)
 
 
@@ -32,18 +42,30 @@ def test_halving_is_a_binomial_blur_and_every_second_pixel():
     blurred = x
     for axis in (0, 1):
         blurred = convolve1d(blurred, np.array([1, 4, 6, 4, 1]) / 16, axis=axis, mode="mirror")
-    torch.testing.assert_close(halve(torch.from_numpy(x)[None, None])[0, 0], torch.from_numpy(blurred[::2, ::2]))
+    torch.testing.assert_close(
+        halve(torch.from_numpy(x)[None, None])[0, 0], torch.from_numpy(blurred[::2, ::2])
+    )
 
 
 def test_pyramid_has_halved_sizes():
-    assert [tuple(t.shape[-2:]) for t in pyramid(torch.rand(1, 3, 56, 112), levels=4)] == [(56, 112), (28, 56), (14, 28), (7, 14)]
+    assert [tuple(t.shape[-2:]) for t in pyramid(torch.rand(1, 3, 56, 112), levels=4)] == [
+        (56, 112),
+        (28, 56),
+        (14, 28),
+        (7, 14),
+    ]
 
 
 def test_hierarchical_loss_is_the_weighted_sum_over_levels():
     clean = torch.rand(1, 3, 56, 56)
     scales = [torch.rand_like(t) for t in pyramid(clean, levels=3)]
-    expected = sum(w * pixel_loss(s, t).item() for w, s, t in zip((0.5, 0.2, 0.1), scales, pyramid(clean, levels=3), strict=True))
-    assert hierarchical_loss(scales, clean, (0.5, 0.2, 0.1)).item() == pytest.approx(expected, rel=1e-5)
+    expected = sum(
+        w * pixel_loss(s, t).item()
+        for w, s, t in zip((0.5, 0.2, 0.1), scales, pyramid(clean, levels=3), strict=True)
+    )
+    assert hierarchical_loss(scales, clean, (0.5, 0.2, 0.1)).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_absolute_loss_is_a_mean():
@@ -53,7 +75,9 @@ def test_absolute_loss_is_a_mean():
 def test_psnr_loss_is_the_mean_of_decibels():
     error = torch.tensor([0.1, 0.01]).view(2, 1, 1, 1).expand(2, 3, 4, 4)
     loss = psnr_loss(torch.zeros(2, 3, 4, 4), error)
-    assert loss.item() == pytest.approx((-20 - 40) / 2, abs=0.25)  # the constant of 50 dB costs 0.4 of 40
+    assert loss.item() == pytest.approx(
+        (-20 - 40) / 2, abs=0.25
+    )  # the constant of 50 dB costs 0.4 of 40
 
 
 def test_psnr_loss_has_a_gradient_where_nothing_is_wrong():

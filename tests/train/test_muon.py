@@ -36,7 +36,9 @@ def one_step(kind, parameter, gradient, **settings):
 @pytest.mark.parametrize("shape", [(16,), (169, 1), (16, 3, 3, 3), (3, 16, 3, 3)])
 def test_vectors_and_a_pictures_channels_move_as_by_adamw(shape):
     parameter, gradient = torch.randn(shape), torch.randn(shape)
-    torch.testing.assert_close(one_step(Muon, parameter, gradient), one_step(torch.optim.AdamW, parameter, gradient))
+    torch.testing.assert_close(
+        one_step(Muon, parameter, gradient), one_step(torch.optim.AdamW, parameter, gradient)
+    )
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3, 3), (64, 16)])
@@ -47,7 +49,9 @@ def test_an_update_is_as_large_as_adamws(shape):
 
 def test_the_scale_of_a_gradient_does_not_matter():
     parameter, gradient = torch.randn(16, 16, 3, 3), torch.randn(16, 16, 3, 3)
-    torch.testing.assert_close(one_step(Muon, parameter, gradient), one_step(Muon, parameter, 100 * gradient))
+    torch.testing.assert_close(
+        one_step(Muon, parameter, gradient), one_step(Muon, parameter, 100 * gradient)
+    )
 
 
 def test_weights_decay_before_the_step():
@@ -59,10 +63,18 @@ def test_weights_decay_before_the_step():
 
 def test_biases_of_positions_neither_decay_nor_are_made_orthogonal():
     network = PLNLIN(
-        PLNLINConfiguration(preset="tiny", channels=(8, 8, 8, 8), stages=(1, 1, 1, 1), head_stages=1, attention_heads=4)
+        PLNLINConfiguration(
+            preset="tiny",
+            channels=(8, 8, 8, 8),
+            stages=(1, 1, 1, 1),
+            head_stages=1,
+            attention_heads=4,
+        )
     )
     biases = [p for name, p in network.named_parameters() if name.endswith("position_bias")]
-    optimiser = make_optimiser(network, Optimiser(name="muon", weight_decay=0.5, learning_rate=1e-2))
+    optimiser = make_optimiser(
+        network, Optimiser(name="muon", weight_decay=0.5, learning_rate=1e-2)
+    )
     before = [bias.detach().clone() for bias in biases]
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)

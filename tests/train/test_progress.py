@@ -41,7 +41,10 @@ class Broken(io.StringIO):
         raise self.error
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.ENOSPC, "No space left on device")])
+@pytest.mark.parametrize(
+    "error",
+    [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.ENOSPC, "No space left on device")],
+)
 def test_a_run_whose_log_cannot_be_written_goes_on(error, shown, state, tmp_path):
     shown.console.file = Broken(error)
     for step in range(3):

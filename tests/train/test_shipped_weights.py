@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from derain import picture
-from derain.train.weights_file import load_network
+from derain import pictures
+from derain.network.weights_file import load_network
 from derain.weights import models
 
 RAINY = sorted((Path(__file__).parents[2] / "examples/rainy").glob("*.jpg"))
@@ -20,9 +20,11 @@ def test_features_do_not_run_away(model, saturation, contrast):
     network, _ = load_network(models()[model].safetensors_path)
     features = []
     for level in network.decoder:
-        level.register_forward_hook(lambda _, __, output: features.append(output.abs().max().item()))
+        level.register_forward_hook(
+            lambda _, __, output: features.append(output.abs().max().item())
+        )
     for path in RAINY:
-        rgb = picture.read(path).pixels[:336, :336].astype(np.float32) / 255
+        rgb = pictures.read(path).pixels[:336, :336].astype(np.float32) / 255
         grey = rgb.mean(axis=2, keepdims=True)
         hard = np.clip((grey + saturation * (rgb - grey) - 0.5) * contrast + 0.5, 0, 1)
         rainy = torch.from_numpy(hard.transpose(2, 0, 1)[None])

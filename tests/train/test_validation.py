@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from derain.data.pair import Pair
+from derain.data.pairs.pair import Pair
 from derain.evaluate.protocols import PROTOCOLS, score
 from derain.network import PLNLIN, PLNLINConfiguration
-from derain.train.validation import short_names, summary, validate
+from derain.train.validation import distinct_suffixes, mean_scores, validate
 
 CPU = torch.device("cpu")
 
@@ -16,14 +16,20 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return PLNLIN(PLNLINConfiguration(preset="tiny", channels=(4, 4, 4, 4), stages=(1, 1, 1, 1), head_stages=1))
+    return PLNLIN(
+        PLNLINConfiguration(
+            preset="tiny", channels=(4, 4, 4, 4), stages=(1, 1, 1, 1), head_stages=1
+        )
+    )
 
 
 @pytest.fixture
 def pairs(tmp_path, rng):
     """Three pairs of two folders, none of whole windows."""
     found = []
-    for i, (folder, size_px) in enumerate([("light", (60, 70)), ("light", (90, 61)), ("heavy", (57, 113))]):
+    for i, (folder, size_px) in enumerate(
+        [("light", (60, 70)), ("light", (90, 61)), ("heavy", (57, 113))]
+    ):
         paths = [tmp_path / f"{i}_{side}.png" for side in ("rainy", "clean")]
         for path in paths:
             Image.fromarray(rng.integers(0, 256, (*size_px[::-1], 3), dtype=np.uint8)).save(path)
@@ -56,12 +62,18 @@ def test_a_large_picture_is_restored_in_tiles(network, rng, tmp_path, monkeypatc
     Image.fromarray(rng.integers(0, 256, (112, 560, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
     sides = []
     network.register_forward_hook(lambda _, inputs, output: sides.append(max(inputs[0].shape[2:])))
-    validate(network, [("wide", Pair("wide", tmp_path / "wide.png", tmp_path / "wide.png", (560, 112)))], device=CPU)
+    validate(
+        network,
+        [("wide", Pair("wide", tmp_path / "wide.png", tmp_path / "wide.png", (560, 112)))],
+        device=CPU,
+    )
     assert len(sides) > 2 and max(sides) <= 224
 
 
 def test_the_mean_is_over_folders(pairs):
-    found = summary(pairs, torch.tensor([[30.0, 0.8], [32.0, 0.9], [20.0, 0.5]], dtype=torch.float64))
+    found = mean_scores(
+        pairs, torch.tensor([[30.0, 0.8], [32.0, 0.9], [20.0, 0.5]], dtype=torch.float64)
+    )
     assert found == {"light": [31.0, 0.85], "heavy": [20.0, 0.5], "mean": [25.5, 0.675]}
 
 
@@ -71,8 +83,14 @@ def test_the_network_goes_on_training(network, pairs):
 
 
 def test_folders_are_named_by_as_much_of_their_ends_as_tells_them_apart():
-    assert short_names(["/data/rain100L", "/data/rain100H"]) == ["rain100L", "rain100H"]
-    assert short_names(["/data/Rain200H/test", "/data/Rain200L/test"]) == ["Rain200H/test", "Rain200L/test"]
-    assert short_names(["/data/a/test", "/data/a/test"]) == ["test", "test"]
-    assert short_names([]) == []
-    assert short_names(["/data/mean", "/data/other"]) == ["data/mean", "data/other"]  # `mean` is that of the folders
+    assert distinct_suffixes(["/data/rain100L", "/data/rain100H"]) == ["rain100L", "rain100H"]
+    assert distinct_suffixes(["/data/Rain200H/test", "/data/Rain200L/test"]) == [
+        "Rain200H/test",
+        "Rain200L/test",
+    ]
+    assert distinct_suffixes(["/data/a/test", "/data/a/test"]) == ["test", "test"]
+    assert distinct_suffixes([]) == []
+    assert distinct_suffixes(["/data/mean", "/data/other"]) == [
+        "data/mean",
+        "data/other",
+    ]  # `mean` is that of the folders

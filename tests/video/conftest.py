@@ -50,7 +50,9 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
             tone = container.add_stream(sound, rate=44100) if sound else None
             pts = 0
             for index, step in zip(range(frames), itertools.cycle(steps), strict=False):
-                frame = av.VideoFrame.from_ndarray(ramp(index, size), format="rgb24").reformat(format=layout)
+                frame = av.VideoFrame.from_ndarray(ramp(index, size), format="rgb24").reformat(
+                    format=layout
+                )
                 frame.pts, frame.time_base = pts, tick
                 container.mux(stream.encode(frame))
                 pts += step
@@ -66,13 +68,19 @@ def ramp(index: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
     """Frame `index`: a ramp that moves one pixel a frame, (H, W, 3) uint8."""
     width, height = size
     row = np.roll(40 + np.abs(np.linspace(-170, 170, width)), index)
-    return np.stack([np.tile(row, (height, 1)) * share for share in (1, 0.8, 0.6)], -1).astype(np.uint8)
+    return np.stack([np.tile(row, (height, 1)) * share for share in (1, 0.8, 0.6)], -1).astype(
+        np.uint8
+    )
 
 
 def _sound(container: Any, tone: Any, *, seconds: float) -> None:
-    wave = (0.3 * np.sin(np.arange(int(44100 * seconds)) * 440 * 2 * np.pi / 44100)).astype(np.float32)[None]
+    wave = (0.3 * np.sin(np.arange(int(44100 * seconds)) * 440 * 2 * np.pi / 44100)).astype(
+        np.float32
+    )[None]
     for start in range(0, wave.shape[1] - 1024, 1024):
-        frame = av.AudioFrame.from_ndarray(wave[:, start : start + 1024], format="fltp", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            wave[:, start : start + 1024], format="fltp", layout="mono"
+        )
         frame.sample_rate, frame.pts = 44100, start
         container.mux(tone.encode(frame))
     container.mux(tone.encode(None))
@@ -98,7 +106,11 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
     """(time, data) of the packets of the streams of one kind."""
     with av.open(f"file:{path}") as container:
         found = container.demux(*getattr(container.streams, kind))
-        return [(packet.pts * packet.time_base, bytes(packet)) for packet in found if packet.dts is not None]
+        return [
+            (packet.pts * packet.time_base, bytes(packet))
+            for packet in found
+            if packet.dts is not None
+        ]
 
 
 def light(frame: Any) -> np.ndarray:

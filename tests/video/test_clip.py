@@ -14,7 +14,7 @@ import pytest
 from derain.errors import DerainError, PictureError
 from derain.video.clip import restore_clip
 from derain.video.errors import VideoError
-from derain.video.frames import Wishes
+from derain.video.frames import FrameOptions
 
 from .conftest import copying, decoded, light, packets, times
 
@@ -54,7 +54,11 @@ def joined(target: Path, *sources: Path, **more: object) -> Path:
         container.metadata["title"] = "été"
         if "chapters" in more:
             container.set_chapters(more["chapters"])
-        copies = {stream: container.add_stream_from_template(stream, opaque=True) for file in files for stream in file.streams}
+        copies = {
+            stream: container.add_stream_from_template(stream, opaque=True)
+            for file in files
+            for stream in file.streams
+        }
         for packet in (packet for file in files for packet in file.demux() if packet.size):
             packet.stream = copies[packet.stream]
             container.mux(packet)
@@ -64,17 +68,31 @@ def joined(target: Path, *sources: Path, **more: object) -> Path:
 
 
 def test_subtitles(make_clip, tmp_path):
-    titles = (f"{index}\n00:00:00,{index}00 --> 00:00:00,{index}50\ntitle {index}\n\n" for index in (1, 2, 3))
+    titles = (
+        f"{index}\n00:00:00,{index}00 --> 00:00:00,{index}50\ntitle {index}\n\n"
+        for index in (1, 2, 3)
+    )
     (tmp_path / "titles.srt").write_text("".join(titles))
     source = joined(tmp_path / "titled.mkv", make_clip("clip.mkv"), tmp_path / "titles.srt")
-    assert [data for _, data in packets(source, "subtitles")] == [b"title 1", b"title 2", b"title 3"]
+    assert [data for _, data in packets(source, "subtitles")] == [
+        b"title 1",
+        b"title 2",
+        b"title 3",
+    ]
     assert packets(through(source), "subtitles") == packets(source, "subtitles")
 
 
 def test_a_second_picture_is_copied(make_clip, tmp_path):
-    source = joined(tmp_path / "two.mkv", make_clip("clip.mkv"), make_clip("other.mp4", sound=None, options={"bf": "0"}))
+    source = joined(
+        tmp_path / "two.mkv",
+        make_clip("clip.mkv"),
+        make_clip("other.mp4", sound=None, options={"bf": "0"}),
+    )
     with av.open(str(source)) as before, av.open(str(through(source))) as after:
-        told = [[bytes(packet) for packet in file.demux(video=1) if packet.size] for file in (before, after)]
+        told = [
+            [bytes(packet) for packet in file.demux(video=1) if packet.size]
+            for file in (before, after)
+        ]
     assert told[0] == told[1]
     assert len(told[0]) == 20
 
@@ -95,20 +113,40 @@ def test_rotation(suffix, make_clip):
 
 
 def test_titles_and_chapters(make_clip, tmp_path):
-    chapter = {"id": 1, "start": 0, "end": 300, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}}
+    chapter = {
+        "id": 1,
+        "start": 0,
+        "end": 300,
+        "time_base": Fraction(1, 1000),
+        "metadata": {"title": "one"},
+    }
     source = joined(tmp_path / "told.mkv", make_clip("clip.mkv"), chapters=[chapter])
     with av.open(str(through(source))) as after:
-        assert (after.metadata["title"], [found["metadata"]["title"] for found in after.chapters()]) == ("été", ["one"])
+        assert (
+            after.metadata["title"],
+            [found["metadata"]["title"] for found in after.chapters()],
+        ) == ("été", ["one"])
 
 
 @pytest.mark.parametrize(
-    ("matrix", "color_range"), [(1, 1), (1, 2), (5, 1), (9, 1)], ids=["bt709", "bt709 full", "bt601", "bt2020"]
+    ("matrix", "color_range"),
+    [(1, 1), (1, 2), (5, 1), (9, 1)],
+    ids=["bt709", "bt709 full", "bt601", "bt2020"],
 )
 def test_colours_and_their_names(matrix, color_range, make_clip):
-    names = {"colorspace": matrix, "color_range": color_range, "color_primaries": matrix, "color_trc": 1}
+    names = {
+        "colorspace": matrix,
+        "color_range": color_range,
+        "color_primaries": matrix,
+        "color_trc": 1,
+    }
     source = make_clip(**names, options={"crf": "1"})
     before, after = decoded(source)[0], decoded(through(source, crf=1))[0]
-    assert [getattr(after, name) for name in names] == [getattr(before, name) for name in names] == list(names.values())
+    assert (
+        [getattr(after, name) for name in names]
+        == [getattr(before, name) for name in names]
+        == list(names.values())
+    )
     assert np.abs(light(after) - light(before)).mean() < 0.5
 
 
@@ -149,17 +187,24 @@ def test_codec_and_layout_are_kept(codec, layout, suffix, make_clip):
 )
 def test_old_kinds_of_clips_keep_their_times(codec, layout, name, make_clip):
     sound = {"clip.avi": "pcm_s16le", "clip.mpg": "mp2", "clip.ts": "mp2"}.get(name)
-    source = make_clip(name, codec=codec, layout=layout, steps=(1,), tick=Fraction(1, 30), sound=sound)
+    source = make_clip(
+        name, codec=codec, layout=layout, steps=(1,), tick=Fraction(1, 30), sound=sound
+    )
     out = through(source)
     assert times(out) == times(source)
     if sound:
         assert packets(out, "audio") == packets(source, "audio")
 
 
-@pytest.mark.parametrize(("codec", "layout", "suffix"), [("libx264rgb", "rgb24", ".mkv"), ("png", "rgb24", ".mov")])
+@pytest.mark.parametrize(
+    ("codec", "layout", "suffix"), [("libx264rgb", "rgb24", ".mkv"), ("png", "rgb24", ".mov")]
+)
 def test_a_clip_in_rgb_looks_as_it_did(codec, layout, suffix, make_clip):
     source = make_clip(f"clip{suffix}", codec=codec, layout=layout, sound=None)
-    before, after = (decoded(path)[3].to_ndarray(format="rgb24").astype(int) for path in (source, through(source)))
+    before, after = (
+        decoded(path)[3].to_ndarray(format="rgb24").astype(int)
+        for path in (source, through(source))
+    )
     assert np.abs(after - before).mean() < 3
 
 
@@ -211,7 +256,7 @@ def test_sides_that_cannot_be_halved(make_clip):
 def test_rain_is_taken_out(make_clip):
     source = make_clip()
     target = source.with_name("dark.mp4")
-    restore_clip(source, target, lambda rainy: rainy // 2, Wishes(strength=0.5))
+    restore_clip(source, target, lambda rainy: rainy // 2, FrameOptions(strength=0.5))
     before, after = light(decoded(source)[3]) - 16.0, light(decoded(target)[3]) - 16.0
     assert after.mean() / before.mean() == pytest.approx(0.75, abs=0.02)
 
@@ -220,15 +265,22 @@ def test_the_mask_says_where(make_clip):
     source = make_clip(options={"crf": "1"})
     target, mask = source.with_name("half.mp4"), np.zeros((48, 64), np.uint8)
     mask[:, 32:] = 255
-    restore_clip(source, target, lambda rainy: rainy // 2, Wishes(mask=mask), crf=1)
+    restore_clip(source, target, lambda rainy: rainy // 2, FrameOptions(mask=mask), crf=1)
     change = light(decoded(source)[0]) - light(decoded(target)[0])
     assert np.abs(change[:, :28]).max() < 6 < change[:, 36:].min()
 
 
 def test_a_mask_of_another_size_is_told_with_the_name_of_the_clip(make_clip):
     source = make_clip()
-    with pytest.raises(PictureError, match=r"clip\.mp4: the mask has 3x2 pixels and the picture 64x48"):
-        restore_clip(source, source.with_name("out.mp4"), copying, Wishes(mask=np.zeros((2, 3), np.uint8)))
+    with pytest.raises(
+        PictureError, match=r"clip\.mp4: the mask has 3x2 pixels and the picture 64x48"
+    ):
+        restore_clip(
+            source,
+            source.with_name("out.mp4"),
+            copying,
+            FrameOptions(mask=np.zeros((2, 3), np.uint8)),
+        )
     assert [path.name for path in source.parent.iterdir()] == ["clip.mp4"]
 
 
@@ -320,7 +372,9 @@ def test_what_a_killed_run_left_is_removed_after_a_day(make_clip):
         path.touch()
     os.utime(dead, (0, 0))
     restore_clip(source, source.with_name("out.mp4"), lambda rainy: rainy)
-    assert sorted(path.name for path in source.parent.iterdir()) == sorted([fresh.name, source.name, "out.mp4"])
+    assert sorted(path.name for path in source.parent.iterdir()) == sorted(
+        [fresh.name, source.name, "out.mp4"]
+    )
 
 
 def test_ctrl_c_leaves_a_playable_clip_of_another_name(make_clip):
@@ -346,7 +400,9 @@ def test_no_threads_are_left(make_clip):
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("failure", [VideoError("the network failed"), PictureError("no"), MemoryError()])
+@pytest.mark.parametrize(
+    "failure", [VideoError("the network failed"), PictureError("no"), MemoryError()]
+)
 def test_a_failure_on_the_way_keeps_the_frames_before_it(failure, make_clip):
     source = make_clip()
     frames = []
@@ -357,7 +413,9 @@ def test_a_failure_on_the_way_keeps_the_frames_before_it(failure, make_clip):
             raise failure
         return rainy
 
-    with pytest.raises(DerainError, match=r"; what there is of it is in .*out_partial\.mp4$") as caught:
+    with pytest.raises(
+        DerainError, match=r"; what there is of it is in .*out_partial\.mp4$"
+    ) as caught:
         restore_clip(source, source.with_name("out.mp4"), failing)
     assert len(decoded(source.with_name("out_partial.mp4"))) == 12
     chain: list[BaseException | None] = [caught.value]
@@ -366,7 +424,9 @@ def test_a_failure_on_the_way_keeps_the_frames_before_it(failure, make_clip):
         chain.append(chain[-1].__cause__)
 
 
-@pytest.mark.parametrize(("name", "fact"), [("x" * 252 + ".mp4", "its name is too long"), ("folder.mp4", "is a folder")])
+@pytest.mark.parametrize(
+    ("name", "fact"), [("x" * 252 + ".mp4", "its name is too long"), ("folder.mp4", "is a folder")]
+)
 def test_a_name_that_no_clip_can_have_is_told_before_any_frame(name, fact, make_clip):
     source, done = make_clip(), []
     source.with_name("folder.mp4").mkdir()
@@ -389,12 +449,21 @@ def test_a_failed_renaming_keeps_the_clip(make_clip, monkeypatch):
         return replace(partial, target)
 
     monkeypatch.setattr(Path, "replace", refusing)
-    with pytest.raises(VideoError, match=r"may not be opened by this user.*; what there is of it is in .*out_partial\.mp4$"):
+    with pytest.raises(
+        VideoError,
+        match=r"may not be opened by this user.*; what there is of it is in .*out_partial\.mp4$",
+    ):
         restore_clip(source, source.with_name("out.mp4"), copying)
     assert len(decoded(source.with_name("out_partial.mp4"))) == 20
 
 
 def test_progress_counts_every_frame(make_clip):
     source, told, done = make_clip(), [], []
-    restore_clip(source, source.with_name("out.mp4"), copying, on_start=told.append, on_frame=lambda: done.append(1))
+    restore_clip(
+        source,
+        source.with_name("out.mp4"),
+        copying,
+        on_start=told.append,
+        on_frame=lambda: done.append(1),
+    )
     assert (told, len(done)) == ([20], 20)

@@ -8,10 +8,10 @@ import av
 import pytest
 from av.video.format import VideoFormat
 
-from derain.clips import SUFFIXES
+from derain.suffixes import SUFFIXES
 from derain.video.clip import restore_clip
 from derain.video.codecs import SAME_CODEC, choose
-from derain.video.containers import holds
+from derain.video.containers import can_hold
 from derain.video.errors import VideoError
 
 from .conftest import copying
@@ -65,7 +65,9 @@ def test_the_nearest_layout(codec, layout, nearest):
 
 
 def test_bits_that_are_lost_are_told():
-    assert "does not keep 10 bits" in chosen("a.mkv", "h264", "yuv420p10le", codec="libvpx").notes[0]
+    assert (
+        "does not keep 10 bits" in chosen("a.mkv", "h264", "yuv420p10le", codec="libvpx").notes[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,14 +85,16 @@ def test_bits_that_are_lost_are_told_with_what_the_format_holds(target, remedy):
 
 
 def test_a_codec_that_the_format_does_not_hold_is_told():
-    assert chosen("a.mov", "vp9", "yuv420p").notes == ("a .mov does not hold vp9: written with libx264",)
+    assert chosen("a.mov", "vp9", "yuv420p").notes == (
+        "a .mov does not hold vp9: written with libx264",
+    )
 
 
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
 def test_each_codec_that_a_format_is_said_to_hold_can_be_written(suffix, make_clip):
     source = make_clip("source.mkv", sound=None, color_range=2)  # Motion JPEG has no other range
     for codec, encoder in SAME_CODEC.items():
-        if holds(suffix, codec):
+        if can_hold(suffix, codec):
             out = source.with_name(codec + suffix)
             restore_clip(source, out, copying, codec=encoder)
             with av.open(str(out)) as container:
@@ -99,28 +103,41 @@ def test_each_codec_that_a_format_is_said_to_hold_can_be_written(suffix, make_cl
 
 
 def test_bits_that_are_lost_in_part_are_told_right():
-    assert "12 bits here: written with 10;" in chosen("a.mkv", "hevc", "yuv420p12le", codec="libx264").notes[0]
+    assert (
+        "12 bits here: written with 10;"
+        in chosen("a.mkv", "hevc", "yuv420p12le", codec="libx264").notes[0]
+    )
 
 
 def test_a_quality_that_the_codec_does_not_know_is_told():
-    assert chosen("a.mov", "prores", "yuv422p10le", crf=20).notes == ("prores_ks has no constant rate factor: --crf is left out",)
+    assert chosen("a.mov", "prores", "yuv422p10le", crf=20).notes == (
+        "prores_ks has no constant rate factor: --crf is left out",
+    )
 
 
 @pytest.mark.parametrize("codec", ["libx264rgb", "libsvtav1"])
 def test_a_quality_that_the_codec_knows_is_taken(codec):
     encoding = chosen("a.mkv", "h264", "yuv420p", codec=codec, crf=20)
-    assert (encoding.options["crf"], [note for note in encoding.notes if "crf" in note]) == ("20", [])
+    assert (encoding.options["crf"], [note for note in encoding.notes if "crf" in note]) == (
+        "20",
+        [],
+    )
 
 
 def test_an_encoder_of_which_nothing_is_known_gets_no_quality():
     encoding = chosen("a.mov", "prores", "yuv422p10le", codec="prores_aw", crf=20)
-    assert ("crf" in encoding.options, encoding.notes) == (False, ("prores_aw has no constant rate factor: --crf is left out",))
+    assert ("crf" in encoding.options, encoding.notes) == (
+        False,
+        ("prores_aw has no constant rate factor: --crf is left out",),
+    )
 
 
 @pytest.mark.parametrize(("codec", "encoder"), SAME_CODEC.items())
 def test_a_codec_stands_for_its_encoder(codec, encoder):
-    target = "a.avi" if holds(".avi", codec) else "a.mov" if codec == "prores" else "a.mkv"
-    by_codec, by_encoder = (chosen(target, "h264", "yuv420p", (63, 48), codec=name, crf=20) for name in (codec, encoder))
+    target = "a.avi" if can_hold(".avi", codec) else "a.mov" if codec == "prores" else "a.mkv"
+    by_codec, by_encoder = (
+        chosen(target, "h264", "yuv420p", (63, 48), codec=name, crf=20) for name in (codec, encoder)
+    )
     assert by_codec == by_encoder
 
 
@@ -144,7 +161,9 @@ def test_lossless_codecs_keep_rgb(codec, layout, same):
 
 
 def test_transparency_that_is_lost_is_told():
-    assert chosen("a.mkv", "vp9", "yuva420p", codec="libx264").notes == ("its transparency is left out",)
+    assert chosen("a.mkv", "vp9", "yuva420p", codec="libx264").notes == (
+        "its transparency is left out",
+    )
 
 
 def test_odd_sides_keep_every_pixel():
@@ -168,7 +187,11 @@ def test_a_codec_for_sound_is_refused():
 @pytest.mark.parametrize(
     ("codec", "crf", "said"),
     [
-        ("libx264", -3, r"^--crf -3: is out of range for libx264; choose from 0 \(best\) to 51 \(smallest\)$"),
+        (
+            "libx264",
+            -3,
+            r"^--crf -3: is out of range for libx264; choose from 0 \(best\) to 51 \(smallest\)$",
+        ),
         ("libvpx-vp9", 64, "^--crf 64: is out of range for libvpx-vp9; "),
     ],
 )
@@ -178,9 +201,14 @@ def test_a_quality_that_there_is_not_is_refused(codec, crf, said):
 
 
 def test_a_codec_that_the_target_does_not_hold_is_refused_with_one_that_it_does():
-    with pytest.raises(VideoError, match=r"^--codec libx264: a \.webm does not hold h264; try libvpx-vp9, or write a \.mkv$"):
+    with pytest.raises(
+        VideoError,
+        match=r"^--codec libx264: a \.webm does not hold h264; try libvpx-vp9, or write a \.mkv$",
+    ):
         chosen("a.webm", "vp9", "yuv420p", codec="libx264")
 
 
 def test_rgb_that_becomes_luma_and_chroma_is_told():
-    assert chosen("a.mp4", "h264", "gbrp").notes == ("libx264 does not keep RGB here: written as yuv444p",)
+    assert chosen("a.mp4", "h264", "gbrp").notes == (
+        "libx264 does not keep RGB here: written as yuv444p",
+    )

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import av
 import pytest
-from damage import SECONDS, cut, flipped, lying
+from helpers.corruption import SECONDS, cut, flipped, lying
 
 from derain.errors import DerainError
 from derain.video.clip import restore_clip
+from derain.video.clip_reader import ClipReader
+from derain.video.clip_writer import ClipWriter
 from derain.video.codecs import Encoding
 from derain.video.errors import VideoError
-from derain.video.sink import Sink
-from derain.video.source import Source
-from derain.video.target import Draft
-from derain.video.timing import Seams
+from derain.video.output_streams import OutputPlan
+from derain.video.timestamps import ClockRestarts
 
 from .conftest import copying, decoded, packets
 
@@ -32,7 +32,9 @@ class Count:
         self.times += 1
 
 
-@pytest.mark.parametrize("damage", [cut, flipped, partial(lying, head_bytes=800)], ids=["cut", "flipped", "lying"])
+@pytest.mark.parametrize(
+    "damage", [cut, flipped, partial(lying, head_bytes=800)], ids=["cut", "flipped", "lying"]
+)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_a_damaged_clip(suffix, damage, make_clip, rng, tmp_path):
     data = make_clip(f"clip{suffix}").read_bytes()
@@ -52,8 +54,12 @@ def test_a_damaged_clip(suffix, damage, make_clip, rng, tmp_path):
     assert not list(tmp_path.glob(".derain-*"))
 
 
-@pytest.mark.parametrize(("suffix", "options"), [(".mp4", {"movflags": "+faststart"}), (".mkv", {})], ids=["mp4", "mkv"])
-def test_a_clip_that_breaks_off_is_restored_so_far_and_told_of(suffix, options, make_clip, tmp_path):
+@pytest.mark.parametrize(
+    ("suffix", "options"), [(".mp4", {"movflags": "+faststart"}), (".mkv", {})], ids=["mp4", "mkv"]
+)
+def test_a_clip_that_breaks_off_is_restored_so_far_and_told_of(
+    suffix, options, make_clip, tmp_path
+):
     path: Path = make_clip(f"clip{suffix}", frames=120, size=(320, 240), container_options=options)
     assert restore_clip(path, tmp_path / f"whole{suffix}", copying).problems == []
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -64,8 +70,8 @@ def test_a_clip_that_breaks_off_is_restored_so_far_and_told_of(suffix, options, 
 
 def test_a_packet_of_sound_whose_time_makes_no_sense_is_passed_over(make_clip, tmp_path):
     path: Path = make_clip()
-    with Source(path, str(path)) as source:
-        sink = Sink(tmp_path / "out.mp4", "out.mp4", source, Encoding("libx264", "yuv420p"))
+    with ClipReader(path, str(path)) as source:
+        sink = ClipWriter(tmp_path / "out.mp4", "out.mp4", source, Encoding("libx264", "yuv420p"))
         for shot in source:
             sink.write(shot)
         late = av.Packet(b"sound")
@@ -86,7 +92,9 @@ def test_a_packet_of_sound_that_the_format_refuses_is_passed_over(suffix, make_c
     assert (tally.frames, tally.problems) == (60, [])
     assert re.fullmatch("[12] damaged packets were passed over", *tally.notes)
     assert len(decoded(source.with_name(f"out{suffix}"))) == 60
-    assert len(packets(source.with_name(f"out{suffix}"), "audio")) == pytest.approx(len(packets(source, "audio")), abs=2)
+    assert len(packets(source.with_name(f"out{suffix}"), "audio")) == pytest.approx(
+        len(packets(source, "audio")), abs=2
+    )
 
 
 def test_frames_that_a_format_refuses_are_a_failure(make_clip, monkeypatch):
@@ -108,26 +116,33 @@ def test_frames_that_a_format_refuses_are_a_failure(make_clip, monkeypatch):
         def close(self) -> None:
             self.container.close()
 
-    def made(draft: Draft, path: Path, begin=Draft.open):
+    def made(draft: OutputPlan, path: Path, begin=OutputPlan.open):
         target = begin(draft, path)
         target.container = Refusing(target.container)
-        target.__class__ = type("Target", (type(target),), {"is_numbered": False, "is_turned": True})
+        target.__class__ = type(
+            "Target", (type(target),), {"is_numbered": False, "is_turned": True}
+        )
         return target
 
-    monkeypatch.setattr(Draft, "open", made)
-    monkeypatch.setattr(Draft, "grid", lambda draft, target: None)
-    monkeypatch.setattr(Draft, "drift", lambda draft, target: None)
-    with pytest.raises(VideoError, match=r"FFmpeg refuses it .*; what there is of it is in .*out_partial\.mp4"):
+    monkeypatch.setattr(OutputPlan, "open", made)
+    monkeypatch.setattr(OutputPlan, "grid", lambda draft, target: None)
+    monkeypatch.setattr(OutputPlan, "drift", lambda draft, target: None)
+    with pytest.raises(
+        VideoError, match=r"FFmpeg refuses it .*; what there is of it is in .*out_partial\.mp4"
+    ):
         restore_clip(source, source.with_name("out.mp4"), copying)
     assert len(decoded(source.with_name("out_partial.mp4"))) == 3
 
 
 def test_sound_that_is_lost_in_bulk_is_a_problem(make_clip, monkeypatch):
-    def without_seams(seams: Seams, packet: object) -> None:
+    def without_seams(seams: ClockRestarts, packet: object) -> None:
         """As if the clip were of a format whose clock does not begin anew."""
 
-    monkeypatch.setattr(Seams, "close", without_seams)
+    monkeypatch.setattr(ClockRestarts, "close", without_seams)
     source = make_clip("clip.ts")
     source.write_bytes(source.read_bytes() * 2)
     (problem,) = restore_clip(source, source.with_name("out.mkv"), copying).problems
-    assert "packets of sound or subtitles are damaged, or their times make no sense: they are left out; mend them" in problem
+    assert (
+        "packets of sound or subtitles are damaged, or their times make no sense: they are left out; mend them"
+        in problem
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from derain.errors import PictureError
 from derain.video.errors import VideoError
-from derain.video.frames import Wishes
+from derain.video.frames import FrameOptions
 from derain.video.pipe import restore_pipe
 
 from .conftest import copying
@@ -37,7 +37,9 @@ def test_every_frame_comes_out(frames):
 
 
 def test_size_rate_and_shape_of_a_pixel_are_told_on(frames):
-    assert through(y4m(frames)).startswith(b"YUV4MPEG2 W64 H48 F30000:1001 Ip A4:3 C420jpeg\nFRAME\n")
+    assert through(y4m(frames)).startswith(
+        b"YUV4MPEG2 W64 H48 F30000:1001 Ip A4:3 C420jpeg\nFRAME\n"
+    )
 
 
 def test_luma_hardly_changes(frames):
@@ -46,9 +48,16 @@ def test_luma_hardly_changes(frames):
 
 
 def test_ten_bits_stay_ten_bits():
-    frame = np.concatenate([np.linspace(64, 940, 64 * 48).astype("<u2"), np.full(2 * 32 * 24, 512, "<u2")]).tobytes()
+    frame = np.concatenate(
+        [np.linspace(64, 940, 64 * 48).astype("<u2"), np.full(2 * 32 * 24, 512, "<u2")]
+    ).tobytes()
     out = through(y4m([frame] * 2, "W64 H48 F25:1 Ip A1:1 C420p10 XYSCSS=420P10"))
-    assert np.abs(np.frombuffer(out[-len(frame) :], "<u2").astype(int) - np.frombuffer(frame, "<u2")).max() <= 2
+    assert (
+        np.abs(
+            np.frombuffer(out[-len(frame) :], "<u2").astype(int) - np.frombuffer(frame, "<u2")
+        ).max()
+        <= 2
+    )
 
 
 @pytest.mark.parametrize("layout", ["rgb24", "bgr24", "rgb48le"])
@@ -58,7 +67,10 @@ def test_raw_frames(layout, rng):
 
 
 def test_raw_frames_are_restored():
-    assert through(bytes([200]) * (8 * 8 * 3), network=lambda rainy: rainy // 2, raw=(8, 8, "rgb24")) == bytes([100]) * 192
+    assert (
+        through(bytes([200]) * (8 * 8 * 3), network=lambda rainy: rainy // 2, raw=(8, 8, "rgb24"))
+        == bytes([100]) * 192
+    )
 
 
 @pytest.mark.parametrize("data", [b"", b"no frames at all\n" * 9])
@@ -69,13 +81,20 @@ def test_what_is_no_stream_is_one_sentence(data):
 
 @pytest.mark.parametrize("layout", ["pal8", "bayer_rggb8"])
 def test_a_layout_that_can_be_read_and_not_written_is_one_sentence(layout):
-    with pytest.raises(VideoError, match=f"^standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt$"):
+    with pytest.raises(
+        VideoError,
+        match=f"^standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt$",
+    ):
         through(bytes(9999), raw=(8, 8, layout))
 
 
 def test_a_mask_of_another_size_is_one_sentence():
-    with pytest.raises(PictureError, match=r"^standard input: the mask has 3x2 pixels and the picture 8x8; "):
-        through(bytes(192), raw=(8, 8, "rgb24"), wishes=Wishes(mask=np.zeros((2, 3), np.uint8)))
+    with pytest.raises(
+        PictureError, match=r"^standard input: the mask has 3x2 pixels and the picture 8x8; "
+    ):
+        through(
+            bytes(192), raw=(8, 8, "rgb24"), wishes=FrameOptions(mask=np.zeros((2, 3), np.uint8))
+        )
 
 
 def test_transparency_that_is_lost_is_told():
@@ -84,7 +103,9 @@ def test_transparency_that_is_lost_is_told():
 
 
 def test_an_unknown_layout_is_one_sentence():
-    with pytest.raises(VideoError, match=r"^--pix-fmt steam: FFmpeg knows no such layout of pixels; [^\n]+$"):
+    with pytest.raises(
+        VideoError, match=r"^--pix-fmt steam: FFmpeg knows no such layout of pixels; [^\n]+$"
+    ):
         through(bytes(999), raw=(8, 8, "steam"))
 
 
@@ -94,7 +115,9 @@ CUT = "standard input: ends within a frame; the 3 before it were restored, look 
 def told(data: bytes, **options: object) -> tuple[list[str], int]:
     """What is said of a stream, and how many bytes come out."""
     outlet = io.BytesIO()
-    return restore_pipe(io.BytesIO(data), outlet, copying, **options).problems, len(outlet.getvalue())
+    return restore_pipe(io.BytesIO(data), outlet, copying, **options).problems, len(
+        outlet.getvalue()
+    )
 
 
 @pytest.mark.parametrize("rest", [1, 64 * 48 * 3 - 1])
@@ -120,12 +143,22 @@ def test_frames_may_each_say_something_of_their_own(frames):
 
 @pytest.mark.parametrize("layout", ["yuv420p", "nv12", "p010le", "gray", "monow", "yuva420p"])
 def test_whole_raw_frames_are_not_complained_of(layout):
-    bytes_a_frame = {"yuv420p": 24 * 17 + 2 * 12 * 9, "nv12": 24 * 17 + 2 * 12 * 9, "gray": 24 * 17, "monow": 3 * 17}
-    bytes_a_frame |= {"p010le": 2 * bytes_a_frame["nv12"], "yuva420p": bytes_a_frame["yuv420p"] + 24 * 17}
+    bytes_a_frame = {
+        "yuv420p": 24 * 17 + 2 * 12 * 9,
+        "nv12": 24 * 17 + 2 * 12 * 9,
+        "gray": 24 * 17,
+        "monow": 3 * 17,
+    }
+    bytes_a_frame |= {
+        "p010le": 2 * bytes_a_frame["nv12"],
+        "yuva420p": bytes_a_frame["yuv420p"] + 24 * 17,
+    }
     assert told(bytes(3 * bytes_a_frame[layout]), raw=(24, 17, layout))[0] == []
 
 
-@pytest.mark.parametrize(("data", "fact"), [(b"", "is empty"), (b"RIFF and so on", "is no YUV4MPEG2 stream")])
+@pytest.mark.parametrize(
+    ("data", "fact"), [(b"", "is empty"), (b"RIFF and so on", "is no YUV4MPEG2 stream")]
+)
 def test_what_is_no_stream_of_frames_is_one_sentence(data, fact):
     with pytest.raises(VideoError, match=f"^standard input: {fact}; let [^\\n]+$"):
         through(data)
@@ -138,5 +171,9 @@ def test_frames_of_no_size_are_one_sentence(head, frames):
 
 
 def test_interlaced_frames_of_a_stream_are_told_of(frames):
-    notes = restore_pipe(io.BytesIO(y4m(frames, "W64 H48 F30:1 It C420jpeg")), io.BytesIO(), copying).notes
-    assert [note.startswith("it is interlaced and comes out progressive") for note in notes] == [True]
+    notes = restore_pipe(
+        io.BytesIO(y4m(frames, "W64 H48 F30:1 It C420jpeg")), io.BytesIO(), copying
+    ).notes
+    assert [note.startswith("it is interlaced and comes out progressive") for note in notes] == [
+        True
+    ]

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from derain.video.clip import restore_clip
-from derain.video.frames import Tally, Wishes, restored_frames
+from derain.video.frames import FrameOptions, VideoResult, restore_frames
 
 from .conftest import copying, decoded, packets, times
 
@@ -39,9 +39,13 @@ def real_clip(tmp_path: Path) -> Path:
             frame = av.VideoFrame.from_image(Image.open(name).convert("RGB").resize((640, 360)))
             frame.pts, frame.time_base = index, Fraction(1, 30)
             container.mux(stream.encode(frame))
-        wave = (0.3 * np.sin(np.arange(44100 * 2) * 440 * 2 * np.pi / 44100)).astype(np.float32)[None]
+        wave = (0.3 * np.sin(np.arange(44100 * 2) * 440 * 2 * np.pi / 44100)).astype(np.float32)[
+            None
+        ]
         for start in range(0, wave.shape[1] - 1024, 1024):
-            sound = av.AudioFrame.from_ndarray(wave[:, start : start + 1024], format="fltp", layout="mono")
+            sound = av.AudioFrame.from_ndarray(
+                wave[:, start : start + 1024], format="fltp", layout="mono"
+            )
             sound.sample_rate, sound.pts = 44100, start
             container.mux(tone.encode(sound))
         container.mux([*tone.encode(None), *stream.encode(None)])
@@ -58,13 +62,17 @@ def test_a_real_clip_keeps_frames_times_and_sound(real_clip):
 
 def shimmering(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
     """A stand-in that takes up to four levels off blocks of each frame, as a network does that sees one frame at a time."""
-    return lambda rainy: (rainy + rng.integers(-4, 5, (45, 80, 1)).repeat(8, 0).repeat(8, 1)).clip(0, 255).astype(np.uint8)
+    return lambda rainy: (
+        (rainy + rng.integers(-4, 5, (45, 80, 1)).repeat(8, 0).repeat(8, 1))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
 
 
 def steadied_flicker(frames: list[Path], rng: np.random.Generator) -> tuple[float, float]:
     shots = ((np.asarray(Image.open(name)), None) for name in frames)
-    tally = Tally()
-    deque(restored_frames(shots, shimmering(rng), Wishes(temporal=True), tally), maxlen=0)
+    tally = VideoResult()
+    deque(restore_frames(shots, shimmering(rng), FrameOptions(temporal=True), tally), maxlen=0)
     return tally.flicker
 
 

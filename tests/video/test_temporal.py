@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from derain.video.flicker import Flicker
-from derain.video.temporal import REACH, SHIMMER, Restored, agreed, steadied, trust
+from derain.video.temporal import MAX_FLICKER, REACH, Restored, stabilise, stillness, weighted_mean
 
 
 def run(frames: list[np.ndarray]) -> tuple[list[np.ndarray], float, float]:
     """The steadied frames, and the flicker before and after."""
     before, after = Flicker(), Flicker()
     rows = [Restored(frame, frame, index) for index, frame in enumerate(frames)]
-    done = list(steadied(rows, before=before, after=after))
+    done = list(stabilise(rows, before=before, after=after))
     assert [row.tag for row in done] == list(range(len(frames)))
     return [row.restored for row in done], before.levels, after.levels
 
@@ -53,16 +53,25 @@ def moving(contrast: int) -> list[np.ndarray]:
 def test_motion_leaves_no_trail(contrast):
     frames = moving(contrast)
     done, _, _ = run(frames)
-    assert max(np.abs(one.astype(int) - two).max() for one, two in zip(frames, done, strict=True)) <= 1
+    assert (
+        max(np.abs(one.astype(int) - two).max() for one, two in zip(frames, done, strict=True)) <= 1
+    )
 
 
 def test_faint_motion_smears_by_less_than_a_shimmer():
     frames = [
-        np.roll(np.tile(np.uint8([100, 100, 100, 108, 108, 108]), (40, 8))[..., None].repeat(3, 2), index, 1)
+        np.roll(
+            np.tile(np.uint8([100, 100, 100, 108, 108, 108]), (40, 8))[..., None].repeat(3, 2),
+            index,
+            1,
+        )
         for index in range(9)
     ]
     done, _, _ = run(frames)
-    assert max(np.abs(one.astype(int) - two).max() for one, two in zip(frames, done, strict=True)) < SHIMMER
+    assert (
+        max(np.abs(one.astype(int) - two).max() for one, two in zip(frames, done, strict=True))
+        < MAX_FLICKER
+    )
 
 
 def test_a_streak_that_one_frame_has_does_not_spread(wall):
@@ -77,19 +86,21 @@ def test_a_streak_that_one_frame_has_does_not_spread(wall):
 def test_frames_that_are_alike_stay_as_they_are(dtype, rng):
     frame = rng.integers(0, np.iinfo(dtype).max, (20, 30, 3), dtype=dtype, endpoint=True)
     done, _, _ = run([frame] * 6)
-    assert all((np.abs(one.astype(int) - frame) <= np.iinfo(dtype).max / 2**20).all() for one in done)
+    assert all(
+        (np.abs(one.astype(int) - frame) <= np.iinfo(dtype).max / 2**20).all() for one in done
+    )
 
 
 def test_both_depths_do_the_same(wall, rng):
     other = (wall + rng.normal(0, 2, wall.shape)).round().astype(np.uint8)
     pairs = (wall, other), (wall.astype(np.uint16) * 257, other.astype(np.uint16) * 257)
-    shallow, deep = (agreed(one, [(two, trust(one, two))]) for one, two in pairs)
+    shallow, deep = (weighted_mean(one, [(two, stillness(one, two))]) for one, two in pairs)
     assert np.abs(shallow - deep / 257).max() <= 0.51
 
 
 def test_grey_frames():
     one, two = np.full((9, 9), 100, np.uint8), np.full((9, 9), 102, np.uint8)
-    assert agreed(one, [(two, trust(one, two))]).tolist() == [[101] * 9] * 9
+    assert weighted_mean(one, [(two, stillness(one, two))]).tolist() == [[101] * 9] * 9
 
 
 @pytest.mark.parametrize("count", [0, 1, REACH, REACH + 1, 2 * REACH + 2])

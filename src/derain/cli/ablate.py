@@ -42,32 +42,36 @@ def ablate(
     output
         Folder for the rows' runs and, for each table, TABLE.md and TABLE.csv; default runs/ablation.
     """
-    from derain.about import machine
-    from derain.cli.speaker import plain_console
+    from derain.cli.console import plain_console
+    from derain.environment import environment_line
     from derain.errors import TrainingError
-    from derain.files import write_text
-    from derain.train import ablation, outcomes
-    from derain.train.rows import TABLES
+    from derain.files.atomic import write_text
+    from derain.train.ablation import results, run
+    from derain.train.ablation.rows import TABLES
 
     console = plain_console()
     given = list(overrides)
     if validate:
         given.append(f"validation.pairs=[{', '.join(_table(folder) for folder in validate)}]")
     if data:
-        kept = ablation.evaluated(recipe, given)
-        given.append(f"data.pairs=[{', '.join(_table(folder, exclude=kept(folder)) for folder in data)}]")
+        kept = run.validation_names(recipe, given)
+        given.append(
+            f"data.pairs=[{', '.join(_table(folder, exclude=kept(folder)) for folder in data)}]"
+        )
     folder = output or Path("runs/ablation")
     tables = list(TABLES) if table == "all" else [table]
 
-    def write(name: str, rows: list[outcomes.Outcome]) -> None:
-        text = outcomes.as_markdown(rows)
+    def write(name: str, rows: list[results.RowResult]) -> None:
+        text = results.as_markdown(rows)
         made = "; ".join(dict.fromkeys(row.made for row in rows if row.made))
-        write_text(folder / f"{name}.md", f"{text}\nRows of {made}. Table: {machine('torch')}\n")
-        write_text(folder / f"{name}.csv", outcomes.as_csv(rows))
+        write_text(
+            folder / f"{name}.md", f"{text}\nRows of {made}. Table: {environment_line('torch')}\n"
+        )
+        write_text(folder / f"{name}.csv", results.as_csv(rows))
         if len(rows) == len(TABLES[name]):
             console.print(text, markup=False)
 
-    found = ablation.ablate(
+    found = run.ablate(
         tables,
         recipe,
         given,

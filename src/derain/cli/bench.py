@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
-from derain.cli.network import Positive
+from derain.cli.options import Positive
 from derain.weights import DEFAULT
 
 Count = Annotated[int, Parameter(validator=Positive)]
@@ -49,8 +49,8 @@ def train(
     kernels
         auto takes the C++ kernels where they compile, vector too, but no matrix unit (AMX), eager PyTorch's operations alone.
     """
-    from derain.about import machine
-    from derain.train.bench import bench_train
+    from derain.environment import environment_line
+    from derain.train.benchmark.step import bench_train
 
     speed = bench_train(
         preset,
@@ -62,7 +62,7 @@ def train(
         precision=precision,
         choice=kernels,
     )
-    print(machine("torch"))
+    print(environment_line("torch"))
     print(
         f"{speed.preset}, {speed.precision}, {speed.kernels}, {speed.processes} x {speed.threads} threads, "
         f"batch {speed.batch} each, {speed.crop_px} px: "
@@ -99,11 +99,13 @@ def mcddl(
     kernels
         auto takes the C++ kernels where they compile, vector too, but no matrix unit (AMX), eager PyTorch's operations alone.
     """
-    from derain.about import machine
-    from derain.train.bench_mcddl import bench_mcddl
+    from derain.environment import environment_line
+    from derain.train.benchmark.mcddl import bench_mcddl
 
-    speed = bench_mcddl(preset, threads=threads, batch=batch, crop_px=crop, cycles=cycles, choice=kernels)
-    print(machine("torch"))
+    speed = bench_mcddl(
+        preset, threads=threads, batch=batch, crop_px=crop, cycles=cycles, choice=kernels
+    )
+    print(environment_line("torch"))
     print(
         f"{speed.preset}, {speed.precision}, {speed.kernels}, {speed.threads} threads, batch {speed.batch}, {speed.crop_px} px: "
         f"{speed.alone_s:.2f} s a step without discriminator, {speed.adversarial_s:.2f} with the adversarial term, "
@@ -136,11 +138,11 @@ def restore(
     repeats
         Restorations of each, of which the median counts, after one that warms up; interleaved among engines.
     """
-    from derain.about import machine
-    from derain.cli.speaker import plain_console
-    from derain.restore.bench import bench_restore
+    from derain.cli.console import plain_console
+    from derain.environment import environment_line
+    from derain.inference.benchmark import bench_restore
 
     table = bench_restore(model, engines=engine, precisions=precision, sizes=size, repeats=repeats)
     console = plain_console()
-    console.print(machine())
+    console.print(environment_line())
     console.print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter, validators
 
-from derain.cli.network import Named, Positive
+from derain.cli.options import PathArgument, Positive
 
 if TYPE_CHECKING:
     from derain.data.check import Check, FolderCheck
@@ -20,7 +20,7 @@ LINES = 10  # of each kind, unless all are asked for
 
 @data.command
 def check(
-    *folders: Named,
+    *folders: PathArgument,
     layout: str | None = None,
     measured: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 200,
     jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"], validator=Positive)] = None,
@@ -51,7 +51,9 @@ def check(
 
     if not folders:
         raise DataError("derain data check: no folder is given; name one or more")
-    with Progress(console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(
+        console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task("looking at pairs", total=None)
         result = checks.check(
             folders,
@@ -73,23 +75,35 @@ def report(result: Check, *, lines: int | None) -> list[str]:
         if result.shared:
             text.append(f"{len(result.shared)} backgrounds are in more than one folder:")
             text += _first([_group(map(str, group), lines) for group in result.shared], lines)
-            text += [f"  {one.found.origin}: {one.shared} of its clean pictures" for one in result.folders if one.shared]
+            text += [
+                f"  {one.found.origin}: {one.shared} of its clean pictures"
+                for one in result.folders
+                if one.shared
+            ]
         else:
             text.append("The folders share no background.")
     return text
 
 
 def _folder_report(one: FolderCheck, *, lines: int | None) -> list[str]:
-    text = [str(one.found.origin), f"  layout       {one.found.layout}", f"  pairs        {len(one.found.pairs)}"]
+    text = [
+        str(one.found.origin),
+        f"  layout       {one.found.layout}",
+        f"  pairs        {len(one.found.pairs)}",
+    ]
     text += [f"  sizes        {_counts(one.sizes)}", f"  formats      {_counts(one.formats)}"]
     if one.input_psnr_db is not None:
-        text.append(f"  input PSNR   {one.input_psnr_db:.2f} dB (RGB, mean of {one.measured} pairs)")
+        text.append(
+            f"  input PSNR   {one.input_psnr_db:.2f} dB (RGB, mean of {one.measured} pairs)"
+        )
     text.append(f"  backgrounds  {one.backgrounds} different ones")
     if one.duplicates:
         text.append(f"  {len(one.duplicates)} backgrounds occur more than once:")
-        text += _first([_group((path.name for path in group), lines) for group in one.duplicates], lines)
+        text += _first(
+            [_group((path.name for path in group), lines) for group in one.duplicates], lines
+        )
     if one.found.ignored:
-        from derain.data.pairs import IGNORED
+        from derain.data.pairs.find import IGNORED
 
         text.append(f"  {len(one.found.ignored)} other pictures ignored ({IGNORED})")
     if one.problems:
@@ -106,7 +120,9 @@ def _counts(counts: dict[str, int], *, shown: int = 4) -> str:
 def _group(names: Iterable[str], most: int | None) -> str:
     """`a = b = c`; frames of a video make groups of hundreds."""
     every = list(names)
-    return " = ".join(every[:most]) + (f" and {len(every) - most} more" if most is not None and len(every) > most else "")
+    return " = ".join(every[:most]) + (
+        f" and {len(every) - most} more" if most is not None and len(every) > most else ""
+    )
 
 
 def _first(found: list[str], lines: int | None) -> list[str]:

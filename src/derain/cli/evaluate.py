@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from derain.cli.network import Named, Positive
+from derain.cli.options import PathArgument, Positive
 
 Several = Parameter(consume_multiple=True, negative="")
 Names = Annotated[list[str] | None, Several]
@@ -20,17 +20,17 @@ def evaluate(
     model: Names = None,
     data: Names = None,
     outputs: Names = None,
-    clean: Named | None = None,
+    clean: PathArgument | None = None,
     photos: Names = None,
     rain_free: Names = None,
     only: Names = None,
     layout: str | None = None,
     protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
     table2: Annotated[bool, Parameter(negative="")] = False,
-    markdown: Named | None = None,
-    json: Named | None = None,
-    csv: Named | None = None,
-    html: Named | None = None,
+    markdown: PathArgument | None = None,
+    json: PathArgument | None = None,
+    csv: PathArgument | None = None,
+    html: PathArgument | None = None,
     engine: Literal["openvino", "onnxruntime"] | None = None,
     device: str = "cpu",
     precision: Literal["float32", "bfloat16"] = "float32",
@@ -88,16 +88,16 @@ def evaluate(
     """
     from rich.console import Console
 
-    from derain.about import Machine
+    from derain.environment import Environment
     from derain.evaluate.experiments import experiments
     from derain.evaluate.protocols import PROTOCOLS
     from derain.evaluate.provenance import Provenance
-    from derain.evaluate.session import Reports, hold
-    from derain.files import is_stdout
+    from derain.evaluate.run import ReportPaths, evaluate
+    from derain.files.atomic import is_stdout
 
     given = [*(model or ()), *(data or ()), *(outputs or ()), *(photos or ()), *(rain_free or ())]
     inputs = [Path(part) for text in given for part in (text, text.partition("=")[2]) if part]
-    reports = Reports(markdown=markdown, json=json, csv=csv, html=html, inputs=inputs)
+    reports = ReportPaths(markdown=markdown, json=json, csv=csv, html=html, inputs=inputs)
     nothing = table2 and not (model or data or outputs or clean or photos or rain_free)
     asked = (
         []
@@ -118,13 +118,20 @@ def evaluate(
             ensemble=ensemble,
         )
     )
-    is_report = any(path is not None and is_stdout(path) for path in (markdown, json, csv, html))  # a table would spoil it
+    is_report = any(
+        path is not None and is_stdout(path) for path in (markdown, json, csv, html)
+    )  # a table would spoil it
     stream = sys.stderr if is_report else sys.stdout
     screen = Console(stderr=is_report, width=None if stream.isatty() else 160, emoji=False)
-    session = hold(asked, protocol or list(PROTOCOLS), with_table2=table2, console=Console(stderr=True, emoji=False))
+    session = evaluate(
+        asked,
+        protocol or list(PROTOCOLS),
+        with_table2=table2,
+        console=Console(stderr=True, emoji=False),
+    )
     try:  # the files first: whoever reads the tables (`| head`) may go away
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        written = session.write(reports, Provenance(command, Machine.now(), session.models))
+        written = session.write(reports, Provenance(command, Environment.now(), session.models))
     finally:
         session.show(screen)
     for path in written:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def export(weights: Path, /, output: Path | None = None, *, half: bool = True, check: bool = True) -> None:
+def export(
+    weights: Path, /, output: Path | None = None, *, half: bool = True, check: bool = True
+) -> None:
     """Export trained WEIGHTS (a .safetensors file of a run) to ONNX, for `derain --model OUTPUT` and for any other program.
 
     Height and width stay free. The largest difference to torch is printed for five sizes.
@@ -22,15 +24,17 @@ def export(weights: Path, /, output: Path | None = None, *, half: bool = True, c
     check
         Compare with torch.
     """
-    from derain.cli.speaker import plain_console
+    from derain.cli.console import plain_console
     from derain.errors import WeightsError
-    from derain.train.export import export as write
-    from derain.train.export import largest_difference
-    from derain.train.weights_file import load_network, named
+    from derain.export.export import export as write
+    from derain.export.export import largest_difference
+    from derain.network.weights_file import load_network, resolve_path
 
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
-    if output.with_suffix(".safetensors").resolve() == named(weights).resolve():
-        raise WeightsError(f"{output}: the file beside it would replace {weights}; give another name")
+    if output.with_suffix(".safetensors").resolve() == resolve_path(weights).resolve():
+        raise WeightsError(
+            f"{output}: the file beside it would replace {weights}; give another name"
+        )
     network, card = load_network(weights)
     write(network, output, card=card, half=half)
     console = plain_console()

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from derain import __version__
-from derain.about import installed
-from derain.cli.speaker import plain_console
-from derain.restore.engine import ENGINES
+from derain.cli.console import plain_console
+from derain.environment import installed_version
+from derain.inference.engines.engine import ENGINES
 from derain.weights import models
 
 PACKAGES = ("numpy", "pillow", "torch", "av", "pillow-heif")
@@ -25,9 +25,18 @@ INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "as
 def print_facts() -> None:
     """Print models with their cards, engines with their devices, the processor, and versions."""
     console = plain_console()
-    console.print(f"derain {__version__}, Python {platform.python_version()}, {platform.platform()}", markup=False)
-    console.print(f"processor: {os.cpu_count()} threads, {', '.join(_instructions()) or 'instructions not known'}", markup=False)
-    console.print(", ".join(f"{name} {installed(name) or 'not installed'}" for name in PACKAGES), markup=False)
+    console.print(
+        f"derain {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        markup=False,
+    )
+    console.print(
+        f"processor: {os.cpu_count()} threads, {', '.join(_instructions()) or 'instructions not known'}",
+        markup=False,
+    )
+    console.print(
+        ", ".join(f"{name} {installed_version(name) or 'not installed'}" for name in PACKAGES),
+        markup=False,
+    )
     console.print(_engines())
     console.print(_models())
 
@@ -36,7 +45,11 @@ def _engines() -> Table:
     table = Table("engine", "version", "devices", title="Engines", title_justify="left")
     for name, kind in ENGINES.items():
         found = kind.version()
-        table.add_row(name, found or "-", ", ".join(kind.devices()) if found else Text(f"pip install '{kind.requirement}'"))
+        table.add_row(
+            name,
+            found or "-",
+            ", ".join(kind.devices()) if found else Text(f"pip install '{kind.requirement}'"),
+        )
     return table
 
 
@@ -52,7 +65,9 @@ def _lines(card: Mapping[str, Any]) -> Iterator[str]:
     """The card as a person reads it: `validation` has (PSNR in dB, SSIM) by data set."""
     for key, value in card.items():
         if key == "validation":
-            yield from (f"{key}, {name}: {psnr:.2f} dB / {ssim:.4f}" for name, (psnr, ssim) in value.items())
+            yield from (
+                f"{key}, {name}: {psnr:.2f} dB / {ssim:.4f}" for name, (psnr, ssim) in value.items()
+            )
         else:
             yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from cyclopts import App
 
 from derain import DerainError, __version__
-from derain.cli.speaker import one_line
-from derain.clips import PIPE, READ
+from derain.cli.console import one_line
 from derain.errors import MissingExtraError
-from derain.files import exists, is_folder
+from derain.files.paths import exists, is_folder
+from derain.suffixes import PIPE, READ
 
 VERBS = {
     "restore": "Take the rain out of photos and folders; what `derain photo.jpg` does.",
@@ -35,9 +35,9 @@ VERBS = {
 """Verb VERB is the function or `cyclopts.App` of that name in `derain.cli.VERB`. The sentences are here, so that `--help` imports
 none of them."""
 ABOUT = {"--help", "-h", "--version"}
-EXTRAS = dict.fromkeys(["torch", "lightning_fabric", "safetensors", "onnx", "tensorboard", "tomli"], "train") | {
-    "matplotlib": "plot"
-}
+EXTRAS = dict.fromkeys(
+    ["torch", "lightning_fabric", "safetensors", "onnx", "tensorboard", "tomli"], "train"
+) | {"matplotlib": "plot"}
 EXTRAS["av"] = "video"
 """Modules that are not there after a plain `pip install derain`, and the extra that brings them."""
 PYAV_NEEDS = (3, 11)
@@ -69,11 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _end_as_by_ctrl_c()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names that its encoding lacks, where it goes to a file on Windows
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # names that its encoding lacks, where it goes to a file on Windows
     warnings.filterwarnings("ignore", module="PIL")  # a damaged file gets one sentence of ours
     try:
         if tokens and tokens[0] not in {*VERBS, *ABOUT}:
-            tokens.insert(0, _verb_for(tokens))  # a photo that is called like a verb is given as ./train
+            tokens.insert(
+                0, _verb_for(tokens)
+            )  # a photo that is called like a verb is given as ./train
         return int(build_app()(tokens or ["--help"]) or 0)
     except DerainError as error:
         return _refuse(str(error))
@@ -83,7 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         if module == "av" and sys.version_info < PYAV_NEEDS:
             newer = ".".join(map(str, PYAV_NEEDS))
-            return _refuse(f"derain {tokens[0]} needs Python {newer} or newer, for which PyAV is published; install derain there")
+            return _refuse(
+                f"derain {tokens[0]} needs Python {newer} or newer, for which PyAV is published; install derain there"
+            )
         return _refuse(str(MissingExtraError(f"derain {tokens[0]}", extra=EXTRAS[module])))
     except KeyboardInterrupt:
         print("derain: interrupted", file=sys.stderr)
@@ -93,15 +99,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _verb_for(tokens: Sequence[str]) -> str:
     """The verb that is meant by a command line without one. Raises DerainError where none can be."""
     first = tokens[0]
-    if not exists(Path(first)) and first.isidentifier() and (near := get_close_matches(first.lower(), VERBS, n=1, cutoff=0.75)):
-        raise DerainError(f"{first}: is neither a file nor a verb; did you mean `derain {near[0]}`?")
-    inputs = [token for token, before in zip(tokens, ["", *tokens], strict=False) if before not in {"-o", "--output"}]
+    if (
+        not exists(Path(first))
+        and first.isidentifier()
+        and (near := get_close_matches(first.lower(), VERBS, n=1, cutoff=0.75))
+    ):
+        raise DerainError(
+            f"{first}: is neither a file nor a verb; did you mean `derain {near[0]}`?"
+        )
+    inputs = [
+        token
+        for token, before in zip(tokens, ["", *tokens], strict=False)
+        if before not in {"-o", "--output"}
+    ]
     for token in inputs:
         if re.match(r"\w+://", token) and not exists(Path(token)):
-            raise DerainError(f"{token}: is no file; `ffmpeg -i {token} -f yuv4mpegpipe - | derain - -o -` restores a stream")
+            raise DerainError(
+                f"{token}: is no file; `ffmpeg -i {token} -f yuv4mpegpipe - | derain - -o -` restores a stream"
+            )
     if not any(_is_clip(token) for token in tokens):
         return "restore"
-    if (folder := next((token for token in inputs if is_folder(Path(token))), None)) and any(_is_clip(token) for token in inputs):
+    if (folder := next((token for token in inputs if is_folder(Path(token))), None)) and any(
+        _is_clip(token) for token in inputs
+    ):
         raise DerainError(
             f"{folder}: is a folder beside clips; `derain {folder}` takes its photos, `derain video {folder}` its numbered frames"
         )

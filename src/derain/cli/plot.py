@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from derain.cli.network import Positive
+from derain.cli.options import Positive
 from derain.errors import MissingExtraError
 
 plot = App(name="plot", help="Draw the paper's figures from runs and weights.")
@@ -17,7 +17,11 @@ def _check_extras() -> None:
     """Raise MissingExtraError with all extras that are missing, and not with the first of them alone."""
     from importlib.util import find_spec
 
-    missing = [extra for library, extra in (("torch", "train"), ("matplotlib", "plot")) if find_spec(library) is None]
+    missing = [
+        extra
+        for library, extra in (("torch", "train"), ("matplotlib", "plot"))
+        if find_spec(library) is None
+    ]
     if missing:
         raise MissingExtraError("`derain plot`", extra=",".join(missing))
 
@@ -40,7 +44,7 @@ def losses(
         Logged steps in a mean.
     """
     _check_extras()
-    from derain.plot.files import check_figure, save_figure
+    from derain.plot.figure_file import check_figure, save_figure
     from derain.plot.losses import draw_losses
 
     check_figure(output)
@@ -77,17 +81,21 @@ def features(
         PNG or SVG.
     """
     _check_extras()
-    import derain.picture
+    import derain.pictures
     from derain.plot.features import draw_features
-    from derain.plot.files import check_figure, save_figure
+    from derain.plot.figure_file import check_figure, save_figure
     from derain.weights.library import DEFAULT, SHIPPED
 
     check_figure(output)
-    rainy = derain.picture.read(image).samples
+    rainy = derain.pictures.read(image).samples
     white = {"uint8": 255, "uint16": 65535}[rainy.dtype.name]
     rgb = rainy if rainy.ndim == 3 else rainy[..., None].repeat(3, axis=-1)
     figure = draw_features(
-        weights or SHIPPED / f"{DEFAULT}.safetensors", (rgb / white).astype("float32"), module=module, level=level, stage=stage
+        weights or SHIPPED / f"{DEFAULT}.safetensors",
+        (rgb / white).astype("float32"),
+        module=module,
+        level=level,
+        stage=stage,
     )
     save_figure(figure, output)
     print(output)

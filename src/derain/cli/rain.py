@@ -7,15 +7,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from derain.cli.network import Flag, Named
+from derain.cli.options import Flag, PathArgument
 from derain.errors import DerainError
 
 
 def rain(
-    photo: Named,
+    photo: PathArgument,
     /,
     *,
-    output: Annotated[Named | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[PathArgument | None, Parameter(name=["--output", "-o"])] = None,
     preset: Literal["light", "moderate", "heavy", "random"] = "moderate",
     seed: int = 0,
     coverage: float | None = None,
@@ -65,19 +65,19 @@ def rain(
     overwrite
         Replace a file that is already there.
     """
-    from derain import picture
-    from derain.cli.speaker import Speaker, one_line
+    from derain import pictures
+    from derain.cli.console import Console, one_line
+    from derain.photos.jobs import find_jobs
+    from derain.photos.worker import create_folder
     from derain.rain import PRESETS, random, render
-    from derain.restore.errands import find_errands
-    from derain.restore.workshop import make_folder
 
-    clean = picture.read(photo)
-    errands = find_errands([photo], output=output, suffix="_rainy", overwrite=overwrite)
+    clean = pictures.read(photo)
+    errands = find_jobs([photo], output=output, suffix="_rainy", overwrite=overwrite)
     for _, problem in errands.problems:
         raise DerainError(problem)
     target = errands.todo[0].target
-    picture.check_fits(clean, target)
-    make_folder(target.parent)
+    pictures.check_fits(clean, target)
+    create_folder(target.parent)
     given = {
         "coverage": coverage,
         "length_px": length_px,
@@ -91,7 +91,9 @@ def rain(
     }
     changed = {name: value for name, value in given.items() if value is not None}
     kind = random(seed, **changed) if preset == "random" else replace(PRESETS[preset], **changed)  # type: ignore[arg-type]
-    picture.write(clean.with_samples(render(clean.samples, rain=kind, seed=seed, scale=scale)), target)
+    pictures.write(
+        clean.with_samples(render(clean.samples, rain=kind, seed=seed, scale=scale)), target
+    )
     print(one_line(f"{photo} -> {target}"))
-    for text in clean.losses + picture.lost_by_writing(clean, target):
-        Speaker(is_quiet=False).say(f"{photo}: {text}")
+    for text in clean.omissions + pictures.omissions_when_writing(clean, target):
+        Console(is_quiet=False).say(f"{photo}: {text}")

@@ -7,15 +7,24 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from derain.cli.network import USUAL, Flag, Named, Network, Positive, Quiet, Share, ending
+from derain.cli.options import (
+    DEFAULT_NETWORK,
+    Flag,
+    Fraction,
+    Network,
+    PathArgument,
+    Positive,
+    Quiet,
+    result_suffix,
+)
 from derain.errors import DerainError
 
 
 def restore(
-    *inputs: Named,
-    output: Annotated[Named | None, Parameter(name=["--output", "-o"])] = None,
+    *inputs: PathArgument,
+    output: Annotated[PathArgument | None, Parameter(name=["--output", "-o"])] = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=Positive)] = 2,
-    strength: Share = 1.0,
+    strength: Fraction = 1.0,
     mask: Path | None = None,
     save_rain: Flag = False,
     strip: Flag = False,
@@ -26,7 +35,7 @@ def restore(
     report: Path | None = None,
     json: Path | None = None,
     quiet: Quiet = False,
-    network: Network = USUAL,
+    network: Network = DEFAULT_NETWORK,
 ) -> int:
     """Take the rain out of photos and folders.
 
@@ -62,46 +71,52 @@ def restore(
     quiet
         Print errors only.
     """
-    from derain.cli.progress import Report
-    from derain.cli.records import Records
-    from derain.picture.opening import silence_libtiff
-    from derain.restore.batch import Batch, Outcome
-    from derain.restore.errands import find_errands
-    from derain.restore.mixing import read_mask
-    from derain.restore.report_file import check_report
-    from derain.restore.shard import Shard
-    from derain.restore.summary import summary_of
-    from derain.restore.treatment import Treatment
-    from derain.restore.workshop import Record
+    from derain.cli.photo_progress import PhotoProgress
+    from derain.inference.blending import read_mask
+    from derain.photos.batch import BatchResult, PhotoBatch
+    from derain.photos.jobs import find_jobs
+    from derain.photos.options import RestoreOptions
+    from derain.photos.reports.group import BatchReports
+    from derain.photos.reports.report_file import check_report
+    from derain.photos.shard import Shard
+    from derain.photos.summary import summarise
+    from derain.photos.worker import PhotoResult
+    from derain.pictures.open_image import silence_libtiff
 
     if not inputs:
         raise DerainError("no photo is named; try `derain photo.jpg` or `derain --help`")
     check_report(report, option="--report", suffixes=(".html", ".htm"))
     check_report(json, option="--json", suffixes=(".json",))
     silence_libtiff()
-    errands = find_errands(
+    errands = find_jobs(
         inputs,
         output=output,
-        suffix=ending(suffix, default="_compared" if compare else "_derained", output=output),
+        suffix=result_suffix(
+            suffix, default="_compared" if compare else "_derained", output=output
+        ),
         overwrite=overwrite,
         shard=None if shard is None else Shard.parse(shard),
         with_rain=save_rain,
     )
-    treatment = Treatment(strength, None if mask is None else read_mask(mask), strips=strip, compares=compare)
-    screen = Report(errands, is_quiet=quiet)
+    treatment = RestoreOptions(
+        strength, None if mask is None else read_mask(mask), strips=strip, compares=compare
+    )
+    screen = PhotoProgress(errands, is_quiet=quiet)
     restorer = None
     if errands.todo:
         restorer = network.load()
-        screen.say(f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}")
-    outcome = Outcome()
+        screen.say(
+            f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
+        )
+    outcome = BatchResult()
 
-    def on_record(record: Record) -> None:
+    def on_record(record: PhotoResult) -> None:
         records.note(record)
-        screen.tell_losses(record)
+        screen.report_omissions(record)
 
-    with Records(errands, restorer, page=report, json=json, is_compared=compare) as records:
+    with BatchReports(errands, restorer, page=report, json=json, is_compared=compare) as records:
         if restorer is not None:
-            batch = Batch(
+            batch = PhotoBatch(
                 restorer,
                 treatment,
                 jobs=jobs,
@@ -112,7 +127,7 @@ def restore(
             )
             with screen:
                 outcome = batch.run(errands.todo)
-        summary = summary_of(errands, outcome)
+        summary = summarise(errands, outcome)
         records.close(summary, late=outcome.already_there)
     for problem in records.problems:
         screen.complain(problem)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from derain.cli.network import Flag
+from derain.cli.options import Flag
 
 
-def train(recipe: Path, /, *overrides: str, resume: Flag = False, weights: Path | None = None) -> None:
+def train(
+    recipe: Path, /, *overrides: str, resume: Flag = False, weights: Path | None = None
+) -> None:
     """Train a network as RECIPE, a TOML file, says. Ctrl-C, SIGTERM and the end of the terminal end the run with its state saved.
 
     Parameters

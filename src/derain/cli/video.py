@@ -7,24 +7,34 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from derain.cli.network import USUAL, Flag, Named, Network, Quiet, Share, ending
+from derain.cli.options import (
+    DEFAULT_NETWORK,
+    Flag,
+    Fraction,
+    Network,
+    PathArgument,
+    Quiet,
+    result_suffix,
+)
 from derain.errors import DerainError
 
 
 def video(
-    *inputs: Annotated[Named, Parameter(allow_leading_hyphen=True)],
-    output: Annotated[Named | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = None,
+    *inputs: Annotated[PathArgument, Parameter(allow_leading_hyphen=True)],
+    output: Annotated[
+        PathArgument | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+    ] = None,
     codec: str | None = None,
     crf: float | None = None,
     temporal: Flag = False,
-    strength: Share = 1.0,
+    strength: Fraction = 1.0,
     mask: Path | None = None,
     raw: str | None = None,
     pix_fmt: str | None = None,
     overwrite: Flag = False,
     suffix: str | None = None,
     quiet: Quiet = False,
-    network: Network = USUAL,
+    network: Network = DEFAULT_NETWORK,
 ) -> int:
     """Take the rain out of clips; sound, subtitles, rotation, colours and time stamps stay.
 
@@ -58,30 +68,34 @@ def video(
     """
     from functools import partial
 
-    from derain.cli.screening import Screening
-    from derain.picture.opening import silence_libtiff
-    from derain.restore.mixing import read_mask
-    from derain.video.frames import Wishes
-    from derain.video.orders import find_orders
+    from derain.cli.video_progress import VideoProgress
+    from derain.inference.blending import read_mask
+    from derain.pictures.open_image import silence_libtiff
+    from derain.video.frames import FrameOptions
+    from derain.video.jobs import find_video_jobs
 
     if not inputs:
         raise DerainError("no clip is named; try `derain clip.mp4` or `derain video --help`")
     silence_libtiff()
-    orders = find_orders(
+    orders = find_video_jobs(
         inputs,
         output=output,
-        suffix=ending(suffix, default="_derained", output=output),
+        suffix=result_suffix(suffix, default="_derained", output=output),
         overwrite=overwrite,
         raw=raw,
         pix_fmt=pix_fmt,
         is_encoder_chosen=codec is not None or crf is not None,
     )
-    wishes = Wishes(strength, None if mask is None else read_mask(mask), temporal)
-    screening = Screening(orders, is_quiet=quiet)
+    wishes = FrameOptions(strength, None if mask is None else read_mask(mask), temporal)
+    screening = VideoProgress(orders, is_quiet=quiet)
     if not orders.todo:
         return screening.close()
     restorer = network.load()
-    screening.say(f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}")
+    screening.say(
+        f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
+    )
     for order in orders.todo:
-        screening.show(order, partial(order.carry_out, restorer, wishes, screening, codec=codec, crf=crf))
+        screening.show(
+            order, partial(order.carry_out, restorer, wishes, screening, codec=codec, crf=crf)
+        )
     return screening.close()

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 COMPARED_PX = 256  # the middle of the picture is enough
-ALIKE = 0.35  # correlation of the two at 16 x 16; measured: at least 0.54 on Rain100H, the heaviest set
+ALIKE = (
+    0.35  # correlation of the two at 16 x 16; measured: at least 0.54 on Rain100H, the heaviest set
+)
 FARTHEST_PX = 32  # what fits best farther away is another scene
 PLAIN = 1.3  # a shift must fit this much better than none: rain alone moves the best fit by chance
 
@@ -24,13 +26,18 @@ def misalignment(rainy: Image8, clean: Image8) -> str | None:
     if max(abs(right), abs(down)) > FARTHEST_PX:
         return "shows another scene than its clean picture (they fit at no small shift)"
     if right or down:
-        return f"is shifted against its clean picture by {right} pixels to the right and {down} down"
+        return (
+            f"is shifted against its clean picture by {right} pixels to the right and {down} down"
+        )
     return None
 
 
 def likeness(one: Image8, two: Image8) -> float:
     """Correlation at 16 x 16 of two pictures, uint8 (H, W, 3); where one alone is plain, 0; where both are, 1."""
-    pair = (Image.fromarray(image).convert("L").resize((16, 16), Image.Resampling.BOX) for image in (one, two))
+    pair = (
+        Image.fromarray(image).convert("L").resize((16, 16), Image.Resampling.BOX)
+        for image in (one, two)
+    )
     coarse = [np.asarray(image, dtype=np.float64).ravel() for image in pair]
     plain = [np.ptp(image) == 0 for image in coarse]
     if any(plain):
@@ -51,7 +58,10 @@ def shift_px(rainy: Image.Image, clean: Image.Image) -> tuple[int, int]:
     down, right = np.unravel_index(int(fit.argmax()), fit.shape)
     if fit[down, right] < PLAIN * max(fit[0, 0], 0.0):
         return 0, 0
-    signed = (int(place) - size if place > size // 2 else int(place) for place, size in ((right, width), (down, height)))
+    signed = (
+        int(place) - size if place > size // 2 else int(place)
+        for place, size in ((right, width), (down, height))
+    )
     return next(signed), next(signed)
 
 

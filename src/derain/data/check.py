@@ -10,9 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from derain.data.looks import Job, Look, Progress, jobs_of, look_at, working_clean
-from derain.data.overlaps import find_overlaps, groups
-from derain.data.pairs import PairSet, Problem, find_pairs
+from derain.data.duplicates.matches import find_matches, groups
+from derain.data.inspection import (
+    Inspection,
+    InspectionTask,
+    Progress,
+    inspect_pairs,
+    inspection_tasks,
+    working_clean,
+)
+from derain.data.pairs.find import PairSet, Problem, find_pairs
 from derain.errors import DataError
 
 
@@ -58,8 +65,8 @@ class _Seen:
     """What was found out about one pair, and the place of its folder."""
 
     folder: int
-    job: Job
-    look: Look
+    job: InspectionTask
+    look: Inspection
 
 
 def check(
@@ -76,24 +83,41 @@ def check(
     Raises DataError where find_pairs does, and for a folder that is given twice.
     """
     sets = [find_pairs(folder, layout=layout) for folder in folders]
-    if twice := [path for path, count in Counter(found.origin.resolve() for found in sets).items() if count > 1]:
+    if twice := [
+        path
+        for path, count in Counter(found.origin.resolve() for found in sets).items()
+        if count > 1
+    ]:
         raise DataError(f"{twice[0]}: is given twice; name each data set once")
-    jobs = [(index, job) for index, found in enumerate(sets) for job in jobs_of(found, measured=measured)]
-    looks = look_at([job for _, job in jobs], processes=processes, progress=progress)
+    jobs = [
+        (index, job)
+        for index, found in enumerate(sets)
+        for job in inspection_tasks(found, measured=measured)
+    ]
+    looks = inspect_pairs([job for _, job in jobs], processes=processes, progress=progress)
     seen = [_Seen(index, job, look) for (index, job), look in zip(jobs, looks, strict=True)]
     alike = _alike(seen)
     shared = [group for group in alike if len({one.folder for one in group}) > 1]
     checks = []
     for index, found in enumerate(sets):
         here = [one for one in seen if one.folder == index]
-        checks.append(_summary(found, here, alike=[own for group in alike if (own := _inside(index, group))], shared=shared))
+        checks.append(
+            _summary(
+                found,
+                here,
+                alike=[own for group in alike if (own := _inside(index, group))],
+                shared=shared,
+            )
+        )
     return Check(checks, [_paths(group) for group in shared])
 
 
 def _alike(seen: Sequence[_Seen]) -> list[list[_Seen]]:
     """Groups of two and more that show one background."""
     known = [(one, print_) for one in seen if (print_ := one.look.fingerprint) is not None]
-    overlaps = find_overlaps([print_ for _, print_ in known], lambda index: working_clean(known[index][0].job.pair))
+    overlaps = find_matches(
+        [print_ for _, print_ in known], lambda index: working_clean(known[index][0].job.pair)
+    )
     return [[known[index][0] for index in group] for group in groups(len(known), overlaps)]
 
 
@@ -106,7 +130,11 @@ def _paths(group: Sequence[_Seen]) -> list[Path]:
 
 
 def _summary(
-    found: PairSet, seen: Sequence[_Seen], *, alike: Sequence[Sequence[_Seen]], shared: Sequence[Sequence[_Seen]]
+    found: PairSet,
+    seen: Sequence[_Seen],
+    *,
+    alike: Sequence[Sequence[_Seen]],
+    shared: Sequence[Sequence[_Seen]],
 ) -> FolderCheck:
     """`alike` has the groups' members in this folder, `shared` whole groups that other folders are in too."""
     psnrs = [one.look.psnr_db for one in seen if one.look.psnr_db is not None]
@@ -114,7 +142,10 @@ def _summary(
     folder = seen[0].folder
     return FolderCheck(
         found=found,
-        problems=[*found.problems, *(one.look.problem for one in seen if one.look.problem is not None)],
+        problems=[
+            *found.problems,
+            *(one.look.problem for one in seen if one.look.problem is not None),
+        ],
         sizes=_counted("x".join(map(str, pair.size_px)) for pair in found.pairs),
         formats=_counted(pair.rainy_path.suffix.lower().removeprefix(".") for pair in found.pairs),
         input_psnr_db=float(np.mean(psnrs)) if psnrs else None,

@@ -26,7 +26,9 @@ WINDOW_PX = 11
 SIGMA_PX = 1.5
 K1, K2 = 0.01, 0.03
 
-_STRIP_PX = 32  # a strip of the four moments of a 481 px wide picture stays in the second-level cache
+_STRIP_PX = (
+    32  # a strip of the four moments of a 481 px wide picture stays in the second-level cache
+)
 _PRODUCT_PX = 128
 
 
@@ -64,7 +66,9 @@ def ssim(restored: Image, clean: Image, *, peak: float = 1.0, border: Border = "
         around = [(WINDOW_PX // 2, WINDOW_PX // 2)] * 2 + [(0, 0)] * (x.ndim - 2)
         x, y = np.pad(x, around), np.pad(y, around)
     if min(x.shape[:2]) < WINDOW_PX:
-        raise ValueError(f"a picture of {x.shape[1]}x{x.shape[0]} px is smaller than the {WINDOW_PX}x{WINDOW_PX} window of SSIM")
+        raise ValueError(
+            f"a picture of {x.shape[1]}x{x.shape[0]} px is smaller than the {WINDOW_PX}x{WINDOW_PX} window of SSIM"
+        )
     if x.ndim == 2:
         return _ssim_of_plane(x, y, peak)
     return float(np.mean([_ssim_of_plane(x[..., c], y[..., c], peak) for c in range(x.shape[2])]))
@@ -114,7 +118,9 @@ def _band(length: int) -> npt.NDArray[np.float64]:
     return np.asarray(band / band.sum(axis=1, keepdims=True))
 
 
-def _float64(restored: Image, clean: Image) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _float64(
+    restored: Image, clean: Image
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     if restored.shape != clean.shape:
         raise ValueError(f"pictures of different shapes: {restored.shape} and {clean.shape}")
     return np.asarray(restored, dtype=np.float64), np.asarray(clean, dtype=np.float64)

@@ -47,7 +47,9 @@ class Pristine:
     @staticmethod
     def fitted(photos: Iterable[Image]) -> Pristine:
         """Learn from clean photos, (H, W, 3) or (H, W) each, no side shorter than SMALLEST_PX."""
-        features = np.concatenate([blocks[sharp >= SHARP * sharp.max()] for blocks, sharp in map(statistics, photos)])
+        features = np.concatenate(
+            [blocks[sharp >= SHARP * sharp.max()] for blocks, sharp in map(statistics, photos)]
+        )
         return Pristine(features.mean(axis=0), np.cov(features, rowvar=False))
 
     def save(self, path: Path) -> None:
@@ -80,18 +82,26 @@ def statistics(photo: Image) -> tuple[Floats, Floats]:
     grey = _grey(photo)
     height, width = (length // PATCH_PX * PATCH_PX for length in grey.shape)
     if min(grey.shape) < SMALLEST_PX:
-        raise ValueError(f"a photo of {grey.shape[1]}x{grey.shape[0]} px is smaller than the {SMALLEST_PX} px that NIQE needs")
+        raise ValueError(
+            f"a photo of {grey.shape[1]}x{grey.shape[0]} px is smaller than the {SMALLEST_PX} px that NIQE needs"
+        )
     full = grey[:height, :width]
-    half = PillowImage.fromarray(full.astype(np.float32)).resize((width // 2, height // 2), PillowImage.Resampling.BICUBIC)
+    half = PillowImage.fromarray(full.astype(np.float32)).resize(
+        (width // 2, height // 2), PillowImage.Resampling.BICUBIC
+    )
     normal, deviation = _normalised(full)
     normal_half, _ = _normalised(np.asarray(half, dtype=np.float64))
-    features = np.concatenate([_of_blocks(normal, PATCH_PX), _of_blocks(normal_half, PATCH_PX // 2)], axis=1)
+    features = np.concatenate(
+        [_of_blocks(normal, PATCH_PX), _of_blocks(normal_half, PATCH_PX // 2)], axis=1
+    )
     return features, _blocks(deviation, PATCH_PX).mean(axis=1)
 
 
 def _grey(photo: Image) -> Plane:
     levels = eight_bit(photo)
-    return np.rint(luma((np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels) / 255) * 255)
+    return np.rint(
+        luma((np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels) / 255) * 255
+    )
 
 
 def _normalised(plane: Plane) -> tuple[Plane, Plane]:
@@ -104,29 +114,40 @@ def _normalised(plane: Plane) -> tuple[Plane, Plane]:
 def _blurred(plane: Plane) -> Plane:
     padded = np.pad(plane, 3, mode="edge")
     rows = sum(weight * padded[i : i + plane.shape[0]] for i, weight in enumerate(_WINDOW))
-    return np.asarray(sum(weight * rows[:, i : i + plane.shape[1]] for i, weight in enumerate(_WINDOW)))
+    return np.asarray(
+        sum(weight * rows[:, i : i + plane.shape[1]] for i, weight in enumerate(_WINDOW))
+    )
 
 
 def _of_blocks(normal: Plane, side: int) -> Floats:
     """(N, 18): shape and width of the values, then shape, mean and both widths of the products with four neighbours."""
     shape, _, left, right = _asymmetric(_blocks(normal, side))
     features = [shape, (left + right) / 2]
-    blocks = _blocks(normal, side).reshape(-1, side, side)  # a neighbour is looked for inside the block, round its edge
+    blocks = _blocks(normal, side).reshape(
+        -1, side, side
+    )  # a neighbour is looked for inside the block, round its edge
     for down, across in _NEIGHBOURS:
-        features += _asymmetric((blocks * np.roll(blocks, (down, across), axis=(1, 2))).reshape(len(blocks), -1))
+        features += _asymmetric(
+            (blocks * np.roll(blocks, (down, across), axis=(1, 2))).reshape(len(blocks), -1)
+        )
     return np.stack(features, axis=1)
 
 
 def _blocks(plane: Plane, side: int) -> Floats:
     """(H, W) -> (N, side * side): the blocks side by side, row after row."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
-    return plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(rows * columns, side * side)
+    return (
+        plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(rows * columns, side * side)
+    )
 
 
 def _asymmetric(values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """Fit a generalised Gaussian with two widths to each row, by moments (Lasmar et al., ICIP 2009): shape, mean, both widths."""
     squares, negative = values**2, values < 0
-    left, right = (np.sqrt((squares * side).sum(axis=1) / np.maximum(side.sum(axis=1), 1)) for side in (negative, values > 0))
+    left, right = (
+        np.sqrt((squares * side).sum(axis=1) / np.maximum(side.sum(axis=1), 1))
+        for side in (negative, values > 0)
+    )
     ratio = np.divide(left, right, out=np.ones_like(left), where=right > 0)
     peaked = np.abs(values).mean(axis=1) ** 2 / np.maximum(squares.mean(axis=1), 1e-12)
     peaked *= (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
@@ -142,5 +163,7 @@ def _asymmetric(values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 def _gamma_table() -> tuple[Floats, Floats, Floats, Floats]:
     """Shapes from 0.2 to 10, the ratio E|x|^2 / E x^2 of each, which grows with it, gamma(1 / shape) and gamma(3 / shape)."""
     shapes = np.arange(200, 10_001) / 1000
-    first, second, third = (np.array([math.gamma(k / shape) for shape in shapes]) for k in (1, 2, 3))
+    first, second, third = (
+        np.array([math.gamma(k / shape) for shape in shapes]) for k in (1, 2, 3)
+    )
     return shapes, second**2 / (first * third), first, third

@@ -104,7 +104,7 @@ def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
         _check(image, name)
     if restored.shape[:2] != clean.shape[:2]:
         raise ValueError(f"pictures of different sizes: {restored.shape} and {clean.shape}")
-    x, y = compared(protocol, restored), compared(protocol, clean)
+    x, y = prepare(protocol, restored), prepare(protocol, clean)
     decibels = psnr(x, y)
     if protocol.ssim_subsampled:
         x, y = subsample(x), subsample(y)
@@ -112,25 +112,36 @@ def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
 
 
 def _check(image: Image, name: str) -> None:
-    if image.dtype.kind != "f" and (image.dtype.kind, image.dtype.itemsize) not in {("u", 1), ("u", 2)}:
-        raise ValueError(f"{name} is of {image.dtype}; convert it to uint8, uint16 or floats in 0..1")
+    if image.dtype.kind != "f" and (image.dtype.kind, image.dtype.itemsize) not in {
+        ("u", 1),
+        ("u", 2),
+    }:
+        raise ValueError(
+            f"{name} is of {image.dtype}; convert it to uint8, uint16 or floats in 0..1"
+        )
     if image.ndim not in {2, 3} or (image.ndim == 3 and image.shape[2] != 3) or 0 in image.shape:
         raise ValueError(f"{name} has the shape {image.shape}; give (H, W, 3) or (H, W)")
     if image.dtype.kind == "f":
         mean = float(image.mean(dtype=np.float64))
         if not math.isfinite(mean):
-            raise ValueError(f"{name} holds numbers that are not finite; the network diverged or the file is damaged")
+            raise ValueError(
+                f"{name} holds numbers that are not finite; the network diverged or the file is damaged"
+            )
         if abs(mean) > FARTHEST_MEAN:  # single values of a network may lie far outside
-            raise ValueError(f"{name} holds floats of {mean:.3g} in the mean, and 0 to 1 are expected; divide by its white first")
+            raise ValueError(
+                f"{name} holds floats of {mean:.3g} in the mean, and 0 to 1 are expected; divide by its white first"
+            )
 
 
-def compared(protocol: Protocol, image: Image) -> npt.NDArray[np.float64]:
+def prepare(protocol: Protocol, image: Image) -> npt.NDArray[np.float64]:
     """What the protocol looks at, float64 on a scale of 0..1: (H, W, 3) for RGB and (H, W) for luma."""
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     if protocol.luma == "rounded":
         return luma_rounded(eight_bit(image)) / 255
-    pixels = eight_bit(image) / np.float64(255) if protocol.eight_bit else np.clip(unit(image), 0, 1)
+    pixels = (
+        eight_bit(image) / np.float64(255) if protocol.eight_bit else np.clip(unit(image), 0, 1)
+    )
     return luma(pixels) if protocol.luma else pixels
 
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from derain.about import Machine
+from derain.environment import Environment
 
 if TYPE_CHECKING:
-    from derain.restore import Restorer
+    from derain.inference import Restorer
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelProvenance:
     """A model as it was run."""
 
     name: str
@@ -28,11 +28,17 @@ class ModelFacts:
     "Where it ran, with what and how exactly: processor, precision, and the views of an ensemble."
 
     @staticmethod
-    def of(name: str, restorer: Restorer) -> ModelFacts:
+    def of(name: str, restorer: Restorer) -> ModelProvenance:
         """Ask a restorer."""
         steps, model = restorer.model.card.get("steps"), restorer.model
         sha256 = hashlib.sha256(model.onnx_path.read_bytes()).hexdigest()
-        return ModelFacts(name, steps if isinstance(steps, int) else None, sha256, restorer.engine.name, restorer.engine.device)
+        return ModelProvenance(
+            name,
+            steps if isinstance(steps, int) else None,
+            sha256,
+            restorer.engine.name,
+            restorer.engine.device,
+        )
 
     def __str__(self) -> str:
         steps = "steps not known" if self.steps is None else f"{self.steps:,} steps"
@@ -44,8 +50,8 @@ class Provenance:
     """What one needs to take figures again; `command` is the line that was typed."""
 
     command: str
-    machine: Machine
-    models: Sequence[ModelFacts] = ()
+    machine: Environment
+    models: Sequence[ModelProvenance] = ()
 
     @property
     def lines(self) -> list[str]:

@@ -64,7 +64,11 @@ def mean(values: Sequence[float], scenes: Sequence[str] | None = None, *, seed: 
 
 def pooled_psnr(decibels: Sequence[float]) -> float:
     """The PSNR of the mean squared error of all pictures, each counting the same; identical pictures count with no error."""
-    return psnr_of(float(np.mean([mean_square_of(value) for value in decibels]))) if decibels else math.nan
+    return (
+        psnr_of(float(np.mean([mean_square_of(value) for value in decibels])))
+        if decibels
+        else math.nan
+    )
 
 
 def compare(
@@ -88,10 +92,16 @@ def compare(
     count = len(set(of_scene))
     if count < 2:
         value = float(np.mean(finite)) if finite else math.nan
-        return Comparison(first, second, Mean(value, math.nan, math.nan), math.nan, len(finite), lower_is_better)
+        return Comparison(
+            first, second, Mean(value, math.nan, math.nan), math.nan, len(finite), lower_is_better
+        )
     means = resampled_means(finite, of_scene, seed=seed)
     difference = _mean_of(finite, means, count)
-    if any(math.copysign(1, value) != math.copysign(1, sum(finite)) for value in differences if math.isinf(value)):
+    if any(
+        math.copysign(1, value) != math.copysign(1, sum(finite))
+        for value in differences
+        if math.isinf(value)
+    ):
         return Comparison(first, second, difference, 1.0, len(finite), lower_is_better)
     p = max(_beyond_zero(means), 2.0 ** (1 - count))
     return Comparison(first, second, difference, p, len(finite), lower_is_better)
@@ -99,7 +109,10 @@ def compare(
 
 def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """The same comparisons with p raised for their number (Holm, 1979), so that any false claim has a chance of 1 - LEVEL."""
-    order = sorted((i for i, c in enumerate(comparisons) if not math.isnan(c.p)), key=lambda i: comparisons[i].p)
+    order = sorted(
+        (i for i, c in enumerate(comparisons) if not math.isnan(c.p)),
+        key=lambda i: comparisons[i].p,
+    )
     corrected = list(comparisons)
     highest = 0.0
     for rank, i in enumerate(order):
@@ -108,25 +121,33 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return corrected
 
 
-def resampled_means(values: Sequence[float], scenes: Sequence[str] | None = None, *, seed: int = SEED) -> npt.NDArray[np.float64]:
+def resampled_means(
+    values: Sequence[float], scenes: Sequence[str] | None = None, *, seed: int = SEED
+) -> npt.NDArray[np.float64]:
     """(RESAMPLES,): the means of samples drawn with replacement, spread out as few of them need it.
 
     What is drawn is a scene with all its pictures (14 rains over one background tell little more than one); without `scenes` each
     picture is one. The draws are the same for the same count and seed.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    group = np.arange(len(numbers)) if scenes is None else np.unique(np.asarray(scenes), return_inverse=True)[1]
+    group = (
+        np.arange(len(numbers))
+        if scenes is None
+        else np.unique(np.asarray(scenes), return_inverse=True)[1]
+    )
     sums, counts = np.bincount(group, numbers), np.bincount(group)
     rng = np.random.default_rng(seed)
     means = []
     for _ in range(RESAMPLES // _AT_ONCE):
         drawn = rng.integers(len(sums), size=(_AT_ONCE, len(sums)), dtype=np.int32)
         means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
-    spread: npt.NDArray[np.float64] = numbers.mean() + expansion(len(sums)) * (np.concatenate(means) - numbers.mean())
+    spread: npt.NDArray[np.float64] = numbers.mean() + small_sample_factor(len(sums)) * (
+        np.concatenate(means) - numbers.mean()
+    )
     return spread
 
 
-def expansion(count: int) -> float:
+def small_sample_factor(count: int) -> float:
     """By how much the bootstrap's means lie too close together: sqrt(n / (n - 1)) t / z at LEVEL (Hesterberg, 2015, section 3.2).
 
     The resampled variance is that over n, and the normal quantile z stands for Student's t: with 8 equals the plain percentile
@@ -135,14 +156,18 @@ def expansion(count: int) -> float:
     if count < 2:
         return 1.0
     z, v = NormalDist().inv_cdf((1 + LEVEL) / 2), count - 1
-    expanded = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)  # Cornish and Fisher, in 1 / v
+    expanded = (
+        z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    )  # Cornish and Fisher, in 1 / v
     return math.sqrt(count / v) * _T.get(v, expanded) / z
 
 
 def _finite(values: Sequence[float], scenes: Sequence[str] | None) -> tuple[list[float], list[str]]:
     """Those that are numbers, and the scene of each."""
     names = scenes or list(map(str, range(len(values))))
-    kept = [(value, name) for value, name in zip(values, names, strict=True) if math.isfinite(value)]
+    kept = [
+        (value, name) for value, name in zip(values, names, strict=True) if math.isfinite(value)
+    ]
     return [value for value, _ in kept], [name for _, name in kept]
 
 

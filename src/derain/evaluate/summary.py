@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from derain.evaluate.measure import UNTOUCHED, Evaluation, Result, Row
+from derain.evaluate.scoring import UNTOUCHED, Evaluation, Result, Row
 from derain.evaluate.statistics import Comparison, Mean, compare, holm, mean, pooled_psnr
 
 Metric = Literal["psnr", "ssim", "niqe"]
@@ -70,23 +70,37 @@ def summarise(evaluation: Evaluation) -> Summary:
     by_name = {row.name: row for row in evaluation.rows}
     first = next(iter(evaluation.protocols), None)
     rows = [_row(row, evaluation.protocols) for row in evaluation.rows]
-    pooled = first is not None and any(row.scores[first].identical for row in rows if row.name != UNTOUCHED)
+    pooled = first is not None and any(
+        row.scores[first].identical for row in rows if row.name != UNTOUCHED
+    )
     summaries = sorted(rows, key=lambda row: _rank(row, first, pooled=pooled))
-    last = sorted(summaries, key=lambda row: row.name == UNTOUCHED)  # `model - untouched` is the gain
+    last = sorted(
+        summaries, key=lambda row: row.name == UNTOUCHED
+    )  # `model - untouched` is the gain
     compared = [by_name[row.name] for row in last if row.pictures]
     notes = list(evaluation.notes)
     if len({frozenset(result.sample for result in row.results) for row in evaluation.rows}) > 1:
-        notes.append("The rows are means over different pictures; the differences are over those that both candidates have.")
+        notes.append(
+            "The rows are means over different pictures; the differences are over those that both candidates have."
+        )
     notes += [
         f"{a.name} and {b.name} have no picture in common and are not compared: rename the files of one as those of the other."
         for a, b in combinations(compared, 2)
         if {result.sample for result in a.results}.isdisjoint(result.sample for result in b.results)
     ]
-    pictures = {result.sample: result.scene or result.sample for row in evaluation.rows for result in row.results}
+    pictures = {
+        result.sample: result.scene or result.sample
+        for row in evaluation.rows
+        for result in row.results
+    }
     if len(scenes := set(pictures.values())) < len(pictures):
-        notes.append(f"Its {len(pictures)} pictures are of {len(scenes)} scenes, over which intervals and p are taken.")
+        notes.append(
+            f"Its {len(pictures)} pictures are of {len(scenes)} scenes, over which intervals and p are taken."
+        )
     differences = list(_differences(compared, evaluation.protocols))
-    return Summary(evaluation.data, evaluation.protocols, summaries, differences, evaluation.problems, notes)
+    return Summary(
+        evaluation.data, evaluation.protocols, summaries, differences, evaluation.problems, notes
+    )
 
 
 def _row(row: Row, protocols: list[str]) -> RowSummary:
@@ -106,9 +120,13 @@ def _score(row: Row, protocol: str) -> ScoreSummary:
     decibels = [score.psnr for score in scores]
     scenes = _scenes(row.results)
     similarity = mean([score.ssim for score in scores], scenes)
-    ends = np.clip([similarity.low, similarity.high], -1, 1)  # over few pictures the interval may reach beyond what SSIM can be
+    ends = np.clip(
+        [similarity.low, similarity.high], -1, 1
+    )  # over few pictures the interval may reach beyond what SSIM can be
     within = replace(similarity, low=float(ends[0]), high=float(ends[1]))
-    return ScoreSummary(mean(decibels, scenes), within, pooled_psnr(decibels), sum(map(math.isinf, decibels)))
+    return ScoreSummary(
+        mean(decibels, scenes), within, pooled_psnr(decibels), sum(map(math.isinf, decibels))
+    )
 
 
 def _rank(row: RowSummary, protocol: str | None, *, pooled: bool) -> tuple[bool, float]:
@@ -135,8 +153,13 @@ def _differences(rows: list[Row], protocols: list[str]) -> Iterator[Difference]:
 def _compare(first: Row, second: Row, protocol: str | None, metric: Metric) -> Comparison:
     theirs = {result.sample: result for result in second.results}
     both = [result for result in first.results if result.sample in theirs]
-    differences = [_figure(result, protocol, metric) - _figure(theirs[result.sample], protocol, metric) for result in both]
-    return compare(first.name, second.name, differences, _scenes(both), lower_is_better=metric == "niqe")
+    differences = [
+        _figure(result, protocol, metric) - _figure(theirs[result.sample], protocol, metric)
+        for result in both
+    ]
+    return compare(
+        first.name, second.name, differences, _scenes(both), lower_is_better=metric == "niqe"
+    )
 
 
 def _scenes(results: Sequence[Result]) -> list[str]:

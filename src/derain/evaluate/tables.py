@@ -49,7 +49,10 @@ def means(summary: Summary) -> Table:
         [
             row.name,
             str(row.pictures),
-            *(f"{decibels(row.scores[p].psnr.value)} / {similarity(row.scores[p].ssim.value)}" for p in summary.protocols),
+            *(
+                f"{decibels(row.scores[p].psnr.value)} / {similarity(row.scores[p].ssim.value)}"
+                for p in summary.protocols
+            ),
             number(row.mae, 2),
             number(row.niqe.value, 2),
         ]
@@ -66,10 +69,10 @@ def intervals(summary: Summary) -> Table:
             row.name,
             protocol,
             decibels(row.scores[protocol].psnr.value),
-            span(row.scores[protocol].psnr, 2),
+            format_interval(row.scores[protocol].psnr, 2),
             decibels(row.scores[protocol].pooled_psnr),
             similarity(row.scores[protocol].ssim.value),
-            span(row.scores[protocol].ssim, 4),
+            format_interval(row.scores[protocol].ssim, 4),
             str(row.scores[protocol].identical),
         ]
         for row in summary.rows
@@ -85,14 +88,32 @@ def intervals(summary: Summary) -> Table:
 
 def differences(summary: Summary) -> Table:
     """Every two candidates on the pictures that both have: is one better, or is it noise?"""
-    by_key = {(d.protocol, d.metric, d.comparison.first, d.comparison.second): d.comparison for d in summary.differences}
+    by_key = {
+        (d.protocol, d.metric, d.comparison.first, d.comparison.second): d.comparison
+        for d in summary.differences
+    }
     rows = []
     for protocol, metric, first, second in by_key:
         if metric == "psnr":
-            in_psnr, in_ssim = by_key[protocol, "psnr", first, second], by_key[protocol, "ssim", first, second]
+            in_psnr, in_ssim = (
+                by_key[protocol, "psnr", first, second],
+                by_key[protocol, "ssim", first, second],
+            )
             same = in_psnr.pictures == in_ssim.pictures
-            pictures = f"{in_ssim.pictures}" if same else f"{in_psnr.pictures} in PSNR, {in_ssim.pictures} in SSIM"
-            rows.append([f"{first} - {second}", pictures, protocol, *_difference(in_psnr, 2), *_difference(in_ssim, 4)])
+            pictures = (
+                f"{in_ssim.pictures}"
+                if same
+                else f"{in_psnr.pictures} in PSNR, {in_ssim.pictures} in SSIM"
+            )
+            rows.append(
+                [
+                    f"{first} - {second}",
+                    pictures,
+                    protocol,
+                    *_difference(in_psnr, 2),
+                    *_difference(in_ssim, 4),
+                ]
+            )
     return Table(
         f"{summary.data}: differences, picture by picture",
         ["", "pictures", "protocol", "PSNR", "p", "better", "SSIM", "p", "better"],
@@ -103,22 +124,31 @@ def differences(summary: Summary) -> Table:
 def naturalness(summary: Summary) -> Table:
     """One line for each candidate on photos that have no clean side: NIQE with its interval."""
     percent = f"{LEVEL:.0%}".replace("%", " %")
-    rows = [[row.name, str(row.pictures), number(row.niqe.value, 2), span(row.niqe, 2)] for row in summary.rows]
+    rows = [
+        [row.name, str(row.pictures), number(row.niqe.value, 2), format_interval(row.niqe, 2)]
+        for row in summary.rows
+    ]
     return Table(f"{summary.data}: NIQE (lower is better)", ["", "photos", "NIQE", percent], rows)
 
 
 def differences_in_naturalness(summary: Summary) -> Table:
     """Every two candidates on the photos that both have."""
     rows = [
-        [f"{c.first} - {c.second}", str(c.pictures), *_difference(c, 2)] for c in (one.comparison for one in summary.differences)
+        [f"{c.first} - {c.second}", str(c.pictures), *_difference(c, 2)]
+        for c in (one.comparison for one in summary.differences)
     ]
-    return Table(f"{summary.data}: differences, photo by photo", ["", "photos", "NIQE", "p", "better"], rows)
+    return Table(
+        f"{summary.data}: differences, photo by photo", ["", "photos", "NIQE", "p", "better"], rows
+    )
 
 
 def legend(summaries: Sequence[Summary]) -> list[str]:
     """How to read the tables of these data sets, to be said once."""
     protocols = dict.fromkeys(protocol for summary in summaries for protocol in summary.protocols)
-    lines = [f"`{name}`: {PROTOCOLS[name].summary}. Printed by {PROTOCOLS[name].printed_by}." for name in protocols]
+    lines = [
+        f"`{name}`: {PROTOCOLS[name].summary}. Printed by {PROTOCOLS[name].printed_by}."
+        for name in protocols
+    ]
     if lines:
         lines += [
             "PSNR is the mean of the dB of single pictures, without the identical ones, whose PSNR is infinite. Pooled PSNR is "
@@ -158,17 +188,29 @@ def number(value: float, digits: int) -> str:
     return NOTHING if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def span(value: Mean, digits: int) -> str:
+def format_interval(value: Mean, digits: int) -> str:
     """27.61 to 28.70, or a dash where there is no interval."""
-    return NOTHING if math.isnan(value.low) else f"{value.low:.{digits}f} to {value.high:.{digits}f}"
+    return (
+        NOTHING if math.isnan(value.low) else f"{value.low:.{digits}f} to {value.high:.{digits}f}"
+    )
 
 
 def _difference(comparison: Comparison, digits: int) -> Sequence[str]:
     difference = comparison.difference
     if math.isnan(difference.value):
         return NOTHING, NOTHING, NOTHING
-    interval = "" if math.isnan(difference.low) else f" ({difference.low:+.{digits}f} to {difference.high:+.{digits}f})"
-    p = NOTHING if math.isnan(comparison.p) else "< 0.001" if comparison.p < 0.001 else f"{comparison.p:.3f}"
+    interval = (
+        ""
+        if math.isnan(difference.low)
+        else f" ({difference.low:+.{digits}f} to {difference.high:+.{digits}f})"
+    )
+    p = (
+        NOTHING
+        if math.isnan(comparison.p)
+        else "< 0.001"
+        if comparison.p < 0.001
+        else f"{comparison.p:.3f}"
+    )
     return f"{difference.value:+.{digits}f}{interval}", p, comparison.better or "noise?"
 
 

@@ -2,7 +2,18 @@
 
 from derain.network.configuration import BEST, PAPER, PRESETS, SMALL, PLNLINConfiguration, preset
 from derain.network.discriminator import Discriminator
-from derain.network.generator import PLNLIN, Hierarchy
+from derain.network.generator import PLNLIN, GeneratorOutput
 from derain.network.plnlim import PLNLIM
 
-__all__ = ["BEST", "PAPER", "PLNLIM", "PLNLIN", "PRESETS", "SMALL", "Discriminator", "Hierarchy", "PLNLINConfiguration", "preset"]
+__all__ = [
+    "BEST",
+    "PAPER",
+    "PLNLIM",
+    "PLNLIN",
+    "PRESETS",
+    "SMALL",
+    "Discriminator",
+    "GeneratorOutput",
+    "PLNLINConfiguration",
+    "preset",
+]

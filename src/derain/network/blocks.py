@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain.network.initialisation import start_at_zero, start_small
-from derain.network.kernels import fused_fusion, fused_sft
+from derain.kernels import fused_fusion, fused_sft
+from derain.network.initialisation import scale_init, zero_init
 
 
 class Pointwise(nn.Linear):
@@ -36,7 +36,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        start_small(self.second)
+        scale_init(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.leaky_relu(self.first(x), 0.2))
@@ -51,11 +51,13 @@ class SFT(nn.Module):
     def __init__(self, channels: int, *, bounded: bool = True) -> None:
         super().__init__()
         self.bounded = bounded
-        self.first = Pointwise(channels, 2 * channels)  # the first layers of both paths see the same input: one product
+        self.first = Pointwise(
+            channels, 2 * channels
+        )  # the first layers of both paths see the same input: one product
         self.scale = Pointwise(channels, channels)
         self.shift = Pointwise(channels, channels)
-        start_at_zero(self.scale)
-        start_at_zero(self.shift)
+        zero_init(self.scale)
+        zero_init(self.shift)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         if (fused := fused_sft(self, x, guide)) is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from derain.errors import WeightsError
 
-BEFORE = {"normalised_content": False}
+LEGACY_DEFAULTS = {"normalised_content": False}
 """How networks were before there was a field for it, where that is not its default."""
 LEVELS = 4  # section 3.1: four scales, 1, 1/2, 1/4 and 1/8
 
@@ -50,21 +50,31 @@ class PLNLINConfiguration:
             value = tuple(getattr(self, name))
             object.__setattr__(self, name, value)  # JSON and TOML give lists
             if len(value) != LEVELS or any(not isinstance(v, int) or v < 1 for v in value):
-                raise WeightsError(f"configuration: {name} = {value} is not {LEVELS} positive whole numbers, one for each level")
+                raise WeightsError(
+                    f"configuration: {name} = {value} is not {LEVELS} positive whole numbers, one for each level"
+                )
         object.__setattr__(self, "discriminator_channels", tuple(self.discriminator_channels))
-        if len(self.discriminator_channels) not in (0, LEVELS) or any(c < 1 for c in self.discriminator_channels):
+        if len(self.discriminator_channels) not in (0, LEVELS) or any(
+            c < 1 for c in self.discriminator_channels
+        ):
             raise WeightsError(
                 f"configuration: discriminator_channels = {self.discriminator_channels} is neither empty nor {LEVELS} positive "
                 f"whole numbers"
             )
         for name in ("head_stages", "window_px", "attention_heads", "mlp_ratio"):
             if getattr(self, name) < 1:
-                raise WeightsError(f"configuration: {name} = {getattr(self, name)} is out of range; choose 1 or more")
+                raise WeightsError(
+                    f"configuration: {name} = {getattr(self, name)} is out of range; choose 1 or more"
+                )
         channels = (*self.channels, *self.discriminator_channels)
         if any(c % self.attention_heads for c in channels):
-            raise WeightsError(f"configuration: channels {channels} do not divide into {self.attention_heads} attention heads")
+            raise WeightsError(
+                f"configuration: channels {channels} do not divide into {self.attention_heads} attention heads"
+            )
         if not 0 <= self.shift_px < self.window_px:
-            raise WeightsError(f"configuration: shift_px = {self.shift_px} is not within a window of {self.window_px} px")
+            raise WeightsError(
+                f"configuration: shift_px = {self.shift_px} is not within a window of {self.window_px} px"
+            )
 
     @property
     def critic_channels(self) -> tuple[int, ...]:
@@ -88,24 +98,30 @@ class PLNLINConfiguration:
     @classmethod
     def from_saved(cls, values: Mapping[str, Any]) -> PLNLINConfiguration:
         """What a run of an earlier derain saved: a field that it did not know yet was as `BEFORE` says. Raises WeightsError."""
-        return cls.from_mapping({**BEFORE, **values})
+        return cls.from_mapping({**LEGACY_DEFAULTS, **values})
 
     @property
     def of_generator(self) -> PLNLINConfiguration:
         """The same without what the discriminator alone is made of."""
-        return replace(self, discriminator_unit="plnlim", discriminator_channels=(), normalised_content=True)
+        return replace(
+            self, discriminator_unit="plnlim", discriminator_channels=(), normalised_content=True
+        )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> PLNLINConfiguration:
         """Raises WeightsError for a field that this version does not know."""
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise WeightsError(f"configuration: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}")
+            raise WeightsError(
+                f"configuration: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}"
+            )
         return cls(**values)
 
 
 PAPER = PLNLINConfiguration()
-SMALL = replace(PAPER, preset="small", channels=(16, 32, 48, 64), stages=(2, 2, 2, 2), head_stages=1)
+SMALL = replace(
+    PAPER, preset="small", channels=(16, 32, 48, 64), stages=(2, 2, 2, 2), head_stages=1
+)
 BEST = replace(SMALL, preset="best", channels=(32, 48, 64, 64))
 PRESETS = {configuration.preset: configuration for configuration in (PAPER, SMALL, BEST)}
 

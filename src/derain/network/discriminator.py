@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.network.configuration import PLNLINConfiguration
-from derain.network.variants import unit
+from derain.network.variants import get_unit
 
 STAGES = 2  # N of every PLNLIM of the discriminator
 
@@ -25,12 +25,16 @@ class Discriminator(nn.Module):
     what scores high moves both sides alike, and would go on without end.
     """
 
-    def __init__(self, configuration: PLNLINConfiguration, *, content_channels: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, configuration: PLNLINConfiguration, *, content_channels: Sequence[int] | None = None
+    ) -> None:
         super().__init__()
         channels = configuration.critic_channels
 
         def module(c: int) -> nn.Module:
-            return unit(configuration.discriminator_unit)(c, stages=STAGES, configuration=configuration)
+            return get_unit(configuration.discriminator_unit)(
+                c, stages=STAGES, configuration=configuration
+            )
 
         above = (channels[0], *channels[:-1])  # what the layer before hands down
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
@@ -38,16 +42,24 @@ class Discriminator(nn.Module):
         self.normalises = content_channels is None and configuration.normalised_content
         content = configuration.channels if content_channels is None else content_channels
         joins = zip(content, above, channels, strict=True)
-        self.join = nn.ModuleList(nn.Conv2d(shown + handed, c, 3, padding=1) for shown, handed, c in joins)
+        self.join = nn.ModuleList(
+            nn.Conv2d(shown + handed, c, 3, padding=1) for shown, handed, c in joins
+        )
         self.side = nn.ModuleList(module(c) for c in channels)
         self.score = nn.ModuleList(nn.Conv2d(c, 1, 3, padding=1) for c in channels)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it of tensors only
 
     def forward(self, image: Tensor, features: Sequence[Tensor]) -> list[Tensor]:
-        x = self.image(self.enter(image.contiguous(memory_format=torch.channels_last)))  # F_D^1, the layer j = 0 of the text
+        x = self.image(
+            self.enter(image.contiguous(memory_format=torch.channels_last))
+        )  # F_D^1, the layer j = 0 of the text
         scores = []
-        for join, side, score, content in zip(self.join, self.side, self.score, features, strict=True):
-            x = side(join(torch.cat([normalised(content) if self.normalises else content, x], dim=1)))
+        for join, side, score, content in zip(
+            self.join, self.side, self.score, features, strict=True
+        ):
+            x = side(
+                join(torch.cat([normalised(content) if self.normalises else content, x], dim=1))
+            )
             scores.append(score(x))
             x = F.max_pool2d(x, 2)
         return scores

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.network.configuration import LEVELS, PLNLINConfiguration
-from derain.network.variants import unit
+from derain.network.variants import get_unit
 
 
-class Hierarchy(NamedTuple):
+class GeneratorOutput(NamedTuple):
     """What training sees of a generator. Index k - 1 holds level k, at 1 / 2 ** (k - 1) of the size."""
 
     restored: Tensor
@@ -30,7 +30,9 @@ class HierarchicalHead(nn.Module):
     def __init__(self, channels: int, *, configuration: PLNLINConfiguration) -> None:
         super().__init__()
         self.join = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.module = unit(configuration.unit)(channels, stages=configuration.head_stages, configuration=configuration)
+        self.module = get_unit(configuration.unit)(
+            channels, stages=configuration.head_stages, configuration=configuration
+        )
         self.picture = nn.Conv2d(channels, 3, 3, padding=1)
 
     def forward(self, encoded: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,21 +53,30 @@ class PLNLIN(nn.Module):
         channels, stages = configuration.channels, configuration.stages
 
         def modules() -> nn.ModuleList:
-            kind = unit(configuration.unit)
-            return nn.ModuleList(kind(c, stages=n, configuration=configuration) for c, n in zip(channels, stages, strict=True))
+            kind = get_unit(configuration.unit)
+            return nn.ModuleList(
+                kind(c, stages=n, configuration=configuration)
+                for c, n in zip(channels, stages, strict=True)
+            )
 
         def between(up: bool) -> nn.ModuleList:
             steps = pairwise(channels)
             if up:
-                return nn.ModuleList(nn.Conv2d(deep, shallow, 3, padding=1) for shallow, deep in steps)
-            return nn.ModuleList(nn.Conv2d(shallow, deep, 3, stride=2, padding=1) for shallow, deep in steps)
+                return nn.ModuleList(
+                    nn.Conv2d(deep, shallow, 3, padding=1) for shallow, deep in steps
+                )
+            return nn.ModuleList(
+                nn.Conv2d(shallow, deep, 3, stride=2, padding=1) for shallow, deep in steps
+            )
 
         self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
         self.encoder, self.decoder = modules(), modules()
         self.down, self.up = between(up=False), between(up=True)
         self.join = nn.ModuleList(nn.Conv2d(2 * c, c, 3, padding=1) for c in channels[:-1])
         self.leave = nn.Conv2d(channels[0], 3, 3, padding=1)
-        self.heads = nn.ModuleList(HierarchicalHead(c, configuration=configuration) for c in channels)
+        self.heads = nn.ModuleList(
+            HierarchicalHead(c, configuration=configuration) for c in channels
+        )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it of tensors only
 
     def forward(self, rainy: Tensor) -> Tensor:
@@ -75,11 +86,13 @@ class PLNLIN(nn.Module):
         _, decoded = self.encode_decode(padded)
         return (padded + self.leave(decoded[0]))[..., :height, :width]
 
-    def hierarchy(self, rainy: Tensor) -> Hierarchy:
+    def hierarchy(self, rainy: Tensor) -> GeneratorOutput:
         """What training needs. H and W must be multiples of `configuration.multiple_px`."""
         encoded, decoded = self.encode_decode(rainy)
         heads = [head(e, d) for head, e, d in zip(self.heads, encoded, decoded, strict=True)]
-        return Hierarchy(rainy + self.leave(decoded[0]), [f for f, _ in heads], [picture for _, picture in heads])
+        return GeneratorOutput(
+            rainy + self.leave(decoded[0]), [f for f, _ in heads], [picture for _, picture in heads]
+        )
 
     def encode_decode(self, rainy: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """(N, 3, H, W) -> E_1..E_4 and D_1..D_4, each (N, C_k, H / 2 ** (k - 1), W / 2 ** (k - 1))."""

@@ -7,7 +7,7 @@ from torch import nn
 
 
 @torch.no_grad()
-def start_small(layer: nn.Conv2d | nn.Linear, factor: float = 0.1) -> None:
+def scale_init(layer: nn.Conv2d | nn.Linear, factor: float = 0.1) -> None:
     """Scale the last layer of a residual branch, so that the block begins near the identity."""
     layer.weight.mul_(factor)
     if layer.bias is not None:
@@ -15,7 +15,7 @@ def start_small(layer: nn.Conv2d | nn.Linear, factor: float = 0.1) -> None:
 
 
 @torch.no_grad()
-def start_at_zero(layer: nn.Conv2d | nn.Linear) -> None:
+def zero_init(layer: nn.Conv2d | nn.Linear) -> None:
     """Make the layer return zero, so that what it modulates begins as the identity."""
     layer.weight.zero_()
     if layer.bias is not None:

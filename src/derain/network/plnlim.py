@@ -23,18 +23,32 @@ class PLNLIM(nn.Module):
 
         # one local and one non-local unit for each stage, and one each for the end (equation 6)
         self.local = nn.ModuleList(ResidualBlock(channels) for _ in range(stages + 1))
-        self.nonlocal_ = nn.ModuleList(swin_block(channels, i, configuration) for i in range(stages + 1))
+        self.nonlocal_ = nn.ModuleList(
+            swin_block(channels, i, configuration) for i in range(stages + 1)
+        )
         self.to_local = nn.ModuleList(sft() for _ in range(stages - 1))
         self.to_nonlocal = nn.ModuleList(sft() for _ in range(stages - 1))
-        self.fusion = nn.ModuleList(Fusion((2 if i == 0 else 3) * channels, channels) for i in range(stages))
+        self.fusion = nn.ModuleList(
+            Fusion((2 if i == 0 else 3) * channels, channels) for i in range(stages)
+        )
         self.end = Fusion(3 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         local, nonlocal_ = self.local[0](x), self.nonlocal_[0](x)  # equation (2)
         fusion = self.fusion[0](local, nonlocal_)  # equation (3)
-        stages = zip(self.local[1:-1], self.nonlocal_[1:-1], self.to_local, self.to_nonlocal, self.fusion[1:], strict=True)
+        stages = zip(
+            self.local[1:-1],
+            self.nonlocal_[1:-1],
+            self.to_local,
+            self.to_nonlocal,
+            self.fusion[1:],
+            strict=True,
+        )
         for rb, stb, to_local, to_nonlocal, fuse in stages:
-            local, nonlocal_ = rb(to_local(local, nonlocal_)), stb(to_nonlocal(nonlocal_, local))  # equations (4), (5)
+            local, nonlocal_ = (
+                rb(to_local(local, nonlocal_)),
+                stb(to_nonlocal(nonlocal_, local)),
+            )  # equations (4), (5)
             fusion = fuse(fusion, local, nonlocal_)
         end = self.end(fusion, local, nonlocal_)
         return self.local[-1](local) + self.nonlocal_[-1](nonlocal_) + end  # equation (6)

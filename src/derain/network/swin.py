@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain.network.initialisation import start_small
-from derain.network.kernels import fused_swin_block
+from derain.kernels import fused_swin_block
+from derain.network.initialisation import scale_init
 
 BLOCKED = -1000.0  # added to the logit of a pair that must not see each other; Swin has -100, whose exp is not quite 0
 
@@ -34,10 +34,14 @@ def relative_position_index(window_px: int) -> Tensor:
     """(window_px ** 2, window_px ** 2): which of the (2 * window_px - 1) ** 2 offsets lies between two pixels of a window."""
     row, column = torch.meshgrid(torch.arange(window_px), torch.arange(window_px), indexing="ij")
     row, column = row.flatten(), column.flatten()
-    return (row[:, None] - row + window_px - 1) * (2 * window_px - 1) + (column[:, None] - column + window_px - 1)
+    return (row[:, None] - row + window_px - 1) * (2 * window_px - 1) + (
+        column[:, None] - column + window_px - 1
+    )
 
 
-def shift_mask(height: int, width: int, *, window_px: int, shift_px: int, device: torch.device | None = None) -> Tensor:
+def shift_mask(
+    height: int, width: int, *, window_px: int, shift_px: int, device: torch.device | None = None
+) -> Tensor:
     """(windows, window_px ** 2, window_px ** 2): 0 where two pixels may see each other, BLOCKED across the wrap.
 
     After the cyclic shift the last row and the last column of windows hold pixels from opposite edges of the picture.
@@ -64,9 +68,11 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(channels, 3 * channels)
         self.projection = nn.Linear(channels, channels)
         self.position_bias = nn.Parameter(torch.zeros((2 * window_px - 1) ** 2, heads))
-        self.register_buffer("position_index", relative_position_index(window_px).flatten(), persistent=False)
+        self.register_buffer(
+            "position_index", relative_position_index(window_px).flatten(), persistent=False
+        )
         nn.init.trunc_normal_(self.position_bias, std=0.02)
-        start_small(self.projection)
+        scale_init(self.projection)
 
     def bias(self) -> Tensor:
         """(heads, area, area)"""
@@ -81,12 +87,16 @@ class WindowAttention(nn.Module):
             q, k, v = qkv.chunk(3, dim=-1)
             logits = torch.baddbmm(bias, q, k.transpose(1, 2), alpha=self.scale)
             if mask is not None:
-                logits = (logits.view(-1, len(mask), area, area) + mask.to(logits.dtype)).view(b, area, area)
+                logits = (logits.view(-1, len(mask), area, area) + mask.to(logits.dtype)).view(
+                    b, area, area
+                )
             return self.projection(logits.softmax(dim=-1) @ v)
         q, k, v = qkv.view(b, area, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
         logits = (q * self.scale) @ k.transpose(-2, -1) + bias
         if mask is not None:
-            logits = (logits.view(-1, len(mask), self.heads, area, area) + mask[:, None].to(logits.dtype)).view_as(logits)
+            logits = (
+                logits.view(-1, len(mask), self.heads, area, area) + mask[:, None].to(logits.dtype)
+            ).view_as(logits)
         return self.projection((logits.softmax(dim=-1) @ v).transpose(1, 2).reshape(b, area, c))
 
 
@@ -97,14 +107,19 @@ class SwinBlock(nn.Module):
     and at the bottom, and cropped again.
     """
 
-    def __init__(self, channels: int, *, window_px: int, shift_px: int, heads: int, mlp_ratio: int) -> None:
+    def __init__(
+        self, channels: int, *, window_px: int, shift_px: int, heads: int, mlp_ratio: int
+    ) -> None:
         super().__init__()
         self.window_px, self.shift_px = window_px, shift_px
         self.attention_norm = nn.LayerNorm(channels)
         self.attention = WindowAttention(channels, window_px=window_px, heads=heads)
         self.mlp_norm = nn.LayerNorm(channels)
-        expand, contract = nn.Linear(channels, mlp_ratio * channels), nn.Linear(mlp_ratio * channels, channels)
-        start_small(contract)
+        expand, contract = (
+            nn.Linear(channels, mlp_ratio * channels),
+            nn.Linear(mlp_ratio * channels, channels),
+        )
+        scale_init(contract)
         self.mlp = nn.Sequential(expand, nn.GELU(), contract)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,11 +133,15 @@ class SwinBlock(nn.Module):
         mask = None
         if self.shift_px:
             x = x.roll((-self.shift_px, -self.shift_px), dims=(1, 2))
-            mask = shift_mask(*x.shape[1:3], window_px=self.window_px, shift_px=self.shift_px, device=x.device)
+            mask = shift_mask(
+                *x.shape[1:3], window_px=self.window_px, shift_px=self.shift_px, device=x.device
+            )
         padded = x.shape[1:3]
         x = window_partition(x, self.window_px)
         x = x + self.attention(self.attention_norm(x), mask)
-        x = x + self.mlp(self.mlp_norm(x))  # each pixel for itself: the order of the windows serves as well
+        x = x + self.mlp(
+            self.mlp_norm(x)
+        )  # each pixel for itself: the order of the windows serves as well
         x = window_merge(x, *padded)
         if self.shift_px:
             x = x.roll((self.shift_px, self.shift_px), dims=(1, 2))

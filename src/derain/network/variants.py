@@ -62,10 +62,12 @@ class BothNonlocal(PLNLIM):
 
     def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
         super().__init__(channels, stages=stages, configuration=configuration)
-        self.local = nn.ModuleList(swin_block(channels, i, configuration) for i in range(stages + 1))
+        self.local = nn.ModuleList(
+            swin_block(channels, i, configuration) for i in range(stages + 1)
+        )
 
 
-class Untouched(nn.Module):
+class NoInteraction(nn.Module):
     """No interaction: the guide is not looked at."""
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
@@ -77,8 +79,8 @@ class WithoutInteraction(PLNLIM):
 
     def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
         super().__init__(channels, stages=stages, configuration=configuration)
-        self.to_local = nn.ModuleList(Untouched() for _ in range(stages - 1))
-        self.to_nonlocal = nn.ModuleList(Untouched() for _ in range(stages - 1))
+        self.to_local = nn.ModuleList(NoInteraction() for _ in range(stages - 1))
+        self.to_nonlocal = nn.ModuleList(NoInteraction() for _ in range(stages - 1))
 
 
 class ResidualChain(nn.Sequential):
@@ -108,8 +110,10 @@ UNITS: dict[str, Callable[..., nn.Module]] = {
 """Units by the name that a configuration gives; each takes (channels, stages=, configuration=)."""
 
 
-def unit(name: str) -> Callable[..., nn.Module]:
+def get_unit(name: str) -> Callable[..., nn.Module]:
     """The unit of that name. Raises WeightsError, which lists the names."""
     if name not in UNITS:
-        raise WeightsError(f"configuration: unit {name!r} is not known; there are {', '.join(UNITS)}")
+        raise WeightsError(
+            f"configuration: unit {name!r} is not known; there are {', '.join(UNITS)}"
+        )
     return UNITS[name]

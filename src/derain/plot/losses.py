@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from derain.errors import DataError
 from derain.network.configuration import LEVELS
-from derain.train.log_lines import logged
-from derain.train.names import LOG
-from derain.train.validation import short_names
+from derain.network.run_files import LOG
+from derain.train.run_log import read_log
+from derain.train.validation import distinct_suffixes
 
 Curve = tuple[list[int], list[float]]
 
@@ -24,14 +24,19 @@ def read_curves(run: Path) -> dict[int, Curve]:
     """
     path = run / LOG
     try:
-        events = [event for _, event in logged(path.read_text(encoding="utf-8"))]
+        events = [event for _, event in read_log(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a log ({error}); give the folder of a training run") from None
+        raise DataError(
+            f"{path}: cannot be read as a log ({error}); give the folder of a training run"
+        ) from None
     curves: dict[int, Curve] = {}
     for layer in range(1, LEVELS + 1):
         found = [event for event in events if isinstance(event.get(f"side_{layer}"), float | int)]
         if found:
-            curves[layer] = ([event["step"] for event in found], [event[f"side_{layer}"] for event in found])
+            curves[layer] = (
+                [event["step"] for event in found],
+                [event[f"side_{layer}"] for event in found],
+            )
     if not curves:
         raise DataError(f"{path}: has no adversarial losses; train with loss.beta above 0")
     return curves
@@ -56,17 +61,31 @@ def draw_losses(runs: Sequence[Path], *, over: int = 10) -> Figure:
     figure = Figure(figsize=(4 * LEVELS, 3.2), layout="constrained")
     panels = figure.subplots(1, LEVELS, sharex=True)
     lines = {}
-    for number, (run, name) in enumerate(zip(runs, short_names([str(run.resolve()) for run in runs]), strict=True)):
+    for number, (run, name) in enumerate(
+        zip(runs, distinct_suffixes([str(run.resolve()) for run in runs]), strict=True)
+    ):
         curves = read_curves(run)
         for layer, panel in enumerate(panels, 1):
             if layer in curves:
                 steps, values = curves[layer]
-                (lines[name],) = panel.plot(steps, smoothed(values, over=over), label=name, color=f"C{number}", linewidth=1.2)
+                (lines[name],) = panel.plot(
+                    steps,
+                    smoothed(values, over=over),
+                    label=name,
+                    color=f"C{number}",
+                    linewidth=1.2,
+                )
     for layer, panel in enumerate(panels, 1):
-        panel.set(title=f"side layer {layer}", xlabel="step", ylabel="adversarial loss of the generator" if layer == 1 else None)
+        panel.set(
+            title=f"side layer {layer}",
+            xlabel="step",
+            ylabel="adversarial loss of the generator" if layer == 1 else None,
+        )
         panel.set_yscale("log")  # one manner may lie far above the others
         panel.yaxis.set_major_formatter("{x:g}")
         panel.yaxis.set_minor_formatter("{x:g}")
         panel.grid(alpha=0.3, which="both")
-    figure.legend(handles=list(lines.values()), loc="outside lower center", ncols=len(lines), fontsize="small")
+    figure.legend(
+        handles=list(lines.values()), loc="outside lower center", ncols=len(lines), fontsize="small"
+    )
     return figure

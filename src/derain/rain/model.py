@@ -76,11 +76,17 @@ class Rain:
         for name, (least, greatest) in RANGES.items():
             value = getattr(self, name)
             if not least <= value <= greatest:
-                raise DerainError(f"{name} = {value:g} is out of range for rain; choose a value from {least:g} to {greatest:g}")
+                raise DerainError(
+                    f"{name} = {value:g} is out of range for rain; choose a value from {least:g} to {greatest:g}"
+                )
         if self.layers != int(self.layers):
-            raise DerainError(f"layers = {self.layers:g} is no whole number; choose one from 1 to 8")
+            raise DerainError(
+                f"layers = {self.layers:g} is no whole number; choose one from 1 to 8"
+            )
         if self.composite not in get_args(Composite):
-            raise DerainError(f"composite = {self.composite} is not known; choose one of {', '.join(get_args(Composite))}")
+            raise DerainError(
+                f"composite = {self.composite} is not known; choose one of {', '.join(get_args(Composite))}"
+            )
 
 
 PRESETS: dict[str, Rain] = {
@@ -160,7 +166,9 @@ def random(seed: Seed, **fixed: Any) -> Rain:
         "layer_spread_deg": between(0.0, 3.0) if rng.random() < 0.75 else between(3.0, 15.0),
         "layers": int(rng.integers(1, 7)),
         "depth": ratio(1.2, 8.0),
-        "brightness": min(ratio(0.08, 0.9), 0.6 / coverage),  # dense and bright at once is a white sheet
+        "brightness": min(
+            ratio(0.08, 0.9), 0.6 / coverage
+        ),  # dense and bright at once is a white sheet
         "brightness_spread": between(0.2, 0.6),
         "defocus_px": between(0.0, 3.0),
         "mist": between(0.0, 0.4) if rng.random() < 0.5 else 0.0,

@@ -22,7 +22,9 @@ ROUNDING = 1e-3  # by how much floats may lie outside of 0..1, as they do after 
 THINNEST_PX = 1.2  # a thinner streak is drawn this wide and fainter, as a sensor would see it
 
 
-def render(clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scale: float | None = None) -> Pixels:
+def render(
+    clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scale: float | None = None
+) -> Pixels:
     """Lay rain over `clean`, (H, W, 3) or (H, W), uint8, uint16 or float in 0..1; the result has its shape and dtype.
 
     `rain` is a Rain or the name of a preset. `scale` multiplies every length: None takes 1 up to 400 x 400 and grows with larger
@@ -31,11 +33,19 @@ def render(clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scal
     """
     kind = resolve(rain)
     if clean.ndim not in (2, 3) or (clean.ndim == 3 and clean.shape[2] != 3) or 0 in clean.shape:
-        raise DerainError(f"rain needs a picture (height, width, 3) or (height, width), this is {clean.shape}; convert it first")
+        raise DerainError(
+            f"rain needs a picture (height, width, 3) or (height, width), this is {clean.shape}; convert it first"
+        )
     if clean.dtype.name not in WHITE:
-        raise DerainError(f"rain needs a picture of {', '.join(WHITE)}, this is {clean.dtype}; convert it first")
-    if clean.dtype.kind == "f" and not (clean.min() >= -ROUNDING and clean.max() <= 1 + ROUNDING):  # nor NaN
-        raise DerainError("rain needs floats in 0..1, and these go beyond or are no numbers; divide by the white first")
+        raise DerainError(
+            f"rain needs a picture of {', '.join(WHITE)}, this is {clean.dtype}; convert it first"
+        )
+    if clean.dtype.kind == "f" and not (
+        clean.min() >= -ROUNDING and clean.max() <= 1 + ROUNDING
+    ):  # nor NaN
+        raise DerainError(
+            "rain needs floats in 0..1, and these go beyond or are no numbers; divide by the white first"
+        )
     white = np.float32(WHITE[clean.dtype.name])
     rng = generator(seed)
     height, width = clean.shape[:2]
@@ -51,12 +61,21 @@ def render(clean: Pixels, *, rain: Rain | str = "moderate", seed: Seed = 0, scal
     elif kind.composite == "screen":
         image += np.minimum(streaks, 1) * (1 - image)
     else:
-        image += np.minimum(streaks / np.float32(max(kind.airlight, 0.1)), 1) * np.maximum(np.float32(kind.airlight) - image, 0)
+        image += np.minimum(streaks / np.float32(max(kind.airlight, 0.1)), 1) * np.maximum(
+            np.float32(kind.airlight) - image, 0
+        )
     image = np.clip(image, 0, 1) * white
     return cast(Pixels, (np.rint(image) if clean.dtype.kind == "u" else image).astype(clean.dtype))
 
 
-def layer(height: int, width: int, *, rain: Rain | str = "moderate", seed: Seed = 0, scale: float | None = None) -> Floats:
+def layer(
+    height: int,
+    width: int,
+    *,
+    rain: Rain | str = "moderate",
+    seed: Seed = 0,
+    scale: float | None = None,
+) -> Floats:
     """Return the streaks alone, float32 (H, W): the light that they add to black, 0 and up, not clipped, without mist."""
     kind = resolve(rain)
     rng = generator(seed)
@@ -70,11 +89,17 @@ def layer(height: int, width: int, *, rain: Rain | str = "moderate", seed: Seed 
     light = np.zeros((height, width), np.float32)
     for index in range(int(kind.layers)):
         nearness = (index + 0.5) / kind.layers
-        light += draw(_streaks(kind, nearness, height=height, width=width, scale=scale, rng=rng), height=height, width=width)
+        light += draw(
+            _streaks(kind, nearness, height=height, width=width, scale=scale, rng=rng),
+            height=height,
+            width=width,
+        )
     return light
 
 
-def _streaks(rain: Rain, nearness: float, *, height: int, width: int, scale: float, rng: np.random.Generator) -> Streaks:
+def _streaks(
+    rain: Rain, nearness: float, *, height: int, width: int, scale: float, rng: np.random.Generator
+) -> Streaks:
     """Place the streaks of the layer at `nearness`, 0 (far) to 1 (near)."""
     size = rain.depth ** (nearness - 0.5)
     length = rain.length_px * size * scale
@@ -93,9 +118,23 @@ def _streaks(rain: Rain, nearness: float, *, height: int, width: int, scale: flo
     angle = np.radians(np.clip(lean + rain.angle_spread_deg * _bell(rng, count), -80, 80))
     variety = np.maximum(1 + rain.length_spread * _bell(rng, count), 0.2)
     girth = np.maximum(1 + 0.25 * _bell(rng, count), 0.5)
-    light = rain.brightness * size**0.5 * sharp / wide * np.maximum(1 + rain.brightness_spread * _bell(rng, count), 0.1)
+    light = (
+        rain.brightness
+        * size**0.5
+        * sharp
+        / wide
+        * np.maximum(1 + rain.brightness_spread * _bell(rng, count), 0.1)
+    )
     x, y = rng.random(count) * broad - (broad - width) / 2, rng.random(count) * tall - margin
-    arrays = x, y, length / 2 * variety, wide * HALF_WIDTH * girth, np.sin(angle), np.cos(angle), light
+    arrays = (
+        x,
+        y,
+        length / 2 * variety,
+        wide * HALF_WIDTH * girth,
+        np.sin(angle),
+        np.cos(angle),
+        light,
+    )
     return Streaks(*(array.astype(np.float32) for array in arrays))
 
 

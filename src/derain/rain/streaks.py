@@ -40,18 +40,29 @@ class Streaks:
 
 def draw(streaks: Streaks, *, height: int, width: int) -> Floats:
     """Return the light that all streaks add to a black picture, (H, W), not clipped."""
-    reach = streaks.half_width / streaks.cosine + 1  # horizontal distance from the middle line that can be touched
+    reach = (
+        streaks.half_width / streaks.cosine + 1
+    )  # horizontal distance from the middle line that can be touched
     columns = int(2 * np.max(reach, initial=0)) + 1
-    sheet_width = width + 2 * columns  # a margin on each side spares every sample the question whether it is inside
+    sheet_width = (
+        width + 2 * columns
+    )  # a margin on each side spares every sample the question whether it is inside
     sheet = np.zeros(height * sheet_width)
     for part, rows in _rows(streaks, height=height, columns=columns):
-        first = np.floor(part.x + (rows - part.y) * part.sine / part.cosine - columns / 2).astype(np.int64) + 1
+        first = (
+            np.floor(part.x + (rows - part.y) * part.sine / part.cosine - columns / 2).astype(
+                np.int64
+            )
+            + 1
+        )
         inside = (first > -columns) & (first < width)
         part, rows, first = part[inside], rows[inside], first[inside]
         offsets = np.arange(columns)
         light = _light(part, rows=rows, columns=first[:, None] + offsets)
         place = (rows.astype(np.int64) * sheet_width + first + columns)[:, None] + offsets
-        band = int(place.min(initial=sheet.size))  # the rows of a part lie close together: the sum need not span the picture
+        band = int(
+            place.min(initial=sheet.size)
+        )  # the rows of a part lie close together: the sum need not span the picture
         sums = np.bincount((place - band).ravel(), weights=light.ravel())
         sheet[band : band + len(sums)] += sums
     return sheet.reshape(height, sheet_width)[:, columns : columns + width].astype(np.float32)
@@ -74,7 +85,9 @@ def _rows(streaks: Streaks, *, height: int, columns: int) -> Iterator[tuple[Stre
         done = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, done + rows_at_once, side="right")))
         which = np.repeat(np.arange(start, stop), counts[start:stop])
-        within = np.arange(len(which)) - np.repeat(ends[start:stop] - counts[start:stop] - done, counts[start:stop])
+        within = np.arange(len(which)) - np.repeat(
+            ends[start:stop] - counts[start:stop] - done, counts[start:stop]
+        )
         yield streaks[which], (top[which] + within).astype(np.float32)
         start = stop
 

@@ -17,7 +17,11 @@ from torch.nn import functional as F
 def expectation(scores: Tensor) -> Tensor:
     """E[D(.)], a scalar: the mean over positions and over the batch of all processes, with its gradient."""
     mean = scores.float().mean()
-    if distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+    if (
+        distributed.is_available()
+        and distributed.is_initialized()
+        and distributed.get_world_size() > 1
+    ):
         return _Sum.apply(mean) / distributed.get_world_size()
     return mean
 
@@ -40,7 +44,9 @@ def _summed(x: Tensor) -> Tensor:
     return total
 
 
-def generator_terms(fake: Sequence[Tensor], real: Sequence[Tensor], *, real_gradient: bool = False) -> list[Tensor]:
+def generator_terms(
+    fake: Sequence[Tensor], real: Sequence[Tensor], *, real_gradient: bool = False
+) -> list[Tensor]:
     """Equation (8) at each side layer: -E_Z[log(1 - D_ra(Z; Y))] - E_Y[log D_ra(Y; Z)].
 
     `fake` and `real` are score maps (N, 1, H_l, W_l). `real` counts as constant, since it does not depend on what is restored,
@@ -57,8 +63,12 @@ def discriminator_terms(fake: Sequence[Tensor], real: Sequence[Tensor]) -> list[
 
 def _relativistic(*, winning: Tensor, losing: Tensor) -> Tensor:
     """Small where `winning` scores above the average of `losing`, and `losing` below that of `winning`."""
-    above = F.softplus(expectation(losing) - winning.float()).mean()  # -log sigmoid(winning - E[losing])
-    below = F.softplus(losing.float() - expectation(winning)).mean()  # -log(1 - sigmoid(losing - E[winning]))
+    above = F.softplus(
+        expectation(losing) - winning.float()
+    ).mean()  # -log sigmoid(winning - E[losing])
+    below = F.softplus(
+        losing.float() - expectation(winning)
+    ).mean()  # -log(1 - sigmoid(losing - E[winning]))
     return above + below
 
 

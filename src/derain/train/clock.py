@@ -7,7 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-PAUSE_S, PAUSE_STEPS = 20.0, 10  # what takes longer than so many seconds and so many usual steps is no step
+PAUSE_S, PAUSE_STEPS = (
+    20.0,
+    10,
+)  # what takes longer than so many seconds and so many usual steps is no step
 LAST_STEPS, LEAST_STEPS = 9, 3
 
 
@@ -23,7 +26,9 @@ class Clock:
     def step(self) -> float:
         """Called after each step: the hours that it took, since the last one or since `resume`."""
         took = self.now() - self.began
-        usual = median(self.last) if len(self.last) >= LEAST_STEPS else took  # the first one, which compiles, is not usual
+        usual = (
+            median(self.last) if len(self.last) >= LEAST_STEPS else took
+        )  # the first one, which compiles, is not usual
         self.last.append(took)
         if took > max(PAUSE_S, PAUSE_STEPS * usual):
             took = usual

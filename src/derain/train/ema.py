@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 
-class Average:
+class WeightAverage:
     """Follows the parameters of `network` with `decay`; early on with less, so that the start is soon forgotten."""
 
     def __init__(self, network: nn.Module, *, decay: float) -> None:

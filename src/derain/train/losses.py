@@ -22,7 +22,9 @@ def gaussian_band(size: int, *, zero_border: bool, device: torch.device) -> Tens
     As a matrix product a blur of a crop costs a third of what a depthwise convolution does on a CPU.
     """
     reach = SSIM_SIDE_PX // 2
-    kernel = torch.exp(-((torch.arange(-reach, reach + 1, dtype=torch.float64) / SSIM_SIGMA_PX) ** 2) / 2)
+    kernel = torch.exp(
+        -((torch.arange(-reach, reach + 1, dtype=torch.float64) / SSIM_SIGMA_PX) ** 2) / 2
+    )
     kernel = kernel / kernel.sum()
     offset = torch.arange(size)[:, None] - torch.arange(size)
     band = torch.where(offset.abs() <= reach, kernel[(offset + reach).clamp(0, 2 * reach)], 0.0)
@@ -85,5 +87,7 @@ def psnr_loss(restored: Tensor, clean: Tensor) -> Tensor:
 def hierarchical_loss(scales: Sequence[Tensor], clean: Tensor, weights: Sequence[float]) -> Tensor:
     """Weighted sum of 1 - SSIM over the pyramid (equation 11). `scales[k]` is the output at 1 / 2**k."""
     targets = pyramid(clean.float(), levels=len(scales))
-    terms = [w * (1 - ssim(out, target)) for w, out, target in zip(weights, scales, targets, strict=True)]
+    terms = [
+        w * (1 - ssim(out, target)) for w, out, target in zip(weights, scales, targets, strict=True)
+    ]
     return torch.stack(terms).sum()

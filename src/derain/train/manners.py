@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from derain.errors import RecipeError
 from derain.network.configuration import LEVELS, PLNLINConfiguration
 from derain.network.discriminator import Discriminator
-from derain.network.generator import Hierarchy
+from derain.network.generator import GeneratorOutput
 from derain.train.losses import pyramid
 
 
@@ -31,18 +31,20 @@ class Manner:
 
     discriminator: Callable[[PLNLINConfiguration], nn.Module]
     """(image, content) -> score maps, of every side layer or of the last alone."""
-    of_restored: Callable[[Hierarchy], list[Tensor]]
+    of_restored: Callable[[GeneratorOutput], list[Tensor]]
     """The content that belongs to a restored picture, from full resolution down; empty where there is none."""
     of_clean: Callable[[nn.Module, Tensor, bool], list[Tensor]]
     """The content that belongs to a clean picture, (N, 3, H, W), given the generator, and whether it has a gradient for that."""
 
 
-class LastLayer(nn.Module):
+class FinalLayerOnly(nn.Module):
     """A discriminator that judges at its last layer only."""
 
     def __init__(self, discriminator: Discriminator) -> None:
         super().__init__()
-        discriminator.score = nn.ModuleList([*(Silent() for _ in range(LEVELS - 1)), discriminator.score[-1]])
+        discriminator.score = nn.ModuleList(
+            [*(NoScore() for _ in range(LEVELS - 1)), discriminator.score[-1]]
+        )
         self.discriminator = discriminator
 
     def forward(self, image: Tensor, content: Sequence[Tensor]) -> list[Tensor]:
@@ -51,7 +53,7 @@ class LastLayer(nn.Module):
         return scores[-1:]
 
 
-class Silent(nn.Module):
+class NoScore(nn.Module):
     """Stands where nothing is judged."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,18 +69,23 @@ class ImageOnly(Discriminator):
 
     def forward(self, image: Tensor, content: Sequence[Tensor]) -> list[Tensor]:
         """`content` is empty."""
-        empty = [image.new_zeros(len(image), 0, image.shape[2] >> k, image.shape[3] >> k) for k in range(LEVELS)]
+        empty = [
+            image.new_zeros(len(image), 0, image.shape[2] >> k, image.shape[3] >> k)
+            for k in range(LEVELS)
+        ]
         return super().forward(image, empty)
 
 
-class PicturesToo(Discriminator):
+class ImagePyramidDiscriminator(Discriminator):
     """A discriminator that is shown a picture at each level in the place of features."""
 
     def __init__(self, configuration: PLNLINConfiguration) -> None:
         super().__init__(configuration, content_channels=(3,) * LEVELS)
 
 
-def rain_free_features(generator: nn.Module, clean: Tensor, with_gradient: bool = False) -> list[Tensor]:
+def rain_free_features(
+    generator: nn.Module, clean: Tensor, with_gradient: bool = False
+) -> list[Tensor]:
     """F_H of the clean picture: rain-free features come from the generator fed with it (section 3.3).
 
     They are computed as those of the rainy picture are, by the same kernels: under `no_grad` PyTorch's operations would round
@@ -88,11 +95,11 @@ def rain_free_features(generator: nn.Module, clean: Tensor, with_gradient: bool 
     return features if with_gradient else [content.detach() for content in features]
 
 
-def _features(made: Hierarchy) -> list[Tensor]:
+def _features(made: GeneratorOutput) -> list[Tensor]:
     return made.features
 
 
-def _pictures(made: Hierarchy) -> list[Tensor]:
+def _pictures(made: GeneratorOutput) -> list[Tensor]:
     return made.scales
 
 
@@ -102,15 +109,23 @@ def _none(*_: object) -> list[Tensor]:
 
 MANNERS = {
     "mcddl": Manner(Discriminator, _features, rain_free_features),
-    "content-final": Manner(lambda c: LastLayer(Discriminator(c)), _features, rain_free_features),
+    "content-final": Manner(
+        lambda c: FinalLayerOnly(Discriminator(c)), _features, rain_free_features
+    ),
     "deep-image": Manner(ImageOnly, _none, _none),
-    "msg-gan": Manner(lambda c: LastLayer(PicturesToo(c)), _pictures, lambda _, clean, __: pyramid(clean, levels=LEVELS)),
-    "classical": Manner(lambda c: LastLayer(ImageOnly(c)), _none, _none),
+    "msg-gan": Manner(
+        lambda c: FinalLayerOnly(ImagePyramidDiscriminator(c)),
+        _pictures,
+        lambda _, clean, __: pyramid(clean, levels=LEVELS),
+    ),
+    "classical": Manner(lambda c: FinalLayerOnly(ImageOnly(c)), _none, _none),
 }
 
 
-def manner(name: str) -> Manner:
+def get_manner(name: str) -> Manner:
     """The manner of that name. Raises RecipeError, which lists the names."""
     if name not in MANNERS:
-        raise RecipeError(f"adversarial.manner = {name!r} is not known; choose one of {', '.join(MANNERS)}")
+        raise RecipeError(
+            f"adversarial.manner = {name!r} is not known; choose one of {', '.join(MANNERS)}"
+        )
     return MANNERS[name]

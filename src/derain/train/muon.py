@@ -9,7 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that drives singular values towards one (Jordan et al.)
+COEFFICIENTS = (
+    3.4445,
+    -4.7750,
+    2.0315,
+)  # of the quintic that drives singular values towards one (Jordan et al.)
 ITERATIONS = 5
 EPSILON = 1e-7
 RMS = 0.2  # of an update's entries: what AdamW's have, so that the same learning rate serves both (Liu et al., section 2.2)
@@ -56,7 +60,9 @@ class Muon(torch.optim.AdamW):
         for parameter in matrices:
             if not self.state[parameter]:
                 # AdamW loads no state without a step
-                self.state[parameter].update(momentum=torch.zeros_like(parameter), step=torch.zeros(()))
+                self.state[parameter].update(
+                    momentum=torch.zeros_like(parameter), step=torch.zeros(())
+                )
             parameter.grad = None
         momenta = [self.state[parameter]["momentum"] for parameter in matrices]
         torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
@@ -85,7 +91,9 @@ def orthogonal(matrices: Tensor) -> Tensor:
     gram = x @ x.mT
     linear = a * torch.eye(gram.shape[1], dtype=x.dtype, device=x.device)
     factors = factor = torch.baddbmm(b * gram, gram, gram, alpha=c) + linear
-    for _ in range(ITERATIONS - 1):  # x becomes factor x, and x x^T factor gram factor: the long side is met only twice
+    for _ in range(
+        ITERATIONS - 1
+    ):  # x becomes factor x, and x x^T factor gram factor: the long side is met only twice
         gram = factor @ gram @ factor
         factor = torch.baddbmm(b * gram, gram, gram, alpha=c) + linear
         factors = factor @ factors

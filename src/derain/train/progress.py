@@ -47,7 +47,9 @@ class Progress:
         if self.last is None:
             self.last = (now, state.step, state.hours)
         elif now - self.last[0] >= self.every_s:
-            line = self._line(state, hours=state.hours - self.last[2], steps=state.step - self.last[1])
+            line = self._line(
+                state, hours=state.hours - self.last[2], steps=state.step - self.last[1]
+            )
             self.console.tell(line, end="\r" if self.console.is_terminal else "\n")
             self.last = (now, state.step, state.hours)
 
@@ -55,7 +57,9 @@ class Progress:
         """The last line of a run."""
         if not self.enabled:
             return
-        self.console.tell(f"{reason}: step {state.step}, {state.hours:.2f} hours; state and weights are in {folder}")
+        self.console.tell(
+            f"{reason}: step {state.step}, {state.hours:.2f} hours; state and weights are in {folder}"
+        )
         measured = state.card.get("step")
         at = "" if measured == state.step else f" at step {measured}"
         for name, (psnr, ssim) in state.card.get("validation", {}).items():

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from typing import Any, Literal
 
-from derain.data.crops import MOST_WEIGHT, Mix
+from derain.data.crops import MAX_WEIGHT, CropMix
 from derain.errors import RecipeError
 from derain.network.configuration import LEVELS, PLNLINConfiguration
-from derain.network.variants import unit
-from derain.train.manners import manner
+from derain.network.variants import get_unit
+from derain.train.manners import get_manner
 
 Precision = Literal["32-true", "bf16-mixed"]
 """Of the computation; float16 is left out: a gradient that overflows ends a run."""
@@ -81,7 +81,7 @@ class Data:
     """Folders of streak masks, grey on black."""
     crop_px: int = 112
     """Side of the squares that are learnt from, a multiple of 56: whole windows at every level."""
-    mix: Mix = field(default_factory=Mix)
+    mix: CropMix = field(default_factory=CropMix)
     """How often each kind of crop is drawn, and what is done to it."""
 
 
@@ -243,14 +243,16 @@ class Recipe:
         if contradiction := next(self._contradictions(), None):
             raise RecipeError(contradiction)
         for name in (self.network.unit, self.network.discriminator_unit):
-            unit(name)  # which raises for one that is not known
-        manner(self.adversarial.manner)
+            get_unit(name)  # which raises for one that is not known
+        get_manner(self.adversarial.manner)
 
     def _contradictions(self) -> Iterator[str]:
         """A sentence for each value that is out of range or does not go with another."""
         for key, least in LEAST.items():
             value = attrgetter(key)(self)
-            if not all(least <= one < math.inf for one in (value if isinstance(value, tuple) else (value,))):
+            if not all(
+                least <= one < math.inf for one in (value if isinstance(value, tuple) else (value,))
+            ):
                 yield f"{key} = {value} is out of range; choose {least} or more"
         if self.machine.threads > MOST_THREADS:
             yield f"machine.threads = {self.machine.threads} is out of range; choose up to {MOST_THREADS}"
@@ -267,9 +269,9 @@ class Recipe:
         if not self.data.pairs and not self.data.backgrounds:
             yield 'data.pairs: no folder is named; give [[data.pairs]] with folder = "..."'
         for pairs in self.data.pairs:
-            if not 0 < pairs.weight <= MOST_WEIGHT:
+            if not 0 < pairs.weight <= MAX_WEIGHT:
                 weight = f"the weight {pairs.weight} of {pairs.folder} is out of range"
-                yield f"data.pairs: {weight}; choose one above 0, up to {MOST_WEIGHT:g}"
+                yield f"data.pairs: {weight}; choose one above 0, up to {MAX_WEIGHT:g}"
         if not self.length.steps and not self.length.hours:
             yield "length: neither steps nor hours is given; set one"
         if self.schedule.kind != "steps" and not getattr(self.length, self.schedule.by):
@@ -281,7 +283,9 @@ class Recipe:
         processes = self.machine.processes * self.machine.nodes
         if self.optimiser.batch % processes:
             yield f"optimiser.batch = {self.optimiser.batch} does not divide among {processes} processes; choose a multiple"
-        if len(self.optimiser.betas) != 2 or not all(0 <= beta < 1 for beta in self.optimiser.betas):
+        if len(self.optimiser.betas) != 2 or not all(
+            0 <= beta < 1 for beta in self.optimiser.betas
+        ):
             yield f"optimiser.betas = {list(self.optimiser.betas)} is out of range; give two numbers from 0 to below 1"
         if not 0 <= self.optimiser.ema < 1:
             yield f"optimiser.ema = {self.optimiser.ema} is out of range; choose one from 0 to below 1"

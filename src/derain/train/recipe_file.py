@@ -65,8 +65,12 @@ def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
     network = values.get("network", {})
     if isinstance(network, Mapping):
         name = str(network.get("preset", PAPER.preset))
-        own_shape = {"channels", "stages"} <= set(network)  # a network of the reader's own, under a name of their own
-        network = asdict(PAPER if own_shape and name not in PRESETS else preset(name)) | dict(network)
+        own_shape = {"channels", "stages"} <= set(
+            network
+        )  # a network of the reader's own, under a name of their own
+        network = asdict(PAPER if own_shape and name not in PRESETS else preset(name)) | dict(
+            network
+        )
     return rebased(_build(Recipe, {**values, "network": network}, ""), base)
 
 
@@ -85,7 +89,11 @@ def rebased(recipe: Recipe, base: Path) -> Recipe:
         backgrounds=tuple(map(under, recipe.data.backgrounds)),
         streaks=tuple(map(under, recipe.data.streaks)),
     )
-    return replace(recipe, data=data, validation=replace(recipe.validation, pairs=all_under(recipe.validation.pairs)))
+    return replace(
+        recipe,
+        data=data,
+        validation=replace(recipe.validation, pairs=all_under(recipe.validation.pairs)),
+    )
 
 
 def _build(kind: type[T], values: Any, where: str) -> T:
@@ -103,7 +111,11 @@ def _build(kind: type[T], values: Any, where: str) -> T:
             raise RecipeError(f"unknown key {name!r}; {remedy}")
         built[key] = _convert(hints[key], value, name)
     for field in fields(kind):  # type: ignore[arg-type]
-        if field.name not in built and field.default is MISSING and field.default_factory is MISSING:
+        if (
+            field.name not in built
+            and field.default is MISSING
+            and field.default_factory is MISSING
+        ):
             raise RecipeError(f"{where or 'the recipe'}: has no {field.name}; give it one")
     return kind(**built)
 
@@ -118,7 +130,9 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         return tuple(_convert(arguments[0], item, f"{name}[{i}]") for i, item in enumerate(value))
     if origin is Literal:
         if value not in arguments:
-            raise RecipeError(f"{name} = {value!r} is not known; choose one of {', '.join(map(str, arguments))}")
+            raise RecipeError(
+                f"{name} = {value!r} is not known; choose one of {', '.join(map(str, arguments))}"
+            )
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -13,5 +13,9 @@ def rate_factor(schedule: Schedule, length: Length, *, step: int, hours: float) 
     if schedule.kind == "steps":
         return warm * schedule.factor ** sum(step >= milestone for milestone in schedule.milestones)
     done = min(1.0, hours / length.hours if schedule.by == "hours" else step / length.steps)
-    height = 0.5 * (1 + math.cos(math.pi * done)) if schedule.kind == "cosine" else min(1.0, (1 - done) / schedule.fall)
+    height = (
+        0.5 * (1 + math.cos(math.pi * done))
+        if schedule.kind == "cosine"
+        else min(1.0, (1 - done) / schedule.fall)
+    )
     return warm * (schedule.last + (1 - schedule.last) * height)

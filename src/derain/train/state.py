@@ -13,20 +13,21 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from derain.errors import RecipeError, TrainingError, WeightsError
-from derain.files import disk_fact, replacing
+from derain.files.atomic import atomic_write
+from derain.files.messages import explain_os_error
 from derain.network import PLNLIN, PLNLINConfiguration
-from derain.train.ema import Average
-from derain.train.manners import manner
+from derain.network.run_files import STATE
+from derain.network.weights_file import load_into, load_weights
+from derain.network.widening import can_widen, widen
+from derain.train.distributed import on_rank_zero
+from derain.train.ema import WeightAverage
+from derain.train.manners import get_manner
 from derain.train.muon import Muon
-from derain.train.names import STATE
 from derain.train.recipe import Optimiser, Recipe
-from derain.train.together import by_the_first
-from derain.train.weights_file import fill, load_weights
-from derain.train.widening import can_widen, widened
 
 
 @dataclass(frozen=True)
-class Earlier:
+class InitialWeights:
     """What went into the weights that a run began with."""
 
     steps: int = 0
@@ -41,14 +42,14 @@ class State:
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
-    average: Average | None = None
+    average: WeightAverage | None = None
     discriminator: nn.Module | None = None
     discriminator_optimiser: torch.optim.Optimizer | None = None
     step: int = 0
     """Updates so far."""
     hours: float = 0.0
     """Of training so far, over all sessions."""
-    earlier: Earlier = Earlier()
+    earlier: InitialWeights = InitialWeights()
     laid_aside: dict[str, Any] = field(default_factory=dict)
     """Discriminator, its optimiser and its recipe, of a run that goes on without them, loss.beta = 0."""
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class State:
                 self.average.swap(self.generator)
 
 
-def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) -> State:
+def create_state(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) -> State:
     """A run before its first step, with a discriminator if the recipe's loss has a place for one.
 
     The generator's weights are those of the file `weights`, or drawn from the seed. Those of a network of fewer channels are
@@ -80,26 +81,32 @@ def begin(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) 
     """
     torch.manual_seed(recipe.seed)
     generator = PLNLIN(recipe.network)
-    earlier = Earlier()
+    earlier = InitialWeights()
     if weights is not None:
         configuration, tensors, card = load_weights(weights)
         if can_widen(configuration, recipe.network):
-            tensors = widened(tensors, configuration, recipe.network, seed=recipe.seed)
+            tensors = widen(tensors, configuration, recipe.network, seed=recipe.seed)
         elif different := differences(configuration, recipe.network):
             raise WeightsError(
                 f"{weights}: was trained with network.{different[0]} = {getattr(configuration, different[0])}, and the recipe's "
                 f"network has {getattr(recipe.network, different[0])}; give the recipe that"
             )
-        fill(generator, tensors, path=weights)
-        earlier = Earlier(int(card.get("steps", 0)), float(card.get("hours", 0)), _data_of(card))
-    generator.heads.requires_grad_(recipe.trains_heads)  # or the processes would wait for gradients that never come
+        load_into(generator, tensors, path=weights)
+        earlier = InitialWeights(
+            int(card.get("steps", 0)), float(card.get("hours", 0)), _data_of(card)
+        )
+    generator.heads.requires_grad_(
+        recipe.trains_heads
+    )  # or the processes would wait for gradients that never come
     network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
     network.mark_forward_method("hierarchy")
-    average = Average(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
+    average = WeightAverage(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
     state = State(network, optimiser, average, earlier=earlier, recipe=recipe.as_dict())
     if recipe.loss.beta:
-        critic = manner(recipe.adversarial.manner).discriminator(recipe.network)
-        state.discriminator, state.discriminator_optimiser = fabric.setup(critic, make_optimiser(critic, recipe.optimiser))
+        critic = get_manner(recipe.adversarial.manner).discriminator(recipe.network)
+        state.discriminator, state.discriminator_optimiser = fabric.setup(
+            critic, make_optimiser(critic, recipe.optimiser)
+        )
     return state
 
 
@@ -116,10 +123,16 @@ def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Opti
     for name, parameter in network.named_parameters():
         groups[parameter.ndim > 1 and not name.endswith("position_bias")].append(parameter)
     settings = [
-        {"params": parameters, "matrices": are_matrices, "weight_decay": optimiser.weight_decay * are_matrices}
+        {
+            "params": parameters,
+            "matrices": are_matrices,
+            "weight_decay": optimiser.weight_decay * are_matrices,
+        }
         for are_matrices, parameters in groups.items()
     ]
-    return kind(settings, lr=optimiser.learning_rate, betas=(optimiser.betas[0], optimiser.betas[1]))
+    return kind(
+        settings, lr=optimiser.learning_rate, betas=(optimiser.betas[0], optimiser.betas[1])
+    )
 
 
 def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
@@ -131,14 +144,17 @@ def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
 
     def save() -> None:
         try:
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 torch.save(_contents(state), file)
-        except (OSError, RuntimeError) as error:  # torch's writer has an error of its own for a full disk
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # torch's writer has an error of its own for a full disk
             cause = error.__context__ if isinstance(error.__context__, OSError) else error
             kept = "; the state before it is kept" if path.exists() else ""
-            raise TrainingError(f"{path}: {disk_fact(cause)}{kept}") from error
+            raise TrainingError(f"{path}: {explain_os_error(cause)}{kept}") from error
 
-    by_the_first(fabric, save)
+    on_rank_zero(fabric, save)
     return path
 
 
@@ -153,13 +169,20 @@ def load_state(state: State, path: Path) -> None:
     except FileNotFoundError:
         raise WeightsError(f"{path}: there is no state to resume; start without --resume") from None
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check its permissions") from None
+        raise WeightsError(
+            f"{path}: cannot be read ({error.strerror}); check its permissions"
+        ) from None
     except Exception as error:
         raise _damaged(path, error) from None
     try:
-        _check_alike(state, saved, path)
-        _fill(state, saved)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # a file of torch's that is none of ours
+        _check_compatible(state, saved, path)
+        _restore(state, saved)
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # a file of torch's that is none of ours
         raise _damaged(path, error) from error
 
 
@@ -169,12 +192,14 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
     )
 
 
-def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
+def _check_compatible(state: State, saved: dict[str, Any], path: Path) -> None:
     """Raise RecipeError if the run that saved had other parts."""
     own, other = state.recipe, saved["recipe"]
     network = PLNLINConfiguration.from_saved(own["network"])
     if network.of_generator != PLNLINConfiguration.from_saved(other["network"]).of_generator:
-        raise RecipeError(f"{path}: was saved by a run with another network; resume it with its own recipe")
+        raise RecipeError(
+            f"{path}: was saved by a run with another network; resume it with its own recipe"
+        )
     if own["optimiser"]["name"] != other["optimiser"]["name"]:
         raise RecipeError(
             f"{path}: was saved by a run with optimiser.name = {other['optimiser']['name']!r}; resume it with that one, "
@@ -191,7 +216,9 @@ def _check_alike(state: State, saved: dict[str, Any], path: Path) -> None:
             f"{path}: was saved by a run without a discriminator; resume it with loss.beta=0, "
             f"or start a new run from its weights with --weights"
         )
-    trained_by = saved.get("discriminator_recipe") or other  # states of before it was kept have that of the latest session
+    trained_by = (
+        saved.get("discriminator_recipe") or other
+    )  # states of before it was kept have that of the latest session
     if network != PLNLINConfiguration.from_saved(trained_by["network"]):
         raise RecipeError(
             f"{path}: its discriminator was trained with other settings of [network]; resume it with those, or with loss.beta=0"
@@ -208,7 +235,7 @@ def _sizes(optimiser: dict[str, Any]) -> list[int]:
     return [len(group["params"]) for group in optimiser["param_groups"]]
 
 
-def _fill(state: State, saved: dict[str, Any]) -> None:
+def _restore(state: State, saved: dict[str, Any]) -> None:
     state.generator.load_state_dict(saved["network"])
     _fill_optimiser(state.optimiser, saved["optimiser"])
     if state.discriminator is not None and state.discriminator_optimiser is not None:
@@ -217,15 +244,17 @@ def _fill(state: State, saved: dict[str, Any]) -> None:
     else:
         state.laid_aside = {key: saved[key] for key in ("discriminator", "discriminator_optimiser")}
         if saved["discriminator"]:
-            state.laid_aside["discriminator_recipe"] = saved.get("discriminator_recipe") or saved["recipe"]
+            state.laid_aside["discriminator_recipe"] = (
+                saved.get("discriminator_recipe") or saved["recipe"]
+            )
     if state.average is not None:
         if saved["average"] is not None:
             state.average.load_state_dict(saved["average"])
         else:
-            state.average = Average(state.generator, decay=state.average.decay)
+            state.average = WeightAverage(state.generator, decay=state.average.decay)
     torch.set_rng_state(saved["random"])
     state.step, state.hours, state.card = saved["step"], saved["hours"], saved["card"]
-    state.earlier = Earlier(**saved.get("earlier", {}))
+    state.earlier = InitialWeights(**saved.get("earlier", {}))
 
 
 def _data_of(card: Mapping[str, Any]) -> tuple[str, ...]:
@@ -236,7 +265,10 @@ def _data_of(card: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _fill_optimiser(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
     """Take over the moments, but not the settings: those are the recipe's, which may have been changed since."""
-    settings = [{key: group[key] for key in ("weight_decay", "betas", "fused", "matrices")} for group in optimiser.param_groups]
+    settings = [
+        {key: group[key] for key in ("weight_decay", "betas", "fused", "matrices")}
+        for group in optimiser.param_groups
+    ]
     optimiser.load_state_dict(saved)
     for group, own in zip(optimiser.param_groups, settings, strict=True):
         group.update(own)

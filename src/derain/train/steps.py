@@ -1,81 +1,156 @@
-"""One update of the generator and one of the discriminator: equations (8) to (12), to be read beside the paper."""
+"""Algorithm 1: which network is updated when, and the update itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from lightning_fabric import Fabric
+from torch import Tensor
 
-from derain.network.generator import Hierarchy
-from derain.train.adversarial import adversarial_loss, discriminator_terms, generator_terms
-from derain.train.losses import absolute_loss, hierarchical_loss, pixel_loss, psnr_loss
-from derain.train.recipe import Loss
+from derain.errors import TrainingError
+from derain.network.generator import GeneratorOutput
+from derain.train.manners import get_manner
+from derain.train.objective import (
+    AdversarialInputs,
+    adversarial_objective,
+    discriminator_loss,
+    restoration_loss,
+)
+from derain.train.recipe import Recipe
+from derain.train.state import State, unwrapped
 
 
 @dataclass(frozen=True)
-class Sides:
-    """What the discriminator compares: a picture and its content on each side."""
+class Batch:
+    """The crops of one step: rainy and clean, (N, 3, H, W) in 0..1."""
 
-    restored: Tensor
-    """Y: (N, 3, H, W), and below what belongs to it: F_H of the rainy picture."""
-    restored_content: list[Tensor]
+    rainy: Tensor
     clean: Tensor
-    """Z: (N, 3, H, W), and below what belongs to it: F_H of the clean picture."""
-    clean_content: list[Tensor]
+    indices: list[int]
 
 
-def restoration_loss(made: Hierarchy, clean: Tensor, loss: Loss) -> tuple[Tensor, dict[str, Tensor]]:
-    """Equation (9) without its adversarial term: the sum, with gradient, and its parts by name, without.
+def training_step(fabric: Fabric, state: State, batch: Batch, recipe: Recipe) -> dict[str, float]:
+    """One iteration of Algorithm 1. Returns the terms of the losses and the norm of the generator's gradient before clipping.
 
-    `made` is what the generator made of the rainy crops; `clean` is (N, 3, H, W).
+    Raises TrainingError if a loss or its gradient is not finite, before the network that it belongs to is touched.
     """
-    terms = {"pixel": loss.pixel * pixel_loss(made.restored, clean)}
-    if loss.alpha:
-        terms["hierarchical"] = loss.alpha * hierarchical_loss(made.scales, clean, loss.levels)
-    if loss.absolute:
-        terms["absolute"] = loss.absolute * absolute_loss(made.restored, clean)
-    if loss.psnr:
-        terms["psnr"] = loss.psnr * psnr_loss(made.restored, clean)
-    return sum(terms.values(), clean.new_zeros(())), {name: term.detach() for name, term in terms.items()}
+    turns = recipe.adversarial
+    if state.discriminator is None:
+        return generator_update(fabric, state, batch, recipe, clean_content=None)[0]
+    warming = state.step < turns.warmup_steps
+    with fabric.autocast():
+        clean_content = get_manner(turns.manner).of_clean(
+            state.generator, batch.clean, turns.real_gradient and not warming
+        )
+    facts: dict[str, float] = {}
+    if warming or state.step % turns.generator_every == 0:
+        facts, made = generator_update(
+            fabric, state, batch, recipe, clean_content=None if warming else clean_content
+        )
+    else:
+        with fabric.autocast():  # no gradient of it is taken; unwrapped, none is to be exchanged
+            made = state.generator.hierarchy(batch.rainy)
+    if warming or state.step % turns.discriminator_every == 0:
+        sides = AdversarialInputs(
+            made.restored, get_manner(turns.manner).of_restored(made), batch.clean, clean_content
+        )
+        facts["discriminator"] = discriminator_update(fabric, state, sides, batch, recipe)
+    return facts
 
 
-def adversarial_part(
-    discriminator: nn.Module, sides: Sides, loss: Loss, *, real_gradient: bool = False
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The adversarial term of equation (9), beta times equation (12), and equation (8) at each side layer by name.
+def generator_update(
+    fabric: Fabric,
+    state: State,
+    batch: Batch,
+    recipe: Recipe,
+    *,
+    clean_content: list[Tensor] | None,
+) -> tuple[dict[str, float], GeneratorOutput]:
+    """Equation (9) for the generator, without its adversarial term where `clean_content` is None."""
+    with fabric.autocast():
+        if recipe.trains_heads:
+            made: GeneratorOutput = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
+        else:
+            made = GeneratorOutput(state.network(batch.rainy), [], [])
+    total, terms = restoration_loss(made, batch.clean, recipe.loss)
+    if clean_content is not None and state.discriminator is not None:
+        with fabric.autocast():
+            # not through what Fabric wraps it in: no gradient of the discriminator is to be exchanged here
+            sides = AdversarialInputs(
+                made.restored,
+                get_manner(recipe.adversarial.manner).of_restored(made),
+                batch.clean,
+                clean_content,
+            )
+            critic, real_gradient = unwrapped(state.discriminator), recipe.adversarial.real_gradient
+            part, more = adversarial_objective(
+                critic, sides, recipe.loss, real_gradient=real_gradient
+            )
+        total, terms = total + part, terms | more
+    if recipe.trains_heads and not recipe.loss.alpha:
+        total = total + 0 * zero_head_loss(made)
+    fabric.backward(total)
+    norm = _step(
+        fabric, state.network, state.optimiser, total, state=state, batch=batch, recipe=recipe
+    )
+    if state.average:
+        state.average.update(state.network)
+    return {name: float(term) for name, term in terms.items()} | {
+        "norm": norm,
+        "loss": total.item(),
+    }, made
 
-    The real side is constant, unless `real_gradient` lets the gradient reach the content of the clean picture too.
-    The discriminator is held still: the gradient goes through it to the generator, and none stays in it.
+
+def zero_head_loss(made: GeneratorOutput) -> Tensor:
+    """The sum of what the heads made: without the hierarchical loss, no term may look at some of it.
+
+    Several processes wait for the gradient of every parameter that the forward pass has met, and so it is to be one of zeros.
     """
-    with held_still(discriminator):
-        real = discriminator(sides.clean, sides.clean_content)
-        fake = discriminator(sides.restored, sides.restored_content)
-    terms = generator_terms(fake, real, real_gradient=real_gradient)
-    names = range(1 + len(loss.layers) - len(terms), 1 + len(loss.layers))  # judged at the last layer alone, it is the fourth
-    total = loss.beta * adversarial_loss(terms, loss.layers[-len(terms) :])
-    return total, {"adversarial": total.detach()} | {f"side_{k}": term.detach() for k, term in zip(names, terms, strict=True)}
+    return torch.stack([found.float().sum() for found in (*made.features, *made.scales)]).sum()
 
 
-def discriminator_loss(discriminator: nn.Module, sides: Sides, loss: Loss) -> Tensor:
-    """Equation (12) with the mirror image of equation (8), with a gradient for the discriminator alone."""
-    pictures = torch.cat([sides.restored, sides.clean]).detach()  # one pass for both sides: there is no batch norm to mix them
-    content = [torch.cat(both).detach() for both in zip(sides.restored_content, sides.clean_content, strict=True)]
-    fake, real = zip(*(scores.chunk(2) for scores in discriminator(pictures, content)), strict=True)
-    terms = discriminator_terms(fake, real)
-    return adversarial_loss(terms, loss.layers[-len(terms) :])
+def discriminator_update(
+    fabric: Fabric, state: State, sides: AdversarialInputs, batch: Batch, recipe: Recipe
+) -> float:
+    """Equation (12), mirrored, for the discriminator. Returns its loss."""
+    assert state.discriminator is not None and state.discriminator_optimiser is not None
+    with fabric.autocast():
+        total = discriminator_loss(state.discriminator, sides, recipe.loss)
+    fabric.backward(total)
+    _step(
+        fabric,
+        state.discriminator,
+        state.discriminator_optimiser,
+        total,
+        state=state,
+        batch=batch,
+        recipe=recipe,
+    )
+    return total.item()
 
 
-@contextmanager
-def held_still(network: nn.Module) -> Iterator[None]:
-    """No parameter of `network` collects a gradient inside."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    for p in trained:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in trained:
-            p.requires_grad_(True)
+def _step(
+    fabric: Fabric,
+    network: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    total: Tensor,
+    *,
+    state: State,
+    batch: Batch,
+    recipe: Recipe,
+) -> float:
+    """Clip the gradient, check it, update. Returns its norm before clipping."""
+    most = recipe.optimiser.clip_norm or math.inf
+    norm = float(fabric.clip_gradients(network, optimiser, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
+    if not math.isfinite(norm) or not math.isfinite(total.item()):
+        # the gradient is averaged over all processes, so that all of them see this in the same step, before any weight is touched
+        raise TrainingError(
+            f"step {state.step}: the loss is {total.item()} and the gradient's norm {norm} on crops {batch.indices[0]} to "
+            f"{batch.indices[-1]} of seed {recipe.seed}; begin again with a lower optimiser.learning_rate or with "
+            f"optimiser.clip_norm, or resume the last saved state with them, if it is from before the losses grew (log.jsonl)"
+        )
+    optimiser.step()
+    optimiser.zero_grad()
+    return norm

@@ -10,14 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from derain.errors import DerainError
-from derain.files import check_name, disk_fact, exists, partial_of, remove_dead_partials
-from derain.restore.restorer import Restorer
+from derain.files.atomic import remove_stale_temporaries, temporary_beside
+from derain.files.messages import explain_os_error
+from derain.files.paths import check_target_name, exists
+from derain.inference.restorer import Restorer
+from derain.video.clip_reader import ClipReader
+from derain.video.clip_writer import ClipWriter
 from derain.video.codecs import Encoding, choose
-from derain.video.errors import VideoError, frames_of, told_of
-from derain.video.frames import Tally, Wishes, restored_frames
-from derain.video.sink import Sink
-from derain.video.source import Source
-from derain.video.stages import in_stages
+from derain.video.errors import VideoError, ffmpeg_errors, frame_errors
+from derain.video.frames import FrameOptions, VideoResult, restore_frames
+from derain.video.pipeline import run_pipeline
 
 MOST_REFUSED = 0.05
 """Of the packets of sound and subtitles: from here on what is left out is not a blemish, but a loss."""
@@ -31,38 +33,42 @@ def restore_clip(
     path: Path,
     target: Path,
     restorer: Restorer,
-    wishes: Wishes | None = None,
+    wishes: FrameOptions | None = None,
     *,
     codec: str | None = None,
     crf: float | None = None,
     on_start: Callable[[int | None], None] = lambda frames: None,
     on_frame: Callable[[], None] = lambda: None,
-) -> Tally:
+) -> VideoResult:
     """Restore the frames of a clip; sound, subtitles, chapters, rotation, colours and time stamps stay as they are.
 
     `target` appears when it is complete. After Ctrl-C or a failure on the way the frames so far lie in a clip of their own,
     `target` with PARTIAL at its name, or nowhere if there are none. `on_start(frames)` is told how many frames there should be,
     `on_frame()` is called after each. Raises VideoError for what FFmpeg or the disk refuses.
     """
-    with Source(path, str(path)) as source:
+    with ClipReader(path, str(path)) as source:
         encoding = _encoding(source, target, codec, crf)
         _check_name(target)
-        remove_dead_partials(target.parent)
-        partial = partial_of(target, target.suffix)  # by which FFmpeg knows what to write
+        remove_stale_temporaries(target.parent)
+        partial = temporary_beside(target, target.suffix)  # by which FFmpeg knows what to write
         try:
-            sink = Sink(partial, str(target), source, encoding)
+            sink = ClipWriter(partial, str(target), source, encoding)
             on_start(source.frames)
-            tally = _run(source, sink, restorer, wishes or Wishes(), on_frame)
+            tally = _run(source, sink, restorer, wishes or FrameOptions(), on_frame)
             tally.notes[:0] = [*encoding.notes, *source.dropped]
             if not tally.was_interrupted:
                 _name(partial, target)
             elif sink.frames:
-                tally.notes.append(f"the first {sink.frames} frames are in {_kept(partial, target)}")
+                tally.notes.append(
+                    f"the first {sink.frames} frames are in {_kept(partial, target)}"
+                )
             return tally
         except _UnfinishedError as error:
             if not _is_playable(partial):
                 raise error.reason from error.reason.__cause__
-            raise VideoError(f"{error.reason}; what there is of it is in {_kept(partial, target)}") from error.reason.__cause__
+            raise VideoError(
+                f"{error.reason}; what there is of it is in {_kept(partial, target)}"
+            ) from error.reason.__cause__
         finally:
             with suppress(OSError):  # in a folder that may not be entered, where there is none
                 partial.unlink(missing_ok=True)
@@ -79,17 +85,19 @@ class _UnfinishedError(Exception):
 def _check_name(target: Path) -> None:
     """Find out before long work whether a clip could get its name."""
     try:
-        check_name(target)
+        check_target_name(target)
     except OSError as error:
-        raise VideoError(f"{target}: {disk_fact(error)}") from error
+        raise VideoError(f"{target}: {explain_os_error(error)}") from error
 
 
 def _name(partial: Path, target: Path) -> None:
     """Give a whole clip its name."""
     try:
-        with told_of(str(target)):
+        with ffmpeg_errors(str(target)):
             with partial.open("rb+") as file:
-                os.fsync(file.fileno())  # or a power cut could leave an empty file under the final name
+                os.fsync(
+                    file.fileno()
+                )  # or a power cut could leave an empty file under the final name
             partial.replace(target)
     except VideoError as error:
         raise _UnfinishedError(error) from error
@@ -102,7 +110,7 @@ def _kept(partial: Path, target: Path) -> Path:
         stem = stem[:-1]
     names = itertools.chain([PARTIAL], (f"{PARTIAL}_{number}" for number in itertools.count(2)))
     kept = next(path for name in names if not exists(path := target.with_stem(stem + name)))
-    with told_of(str(kept)):
+    with ffmpeg_errors(str(kept)):
         partial.replace(kept)
     return kept
 
@@ -110,17 +118,27 @@ def _kept(partial: Path, target: Path) -> Path:
 def _is_playable(path: Path) -> bool:
     """Whether FFmpeg finds a picture in a file."""
     try:
-        with Source(path, str(path)):
+        with ClipReader(path, str(path)):
             return True
     except VideoError:
         return False
 
 
-def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_frame: Callable[[], None]) -> Tally:
-    tally, start = Tally(), time.perf_counter()
+def _run(
+    source: ClipReader,
+    sink: ClipWriter,
+    restorer: Restorer,
+    wishes: FrameOptions,
+    on_frame: Callable[[], None],
+) -> VideoResult:
+    tally, start = VideoResult(), time.perf_counter()
     try:
-        with frames_of(source.name):
-            in_stages(source, lambda shots: restored_frames(shots, restorer, wishes, tally, on_frame=on_frame), sink.write)
+        with frame_errors(source.name):
+            run_pipeline(
+                source,
+                lambda shots: restore_frames(shots, restorer, wishes, tally, on_frame=on_frame),
+                sink.write,
+            )
         sink.copy(source.trailing)
     except KeyboardInterrupt:
         tally.was_interrupted = True
@@ -151,10 +169,17 @@ def _run(source: Source, sink: Sink, restorer: Restorer, wishes: Wishes, on_fram
     return tally
 
 
-def _encoding(source: Source, target: Path, codec: str | None, crf: float | None) -> Encoding:
+def _encoding(source: ClipReader, target: Path, codec: str | None, crf: float | None) -> Encoding:
     first = source.first
     size = first.width, first.height
     try:
-        return choose(target, source.stream.codec_context.codec.canonical_name, first.format, size, codec=codec, crf=crf)
+        return choose(
+            target,
+            source.stream.codec_context.codec.canonical_name,
+            first.format,
+            size,
+            codec=codec,
+            crf=crf,
+        )
     except VideoError as error:
         raise VideoError(f"{target}: {error}") from None

@@ -14,7 +14,7 @@ from av.codec.codec import UnknownCodecError
 from av.video.format import VideoFormat
 
 from derain.video.colours import depth_bits, has_alpha
-from derain.video.containers import IN_ORDER, TRANSPORT, USUAL, holds
+from derain.video.containers import IN_ORDER, TRANSPORT, USUAL, can_hold
 from derain.video.errors import VideoError
 
 SAME_CODEC = {
@@ -32,7 +32,14 @@ SAME_CODEC = {
     "rawvideo": "rawvideo",
 }
 """The encoder that gives a clip the codec that it had; others get the usual one of their container."""
-QUALITY = {"libx264": 16, "libx264rgb": 16, "libx265": 18, "libsvtav1": 22, "libvpx-vp9": 22, "libvpx": 8}
+QUALITY = {
+    "libx264": 16,
+    "libx264rgb": 16,
+    "libx265": 18,
+    "libsvtav1": 22,
+    "libvpx-vp9": 22,
+    "libvpx": 8,
+}
 """Constant rate factors at which people see no loss; others have none, or are lossless."""
 CRF_RANGES = {**dict.fromkeys(("libx264", "libx264rgb", "libx265"), (0, 51)), "libvpx": (4, 63)}
 CRF_RANGES |= dict.fromkeys(("libsvtav1", "libvpx-vp9", "libaom-av1"), (0, 63))
@@ -86,7 +93,7 @@ def choose(
     it does not take.
     """
     suffix = target.suffix.lower()
-    same = SAME_CODEC.get(source_codec) if holds(suffix, source_codec) else None
+    same = SAME_CODEC.get(source_codec) if can_hold(suffix, source_codec) else None
     name = SAME_CODEC.get(codec, codec) if codec else same or USUAL.get(suffix, "libx264")
     layout = _layout(name, source_layout, size)
     _check_place(codec, suffix)
@@ -102,7 +109,9 @@ def choose(
         notes.append(f"a {suffix} does not hold {source_codec}: written with {name}")
     bits, kept_bits = depth_bits(source_layout), depth_bits(VideoFormat(layout))
     if kept_bits < bits:
-        notes.append(f"{name} does not keep {bits} bits here: written with {kept_bits}; {_deeper(suffix, source_layout, size)}")
+        notes.append(
+            f"{name} does not keep {bits} bits here: written with {kept_bits}; {_deeper(suffix, source_layout, size)}"
+        )
     if crf is not None and name not in RATED_BY_FACTOR:
         notes.append(f"{name} has no constant rate factor: --crf is left out")
     if source_layout.is_rgb and not VideoFormat(layout).is_rgb:
@@ -114,14 +123,18 @@ def choose(
 
 def _check_place(codec: str | None, suffix: str) -> None:
     held = None if codec is None else Codec(codec, "w").canonical_name
-    if held in SAME_CODEC and not holds(suffix, held):
-        raise VideoError(f"--codec {codec}: a {suffix} does not hold {held}; try {USUAL.get(suffix, 'libx264')}, or write a .mkv")
+    if held in SAME_CODEC and not can_hold(suffix, held):
+        raise VideoError(
+            f"--codec {codec}: a {suffix} does not hold {held}; try {USUAL.get(suffix, 'libx264')}, or write a .mkv"
+        )
 
 
 def _check_crf(crf: float | None, name: str) -> None:
     least, most = CRF_RANGES.get(name, (-math.inf, math.inf))
     if crf is not None and not least <= crf <= most:
-        raise VideoError(f"--crf {crf:g}: is out of range for {name}; choose from {least} (best) to {most} (smallest)")
+        raise VideoError(
+            f"--crf {crf:g}: is out of range for {name}; choose from {least} (best) to {most} (smallest)"
+        )
 
 
 def _deeper(suffix: str, source: VideoFormat, size: tuple[int, int]) -> str:
@@ -129,22 +142,35 @@ def _deeper(suffix: str, source: VideoFormat, size: tuple[int, int]) -> str:
     for name in DEEP:
         with suppress(VideoError):  # this FFmpeg may be without it
             layout = VideoFormat(_layout(name, source, size))
-            if holds(suffix, Codec(name, "w").canonical_name) and depth_bits(layout) >= depth_bits(source):
+            if can_hold(suffix, Codec(name, "w").canonical_name) and depth_bits(
+                layout
+            ) >= depth_bits(source):
                 return f"--codec {name} keeps them"
     return "a .mkv by --codec ffv1 keeps more"
 
 
 def _layout(name: str, source: VideoFormat, size: tuple[int, int]) -> str:
     known = _layouts(name)
-    if source.is_rgb and source.name not in known and name in LOSSLESS and (layouts := _rgb(known, depth_bits(source))):
+    if (
+        source.is_rgb
+        and source.name not in known
+        and name in LOSSLESS
+        and (layouts := _rgb(known, depth_bits(source)))
+    ):
         return layouts[0]
     return _nearest(known, source, needs_even=name in EVEN_ONLY and any(side % 2 for side in size))
 
 
 def _rgb(known: list[str], bits: int) -> list[str]:
     """The layouts without transparency that keep so many bits of red, green and blue, the shallowest first."""
-    layouts = [layout for layout in map(VideoFormat, known) if layout.is_rgb and not has_alpha(layout)]
-    deep = [layout for layout in layouts if min(component.bits for component in layout.components) >= bits]
+    layouts = [
+        layout for layout in map(VideoFormat, known) if layout.is_rgb and not has_alpha(layout)
+    ]
+    deep = [
+        layout
+        for layout in layouts
+        if min(component.bits for component in layout.components) >= bits
+    ]
     return [layout.name for layout in sorted(deep, key=depth_bits)]
 
 
@@ -152,20 +178,38 @@ def _layouts(name: str) -> list[str]:
     try:
         codec = Codec(name, "w")
     except UnknownCodecError:
-        raise VideoError(f"--codec {name}: this FFmpeg has no such encoder; try libx264, libx265, libsvtav1 or ffv1") from None
+        raise VideoError(
+            f"--codec {name}: this FFmpeg has no such encoder; try libx264, libx265, libsvtav1 or ffv1"
+        ) from None
     if codec.type != "video":
-        raise VideoError(f"--codec {name}: encodes {codec.type} and not pictures; try libx264, libx265, libsvtav1 or ffv1")
+        raise VideoError(
+            f"--codec {name}: encodes {codec.type} and not pictures; try libx264, libx265, libsvtav1 or ffv1"
+        )
     return [layout.name for layout in codec.video_formats or []]
 
 
 def _nearest(known: list[str], source: VideoFormat, *, needs_even: bool) -> str:
     """The layout of the source, or one of its depth and chroma, or of its depth, or any."""
     name = source.name.replace("yuvj", "yuv").replace("yuva", "yuv")
-    depth = next((f"{bits}le" for bits in (10, 12, 16) if depth_bits(source) == bits), "") if depth_bits(source) > 8 else ""
+    depth = (
+        next((f"{bits}le" for bits in (10, 12, 16) if depth_bits(source) == bits), "")
+        if depth_bits(source) > 8
+        else ""
+    )
     chroma = next(iter(re.findall(r"4[124][0124]", name)), "444" if source.is_rgb else "420")
     finer = {"411": "422", "410": "420", "440": "444"}.get(chroma, chroma)
-    wanted = [name, *(f"yuv{part}p{bits}" for bits in (depth, "10le" if depth else "") for part in (chroma, finer, "420", "444"))]
+    wanted = [
+        name,
+        *(
+            f"yuv{part}p{bits}"
+            for bits in (depth, "10le" if depth else "")
+            for part in (chroma, finer, "420", "444")
+        ),
+    ]
     wanted += [f"yuv{part}p" for part in (chroma, finer, "420", "444")]
     if needs_even:
         wanted = [layout for layout in wanted if "444" in layout or not layout.startswith("yuv")]
-    return next((layout for layout in wanted if not known or layout in known), known[0] if known else "yuv420p")
+    return next(
+        (layout for layout in wanted if not known or layout in known),
+        known[0] if known else "yuv420p",
+    )

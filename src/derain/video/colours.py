@@ -16,10 +16,21 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from derain.picture import Pixels
+from derain.pictures import Pixels
 
-ACCURATE = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP | Interpolation.ACCURATE_RND
-MATRICES = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
+ACCURATE = (
+    Interpolation.BICUBIC
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+    | Interpolation.ACCURATE_RND
+)
+MATRICES = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+}
 MATRICES |= {9: Colorspace.BT2020, 10: Colorspace.BT2020}
 """The names of ITU-T H.273, table 4, that FFmpeg converts."""
 LUMA = {
@@ -59,7 +70,13 @@ class Colours:
     @classmethod
     def of(cls, frame: VideoFrame) -> Colours:
         """The colours of a clip, from its first frame."""
-        return cls(frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc, frame.height)
+        return cls(
+            frame.colorspace,
+            frame.color_range,
+            frame.color_primaries,
+            frame.color_trc,
+            frame.height,
+        )
 
     def written_as(self, layout: VideoFormat, codec: str | None = None) -> Colours:
         """The same as far as a codec can say it.
@@ -74,7 +91,9 @@ class Colours:
     @property
     def known_matrix(self) -> Colorspace:
         """The matrix, guessed where the clip does not say."""
-        return MATRICES.get(self.matrix, Colorspace.ITU709 if self.lines >= HD_LINES else Colorspace.ITU601)
+        return MATRICES.get(
+            self.matrix, Colorspace.ITU709 if self.lines >= HD_LINES else Colorspace.ITU601
+        )
 
     def known_range(self, layout: VideoFormat) -> ColorRange:
         """The range, guessed where the clip does not say: studio for luma and chroma, full for all else."""
@@ -85,7 +104,7 @@ class Colours:
         return ColorRange.MPEG if is_studio else ColorRange.JPEG
 
 
-class Unpacker:
+class FrameToRgb:
     """Frames to samples, all of the size of the first; one for each thread."""
 
     def __init__(self, first: VideoFrame) -> None:
@@ -96,7 +115,11 @@ class Unpacker:
 
     def __call__(self, frame: VideoFrame) -> Pixels:
         """(H, W, 3), uint8, or uint16 if the clip has more than 8 bits."""
-        if _is_deep_grey(frame.format) and self.colours.known_range(frame.format) == ColorRange.JPEG and self._fits(frame):
+        if (
+            _is_deep_grey(frame.format)
+            and self.colours.known_range(frame.format) == ColorRange.JPEG
+            and self._fits(frame)
+        ):
             return _from_grey(frame)
         frame = self._reformatter.reformat(
             frame,
@@ -115,7 +138,7 @@ class Unpacker:
         return (frame.width, frame.height) == self.size
 
 
-class Packer:
+class RgbToFrame:
     """Samples to frames of one layout; one for each thread."""
 
     def __init__(self, colours: Colours, layout: str, *, codec: str | None = None) -> None:
@@ -133,7 +156,9 @@ class Packer:
             frame = self._luma_and_chroma(samples)
         else:
             array: NDArray[Any] = np.ascontiguousarray(samples)
-            frame = VideoFrame.from_ndarray(array, format="rgb48le" if samples.dtype == np.uint16 else "rgb24")
+            frame = VideoFrame.from_ndarray(
+                array, format="rgb48le" if samples.dtype == np.uint16 else "rgb24"
+            )
         packed = self._reformatter.reformat(
             frame,
             format=self.layout.name,
@@ -159,10 +184,17 @@ class Packer:
         rgb = samples.astype(np.float32) * np.float32(most / np.iinfo(samples.dtype).max)
         luma = rgb @ np.array([red, 1 - red - blue, blue], np.float32)
         middle = np.float32(2 ** (bits - 1))
-        chroma = [(rgb[..., i] - luma) * np.float32(0.5 / (1 - share)) + middle for i, share in ((2, blue), (0, red))]
-        whole = self.layout.name if self._is_grey else "yuv444p" if bits == 8 else f"yuv444p{bits}le"
+        chroma = [
+            (rgb[..., i] - luma) * np.float32(0.5 / (1 - share)) + middle
+            for i, share in ((2, blue), (0, red))
+        ]
+        whole = (
+            self.layout.name if self._is_grey else "yuv444p" if bits == 8 else f"yuv444p{bits}le"
+        )
         frame = VideoFrame(samples.shape[1], samples.shape[0], whole)
-        for plane, values in zip(frame.planes, [luma] if self._is_grey else [luma, *chroma], strict=True):
+        for plane, values in zip(
+            frame.planes, [luma] if self._is_grey else [luma, *chroma], strict=True
+        ):
             rows = np.zeros((plane.height, plane.line_size // np.dtype(kind).itemsize), kind)
             rows[:, : plane.width] = np.rint(values).clip(0, most)
             plane.update(rows.tobytes())

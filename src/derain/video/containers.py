@@ -6,7 +6,13 @@ from pathlib import Path
 
 FORMATS = {".m4v": "mp4"}
 """FFmpeg's format of a suffix for which it knows a narrower one: its `ipod` refuses HEVC, and the rest of a .m4v is MP4."""
-USUAL = {".webm": "libvpx-vp9", ".ogv": "libvpx", ".y4m": "rawvideo", ".avi": "mpeg4", ".wmv": "msmpeg4"}
+USUAL = {
+    ".webm": "libvpx-vp9",
+    ".ogv": "libvpx",
+    ".y4m": "rawvideo",
+    ".avi": "mpeg4",
+    ".wmv": "msmpeg4",
+}
 USUAL |= dict.fromkeys((".mpeg", ".mpg", ".mxf"), "mpeg2video")
 """The encoder where H.264 does not belong, or would be shown at other times than it is to be; everywhere else it is libx264."""
 OLD = {"h264", "hevc"}
@@ -51,8 +57,28 @@ TIMED_TWICE = {"mpeg"}
 """Formats whose readers believe the rate that the pictures say more than the time of each."""
 COVERED = MOVIES - {"mov", "3gp"} | {MATROSKA}
 """Formats that hold a still which stands for the whole clip."""
-IN_TRANSPORT = {"aac", "aac_latm", "ac3", "eac3", "ac4", "mp1", "mp2", "mp3", "dts", "truehd", "opus", "s302m", "pcm_bluray"}
-IN_TRANSPORT |= {"dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "hdmv_text_subtitle", "arib_caption"}
+IN_TRANSPORT = {
+    "aac",
+    "aac_latm",
+    "ac3",
+    "eac3",
+    "ac4",
+    "mp1",
+    "mp2",
+    "mp3",
+    "dts",
+    "truehd",
+    "opus",
+    "s302m",
+    "pcm_bluray",
+}
+IN_TRANSPORT |= {
+    "dvb_subtitle",
+    "dvb_teletext",
+    "hdmv_pgs_subtitle",
+    "hdmv_text_subtitle",
+    "arib_caption",
+}
 IN_TRANSPORT |= {"klv", "timed_id3", "smpte_2038", "scte_35", "epg"}
 IN_TRANSPORT |= {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
 """What an MPEG transport stream has a number for, by FFmpeg's names; all else goes in, but nothing finds out again what it is."""
@@ -62,18 +88,20 @@ NEVER_EMPTY = {"mxf"}
 """Formats whose files do not end without a picture."""
 
 
-def holds(suffix: str, codec: str) -> bool:
+def can_hold(suffix: str, codec: str) -> bool:
     """Whether a clip whose name ends with `suffix` can hold pictures of a codec, by FFmpeg's name of it."""
     return codec in HELD.get(suffix, {codec}) and codec not in NOT_HELD.get(suffix, ())
 
 
-def keeps(form: str, codec: str | None, *, is_cover: bool) -> bool:
+def can_copy(form: str, codec: str | None, *, is_cover: bool) -> bool:
     """Whether a stream that is handed through, of a codec or of none, can be read again from a format of FFmpeg's name."""
     if is_cover:
         return form in COVERED
-    return (form != "mpegts" or codec is None or codec in IN_TRANSPORT) and codec not in LOST_WITHIN.get(form, ())
+    return (
+        form != "mpegts" or codec is None or codec in IN_TRANSPORT
+    ) and codec not in LOST_WITHIN.get(form, ())
 
 
-def url_of(path: Path) -> str:
+def ffmpeg_url(path: Path) -> str:
     """A path for FFmpeg, which takes what stands before a colon for a protocol."""
     return f"file:{path}"

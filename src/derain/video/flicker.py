@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.picture import Pixels
+from derain.pictures import Pixels
 
 
 class Flicker:

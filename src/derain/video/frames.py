@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from derain.picture import Pixels
-from derain.restore.mixing import check_mixing, mixed
-from derain.restore.restorer import Restorer
+from derain.inference.blending import blend, check_blend
+from derain.inference.restorer import Restorer
+from derain.pictures import Pixels
 from derain.video.flicker import Flicker
-from derain.video.temporal import Restored, steadied
+from derain.video.temporal import Restored, stabilise
 
 
 @dataclass(frozen=True, eq=False)
-class Wishes:
+class FrameOptions:
     """What holds for every frame."""
 
     strength: float = 1.0
@@ -24,7 +24,7 @@ class Wishes:
 
 
 @dataclass
-class Tally:
+class VideoResult:
     """What became of a row of frames; filled while it runs."""
 
     frames: int = 0
@@ -40,11 +40,11 @@ class Tally:
     """Which frames have no result, a sentence each."""
 
 
-def restored_frames(
+def restore_frames(
     frames: Iterable[tuple[Pixels, Any]],
     restorer: Restorer,
-    wishes: Wishes,
-    tally: Tally,
+    wishes: FrameOptions,
+    tally: VideoResult,
     *,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Pixels, Any]]:
@@ -56,7 +56,7 @@ def restored_frames(
 
     def through_network() -> Iterator[Restored]:
         for samples, tag in frames:
-            check_mixing(samples, strength=wishes.strength, mask=wishes.mask)
+            check_blend(samples, strength=wishes.strength, mask=wishes.mask)
             start = time.perf_counter()
             restored = restorer(samples)
             tally.network_seconds += time.perf_counter() - start
@@ -66,8 +66,11 @@ def restored_frames(
 
     row: Iterable[Restored] = through_network()
     if wishes.temporal:
-        row = steadied(row, before=flickers[0], after=flickers[1])
+        row = stabilise(row, before=flickers[0], after=flickers[1])
     for frame in row:
-        yield mixed(frame.rainy, frame.restored, strength=wishes.strength, mask=wishes.mask), frame.tag
+        yield (
+            blend(frame.rainy, frame.restored, strength=wishes.strength, mask=wishes.mask),
+            frame.tag,
+        )
     if wishes.temporal:
         tally.flicker = flickers[0].levels, flickers[1].levels

@@ -13,13 +13,13 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from derain.restore.restorer import Restorer
-from derain.video.colours import Colours, Packer, has_alpha
-from derain.video.errors import VideoError, frames_of, told_of
-from derain.video.frames import Tally, Wishes, restored_frames
-from derain.video.reader import EndableReader
-from derain.video.source import Shot, Source
-from derain.video.stages import in_stages
+from derain.inference.restorer import Restorer
+from derain.video.clip_reader import ClipReader, TimedFrame
+from derain.video.colours import Colours, RgbToFrame, has_alpha
+from derain.video.errors import VideoError, ffmpeg_errors, frame_errors
+from derain.video.frames import FrameOptions, VideoResult, restore_frames
+from derain.video.pipe_reader import InterruptibleReader
+from derain.video.pipeline import run_pipeline
 
 MAGIC = b"YUV4MPEG2"
 MOST_HEAD = 1024
@@ -30,18 +30,18 @@ def restore_pipe(
     inlet: BinaryIO,
     outlet: BinaryIO,
     restorer: Restorer,
-    wishes: Wishes | None = None,
+    wishes: FrameOptions | None = None,
     *,
     raw: tuple[int, int, str] | None = None,
     on_frame: Callable[[], None] = lambda: None,
-) -> Tally:
+) -> VideoResult:
     """Restore frames as they come.
 
     They are a stream in YUV4MPEG2 (`ffmpeg -f yuv4mpegpipe`), whose first line is handed on as it is, or raw frames of (width,
     height, pixel format). Raises VideoError for anything else. `on_frame()` is called after each.
     """
     form, options, head, before_frame = "yuv4mpegpipe", {}, b"", b""
-    reader = EndableReader(inlet)
+    reader = InterruptibleReader(inlet)
     if raw is None:
         head, before_frame = reader.readline(MOST_HEAD), reader.readline(MOST_HEAD)
         if not head.startswith(MAGIC):
@@ -53,17 +53,19 @@ def restore_pipe(
     else:
         _check_layout(raw[2])
         form, options = "rawvideo", {"video_size": f"{raw[0]}x{raw[1]}", "pixel_format": raw[2]}
-    tally, start = Tally(), time.perf_counter()
+    tally, start = VideoResult(), time.perf_counter()
     coming = _Inlet(head + before_frame, reader, has_lines=raw is None)
-    with Source(coming, "standard input", format=form, options=options) as source:
+    with ClipReader(coming, "standard input", format=form, options=options) as source:
         first = _raw_codec(source.first, time_base=source.stream.time_base).encode(source.first)
         coming.skip(len(head), frame_bytes=sum(packet.size for packet in first))
         sink = _Outlet(outlet, source, head, before_frame=b"FRAME\n" if raw is None else b"")
         try:
-            with frames_of(source.name):
-                in_stages(
+            with frame_errors(source.name):
+                run_pipeline(
                     source,
-                    lambda shots: restored_frames(shots, restorer, wishes or Wishes(), tally, on_frame=on_frame),
+                    lambda shots: restore_frames(
+                        shots, restorer, wishes or FrameOptions(), tally, on_frame=on_frame
+                    ),
                     sink.write,
                     on_stop=reader.end,
                 )
@@ -113,7 +115,7 @@ class _Inlet:
     It follows the frames that go by, each after a line of its own with `has_lines`, to know whether the last one is whole.
     """
 
-    def __init__(self, head: bytes, file: EndableReader, *, has_lines: bool) -> None:
+    def __init__(self, head: bytes, file: InterruptibleReader, *, has_lines: bool) -> None:
         self._head = head
         self._file = file
         self._has_lines = has_lines
@@ -165,27 +167,31 @@ class _Inlet:
 class _Outlet:
     """Writes frames without the padding that FFmpeg's rows have in memory."""
 
-    def __init__(self, file: BinaryIO, source: Source, head: bytes, *, before_frame: bytes) -> None:
+    def __init__(
+        self, file: BinaryIO, source: ClipReader, head: bytes, *, before_frame: bytes
+    ) -> None:
         self._file = file
         self._before_frame = before_frame
         self.frames = 0
-        self._pack = Packer(Colours.of(source.first), source.first.format.name)
+        self._pack = RgbToFrame(Colours.of(source.first), source.first.format.name)
         self._codec = _raw_codec(source.first, time_base=source.stream.time_base)
         self._put(head)
 
-    def write(self, shot: Shot) -> None:
+    def write(self, shot: TimedFrame) -> None:
         """Write one frame, at once: somebody waits for it."""
         samples, _ = shot
         try:
             packets = self._codec.encode(self._pack(samples))
         except (FFmpegError, OSError, ValueError) as error:
             layout = self._pack.layout.name
-            raise VideoError(f"standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt") from error
+            raise VideoError(
+                f"standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt"
+            ) from error
         data = b"".join(bytes(packet) for packet in packets)
         self.frames += 1
         self._put(self._before_frame + data)
 
     def _put(self, data: bytes) -> None:
-        with told_of("standard output"):
+        with ffmpeg_errors("standard output"):
             self._file.write(data)
             self._file.flush()

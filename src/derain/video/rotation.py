@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derain.picture import Pixels
-from derain.picture.orientation import upright
+from derain.pictures import Pixels
+from derain.pictures.orientation import upright
 
 AS_STORED = 1
 """The orientation that asks for nothing."""
@@ -37,7 +37,9 @@ def orientation_of(matrix: Sequence[int] | None) -> int:
 
 def turned_back(samples: Pixels, orientation: int) -> Pixels:
     """What `picture.orientation.upright` made of (H, W) or (H, W, C), as it was before. Contiguous."""
-    return upright(samples, {6: 8, 8: 6}.get(orientation, orientation))  # each other one undoes itself
+    return upright(
+        samples, {6: 8, 8: 6}.get(orientation, orientation)
+    )  # each other one undoes itself
 
 
 def _sign(number: int) -> int:

@@ -17,17 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from derain.picture import Pixels
+from derain.pictures import Pixels
 from derain.video.flicker import Flicker
 
 REACH = 2
 """Frames before and after that are asked."""
-SHIMMER = 12
+MAX_FLICKER = 12
 """Levels of 255 by which still places differ at most; above it a difference counts as motion."""
 NEAR_PX = 4
 """A difference is judged with those around it, so that a moving edge is not taken for still where it crosses its like."""
 LEVELS = np.arange(256)
-TRUST = (np.clip(1 - (LEVELS / SHIMMER) ** 2, 0, 1) ** 2).astype(np.float32)
+TRUST = (np.clip(1 - (LEVELS / MAX_FLICKER) ** 2, 0, 1) ** 2).astype(np.float32)
 """Weight of a neighbour by its difference: Tukey's biweight, which ends at SHIMMER."""
 
 
@@ -49,7 +49,7 @@ class _Seen:
     """How far each of the frames before it is trusted, the nearest first."""
 
 
-def steadied(frames: Iterable[Restored], *, before: Flicker, after: Flicker) -> Iterator[Restored]:
+def stabilise(frames: Iterable[Restored], *, before: Flicker, after: Flicker) -> Iterator[Restored]:
     """The same frames in the same order, with less flicker; REACH of them late. Frames of another size begin anew.
 
     `before` and `after` are shown every frame as the network gave it, and as it goes on.
@@ -63,7 +63,7 @@ def steadied(frames: Iterable[Restored], *, before: Flicker, after: Flicker) -> 
             window.clear()
             middle = 0
         earlier = [seen.frame.restored for seen in reversed(window)][:REACH]
-        window.append(_Seen(frame, [trust(frame.restored, other) for other in earlier]))
+        window.append(_Seen(frame, [stillness(frame.restored, other) for other in earlier]))
         if len(window) > middle + REACH:
             yield _steadied(window, middle, after)
             if middle == REACH:
@@ -85,12 +85,12 @@ def _steadied(window: deque[_Seen], middle: int, after: Flicker) -> Restored:
         if index != middle:  # a pair is compared once: when the later of the two came
             trusts = window[max(index, middle)].trusts
             others.append((window[index].frame.restored, trusts[abs(index - middle) - 1]))
-    steady = agreed(frame.restored, others)
+    steady = weighted_mean(frame.restored, others)
     after.see(steady)
     return replace(frame, restored=steady)
 
 
-def agreed(image: Pixels, others: Iterable[tuple[Pixels, NDArray[np.float32]]]) -> Pixels:
+def weighted_mean(image: Pixels, others: Iterable[tuple[Pixels, NDArray[np.float32]]]) -> Pixels:
     """(H, W) or (H, W, 3) -> the same: its mean with others, which have weights of their own, (H, W), beside its 1."""
     total = image.astype(np.float32)
     weights = np.ones(image.shape[:2], np.float32)
@@ -101,12 +101,14 @@ def agreed(image: Pixels, others: Iterable[tuple[Pixels, NDArray[np.float32]]]) 
     return (total + np.float32(0.5)).astype(image.dtype)
 
 
-def trust(one: Pixels, two: Pixels) -> NDArray[np.float32]:
+def stillness(one: Pixels, two: Pixels) -> NDArray[np.float32]:
     """(H, W), 1 where two frames are alike, 0 where a pixel, or twice the mean around it, differs by SHIMMER or more."""
     apart = np.maximum(one, two) - np.minimum(one, two)
     if apart.dtype == np.uint16:
         apart = (apart >> 8) + (apart >> 7 & 1)  # to levels of 255, rounded
     levels = np.minimum(apart if apart.ndim == 2 else apart.max(axis=2), 255).astype(np.uint8)
     around = np.asarray(Image.fromarray(levels).filter(ImageFilter.BoxBlur(NEAR_PX)))
-    trusted: NDArray[np.float32] = TRUST[np.maximum(levels, np.minimum(around.astype(np.uint16) * 2, 255))]
+    trusted: NDArray[np.float32] = TRUST[
+        np.maximum(levels, np.minimum(around.astype(np.uint16) * 2, 255))
+    ]
     return trusted

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from derain.errors import WeightsError
-from derain.files import exists, is_file
+from derain.files.paths import exists, is_file
 from derain.weights.headers import onnx_notes, safetensors_notes
 
 FORMAT = 1
@@ -65,7 +65,9 @@ def find(name_or_path: str | Path) -> Model:
             )
         path = SHIPPED / f"{name_or_path}.onnx"
     if path.suffix == ".safetensors" and is_file(path) and not exists(path.with_suffix(".onnx")):
-        raise WeightsError(f"{path}: no exported network lies beside it; `derain export {path}` makes {path.stem}_exported.onnx")
+        raise WeightsError(
+            f"{path}: no exported network lies beside it; `derain export {path}` makes {path.stem}_exported.onnx"
+        )
     if not is_file(path):
         raise WeightsError(
             f"{path}: there is no such file that this user may read; `derain info` lists the models that ship with derain"
@@ -91,15 +93,23 @@ def _load(onnx_path: Path) -> Model:
 def _configuration(path: Path, notes: Mapping[str, str]) -> dict[str, Any]:
     configuration = _json(path, notes, "derain.configuration")
     channels = configuration.get("channels", [16])
-    if not isinstance(channels, list) or not channels or not all(type(count) is int and count > 0 for count in channels):
-        raise WeightsError(f"{path}: its channels are no list of numbers above 0; export it anew with `derain export`")
+    if (
+        not isinstance(channels, list)
+        or not channels
+        or not all(type(count) is int and count > 0 for count in channels)
+    ):
+        raise WeightsError(
+            f"{path}: its channels are no list of numbers above 0; export it anew with `derain export`"
+        )
     return configuration
 
 
 def _multiple_px(path: Path, notes: Mapping[str, str]) -> int:
     text = notes.get("derain.multiple_px", "1")
     if not text.isdecimal() or not int(text):
-        raise WeightsError(f"{path}: its derain.multiple_px {text!r} is no number above 0; export it anew with `derain export`")
+        raise WeightsError(
+            f"{path}: its derain.multiple_px {text!r} is no number above 0; export it anew with `derain export`"
+        )
     return int(text)
 
 
@@ -107,9 +117,13 @@ def _notes(path: Path) -> dict[str, str]:
     try:
         notes = onnx_notes(path) if path.suffix == ".onnx" else safetensors_notes(path)
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check that it is there and its permissions") from error
+        raise WeightsError(
+            f"{path}: cannot be read ({error.strerror}); check that it is there and its permissions"
+        ) from error
     except ValueError as error:
-        raise WeightsError(f"{path}: the weights file is damaged ({error}); copy or install it again") from error
+        raise WeightsError(
+            f"{path}: the weights file is damaged ({error}); copy or install it again"
+        ) from error
     if "derain.format" not in notes:
         raise WeightsError(f"{path}: was not written by derain; `derain export` makes such files")
     if not notes["derain.format"].isdecimal() or int(notes["derain.format"]) > FORMAT:
@@ -135,5 +149,7 @@ def _json(path: Path, notes: Mapping[str, str], key: str) -> dict[str, Any]:
     try:
         value = json.loads(notes.get(key, "{}"))
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: its {key} does not read as JSON; export it anew with `derain export`") from error
+        raise WeightsError(
+            f"{path}: its {key} does not read as JSON; export it anew with `derain export`"
+        ) from error
     return value if isinstance(value, dict) else {}

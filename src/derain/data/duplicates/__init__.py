@@ -1,0 +1,1 @@
+"""Pictures that share a background: fingerprints, registration, matches."""

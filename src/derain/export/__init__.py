@@ -1,0 +1,1 @@
+"""Exporting a trained network to ONNX. Needs the extra `train`."""

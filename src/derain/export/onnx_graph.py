@@ -1,0 +1,91 @@
+"""A small writer of ONNX graphs: nodes are added one by one and named by number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+Name = str
+OPSET = 20  # the first with Gelu
+
+
+class OnnxGraph:
+    """One graph with the input `rainy` and the output `restored`, float32 (batch, 3, height, width), all but the 3 dynamic."""
+
+    def __init__(self, *, half: bool) -> None:
+        self.half = half
+        self.nodes: list[onnx.NodeProto] = []
+        self.initialisers: dict[bytes, onnx.TensorProto] = {}
+
+    def node(self, kind: str, *inputs: Name, **attributes: Any) -> Name:
+        """Add a node with one output and return the output's name."""
+        output = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def split(self, x: Name, parts: int, *, axis: int) -> list[Name]:
+        """Cut `x` into equal parts along `axis`."""
+        outputs = [f"v{len(self.nodes)}_{i}" for i in range(parts)]
+        self.nodes.append(helper.make_node("Split", [x], outputs, axis=axis, num_outputs=parts))
+        return outputs
+
+    def constant(self, value: NDArray[Any]) -> Name:
+        """A tensor that is kept as it is. Equal ones are kept once."""
+        value = np.ascontiguousarray(value)
+        key = value.tobytes() + str((value.dtype, value.shape)).encode()
+        if key not in self.initialisers:
+            self.initialisers[key] = numpy_helper.from_array(value, f"c{len(self.initialisers)}")
+        return self.initialisers[key].name
+
+    def weights(self, value: NDArray[np.float32]) -> Name:
+        """A trained tensor, stored in float16 if the graph is `half` and used in float32."""
+        if not self.half:
+            return self.constant(value.astype(np.float32))
+        return self.node("Cast", self.constant(value.astype(np.float16)), to=TensorProto.FLOAT)
+
+    def integers(self, values: Sequence[int]) -> Name:
+        """A list of int64."""
+        return self.constant(np.array(values, np.int64))
+
+    def scalar(self, value: int) -> Name:
+        """An int64 without dimensions."""
+        return self.constant(np.array(value, np.int64))
+
+    def floats(self, values: Sequence[float]) -> Name:
+        """A list of float32."""
+        return self.constant(np.array(values, np.float32))
+
+    def concat(self, parts: Sequence[Name]) -> Name:
+        """One list of integers out of several."""
+        return self.node("Concat", *parts, axis=0)
+
+    def size_of(self, x: Name, axis: int) -> Name:
+        """(1,) int64: the length of one axis."""
+        return self.node("Shape", x, start=axis, end=axis + 1)
+
+    def serialise(self, *, output: Name, metadata: Mapping[str, str]) -> bytes:
+        """Check the graph and return it as the bytes of an ONNX file."""
+        self.nodes.append(helper.make_node("Identity", [output], ["restored"]))
+        shape = ["batch", 3, "height", "width"]
+        graph = helper.make_graph(
+            self.nodes,
+            "derain",
+            [helper.make_tensor_value_info("rainy", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("restored", TensorProto.FLOAT, shape)],
+            initializer=list(self.initialisers.values()),
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            producer_name="derain",
+            ir_version=9,
+        )
+        helper.set_model_props(model, dict(metadata))
+        onnx.checker.check_model(model, full_check=True)
+        data: bytes = model.SerializeToString()
+        return data

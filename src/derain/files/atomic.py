@@ -1,0 +1,154 @@
+"""Files that appear under their name whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from derain.errors import DataError, DerainError
+from derain.files.messages import TargetExistsError, explain_os_error
+from derain.files.paths import check_target_name, exists, is_file, is_folder, is_occupied, resolve
+
+TEMPORARY_PREFIX = ".derain-"
+"""Prefix of temporary files."""
+STALE_AFTER_S = 24 * 3600
+"""A temporary file untouched for so long belongs to no running process, on this or any other machine."""
+OPENED_BY_SHELLS = re.compile(r"/dev/(stdin|stdout|stderr|fd/)|/proc/")
+STDOUT = 1
+STREAMS = {"stdin": 0, "stdout": STDOUT, "stderr": 2}
+OWN_DESCRIPTOR = re.compile(rf"/dev/({'|'.join(STREAMS)})|(?:/dev|/proc/self)/fd/(\d{{1,9}})")
+
+
+def temporary_beside(path: Path, suffix: str = ".part") -> Path:
+    """Return a new temporary name in the folder of `path`, which `remove_stale_temporaries` recognises."""
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{suffix}")
+
+
+class AtomicFile:
+    """A temporary file that takes the name `path` with `commit()` and disappears with `discard()`.
+
+    Raises OSError wherever the operating system does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._temporary = temporary_beside(path)
+        self.file: BinaryIO = self._temporary.open("x+b")
+
+    def commit(self, *, overwrite: bool = True) -> None:
+        """Give the file its name. Without `overwrite`, raise TargetExistsError if the name is in use by now."""
+        try:
+            self.file.flush()
+            os.fsync(
+                self.file.fileno()
+            )  # otherwise a power cut could leave an empty file under the final name
+            self.file.close()
+            if overwrite:
+                self._temporary.replace(self.path)
+            else:
+                _claim_name(self._temporary, self.path)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Close and remove the temporary file; do nothing after `commit`."""
+        with suppress(OSError):  # a full disk: the buffer cannot be flushed
+            self.file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Yield a temporary file that takes the name `path` when the block succeeds, and is removed when it fails.
+
+    Without `overwrite`, raises TargetExistsError at the end if the name is in use by then.
+    """
+    target = AtomicFile(path)
+    try:
+        yield target.file
+        target.commit(overwrite=overwrite)
+    finally:  # also for KeyboardInterrupt
+        target.discard()
+
+
+@contextmanager
+def writing(path: Path, error: type[DerainError]) -> Iterator[None]:
+    """Turn an OSError of the block into `error` with a sentence about `path`."""
+    try:
+        yield
+    except OSError as os_error:
+        raise error(f"{path}: {explain_os_error(os_error)}") from os_error
+
+
+def _claim_name(temporary: Path, path: Path) -> None:
+    """Rename without replacing: of two programs that do it at once, one raises TargetExistsError."""
+    try:
+        os.link(temporary, path)  # unlike a rename, a link never replaces
+    except FileExistsError as error:
+        raise TargetExistsError from error
+    except OSError as error:  # not every file system has links
+        if is_occupied(path):
+            raise TargetExistsError from error
+        temporary.replace(path)
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Remove temporary files that a killed process left in `folder` a day ago or earlier; ignore failures."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if re.fullmatch(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{12}}\.\w+", entry.name):
+                with suppress(OSError):
+                    if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_AFTER_S:
+                        os.unlink(entry.path)  # noqa: PTH108  # a DirEntry is no Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 atomically, following links; pipes and devices are written directly.
+
+    File names that are not valid Unicode are written with backslash escapes. Raises DataError.
+    """
+    data = text.encode("utf-8", errors="backslashreplace")
+    with writing(path, DataError):
+        if (number := _own_descriptor(path)) is not None:
+            with open(os.dup(number), "wb") as file:  # noqa: PTH123  # opening the path again would truncate it
+                file.write(data)
+        elif _is_special(path):
+            path.write_bytes(data)
+        else:
+            with atomic_write(resolve(path)) as file:
+                file.write(data)
+
+
+def is_stdout(path: Path) -> bool:
+    """True if the path names the standard output of this process."""
+    return _own_descriptor(path) == STDOUT
+
+
+def check_writable(path: Path) -> None:
+    """Check before a long job that `path` could be written, by creating and removing a temporary file. Raises DataError."""
+    if _is_special(path):
+        return
+    temporary = temporary_beside(resolve(path))
+    with writing(path, DataError):
+        check_target_name(path)
+        with temporary.open("xb"):
+            pass
+        temporary.unlink()
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """Return the descriptor of this process that a path such as /dev/stdout or /dev/fd/3 names."""
+    match = OWN_DESCRIPTOR.fullmatch(str(path.absolute()))
+    return None if match is None else STREAMS[match[1]] if match[1] else int(match[2])
+
+
+def _is_special(path: Path) -> bool:
+    """True for a pipe, a device, or a descriptor that a shell has opened: nothing can be renamed over it."""
+    opened_by_shell = bool(OPENED_BY_SHELLS.match(str(path.absolute())))
+    return exists(path) and not is_folder(path) and (not is_file(path) or opened_by_shell)

@@ -1,0 +1,38 @@
+"""What to tell the user about a failed file operation: the fact, then the remedy."""
+
+from __future__ import annotations
+
+import errno
+
+
+class TargetExistsError(FileExistsError):
+    """A target that must not be overwritten has appeared since it was checked."""
+
+
+def listing_error(error: OSError) -> str:
+    """Return the message for a folder that cannot be listed."""
+    return f"{error.filename}: cannot be listed ({error.strerror}); check its permissions"
+
+
+def explain_os_error(error: Exception) -> str:
+    """Return what went wrong while writing a file, and what to do about it."""
+    match error:
+        case TargetExistsError():
+            return "appeared while derain was running; use --overwrite to replace it, or write to another folder"
+        case FileNotFoundError() | NotADirectoryError():
+            return "its folder does not exist; create it first"
+        case FileExistsError():
+            return "a file has the name of its folder; write to another folder"
+        case IsADirectoryError():
+            return "is a folder; name a file in it"
+        case PermissionError():
+            return "permission denied; write to another folder"
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return "the disk is full; free some space or write to another disk"
+        case OSError(errno=errno.ENAMETOOLONG):
+            return "the name is too long for this disk; choose a shorter one"
+        case OSError(errno=errno.EROFS):
+            return "the disk is read-only; write to another folder"
+        case OSError(strerror=str(fact)):
+            return f"cannot be written ({fact}); write to another folder"
+    return f"cannot be written ({str(error) or type(error).__name__})"

@@ -1,0 +1,6 @@
+"""Pixels to pixels: one network, any size of picture. Imports no torch."""
+
+from derain.inference.engines.engine import Engine, open_engine
+from derain.inference.restorer import Restorer, restore
+
+__all__ = ["Engine", "Restorer", "open_engine", "restore"]

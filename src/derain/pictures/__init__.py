@@ -1,0 +1,31 @@
+"""Files to pixels and back: what a photo carries besides its pixels survives."""
+
+from derain.pictures.open_image import MAX_MEGAPIXELS
+from derain.pictures.picture import FrameDisplay, JpegCoding, Metadata, Picture, Pixels
+from derain.pictures.reader import count_frames, read, read_frames
+from derain.pictures.writer import (
+    FORMATS,
+    PICTURE_SUFFIXES,
+    check_fits,
+    omissions_when_writing,
+    write,
+    write_frames,
+)
+
+__all__ = [
+    "FORMATS",
+    "MAX_MEGAPIXELS",
+    "PICTURE_SUFFIXES",
+    "JpegCoding",
+    "Metadata",
+    "Picture",
+    "Pixels",
+    "FrameDisplay",
+    "check_fits",
+    "count_frames",
+    "omissions_when_writing",
+    "read",
+    "read_frames",
+    "write",
+    "write_frames",
+]

@@ -1,0 +1,1 @@
+"""The rows of the ablation tables of the paper, trained alike."""

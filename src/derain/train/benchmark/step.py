@@ -1,0 +1,167 @@
+"""How fast a training step is on this machine, and how much of what the machine multiplies it uses."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from derain import kernels
+from derain.environment import available_cores
+from derain.network import PLNLIN, PLNLINConfiguration, preset
+from derain.train.malloc import tune_malloc
+from derain.train.objective import restoration_loss
+from derain.train.precision import fastest_precision, matmul_gflops
+from derain.train.recipe import Data, Length, Loss, Optimiser, PairFolder, Recipe
+from derain.train.state import make_optimiser
+
+OPTIMISER = Optimiser(name="adamw")
+
+
+@dataclass(frozen=True)
+class StepSpeed:
+    """What `bench_train` measured in one process."""
+
+    preset: str
+    precision: str
+    processes: int
+    threads: int
+    """Of each process."""
+    batch: int
+    """Of each process."""
+    crop_px: int
+    patches_per_s: float
+    """Median over the steps: forward, backward, heads, loss and update."""
+    spread: float
+    """(slowest - fastest) / median step."""
+    gmac_per_patch: float
+    """Multiplications of one forward pass with heads, in 1e9."""
+    product_gflops: float
+    """Rate of a large matrix product in the same precision with as many threads."""
+    kernels: str = ""
+    """Which path was timed (`derain.kernels.describe`)."""
+
+    @property
+    def share(self) -> float:
+        """Share of the machine's matrix-product rate that the step reaches, a backward pass counted as two forward ones."""
+        return 2e9 * 3 * self.gmac_per_patch * self.patches_per_s / (1e9 * self.product_gflops)
+
+
+def bench_train(
+    name: str = "small",
+    *,
+    processes: int = 1,
+    threads: int = 0,
+    batch: int = 4,
+    crop_px: int = 112,
+    steps: int = 5,
+    precision: str = "auto",
+    choice: kernels.Choice = "auto",
+) -> StepSpeed:
+    """Time training steps of `processes` processes at once, each with its own batch and `threads` threads (0: an equal share).
+
+    The rates of the processes are added; what they would exchange is not measured. Raises WeightsError for an unknown preset,
+    RecipeError for a crop that no recipe may have.
+    """
+    crops_of(preset(name), crop_px=crop_px, batch=batch)
+    threads = threads or max(1, available_cores() // processes)
+    work = [(name, threads, batch, crop_px, steps, precision, choice)] * processes
+    if processes == 1:
+        return _bench_one(*work[0])
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        measured = pool.starmap(_bench_one, work)
+    return replace(
+        measured[0],
+        processes=processes,
+        patches_per_s=sum(m.patches_per_s for m in measured),
+        spread=max(m.spread for m in measured),
+        product_gflops=sum(m.product_gflops for m in measured),
+    )
+
+
+def crops_of(
+    network: PLNLINConfiguration, *, crop_px: int, batch: int, beta: float = 0.0
+) -> Recipe:
+    """A recipe of one step on such crops, which no picture is read for. Raises RecipeError for what training would refuse."""
+    return Recipe(
+        network,
+        Data(pairs=(PairFolder("."),), crop_px=crop_px),
+        loss=Loss(beta=beta),
+        optimiser=replace(OPTIMISER, batch=batch),
+        length=Length(steps=1),
+    )
+
+
+def _bench_one(
+    name: str,
+    threads: int,
+    batch: int,
+    crop_px: int,
+    steps: int,
+    precision: str,
+    choice: kernels.Choice,
+) -> StepSpeed:
+    """Time `steps` whole steps on random crops, after two that warm up."""
+    tune_malloc()
+    torch.set_num_threads(threads)
+    kernels.select(choice)
+    dtype = (
+        torch.bfloat16
+        if (fastest_precision() if precision == "auto" else precision) == "bf16-mixed"
+        else torch.float32
+    )
+    torch.manual_seed(0)
+    network = PLNLIN(preset(name))
+    optimiser = make_optimiser(network, OPTIMISER)
+    rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
+    seconds = []
+    for _ in range(steps + 2):
+        began = time.perf_counter()
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            made = network.hierarchy(rainy)
+        restoration_loss(made, clean, Loss())[0].backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        seconds.append(time.perf_counter() - began)
+    seconds = seconds[2:]
+    return StepSpeed(
+        preset=name,
+        precision=str(dtype).removeprefix("torch."),
+        processes=1,
+        threads=threads,
+        batch=batch,
+        crop_px=crop_px,
+        patches_per_s=batch / statistics.median(seconds),
+        spread=(max(seconds) - min(seconds)) / statistics.median(seconds),
+        gmac_per_patch=count_macs(network, crop_px=crop_px, heads=True) / 1e9,
+        product_gflops=matmul_gflops(dtype),
+        kernels=kernels.describe(network.configuration),
+    )
+
+
+def count_macs(network: PLNLIN, *, crop_px: int = 112, heads: bool = False) -> int:
+    """Multiply-accumulates of one forward pass on a square of `crop_px`: convolutions, linear layers and attention products."""
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Conv2d):
+            total += output.numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Linear):
+            total += sum(x.numel() for x in inputs) * module.out_features
+        elif hasattr(module, "position_bias"):
+            total += (
+                2 * inputs[0].numel() * inputs[0].shape[1]
+            )  # queries by keys, and weights by values
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.no_grad():
+        x = torch.zeros(1, 3, crop_px, crop_px)
+        network.hierarchy(x) if heads else network(x)
+    for hook in hooks:
+        hook.remove()
+    return total

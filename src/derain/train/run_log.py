@@ -1,0 +1,18 @@
+"""The log of a run, read back. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+
+def read_log(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(line, event) for each line of a log; those without a step, as one that a live run has half written, are passed over."""
+    for line in text.splitlines(keepends=True):
+        try:
+            event = json.loads(line) if line.endswith("\n") else {}
+            event["step"] = int(event["step"])
+        except (ValueError, OverflowError, TypeError, KeyError):
+            continue
+        yield line, event
