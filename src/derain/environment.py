@@ -1,4 +1,4 @@
-"""Where figures are taken: the machine, the versions and the commit."""
+"""The environment of a measurement: machine, versions and commit."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from pathlib import Path
 import derain
 
 PACKAGES = ("numpy", "openvino", "onnxruntime")
-"""The packages on which figures depend, besides derain itself."""
+"""Packages on which figures depend, in addition to derain itself."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What one needs, beside the command, to take figures again."""
+    """Everything except the command that is needed to repeat a measurement."""
 
     date: str
-    "Day and minute, UTC."
+    """Day and minute, UTC."""
     processor: str
     threads: int
     versions: dict[str, str]
-    "By package; those that are not installed are left out."
+    """Version by package; packages that are not installed are absent."""
     python: str
     system: str
     commit: str | None
-    "`-dirty` where files were changed since; None outside a checkout of derain."
+    """Short hash, with `-dirty` after local changes; None outside a checkout of derain."""
 
     @staticmethod
     def now(*packages: str) -> Environment:
-        """This machine at this minute; `packages` are named besides PACKAGES."""
-        found = {name: installed_version(name) for name in (*packages, *PACKAGES)}
+        """Describe this machine now; `packages` are listed in addition to PACKAGES."""
+        versions = {name: installed_version(name) for name in (*packages, *PACKAGES)}
         return Environment(
             date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
             processor=_processor(),
             threads=os.cpu_count() or 1,
             versions={
                 "derain": derain.__version__,
-                **{name: number for name, number in found.items() if number},
+                **{name: number for name, number in versions.items() if number},
             },
             python=platform.python_version(),
             system=platform.platform(),
@@ -62,14 +62,14 @@ class Environment:
 
 
 def available_cores() -> int:
-    """Processors that this process may run on: fewer than the machine's where a scheduler sets some of them aside."""
+    """Return the number of processors this process may use; a scheduler may reserve some."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def environment_line(*packages: str) -> str:
-    """One line of date, processor, threads, versions (of `packages`, numpy and the engines) and, in a checkout, the commit."""
+    """Return one line: date, processor, threads, versions (also of `packages`), commit."""
     return str(Environment.now(*packages))
 
 
@@ -86,7 +86,7 @@ def _processor() -> str:
 
 
 def installed_version(package: str) -> str | None:
-    """The version of a package that is here, or None."""
+    """Return the version of an installed package, or None."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -94,20 +94,20 @@ def installed_version(package: str) -> str | None:
 
 
 def git_commit() -> str | None:
-    """The commit of the repository that derain is developed in, `-dirty` where files were changed since, and of no other.
+    """Return the commit of derain's own repository, with `-dirty` after local changes.
 
-    An installed derain may lie below somebody's project: that gives None.
+    None if derain is installed, even inside the working tree of another project.
     """
     here = Path(__file__)
     top = _git(here.parent, "rev-parse", "--show-toplevel")
-    if top is None or Path(top, "src", "derain", "about.py").resolve() != here.resolve():
+    if top is None or Path(top, "src", "derain", "environment.py").resolve() != here.resolve():
         return None
     return _git(here.parent, "describe", "--always", "--dirty", "--exclude=*")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        found = subprocess.run(
+        result = subprocess.run(
             ["git", "-C", str(folder), *arguments],
             capture_output=True,
             text=True,
@@ -116,4 +116,4 @@ def _git(folder: Path, *arguments: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return result.stdout.strip() or None

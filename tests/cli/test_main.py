@@ -1,4 +1,4 @@
-"""The way into every verb: lazy, one line for an error, the right exit code."""
+"""The entry point: lazy imports, one line for an error, exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run(*lines: str) -> subprocess.CompletedProcess[str]:
 
 
 def imported_by(*arguments: str) -> set[str]:
-    """The heavy modules that a command line imports."""
+    """Return the heavy modules that a command line imports."""
     heavy = "{'numpy', 'PIL', 'openvino', 'onnxruntime', 'torch', 'onnx', 'scipy'}"
     done = run(
         "import sys",
@@ -33,15 +33,16 @@ def imported_by(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], []])
-def test_asking_about_derain_imports_nothing_heavy(arguments):
+def test_help_and_version_import_nothing_heavy(arguments):
     assert imported_by(*arguments) == set()
 
 
 def test_version(capsys):
-    assert (main(["--version"]), capsys.readouterr().out.strip()) == (0, __version__)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == __version__
 
 
-def test_help_lists_the_verbs(capsys):
+def test_help_lists_verbs(capsys):
     main(["--help"])
     text = capsys.readouterr().out
     assert [verb for verb in entry.VERBS if f" {verb} " not in text] == []
@@ -53,18 +54,20 @@ def test_every_verb_has_help(verb, capsys):
     assert verb in capsys.readouterr().out
 
 
-def test_an_error_is_one_line_on_stderr(capsys):
+def test_error_is_one_line_on_stderr(capsys):
     assert main(["photo.jpg", "--model", "no-such-model"]) == 1
     out, err = capsys.readouterr()
-    assert (out, err.count("\n"), err.startswith("derain: no-such-model: ")) == ("", 1, True)
+    assert out == ""
+    assert err.startswith("derain: no-such-model: ")
+    assert err.count("\n") == 1
 
 
-def test_a_command_line_that_makes_no_sense_is_2():
+def test_usage_error_exits_with_2():
     with pytest.raises(SystemExit, match="2"):
         main(["photo.jpg", "--no-such-option"])
 
 
-def test_ctrl_c_is_130(monkeypatch):
+def test_ctrl_c_exits_with_130(monkeypatch):
     def interrupted() -> None:
         raise KeyboardInterrupt
 
@@ -72,7 +75,7 @@ def test_ctrl_c_is_130(monkeypatch):
     assert main(["info"]) == 130
 
 
-def test_a_missing_extra_is_said_with_the_command_that_installs_it(monkeypatch, capsys):
+def test_missing_extra_names_the_install_command(monkeypatch, capsys):
     def needs_torch(tokens: list[str]) -> None:
         try:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
@@ -87,7 +90,7 @@ def test_a_missing_extra_is_said_with_the_command_that_installs_it(monkeypatch, 
     )
 
 
-def test_clips_on_a_python_that_is_too_old_for_them_ask_for_a_newer_one(monkeypatch, capsys):
+def test_clips_ask_for_a_newer_python(monkeypatch, capsys):
     def needs_pyav(tokens: list[str]) -> None:
         raise ModuleNotFoundError("No module named 'av'", name="av")
 
@@ -95,11 +98,11 @@ def test_clips_on_a_python_that_is_too_old_for_them_ask_for_a_newer_one(monkeypa
     monkeypatch.setattr(entry, "PYAV_NEEDS", (9, 9))
     assert main(["clip.mp4"]) == 1
     assert capsys.readouterr().err.startswith(
-        "derain: derain video needs Python 9.9 or newer, for which PyAV is published; "
+        "derain: derain video needs PyAV, which requires Python 9.9 or newer; "
     )
 
 
-def test_a_missing_module_that_is_no_extra_is_a_bug_and_not_hidden(monkeypatch):
+def test_other_missing_modules_are_raised(monkeypatch):
     def broken(tokens: list[str]) -> None:
         raise ModuleNotFoundError("No module named 'derain.oops'", name="derain.oops")
 
@@ -108,43 +111,40 @@ def test_a_missing_module_that_is_no_extra_is_a_bug_and_not_hidden(monkeypatch):
         main(["info"])
 
 
-def test_an_error_of_a_verb_is_1(monkeypatch, capsys):
+def test_failing_verb_exits_with_1(monkeypatch, capsys):
     def failing(tokens: list[str]) -> None:
         raise DerainError("photo.jpg: the fact; the remedy")
 
     monkeypatch.setattr(entry, "build_app", lambda: failing)
-    assert (main(["info"]), capsys.readouterr().err) == (
-        1,
-        "derain: photo.jpg: the fact; the remedy\n",
-    )
+    assert main(["info"]) == 1
+    assert capsys.readouterr().err == "derain: photo.jpg: the fact; the remedy\n"
 
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [("evalute", "evaluate"), ("trian", "train"), ("vidio", "video"), ("Info", "info")],
 )
-def test_a_verb_that_is_misspelt_is_no_photo(typed, meant, capsys):
+def test_misspelt_verb_is_suggested(typed, meant, capsys):
     assert main([typed, "--data", "x"]) == 1
     assert (
         capsys.readouterr().err
-        == f"derain: {typed}: is neither a file nor a verb; did you mean `derain {meant}`?\n"
+        == f"derain: {typed}: neither a file nor a verb; did you mean `derain {meant}`?\n"
     )
 
 
-def test_a_stream_is_restored_through_a_pipe(capsys):
+def test_stream_address_suggests_a_pipe(capsys):
     assert main(["rtsp://camera/1", "-o", "out.mp4"]) == 1
     assert (
         "`ffmpeg -i rtsp://camera/1 -f yuv4mpegpipe - | derain - -o -`" in capsys.readouterr().err
     )
 
 
-def test_a_folder_beside_a_clip_may_be_one_of_photos(tmp_path, capsys):
-    """As numbered frames its folders within would be left out."""
+def test_folder_and_clip_cannot_be_mixed(tmp_path, capsys):
     assert main([str(tmp_path), "clip.mp4", "-o", str(tmp_path / "out")]) == 1
-    assert f"{tmp_path}: is a folder beside clips" in capsys.readouterr().err
+    assert f"{tmp_path}: a folder cannot be mixed with clips" in capsys.readouterr().err
 
 
-def test_the_package_can_be_run(tmp_path):
+def test_package_runs_as_a_module(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "derain", "--version"], capture_output=True, text=True, check=True
     )

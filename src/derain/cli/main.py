@@ -1,4 +1,4 @@
-"""`derain`: verbs that are imported when they are used, and errors that are one line."""
+"""The command `derain`: verbs imported on demand, errors of one line, exit codes."""
 
 from __future__ import annotations
 
@@ -17,38 +17,40 @@ from derain import DerainError, __version__
 from derain.cli.console import one_line
 from derain.errors import MissingExtraError
 from derain.files.paths import exists, is_folder
-from derain.suffixes import PIPE, READ
+from derain.suffixes import PIPE, READABLE_CLIP_SUFFIXES
 
 VERBS = {
-    "restore": "Take the rain out of photos and folders; what `derain photo.jpg` does.",
-    "video": "Take the rain out of clips and pipes; what `derain clip.mp4` does.",
-    "info": "Models, engines, devices and versions.",
-    "rain": "Put rain onto a clean photo.",
-    "train": "Train a network after a recipe.",
-    "export": "Make the network that `derain` runs out of trained weights.",
+    "restore": "Remove rain from photos and folders of photos. Default for `derain photo.jpg`.",
+    "video": "Remove rain from clips and pipes. Default for `derain clip.mp4`.",
+    "info": "Show models, engines, devices and versions.",
+    "rain": "Render rain onto a clean photo.",
+    "train": "Train a network from a recipe.",
+    "export": "Export trained weights as a model that `derain` can run.",
     "ablate": "Train the rows of one of the paper's ablation tables.",
     "bench": "Measure the speed of this machine.",
     "plot": "Draw the paper's figures from runs and weights.",
-    "evaluate": "Measure restored pictures against clean ones.",
-    "data": "Look at folders of rainy and clean pictures: what is there, and what is wrong with it.",
+    "evaluate": "Score restored pictures against clean ones.",
+    "data": "Inspect folders of rainy and clean pictures and report problems.",
 }
-"""Verb VERB is the function or `cyclopts.App` of that name in `derain.cli.VERB`. The sentences are here, so that `--help` imports
-none of them."""
+"""Verb -> help. A verb is the function or `cyclopts.App` of its name in `derain.cli.VERB`.
+
+The sentences stand here so that `--help` imports none of those modules.
+"""
 ABOUT = {"--help", "-h", "--version"}
 EXTRAS = dict.fromkeys(
-    ["torch", "lightning_fabric", "safetensors", "onnx", "tensorboard", "tomli"], "train"
+    ["torch", "lightning_fabric", "safetensors", "onnx", "pydantic", "filelock", "tomli"], "train"
 ) | {"matplotlib": "plot"}
 EXTRAS["av"] = "video"
-"""Modules that are not there after a plain `pip install derain`, and the extra that brings them."""
+"""Modules that a plain `pip install derain` lacks -> the extra that installs them."""
 PYAV_NEEDS = (3, 11)
-"""The oldest Python for which PyAV is published; for an older one the extra `video` brings nothing."""
+"""The oldest Python for which PyAV is published; with an older one the extra `video` is empty."""
 
 
 def build_app() -> App:
-    """The command line with every verb."""
+    """Build the command line with every verb."""
     app = App(
         name="derain",
-        help="Takes the rain out of photographs and clips: `derain photo.jpg` writes `photo_derained.jpg` beside it.",
+        help="Remove rain from photos and clips: `derain photo.jpg` writes `photo_derained.jpg`.",
         version=__version__,
         suppress_keyboard_interrupt=False,
         result_action="return_value",
@@ -59,25 +61,25 @@ def build_app() -> App:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line (default: that of the process) and return its exit code.
+    """Run one command line (default: that of this process) and return its exit code.
 
-    0 if all went well, 1 if anything failed, 130 after Ctrl-C, SIGTERM and SIGHUP; a command line that makes no sense raises
-    SystemExit(2). A `DerainError` is one line on stderr.
+    0 on success, 1 if anything failed, 130 after Ctrl-C, SIGTERM or SIGHUP. A usage error raises
+    SystemExit(2). A `DerainError` becomes one line on stderr.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
-        _end_as_by_ctrl_c()
+        _handle_signals_like_ctrl_c()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # names that its encoding lacks, where it goes to a file on Windows
-    warnings.filterwarnings("ignore", module="PIL")  # a damaged file gets one sentence of ours
+            # file names may not fit the stream's encoding, for example in a file on Windows
+            stream.reconfigure(errors="backslashreplace")
+    warnings.filterwarnings(
+        "ignore", module="PIL"
+    )  # corrupt files get a message from derain instead
     try:
         if tokens and tokens[0] not in {*VERBS, *ABOUT}:
-            tokens.insert(
-                0, _verb_for(tokens)
-            )  # a photo that is called like a verb is given as ./train
+            # a photo whose name is a verb is written ./train
+            tokens.insert(0, _verb_for(tokens))
         return int(build_app()(tokens or ["--help"]) or 0)
     except DerainError as error:
         return _refuse(str(error))
@@ -88,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if module == "av" and sys.version_info < PYAV_NEEDS:
             newer = ".".join(map(str, PYAV_NEEDS))
             return _refuse(
-                f"derain {tokens[0]} needs Python {newer} or newer, for which PyAV is published; install derain there"
+                f"derain {tokens[0]} needs PyAV, which requires Python {newer} or newer; "
+                f"install derain with a newer Python"
             )
         return _refuse(str(MissingExtraError(f"derain {tokens[0]}", extra=EXTRAS[module])))
     except KeyboardInterrupt:
@@ -97,16 +100,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verb_for(tokens: Sequence[str]) -> str:
-    """The verb that is meant by a command line without one. Raises DerainError where none can be."""
+    """Return the verb for a command line that names none. Raises DerainError if none fits."""
     first = tokens[0]
     if (
         not exists(Path(first))
         and first.isidentifier()
         and (near := get_close_matches(first.lower(), VERBS, n=1, cutoff=0.75))
     ):
-        raise DerainError(
-            f"{first}: is neither a file nor a verb; did you mean `derain {near[0]}`?"
-        )
+        raise DerainError(f"{first}: neither a file nor a verb; did you mean `derain {near[0]}`?")
     inputs = [
         token
         for token, before in zip(tokens, ["", *tokens], strict=False)
@@ -115,7 +116,8 @@ def _verb_for(tokens: Sequence[str]) -> str:
     for token in inputs:
         if re.match(r"\w+://", token) and not exists(Path(token)):
             raise DerainError(
-                f"{token}: is no file; `ffmpeg -i {token} -f yuv4mpegpipe - | derain - -o -` restores a stream"
+                f"{token}: streams cannot be opened directly; "
+                f"use `ffmpeg -i {token} -f yuv4mpegpipe - | derain - -o -`"
             )
     if not any(_is_clip(token) for token in tokens):
         return "restore"
@@ -123,17 +125,18 @@ def _verb_for(tokens: Sequence[str]) -> str:
         _is_clip(token) for token in inputs
     ):
         raise DerainError(
-            f"{folder}: is a folder beside clips; `derain {folder}` takes its photos, `derain video {folder}` its numbered frames"
+            f"{folder}: a folder cannot be mixed with clips; use `derain {folder}` for its photos "
+            f"or `derain video {folder}` for a frame folder"
         )
     return "video"
 
 
 def _is_clip(token: str) -> bool:
-    return token == PIPE or Path(token).suffix.lower() in READ
+    return token == PIPE or Path(token).suffix.lower() in READABLE_CLIP_SUFFIXES
 
 
-def _end_as_by_ctrl_c() -> None:
-    """What ends a service or a terminal ends this process as Ctrl-C does: with whole files, and clips as far as they came."""
+def _handle_signals_like_ctrl_c() -> None:
+    """Make SIGTERM and SIGHUP end this process like Ctrl-C, with complete files and partial clips."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
@@ -146,7 +149,7 @@ def _refuse(text: str) -> int:
 
 
 def _missing_module(error: BaseException | None) -> str:
-    """The top module that an ImportError, or the one behind it, did not find."""
+    """Return the top-level module that an ImportError, or its cause, did not find."""
     while error is not None:
         if isinstance(error, ModuleNotFoundError) and error.name:
             return error.name.partition(".")[0]
