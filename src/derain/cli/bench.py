@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
-from derain.cli.options import Positive
+from derain.cli.options import Positive, parse_size
 from derain.weights import DEFAULT
 
 Count = Annotated[int, Parameter(validator=Positive)]
@@ -142,7 +142,10 @@ def restore(
     from derain.environment import environment_line
     from derain.inference.benchmark import bench_restore
 
-    table = bench_restore(model, engines=engine, precisions=precision, sizes=size, repeats=repeats)
+    sizes = [parse_size(text, option="--size") for text in size or ()]
+    table = bench_restore(
+        model, engines=engine, precisions=precision, sizes=sizes or None, repeats=repeats
+    )
     console = plain_console()
     console.print(environment_line())
     console.print(table)

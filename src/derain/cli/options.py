@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,14 @@ def result_suffix(suffix: str | None, *, default: str, output: Path | None) -> s
             f"--suffix {suffix}: ends the names of results beside their sources, and -o puts them elsewhere; leave one out"
         )
     return default if suffix is None else suffix
+
+
+def parse_size(text: str, *, option: str) -> tuple[int, int]:
+    """Return (width, height) in pixels for `1920x1080`. Raises DerainError that names `option`."""
+    match = re.fullmatch(r"([1-9][0-9]{0,8})x([1-9][0-9]{0,8})", text)
+    if match is None:
+        raise DerainError(f"{option} {text}: expected WIDTHxHEIGHT, for example 1920x1080")
+    return int(match[1]), int(match[2])
 
 
 PathArgument = Annotated[Path, Parameter(converter=_named)]

@@ -14,13 +14,13 @@ from typing import cast
 import numpy as np
 from rich.table import Table
 
-from derain.cli.sizes import parse_size
 from derain.errors import DerainError, EngineError
 from derain.inference.engines.engine import ENGINES
 from derain.inference.restorer import Restorer
 from derain.weights import DEFAULT
 
-SIZES = ("481x321", "1920x1080", "4000x3000")
+SIZES = ((481, 321), (1920, 1080), (4000, 3000))
+"""(width, height) of the pictures that are timed."""
 
 
 def bench_restore(
@@ -28,7 +28,7 @@ def bench_restore(
     *,
     engines: Sequence[str] | None = None,
     precisions: Sequence[str] | None = None,
-    sizes: Sequence[str] | None = None,
+    sizes: Sequence[tuple[int, int]] | None = None,
     repeats: int = 3,
 ) -> Table:
     """Restore noise of each size with every engine and precision, each in a process of its own, and tabulate the medians.
@@ -37,9 +37,7 @@ def bench_restore(
     smaller sizes before. Where an engine computes in another precision than it was asked for, the row says both. Raises
     EngineError for an engine that is not installed, DerainError for a size that is not WIDTHxHEIGHT.
     """
-    shapes = sorted(
-        (parse_size(size, option="--size")[::-1] for size in sizes or SIZES), key=math.prod
-    )
+    shapes = sorted(((height, width) for width, height in sizes or SIZES), key=math.prod)
     names = list(engines or [name for name, kind in ENGINES.items() if kind.version()])
     if unknown := [name for name in names if name not in ENGINES]:
         raise EngineError(

@@ -22,16 +22,16 @@ from derain.files.paths import (
     same_file,
 )
 from derain.photos.shard import Shard
-from derain.pictures import PICTURE_SUFFIXES
 from derain.pictures.writer import format_for
-from derain.suffixes import READ
-
-RAIN_SUFFIX = "_rain"
-"""What the name of a result's rain layer ends with."""
-RESULT_SUFFIXES = ("_derained", "_compared")
-"""What the names of results end with, if nothing else was asked for."""
-APPLE_DOUBLE_PREFIX = "._"
-"""What the name of a file begins with in which macOS keeps, on other disks, what its own say besides: it is never a picture."""
+from derain.result_names import (
+    APPLE_DOUBLE_PREFIX,
+    RAIN_SUFFIX,
+    ConflictCheck,
+    check_suffix,
+    is_repeated,
+    possible_sources,
+)
+from derain.suffixes import PICTURE_SUFFIXES, READABLE_CLIP_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,13 @@ def find_jobs(
             errands.problems.append(
                 (given, f"{given}: holds no pictures that derain reads; {remedy}")
             )
-    claims = _TargetConflicts(
-        source for source, _ in wanted if overwrite
-    )  # otherwise whatever is there is in the way
+    conflicts = ConflictCheck(source for source, _ in wanted if overwrite)
     for source, name in wanted:
         target = output if output is not None and single else _target(source, name, output, suffix)
         rain = target.with_stem(target.stem + RAIN_SUFFIX) if with_rain else None
         errand = Job(source, target, rain, overwrite)
-        lost = claims.lost_source(errand)
-        rival = claims.rival(errand) if lost is None else None
+        lost = conflicts.overwritten_input(source, errand.targets)
+        rival = conflicts.conflicting_input(source, errand.targets) if lost is None else None
         if shard is not None and not shard.holds(name):
             errands.of_other_shards += 1
         elif lost is not None:
@@ -144,7 +142,7 @@ def find_jobs(
             )
         elif rival is None:
             _add(errands, errand, is_one=is_one)
-        elif rival != source and not same_file(rival, source):  # or it was named twice
+        elif not is_repeated(source, rival):
             text = f"{source}: would overwrite the result of {rival}; restore the two into different folders"
             errands.problems.append((source, text))
     return errands
@@ -157,66 +155,11 @@ def _clip_in(folder: Path) -> Path | None:
             (
                 path
                 for path in folder.iterdir()
-                if path.suffix.lower() in READ and path.name[0] != "."
+                if path.suffix.lower() in READABLE_CLIP_SUFFIXES and path.name[0] != "."
             ),
             default=None,
         )
     return None
-
-
-def possible_sources(source: Path, suffix: str) -> set[Path]:
-    """The photos or clips, without the suffixes of their kinds, of which `source` is a result, if its name can be trusted."""
-    name = source.stem.removesuffix(RAIN_SUFFIX)
-    return {
-        source.with_name(name.removesuffix(end))
-        for end in (suffix or RESULT_SUFFIXES[0], *RESULT_SUFFIXES)
-        if name.endswith(end) and name != end
-    }
-
-
-def check_suffix(suffix: str) -> None:
-    """Raise DerainError where a name that ends with `suffix` would lie in another folder."""
-    if {"/", "\\"} & set(suffix):
-        raise DerainError(
-            f"--suffix {suffix}: is the end of a name and holds no folder; give -o to write into another one"
-        )
-
-
-class _TargetConflicts:
-    """Which source has which target, done or not, in all shards; `sources` are inputs that only their own errands may replace."""
-
-    def __init__(self, sources: Iterable[Path]) -> None:
-        self._folders: dict[Path, Path] = {}
-        self._sources = {self._place(source) for source in sources}
-        self._taken: dict[Path, Path] = {}
-
-    def lost_source(self, errand: Job) -> Path | None:
-        """The source of another errand that this one would replace."""
-        own = self._place(errand.source)
-        return next(
-            (
-                target
-                for target in errand.targets
-                if (place := self._place(target)) in self._sources and place != own
-            ),
-            None,
-        )
-
-    def rival(self, errand: Job) -> Path | None:
-        """The source that has one of the targets already; what is free of them belongs to this errand from now on."""
-        rival = next(
-            (self._taken[target] for target in errand.targets if target in self._taken), None
-        )
-        for target in errand.targets:
-            self._taken.setdefault(target, errand.source)
-        return rival
-
-    def _place(self, path: Path) -> Path:
-        """A path without links in the folders on the way to it."""
-        folder = self._folders.get(path.parent)
-        if folder is None:
-            folder = self._folders[path.parent] = resolve(path.parent)
-        return folder / path.name
 
 
 def _add(errands: JobList, errand: Job, *, is_one: bool) -> None:
