@@ -9,6 +9,10 @@ class PictureError(DerainError):
     """A picture that cannot be read or written."""
 
 
+class VideoError(DerainError):
+    """A clip that cannot be read or written."""
+
+
 class WeightsError(DerainError):
     """A model that is not known, or a weights file that cannot be used."""
 

@@ -1,6 +1,21 @@
-"""What derain takes for a clip by its name. Imports nothing: the command line asks before it knows what is to be done."""
+"""Suffixes of the files that derain reads and writes. Imports nothing, so that the command line can use it at once."""
 
-SUFFIXES = {
+PICTURE_FORMATS = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp", ".dib"),
+    "GIF": (".gif",),
+    "AVIF": (".avif",),
+    "HEIC": (".heic", ".heif", ".hif"),
+}
+"""Picture formats and their suffixes, the usual one first."""
+PICTURE_SUFFIXES = frozenset(
+    suffix for suffixes in PICTURE_FORMATS.values() for suffix in suffixes
+)
+"""Suffixes of pictures; `derain.pictures` reads and writes all of them."""
+CLIP_SUFFIXES = {
     ".3gp",
     ".avi",
     ".flv",
@@ -19,11 +34,25 @@ SUFFIXES = {
     ".wmv",
     ".y4m",
 }
-"""What a clip is called that derain reads and writes."""
-READ_ONLY = {".264", ".265", ".3g2", ".asf", ".dav", ".h264", ".hevc", ".mjpeg", ".mjpg", ".vob"}
-"""What recorders write besides, without the times of frames or in formats that hold little; results of these are Matroska."""
-READ = SUFFIXES | READ_ONLY
-HOLDING = ".mkv"
-"""The format that holds nearly everything."""
+"""Suffixes of clips that derain reads and writes."""
+READ_ONLY_CLIP_SUFFIXES = {
+    ".264",
+    ".265",
+    ".3g2",
+    ".asf",
+    ".dav",
+    ".h264",
+    ".hevc",
+    ".mjpeg",
+    ".mjpg",
+    ".vob",
+}
+"""Suffixes of clips that derain reads only: formats of recorders without frame times or with few codecs.
+
+Their results are written as Matroska.
+"""
+READABLE_CLIP_SUFFIXES = CLIP_SUFFIXES | READ_ONLY_CLIP_SUFFIXES
+MATROSKA = ".mkv"
+"""The container that holds nearly every codec."""
 PIPE = "-"
-"""Stands for standard input, and as the output for standard output."""
+"""Stands for standard input and, as the output, for standard output."""

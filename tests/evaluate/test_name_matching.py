@@ -5,7 +5,7 @@ from helpers.unprivileged import as_nobody
 
 from derain.errors import DataError
 from derain.evaluate.name_matching import match, picture_files
-from derain.pictures import PICTURE_SUFFIXES
+from derain.suffixes import PICTURE_SUFFIXES
 
 SCENES = ["norain-1", "norain-2", "norain-10"]
 

@@ -131,7 +131,7 @@ def test_as_a_png_it_still_names_its_primaries(samples, tmp_path):
 
 def test_an_animation_that_names_its_primaries_keeps_them(samples, tmp_path):
     frame = pictures.read(avif(tmp_path / "in.avif", "yuv420p", samples))
-    pictures.write_frames([frame, frame.with_samples(frame.samples[::-1])], tmp_path / "out.avif")
+    pictures.write_frames([frame, frame.with_image(frame.image[::-1])], tmp_path / "out.avif")
     assert pictures.heif.avif_boxes((tmp_path / "out.avif").open("rb")).colour_codes == (12, 13)
 
 

@@ -146,4 +146,4 @@ def test_channels_that_are_packed_one_after_the_other_are_refused(samples, tmp_p
 
 def test_a_tiff_in_which_zero_is_white_is_no_negative(samples, tmp_path):
     tifffile.imwrite(tmp_path / "deep.tif", 65535 - samples[..., 0], photometric="miniswhite")
-    np.testing.assert_array_equal(pictures.read(tmp_path / "deep.tif").samples, samples[..., 0])
+    np.testing.assert_array_equal(pictures.read(tmp_path / "deep.tif").image, samples[..., 0])

@@ -11,9 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from derain.errors import DerainError, PictureError
+from derain.errors import DerainError, PictureError, VideoError
 from derain.video.clip import restore_clip
-from derain.video.errors import VideoError
 from derain.video.frames import FrameOptions
 
 from .conftest import copying, decoded, light, packets, times

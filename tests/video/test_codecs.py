@@ -8,11 +8,11 @@ import av
 import pytest
 from av.video.format import VideoFormat
 
-from derain.suffixes import SUFFIXES
+from derain.errors import VideoError
+from derain.suffixes import CLIP_SUFFIXES
 from derain.video.clip import restore_clip
 from derain.video.codecs import SAME_CODEC, choose
 from derain.video.containers import can_hold
-from derain.video.errors import VideoError
 
 from .conftest import copying
 
@@ -90,7 +90,7 @@ def test_a_codec_that_the_format_does_not_hold_is_told():
     )
 
 
-@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(CLIP_SUFFIXES))
 def test_each_codec_that_a_format_is_said_to_hold_can_be_written(suffix, make_clip):
     source = make_clip("source.mkv", sound=None, color_range=2)  # Motion JPEG has no other range
     for codec, encoder in SAME_CODEC.items():

@@ -11,12 +11,11 @@ import av
 import pytest
 from helpers.corruption import SECONDS, cut, flipped, lying
 
-from derain.errors import DerainError
+from derain.errors import DerainError, VideoError
 from derain.video.clip import restore_clip
 from derain.video.clip_reader import ClipReader
 from derain.video.clip_writer import ClipWriter
 from derain.video.codecs import Encoding
-from derain.video.errors import VideoError
 from derain.video.output_streams import OutputPlan
 from derain.video.timestamps import ClockRestarts
 

@@ -10,8 +10,8 @@ import pytest
 from helpers.unprivileged import as_nobody
 
 from derain import pictures
+from derain.errors import VideoError
 from derain.pictures import Picture
-from derain.video.errors import VideoError
 from derain.video.frame_folder import find_frames, restore_frame_folder
 from derain.video.frames import FrameOptions
 
@@ -70,7 +70,7 @@ def test_a_folder_that_may_not_be_listed_is_one_sentence(folder, tmp_path):
     run = as_nobody(imports, f"numbered(Path({str(folder)!r}))", tmp_path)
     folder.chmod(0o755)
     assert run.stderr.splitlines()[-1].startswith(
-        f"derain.video.errors.VideoError: {folder}: cannot be searched ("
+        f"derain.errors.VideoError: {folder}: cannot be searched ("
     )
 
 
@@ -98,10 +98,10 @@ def test_the_temporal_step_of_missing_frames_is_that_of_a_whole_run(gaps, folder
     restore_frame_folder(folder, tmp_path / "out", copying, FrameOptions(temporal=True))
     for path in (tmp_path / "whole").iterdir():
         np.testing.assert_array_equal(
-            pictures.read(tmp_path / "out" / path.name).samples, pictures.read(path).samples
+            pictures.read(tmp_path / "out" / path.name).image, pictures.read(path).image
         )
     assert (
-        pictures.read(tmp_path / "out/f6.png").samples != pictures.read(folder / "f6.png").samples
+        pictures.read(tmp_path / "out/f6.png").image != pictures.read(folder / "f6.png").image
     ).any()
 
 

@@ -135,7 +135,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
 
 
 def test_a_pipe():
-    (order,) = find_video_jobs([Path("-")], output=Path("-"), raw="64x48", pix_fmt="bgr24").todo
+    (order,) = find_video_jobs([Path("-")], output=Path("-"), raw=(64, 48), pix_fmt="bgr24").todo
     assert (order.is_pipe, order.raw) == (True, (64, 48, "bgr24"))
 
 
@@ -146,12 +146,6 @@ def test_a_pipe():
 def test_half_a_pipe_is_refused(inputs, output):
     with pytest.raises(DerainError, match="a pipe goes from standard input to standard output"):
         find_video_jobs([Path(name) for name in inputs], output=output and Path(output))
-
-
-@pytest.mark.parametrize("raw", ["64", "0x8", "axb"])
-def test_a_size_that_is_none_is_refused(raw):
-    with pytest.raises(DerainError, match="write WIDTHxHEIGHT"):
-        find_video_jobs([Path("-")], output=Path("-"), raw=raw)
 
 
 @pytest.mark.parametrize("name", ["-", "frames"])
@@ -175,7 +169,7 @@ def test_a_clip_in_a_folder_that_is_shut_is_an_order_that_cannot_be_carried_out(
     statement = f"(order,) = find_orders([Path({clip!r})], output=Path('out')).todo; Source(order.source, str(order.source))"
     said = as_nobody(imports, statement, tmp_path).stderr.splitlines()[-1]
     assert said.startswith(
-        f"derain.video.errors.VideoError: {clip}: may not be opened by this user"
+        f"derain.errors.VideoError: {clip}: may not be opened by this user"
     )
 
 
@@ -188,7 +182,7 @@ def test_a_layout_of_raw_frames_without_their_size_is_refused(name):
 
 
 def test_raw_frames_are_rgb24_where_nothing_is_said():
-    (order,) = find_video_jobs([Path("-")], output=Path("-"), raw="64x48").todo
+    (order,) = find_video_jobs([Path("-")], output=Path("-"), raw=(64, 48)).todo
     assert order.raw == (64, 48, "rgb24")
 
 
@@ -218,7 +212,7 @@ def test_frames_of_a_whole_disk_need_a_folder(folder):
 
 def test_a_suffix_holds_no_folder(tmp_path):
     with pytest.raises(
-        DerainError, match=r"^--suffix a/b: is the end of a name and holds no folder; "
+        DerainError, match=r"^--suffix a/b: must not contain a folder; "
     ):
         find_video_jobs([tmp_path / "clip.mp4"], suffix="a/b")
 

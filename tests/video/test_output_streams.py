@@ -11,9 +11,10 @@ from pathlib import Path
 import av
 import pytest
 
+from derain.errors import VideoError
 from derain.video.clip import restore_clip
 from derain.video.clip_writer import ClipWriter
-from derain.video.errors import VideoError, ffmpeg_errors
+from derain.video.errors import ffmpeg_errors
 
 from .conftest import copying, decoded, packets, ramp, times
 

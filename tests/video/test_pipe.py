@@ -7,8 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from derain.errors import PictureError
-from derain.video.errors import VideoError
+from derain.errors import PictureError, VideoError
 from derain.video.frames import FrameOptions
 from derain.video.pipe import restore_pipe
 

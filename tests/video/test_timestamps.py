@@ -10,8 +10,8 @@ from pathlib import Path
 import av
 import pytest
 
+from derain.errors import VideoError
 from derain.video.clip import restore_clip
-from derain.video.errors import VideoError
 from derain.video.timestamps import ClockRestarts, FrameGrid
 
 from .conftest import copying, decoded, packets, times

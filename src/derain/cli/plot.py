@@ -87,7 +87,7 @@ def features(
     from derain.weights.library import DEFAULT, SHIPPED
 
     check_figure(output)
-    rainy = derain.pictures.read(image).samples
+    rainy = derain.pictures.read(image).image
     white = {"uint8": 255, "uint16": 65535}[rainy.dtype.name]
     rgb = rainy if rainy.ndim == 3 else rainy[..., None].repeat(3, axis=-1)
     figure = draw_features(

@@ -67,8 +67,8 @@ def rain(
     """
     from derain import pictures
     from derain.cli.console import Console, one_line
+    from derain.files.paths import create_folder
     from derain.photos.jobs import find_jobs
-    from derain.photos.worker import create_folder
     from derain.rain import PRESETS, random, render
 
     clean = pictures.read(photo)
@@ -92,8 +92,8 @@ def rain(
     changed = {name: value for name, value in given.items() if value is not None}
     kind = random(seed, **changed) if preset == "random" else replace(PRESETS[preset], **changed)  # type: ignore[arg-type]
     pictures.write(
-        clean.with_samples(render(clean.samples, rain=kind, seed=seed, scale=scale)), target
+        clean.with_image(render(clean.image, rain=kind, seed=seed, scale=scale)), target
     )
     print(one_line(f"{photo} -> {target}"))
     for text in clean.omissions + pictures.omissions_when_writing(clean, target):
-        Console(is_quiet=False).say(f"{photo}: {text}")
+        Console(is_quiet=False).info(f"{photo}: {text}")

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from derain.errors import DerainError
+
 
 def exists(path: Path) -> bool:
     """True if the path exists. Inaccessible paths count as missing; `Path.exists` raises for them before Python 3.14."""
@@ -67,6 +69,16 @@ def walk(
         folders[:] = [name for name in visible if real[name] not in way]
         ways |= {os.path.join(folder, name): way | {real[name]} for name in folders}  # noqa: PTH118 as os.walk spells them
         yield Path(folder), sorted(files, key=key)
+
+
+def create_folder(folder: Path) -> None:
+    """Create a folder and its parents, unless they exist. Raises DerainError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DerainError(
+            f"{folder}: cannot be created ({error.strerror}); write to another folder with -o"
+        ) from error
 
 
 def check_target_name(path: Path) -> None:

@@ -85,7 +85,7 @@ def read_mask(path: str | os.PathLike[str]) -> Pixels:
     """The brightness of a picture, (H, W), uint8 or uint16; its own transparency is not looked at. Raises PictureError."""
     mask = pictures.read(Path(path))
     if mask.grey:
-        return np.ascontiguousarray(mask.samples)
+        return np.ascontiguousarray(mask.image)
     like = mask.pixels[..., 0]
     return _in_bands(lambda rows: as_luma(to_unit_range(mask.pixels[rows]))[..., 0], like=like)
 
@@ -93,12 +93,12 @@ def read_mask(path: str | os.PathLike[str]) -> Pixels:
 def rain_layer(rainy: Picture, restored: Picture) -> Picture:
     """What was taken out, on black: where the network made a pixel brighter it is black too."""
     layer = _in_bands(
-        lambda rows: to_unit_range(rainy.samples[rows]) - to_unit_range(restored.samples[rows]),
-        like=rainy.samples,
+        lambda rows: to_unit_range(rainy.image[rows]) - to_unit_range(restored.image[rows]),
+        like=rainy.image,
     )
     return replace(
         rainy, alpha=None, metadata=replace(rainy.metadata.stripped(), tiff_page=())
-    ).with_samples(layer)
+    ).with_image(layer)
 
 
 def _in_bands(

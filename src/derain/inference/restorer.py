@@ -120,9 +120,9 @@ class Restorer:
         Raises PictureError for a strength or mask that cannot be used, EngineError where the network cannot be run.
         """
         mask = None if mask is None else np.asarray(mask)
-        check_blend(rainy.samples, strength=strength, mask=mask)
-        restored = self._visible(rainy.samples, rainy.alpha, on_tile)
-        return rainy.with_samples(blend(rainy.samples, restored, strength=strength, mask=mask))
+        check_blend(rainy.image, strength=strength, mask=mask)
+        restored = self._visible(rainy.image, rainy.alpha, on_tile)
+        return rainy.with_image(blend(rainy.image, restored, strength=strength, mask=mask))
 
     def _visible(
         self,

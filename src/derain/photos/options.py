@@ -36,6 +36,6 @@ class RestoreOptions:
 
 def side_by_side(rainy: Picture, restored: Picture) -> Picture:
     """Rainy on the left, restored on the right, (H, 2 W)."""
-    samples = np.concatenate([rainy.samples, restored.samples], axis=1)
+    samples = np.concatenate([rainy.image, restored.image], axis=1)
     alpha = None if rainy.alpha is None else np.concatenate([rainy.alpha, rainy.alpha], axis=1)
     return replace(restored, pixels=as_colour(samples), alpha=alpha)

@@ -11,7 +11,7 @@ from pathlib import Path
 from derain import pictures
 from derain.errors import DerainError
 from derain.files.atomic import check_writable, remove_stale_temporaries
-from derain.files.paths import is_occupied
+from derain.files.paths import create_folder, is_occupied
 from derain.inference.blending import rain_layer
 from derain.inference.restorer import Restorer
 from derain.photos.disk_queue import DiskQueue, disk_queue
@@ -157,13 +157,3 @@ def _timed(record: PhotoResult, kind: str) -> Iterator[None]:
         yield
     finally:
         record.seconds[kind] += time.perf_counter() - start
-
-
-def create_folder(folder: Path) -> None:
-    """Create a folder and those above it, where they are not there. Raises DerainError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DerainError(
-            f"{folder}: cannot be created ({error.strerror}); write to another folder with -o"
-        ) from error

@@ -4,8 +4,6 @@ from derain.pictures.open_image import MAX_MEGAPIXELS
 from derain.pictures.picture import FrameDisplay, JpegCoding, Metadata, Picture, Pixels
 from derain.pictures.reader import count_frames, read, read_frames
 from derain.pictures.writer import (
-    FORMATS,
-    PICTURE_SUFFIXES,
     check_fits,
     omissions_when_writing,
     write,
@@ -13,9 +11,7 @@ from derain.pictures.writer import (
 )
 
 __all__ = [
-    "FORMATS",
     "MAX_MEGAPIXELS",
-    "PICTURE_SUFFIXES",
     "JpegCoding",
     "Metadata",
     "Picture",

@@ -105,7 +105,7 @@ def _write_jpeg(picture: Picture, file: BinaryIO) -> None:
         options.pop("subsampling", None)
     image = pillow_image(picture)
     with (
-        _room_for(MOST_JPEG_BYTES * picture.samples.size)
+        _room_for(MOST_JPEG_BYTES * picture.image.size)
         if options.get("progressive")
         else nullcontext()
     ):

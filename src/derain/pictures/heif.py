@@ -89,7 +89,7 @@ def _write_deep(picture: Picture, file: BinaryIO, bits: int, options: dict[str, 
     import pillow_heif
 
     samples = (
-        picture.samples if picture.alpha is None else np.dstack([picture.samples, picture.alpha])
+        picture.image if picture.alpha is None else np.dstack([picture.image, picture.alpha])
     )
     most = (1 << bits) - 1
     data = ((samples.astype(np.uint32) * most + WHITE // 2) // WHITE).astype("<u2").tobytes()

@@ -93,7 +93,7 @@ class Picture:
     """(H, W) in the type of `pixels`, 0 is transparent; None where the file has no transparency."""
     grey: bool = False
     format: str = "PNG"
-    """The kind of file: a key of `derain.pictures.FORMATS`."""
+    """The kind of file: a key of `derain.suffixes.PICTURE_FORMATS`."""
     metadata: Metadata = field(default_factory=Metadata)
     omissions: tuple[str, ...] = ()
     """What of the file could not be read and is going to be missing, a sentence each."""
@@ -104,18 +104,18 @@ class Picture:
         return self.pixels.dtype.itemsize * 8
 
     @property
-    def samples(self) -> Pixels:
+    def image(self) -> Pixels:
         """What the network is given: (H, W) of a grey picture, else (H, W, 3). A view."""
         return self.pixels[..., 0] if self.grey else self.pixels
 
-    def with_samples(self, samples: Pixels) -> Picture:
-        """The same picture with other pixels, in the shape of `samples`."""
-        return replace(self, pixels=as_colour(samples))
+    def with_image(self, image: Pixels) -> Picture:
+        """The same picture with other pixels, in the shape of `image`."""
+        return replace(self, pixels=as_colour(image))
 
     def as_array(self) -> Pixels:
         """(H, W) of a grey picture, (H, W, 3) of a coloured one, (H, W, 4) of one with transparency, a copy or a view."""
         if self.alpha is None:
-            return self.samples
+            return self.image
         return np.concatenate([self.pixels, self.alpha[..., None]], axis=-1)
 
 

@@ -92,7 +92,7 @@ def bands(picture: Picture) -> Iterator[Pixels]:
     """The rows of a picture, a few at a time, with its alpha as the last channel: (rows, W) or (rows, W, C), contiguous."""
     for top in range(0, len(picture.pixels), BAND_ROWS):
         rows = slice(top, top + BAND_ROWS)
-        samples = picture.samples[rows]
+        samples = picture.image[rows]
         yield (
             np.ascontiguousarray(samples)
             if picture.alpha is None

@@ -18,20 +18,8 @@ from derain.pictures.omissions import UNWRITABLE
 from derain.pictures.photoshop import has_captions
 from derain.pictures.picture import Picture
 from derain.pictures.pillow_arrays import is_for_grey
+from derain.suffixes import PICTURE_FORMATS
 
-FORMATS = {
-    "PNG": (".png", ".apng"),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
-    "WEBP": (".webp",),
-    "TIFF": (".tif", ".tiff"),
-    "BMP": (".bmp", ".dib"),
-    "GIF": (".gif",),
-    "AVIF": (".avif",),
-    "HEIC": (".heic", ".heif", ".hif"),
-}
-"""The kinds of files and their suffixes, the usual one first."""
-PICTURE_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
-"""What a file is taken for a picture by; `derain.pictures` reads and writes all of them."""
 OPAQUE = {"JPEG"}
 SELDOM_TRANSPARENT = {*OPAQUE, "BMP"}
 """Kinds whose alpha is left out if it lets nothing through; of a BMP many programs do not read it."""
@@ -90,7 +78,7 @@ def write_frames(frames: Iterable[Picture], path: str | Path, *, overwrite: bool
     path = Path(path)
     kind = format_for(path)
     if kind not in ANIMATION_WRITERS:
-        known = ", ".join(FORMATS[name][0] for name in ANIMATION_WRITERS)
+        known = ", ".join(PICTURE_FORMATS[name][0] for name in ANIMATION_WRITERS)
         raise PictureError(f"{path}: {kind} holds one picture, and there are more; write {known}")
 
     theirs: list[Exception] = []
@@ -190,11 +178,11 @@ def check_fits(picture: Picture, path: Path, *, abreast: int = 1) -> None:
 
 
 def format_for(path: Path) -> str:
-    """The key of FORMATS that a suffix stands for, or PictureError."""
-    for kind, suffixes in FORMATS.items():
+    """The key of PICTURE_FORMATS that a suffix stands for, or PictureError."""
+    for kind, suffixes in PICTURE_FORMATS.items():
         if path.suffix.lower() in suffixes:
             return kind
-    known = ", ".join(suffixes[0] for suffixes in FORMATS.values())
+    known = ", ".join(suffixes[0] for suffixes in PICTURE_FORMATS.values())
     raise PictureError(
         f"{path}: {path.suffix or 'no suffix'} is not a kind of picture that derain writes; use {known}"
     )

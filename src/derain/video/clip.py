@@ -1,4 +1,4 @@
-"""`restore_clip`: a clip to a clip of the same kind."""
+"""`restore_clip`: restore a clip into a clip."""
 
 from __future__ import annotations
 
@@ -9,114 +9,120 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from derain.errors import DerainError
+from derain.errors import DerainError, VideoError
 from derain.files.atomic import remove_stale_temporaries, temporary_beside
 from derain.files.messages import explain_os_error
 from derain.files.paths import check_target_name, exists
 from derain.inference.restorer import Restorer
 from derain.video.clip_reader import ClipReader
 from derain.video.clip_writer import ClipWriter
-from derain.video.codecs import Encoding, choose
-from derain.video.errors import VideoError, ffmpeg_errors, frame_errors
+from derain.video.codecs import Encoding, choose_encoding
+from derain.video.errors import ffmpeg_errors, frame_errors
 from derain.video.frames import FrameOptions, VideoResult, restore_frames
 from derain.video.pipeline import run_pipeline
 
-MOST_REFUSED = 0.05
-"""Of the packets of sound and subtitles: from here on what is left out is not a blemish, but a loss."""
-PARTIAL = "_partial"
-"""What the name of a clip ends with that Ctrl-C or a failure cut short; the next ones have a number behind."""
-LONGEST_NAME = 255
-"""Bytes, of most disks."""
+MAX_REJECTED_SHARE = 0.05
+"""Share of the audio and subtitle packets above which their loss is a problem, not a blemish."""
+PARTIAL_SUFFIX = "_partial"
+"""End of the name of an unfinished clip; further ones get a number after it."""
+MAX_NAME_BYTES = 255
+"""Maximum length of a file name in bytes on most file systems."""
 
 
 def restore_clip(
     path: Path,
     target: Path,
     restorer: Restorer,
-    wishes: FrameOptions | None = None,
+    options: FrameOptions | None = None,
     *,
     codec: str | None = None,
     crf: float | None = None,
-    on_start: Callable[[int | None], None] = lambda frames: None,
+    on_start: Callable[[int | None], None] = lambda frame_count: None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> VideoResult:
-    """Restore the frames of a clip; sound, subtitles, chapters, rotation, colours and time stamps stay as they are.
+    """Restore the frames of a clip; keep audio, subtitles, chapters, rotation, colours and times.
 
-    `target` appears when it is complete. After Ctrl-C or a failure on the way the frames so far lie in a clip of their own,
-    `target` with PARTIAL at its name, or nowhere if there are none. `on_start(frames)` is told how many frames there should be,
-    `on_frame()` is called after each. Raises VideoError for what FFmpeg or the disk refuses.
+    `target` appears when it is complete. After Ctrl-C or a failure, the frames so far are in
+    `target` with PARTIAL_SUFFIX, or nowhere if there are none. `on_start(frame_count)` is called
+    once, with None for an unknown count, and `on_frame()` after each frame.
+    Raises VideoError for errors of FFmpeg and the disk.
     """
-    with ClipReader(path, str(path)) as source:
-        encoding = _encoding(source, target, codec, crf)
-        _check_name(target)
+    with ClipReader(path, str(path)) as reader:
+        encoding = _choose_encoding(reader, target, codec, crf)
+        _check_target(target)
         remove_stale_temporaries(target.parent)
-        partial = temporary_beside(target, target.suffix)  # by which FFmpeg knows what to write
+        temporary = temporary_beside(target, target.suffix)  # FFmpeg derives the format from it
         try:
-            sink = ClipWriter(partial, str(target), source, encoding)
-            on_start(source.frames)
-            tally = _run(source, sink, restorer, wishes or FrameOptions(), on_frame)
-            tally.notes[:0] = [*encoding.notes, *source.dropped]
-            if not tally.was_interrupted:
-                _name(partial, target)
-            elif sink.frames:
-                tally.notes.append(
-                    f"the first {sink.frames} frames are in {_kept(partial, target)}"
-                )
-            return tally
+            writer = ClipWriter(temporary, str(target), reader, encoding)
+            on_start(reader.frame_count)
+            result = _run(reader, writer, restorer, options or FrameOptions(), on_frame)
+            result.notes[:0] = [*encoding.notes, *reader.omissions]
+            if not result.was_interrupted:
+                _rename_finished(temporary, target)
+            elif writer.frame_count:
+                kept = _keep_partial(temporary, target)
+                result.notes.append(f"the first {writer.frame_count} frames are in {kept}")
+            return result
         except _UnfinishedError as error:
-            if not _is_playable(partial):
+            if not _is_playable(temporary):
                 raise error.reason from error.reason.__cause__
+            kept = _keep_partial(temporary, target)
             raise VideoError(
-                f"{error.reason}; what there is of it is in {_kept(partial, target)}"
+                f"{error.reason}; the frames before it are in {kept}"
             ) from error.reason.__cause__
         finally:
-            with suppress(OSError):  # in a folder that may not be entered, where there is none
-                partial.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder may be missing or inaccessible
+                temporary.unlink(missing_ok=True)
 
 
 class _UnfinishedError(Exception):
-    """Frames were restored, and the others or the end of the file could not be written."""
+    """Some frames were restored, but the clip could not be finished."""
 
     def __init__(self, reason: DerainError) -> None:
         super().__init__(str(reason))
         self.reason = reason
 
 
-def _check_name(target: Path) -> None:
-    """Find out before long work whether a clip could get its name."""
+def _check_target(target: Path) -> None:
+    """Check before the long work that a clip can have this name."""
     try:
         check_target_name(target)
     except OSError as error:
         raise VideoError(f"{target}: {explain_os_error(error)}") from error
 
 
-def _name(partial: Path, target: Path) -> None:
-    """Give a whole clip its name."""
+def _rename_finished(temporary: Path, target: Path) -> None:
+    """Give a complete clip its name."""
     try:
         with ffmpeg_errors(str(target)):
-            with partial.open("rb+") as file:
-                os.fsync(
-                    file.fileno()
-                )  # or a power cut could leave an empty file under the final name
-            partial.replace(target)
+            with temporary.open("rb+") as file:
+                # otherwise a power cut could leave an empty file under the final name
+                os.fsync(file.fileno())
+            temporary.replace(target)
     except VideoError as error:
         raise _UnfinishedError(error) from error
 
 
-def _kept(partial: Path, target: Path) -> Path:
-    """Where the unfinished file stays: beside those of earlier runs. Of a name that is too long for that, the end is left out."""
+def _keep_partial(temporary: Path, target: Path) -> Path:
+    """Rename an unfinished clip and return its name, which no earlier one has.
+
+    A name that is too long is truncated.
+    """
     stem = target.stem
-    while stem and len(os.fsencode(f"{stem}{PARTIAL}_100{target.suffix}")) > LONGEST_NAME:
+    while stem and len(os.fsencode(f"{stem}{PARTIAL_SUFFIX}_100{target.suffix}")) > MAX_NAME_BYTES:
         stem = stem[:-1]
-    names = itertools.chain([PARTIAL], (f"{PARTIAL}_{number}" for number in itertools.count(2)))
-    kept = next(path for name in names if not exists(path := target.with_stem(stem + name)))
+    numbered = (f"{PARTIAL_SUFFIX}_{number}" for number in itertools.count(2))
+    candidates = (
+        target.with_stem(stem + end) for end in itertools.chain([PARTIAL_SUFFIX], numbered)
+    )
+    kept = next(path for path in candidates if not exists(path))
     with ffmpeg_errors(str(kept)):
-        partial.replace(kept)
+        temporary.replace(kept)
     return kept
 
 
 def _is_playable(path: Path) -> bool:
-    """Whether FFmpeg finds a picture in a file."""
+    """True if FFmpeg can decode a frame of the file."""
     try:
         with ClipReader(path, str(path)):
             return True
@@ -125,59 +131,68 @@ def _is_playable(path: Path) -> bool:
 
 
 def _run(
-    source: ClipReader,
-    sink: ClipWriter,
+    reader: ClipReader,
+    writer: ClipWriter,
     restorer: Restorer,
-    wishes: FrameOptions,
+    options: FrameOptions,
     on_frame: Callable[[], None],
 ) -> VideoResult:
-    tally, start = VideoResult(), time.perf_counter()
+    result, start = VideoResult(), time.perf_counter()
     try:
-        with frame_errors(source.name):
+        with frame_errors(reader.name):
             run_pipeline(
-                source,
-                lambda shots: restore_frames(shots, restorer, wishes, tally, on_frame=on_frame),
-                sink.write,
+                reader,
+                lambda frames: restore_frames(frames, restorer, options, result, on_frame=on_frame),
+                writer.write,
             )
-        sink.copy(source.trailing)
+        writer.copy(reader.trailing_packets)
     except KeyboardInterrupt:
-        tally.was_interrupted = True
+        result.was_interrupted = True
     except BaseException as error:
-        sink.abandon()
-        if isinstance(error, DerainError) and sink.frames:
+        writer.abort()
+        if isinstance(error, DerainError) and writer.frame_count:
             raise _UnfinishedError(error) from error
         raise
     try:
-        sink.close()
+        writer.close()
     except VideoError as error:
-        sink.abandon()
+        writer.abort()
         raise _UnfinishedError(error) from error
-    tally.seconds = time.perf_counter() - start
-    if source.missing and not tally.was_interrupted:
-        read, declared = source.missing
-        tally.problems.append(
-            f"{source.name}: breaks off at {read:.1f} s of {declared:.1f}; what there is of it was restored, copy the file anew"
-        )
-    if sink.refused > MOST_REFUSED * (sink.refused + sink.copied):
-        tally.problems.append(
-            f"{source.name}: {sink.refused} packets of sound or subtitles are damaged, or their times make no sense: "
-            "they are left out; mend them first, for instance by `ffmpeg -i CLIP -c copy MENDED.mkv`"
-        )
-    if source.damaged or sink.refused:
-        tally.notes.append(f"{source.damaged + sink.refused} damaged packets were passed over")
-    tally.notes += sink.dropped
-    return tally
+    result.seconds = time.perf_counter() - start
+    _report_damage(reader, writer, result)
+    result.notes += writer.omissions
+    return result
 
 
-def _encoding(source: ClipReader, target: Path, codec: str | None, crf: float | None) -> Encoding:
-    first = source.first
-    size = first.width, first.height
+def _report_damage(reader: ClipReader, writer: ClipWriter, result: VideoResult) -> None:
+    """Add truncation and damaged packets to a result."""
+    if reader.missing and not result.was_interrupted:
+        read, declared = reader.missing
+        result.problems.append(
+            f"{reader.name}: is truncated at {read:.1f} s of {declared:.1f} s; "
+            "the part before it was restored, copy the file again"
+        )
+    rejected = writer.rejected_packets
+    if rejected > MAX_REJECTED_SHARE * (rejected + writer.copied_packets):
+        result.problems.append(
+            f"{reader.name}: {rejected} packets of audio or subtitles are damaged or have invalid "
+            "times, and were dropped; "
+            "repair the clip first, for example with `ffmpeg -i CLIP -c copy FIXED.mkv`"
+        )
+    if reader.damaged_packets or rejected:
+        result.notes.append(f"{reader.damaged_packets + rejected} damaged packets were skipped")
+
+
+def _choose_encoding(
+    reader: ClipReader, target: Path, codec: str | None, crf: float | None
+) -> Encoding:
+    first = reader.first_frame
     try:
-        return choose(
+        return choose_encoding(
             target,
-            source.stream.codec_context.codec.canonical_name,
+            reader.stream.codec_context.codec.canonical_name,
             first.format,
-            size,
+            (first.width, first.height),
             codec=codec,
             crf=crf,
         )

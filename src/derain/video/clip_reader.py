@@ -1,4 +1,4 @@
-"""A clip as a row of frames and of packets that are handed through, in the order of the file."""
+"""Reading a clip: frames, and the packets of all other streams, in the order of the file."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from derain.errors import VideoError
 from derain.pictures import Pixels
 from derain.pictures.orientation import upright
 from derain.video.colours import FrameToRgb
 from derain.video.containers import ffmpeg_url
-from derain.video.errors import VideoError, ffmpeg_errors
-from derain.video.rotation import orientation_of
+from derain.video.errors import ffmpeg_errors
+from derain.video.rotation import orientation_from_matrix
 from derain.video.timestamps import ClockRestarts, FrameTimes, TruncationCheck
 
 
 @dataclass(frozen=True, eq=False)
 class FrameTiming:
-    """What a frame needs to be written beside its samples."""
+    """Everything but the pixels that is needed to write a frame."""
 
     pts: int
-    """When it is shown, in units of the clip's time base."""
+    """Display time, in units of the clip's time base."""
     duration: int
-    """0 where the clip does not say."""
+    """In the same units; 0 if unknown."""
     packets: tuple[Packet[Any], ...]
-    """What of other streams lies before it in the file."""
+    """Packets of other streams between the previous frame and this one."""
 
 
-LIGHT = "its HDR metadata (how bright the screen and the pictures are)"
-LOST = {
-    "MASTERING_DISPLAY_METADATA": LIGHT,
-    "CONTENT_LIGHT_LEVEL": LIGHT,
-    "DYNAMIC_HDR_PLUS": LIGHT,
+HDR = "its HDR metadata is dropped"
+DROPPED_SIDE_DATA = {
+    "MASTERING_DISPLAY_METADATA": HDR,
+    "CONTENT_LIGHT_LEVEL": HDR,
+    "DYNAMIC_HDR_PLUS": HDR,
+    "DOVI_RPU_BUFFER": HDR,
+    "DOVI_METADATA": HDR,
+    "DYNAMIC_HDR_VIVID": HDR,
+    "A53_CC": "its closed captions are dropped",
+    "STEREO3D": "its 3D markers (stereo frame packing) are dropped",
+    "SPHERICAL": "its markers of a 360-degree picture are dropped",
 }
-LOST |= {
-    "DOVI_RPU_BUFFER": LIGHT,
-    "DOVI_METADATA": LIGHT,
-    "DYNAMIC_HDR_VIVID": LIGHT,
-    "A53_CC": "its closed captions",
-}
-LOST |= {
-    "STEREO3D": "its marks of which eye sees what (3D)",
-    "SPHERICAL": "its marks of a picture all around (360 degrees)",
-}
-"""What frames carry beside their pixels that PyAV does not hand to an encoder, by FFmpeg's name."""
+"""Side data of frames that PyAV does not pass to an encoder, by FFmpeg's name."""
 TimedFrame: TypeAlias = tuple[Pixels, FrameTiming]
-Item: TypeAlias = "VideoFrame | Packet[Any]"  # at run time a packet has no parameter
+Item: TypeAlias = "VideoFrame | Packet[Any]"  # Packet is not generic at run time
 
 
 class ClipReader:
-    """An open clip. A context manager; raises VideoError for what is no clip, or has no frame that can be decoded."""
+    """An open clip; a context manager.
+
+    Raises VideoError for a file without a video stream or without a frame that can be decoded.
+    """
 
     def __init__(
         self,
@@ -71,31 +71,31 @@ class ClipReader:
         format: str | None = None,
         options: dict[str, str] | None = None,
     ) -> None:
-        """`file` is a path or an open binary file, `name` is what errors begin with."""
+        """`file` is a path or an open binary file; errors begin with `name`."""
         self.name = name
-        self.damaged = 0
-        """Packets that could not be decoded so far."""
+        self.damaged_packets = 0
+        """Packets so far that could not be decoded."""
         with ffmpeg_errors(name):
             url = ffmpeg_url(file) if isinstance(file, Path) else file
             self.container: InputContainer = av.open(
                 url, format=format, options=options or {}, metadata_errors="replace"
             )
-        self.stream = self._main_stream()
+        self.stream = self._find_video_stream()
         self.stream.thread_type = "AUTO"
-        self._clock = FrameTimes(self.container)
-        self._seams = ClockRestarts(self.container)
-        self._reach = TruncationCheck(self.container)
-        self._items = self._decoded()
-        self._was_resized = self._was_interlaced = False
-        self._lost: dict[str, None] = {}
-        """Of LOST, what frames have had so far."""
+        self._times = FrameTimes(self.container)
+        self._restarts = ClockRestarts(self.container)
+        self._truncation = TruncationCheck(self.container)
+        self._items = self._decode()
+        self._changes_size = self._is_interlaced = False
+        self._dropped: dict[str, None] = {}  # an ordered set
+        """Values of DROPPED_SIDE_DATA that apply to the frames so far."""
         self._early: list[Item] = []
-        self.trailing: tuple[Packet[Any], ...] = ()
-        """After the last frame: the packets that came behind it."""
-        self.first = self._first_frame()
-        """As it is stored."""
-        self.orientation = orientation_of(self.display_matrix)
-        """How its frames, which come upright, are stored."""
+        self.trailing_packets: tuple[Packet[Any], ...] = ()
+        """Packets after the last frame; known once all frames are read."""
+        self.first_frame = self._decode_first_frame()
+        """The first frame as stored, before rotation."""
+        self.orientation = orientation_from_matrix(self.display_matrix)
+        """EXIF orientation of the stored frames; iteration yields them upright."""
 
     def __enter__(self) -> ClipReader:
         return self
@@ -104,23 +104,23 @@ class ClipReader:
         self.container.close()
 
     def __iter__(self) -> Iterator[TimedFrame]:
-        """The frames as people see them, each with the packets of all other streams that came before it."""
+        """Yield the frames upright, each with the packets of other streams before it."""
         packets: list[Packet[Any]] = []
-        unpack = FrameToRgb(self.first)
+        to_rgb = FrameToRgb(self.first_frame)
         for item in itertools.chain(self._early, self._items):
             if isinstance(item, VideoFrame):
-                self._look_at(item)
+                self._inspect(item)
                 with ffmpeg_errors(self.name):
-                    samples = upright(unpack(item), self.orientation)
-                yield samples, FrameTiming(item.pts or 0, item.duration, tuple(packets))
+                    image = upright(to_rgb(item), self.orientation)
+                yield image, FrameTiming(item.pts or 0, item.duration, tuple(packets))
                 packets.clear()
             else:
                 packets.append(item)
-        self.trailing = tuple(packets)
+        self.trailing_packets = tuple(packets)
 
     @property
-    def frames(self) -> int | None:
-        """How many frames the clip says, or is estimated, to have; None where nobody knows."""
+    def frame_count(self) -> int | None:
+        """Declared or estimated number of frames; None if unknown."""
         if self.stream.frames:
             return self.stream.frames
         rate = self.stream.average_rate
@@ -132,108 +132,105 @@ class ClipReader:
 
     @property
     def missing(self) -> tuple[float, float] | None:
-        """(read, declared) in seconds where the file, read to its end, is far shorter than it says: it was cut off."""
-        return self._reach.missing
+        """(read, declared) in seconds if the file, read to its end, is truncated; else None."""
+        return self._truncation.missing
 
     @property
     def early_packets(self) -> dict[int, Packet[Any]]:
-        """The first packet of each other stream that has one before the first frame, by the index of the stream."""
+        """First packet of each other stream before the first frame, by stream index."""
         packets = [item for item in self._early if not isinstance(item, VideoFrame)]
         return {packet.stream.index: packet for packet in reversed(packets)}
 
     @property
     def display_matrix(self) -> list[int] | None:
-        """How players turn the clip: nine numbers, or None for not at all."""
-        matrix = self.first.side_data.get("DISPLAYMATRIX")
+        """Rotation for players: nine numbers, or None."""
+        matrix = self.first_frame.side_data.get("DISPLAYMATRIX")
         return list(struct.unpack("=9i", bytes(matrix))) if isinstance(matrix, SideData) else None
 
     @property
-    def dropped(self) -> list[str]:
-        """What of its frames so far does not come through, a sentence each."""
-        found = [f"{what} are left out" for what in self._lost]
+    def omissions(self) -> list[str]:
+        """Properties of the frames so far that no output can keep, a sentence each."""
+        omissions = list(self._dropped)
         if self.stream.metadata.get("alpha_mode") == "1":
-            found.append("its transparency is left out")
-        if self._was_resized:
-            found.append(
-                f"its frames change their size on the way; all come out at {self.first.width} x {self.first.height}"
+            omissions.append("its transparency is dropped")
+        if self._changes_size:
+            size = f"{self.first_frame.width} x {self.first_frame.height}"
+            omissions.append(f"its frames change their size; all are written at {size}")
+        if self._is_interlaced:
+            omissions.append(
+                "it is interlaced and is written as progressive; "
+                "deinterlace it first with `ffmpeg -vf bwdif`"
             )
-        if self._was_interlaced:
-            found.append(
-                "it is interlaced and comes out progressive; deinterlace it first, by `ffmpeg -vf bwdif`"
-            )
-        return found
+        return omissions
 
-    def _look_at(self, frame: VideoFrame) -> None:
-        self._was_resized |= (frame.width, frame.height) != (self.first.width, self.first.height)
-        self._was_interlaced |= frame.interlaced_frame
-        for name in LOST:
+    def _inspect(self, frame: VideoFrame) -> None:
+        first = self.first_frame
+        self._changes_size |= (frame.width, frame.height) != (first.width, first.height)
+        self._is_interlaced |= frame.interlaced_frame
+        for name, omission in DROPPED_SIDE_DATA.items():
             if frame.side_data.get(name) is not None:
-                self._lost[LOST[name]] = None
+                self._dropped[omission] = None
 
-    def _main_stream(self) -> VideoStream:
+    def _find_video_stream(self) -> VideoStream:
         streams = [stream for stream in self.container.streams.video if not is_cover(stream)]
         if not streams:
             self.container.close()
             raise VideoError(
-                f"{self.name}: holds no moving picture; restore photos with `derain restore`"
+                f"{self.name}: contains no video stream; use `derain restore` for photos"
             )
         if streams[0].codec_context is None:
-            raise VideoError(
-                f"{self.name}: its frames are in a format that FFmpeg does not know; convert it first"
-            )
+            raise VideoError(f"{self.name}: its video codec is unknown to FFmpeg; convert it first")
         return streams[0]
 
-    def _first_frame(self) -> VideoFrame:
+    def _decode_first_frame(self) -> VideoFrame:
         for item in self._items:
             self._early.append(item)
             if isinstance(item, VideoFrame):
                 return item
         self.container.close()
-        raise VideoError(
-            f"{self.name}: not one of its frames can be decoded; check it with `ffprobe`"
-        )
+        raise VideoError(f"{self.name}: none of its frames can be decoded; check it with `ffprobe`")
 
-    def _decoded(self) -> Iterator[Item]:
-        for packet in self._packets():
+    def _decode(self) -> Iterator[Item]:
+        for packet in self._read_packets():
             if packet.stream is not self.stream:
                 if packet.dts is not None or packet.size:
                     yield packet
                 continue
-            self._clock.await_frame(packet)
-            for frame in self._frames(packet):
-                frame.pts = self._clock.stamp(frame)
+            self._times.add_packet(packet)
+            for frame in self._decode_packet(packet):
+                frame.pts = self._times.next_time(frame)
                 yield frame
 
-    def _packets(self) -> Iterator[Packet[Any]]:
-        """What the file gives, and the order to give out what is left, also where the file breaks off."""
+    def _read_packets(self) -> Iterator[Packet[Any]]:
+        """Yield the packets of the file and the final flush packets, also for a truncated file."""
         packets = self.container.demux()
         while True:
             try:
                 packet = next(packets, None)
             except FFmpegError:
-                self.damaged += 1
+                self.damaged_packets += 1
                 packet = None
             if packet is None:
                 return
-            self._seams.close(packet)
-            self._reach.see(packet)
+            self._restarts.correct(packet)
+            self._truncation.add(packet)
             yield packet
 
-    def _frames(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
-        is_last = not packet.size and packet.dts is None
+    def _decode_packet(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
+        is_flush = not packet.size and packet.dts is None
         while True:
             try:
                 yield from self.stream.decode(packet)
             except EOFError:
                 return
-            except FFmpegError:  # a packet that is damaged must not end the run
-                self.damaged += 1
-                self._clock.give_up()
-                if is_last:  # what is behind it in the decoder still comes
+            except FFmpegError:  # a damaged packet must not end the run
+                self.damaged_packets += 1
+                self._times.drop_packet()
+                if is_flush:  # the decoder still holds the frames behind it
                     continue
             return
 
 
 def is_cover(stream: Stream) -> bool:
-    """Whether a stream is a still that stands for the whole clip."""
+    """True if a video stream is a still cover picture."""
     return isinstance(stream, VideoStream) and bool(stream.disposition & Disposition.attached_pic)

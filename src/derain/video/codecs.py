@@ -1,4 +1,4 @@
-"""Which encoder writes a clip, with which layout of pixels and which quality."""
+"""Choice of the encoder, the pixel format and the quality."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from av.codec import Codec
 from av.codec.codec import UnknownCodecError
 from av.video.format import VideoFormat
 
+from derain.errors import VideoError
 from derain.video.colours import depth_bits, has_alpha
-from derain.video.containers import IN_ORDER, TRANSPORT, USUAL, can_hold
-from derain.video.errors import VideoError
+from derain.video.containers import (
+    DEFAULT_ENCODERS,
+    TRANSPORT_STREAMS,
+    WITHOUT_B_FRAMES,
+    can_hold,
+)
 
-SAME_CODEC = {
+ENCODERS = {
     "h264": "libx264",
     "hevc": "libx265",
     "av1": "libsvtav1",
@@ -31,8 +36,8 @@ SAME_CODEC = {
     "prores": "prores_ks",
     "rawvideo": "rawvideo",
 }
-"""The encoder that gives a clip the codec that it had; others get the usual one of their container."""
-QUALITY = {
+"""Codecs that a clip keeps, with their encoders; other codecs become the container's default."""
+DEFAULT_CRF = {
     "libx264": 16,
     "libx264rgb": 16,
     "libx265": 18,
@@ -40,44 +45,48 @@ QUALITY = {
     "libvpx-vp9": 22,
     "libvpx": 8,
 }
-"""Constant rate factors at which people see no loss; others have none, or are lossless."""
-CRF_RANGES = {**dict.fromkeys(("libx264", "libx264rgb", "libx265"), (0, 51)), "libvpx": (4, 63)}
-CRF_RANGES |= dict.fromkeys(("libsvtav1", "libvpx-vp9", "libaom-av1"), (0, 63))
-"""The factors that each takes, from the best to the smallest."""
-RATED_BY_FACTOR = QUALITY.keys() | CRF_RANGES.keys()
-"""Encoders that know a constant rate factor."""
-LOSSLESS = {"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"}
-"""Encoders whose RGB every program reads that reads them at all."""
-FINEST = {"flags": "+qscale", "global_quality": str(2 * 118)}
-"""Of the old codecs: FFmpeg's quality 2 of 31, in its unit."""
-FIXED = {
-    **dict.fromkeys(["mpeg4", "msmpeg4", "mjpeg"], FINEST),
-    "mpeg2video": {**FINEST, "bf": "0"},
+"""Visually lossless constant rate factors; the other encoders have none, or are lossless."""
+CRF_RANGES = {
+    **dict.fromkeys(("libx264", "libx264rgb", "libx265"), (0, 51)),
+    **dict.fromkeys(("libsvtav1", "libvpx-vp9", "libaom-av1"), (0, 63)),
+    "libvpx": (4, 63),
+}
+"""Valid constant rate factors, from the best quality to the smallest file."""
+CRF_ENCODERS = DEFAULT_CRF.keys() | CRF_RANGES.keys()
+"""Encoders with a constant rate factor."""
+LOSSLESS_ENCODERS = {"ffv1", "ffvhuff", "huffyuv", "utvideo", "rawvideo"}
+"""Lossless encoders whose RGB every reader of the codec supports."""
+BEST_QSCALE = {"flags": "+qscale", "global_quality": str(2 * 118)}
+"""Quality 2 of 31 for the older codecs, in FFmpeg's lambda units."""
+ENCODER_OPTIONS = {
+    **dict.fromkeys(["mpeg4", "msmpeg4", "mjpeg"], BEST_QSCALE),
+    "mpeg2video": {**BEST_QSCALE, "bf": "0"},
     "libsvtav1": {"preset": "8", "svtav1-params": "enable-overlays=0"},
     "libvpx-vp9": {"b": "0", "row-mt": "1", "deadline": "good", "cpu-used": "4"},
     "libvpx": {"b": "20M", "deadline": "good", "cpu-used": "4"},
     "libx265": {"x265-params": "log-level=error"},
 }
-DEEP = ["libx265", "libsvtav1", "ffv1"]
-"""Encoders of more than 8 bits, the best known first."""
-EVEN_ONLY = {"libx264", "libx265", "libsvtav1"}
-"""Encoders whose chroma of half the size wants sides that can be halved."""
-os.environ.setdefault("SVT_LOG", "1")  # or libsvtav1 says twenty lines about each clip
+HIGH_DEPTH_ENCODERS = ["libx265", "libsvtav1", "ffv1"]
+"""Encoders of more than 8 bits, the most widely supported first."""
+EVEN_SIZE_ENCODERS = {"libx264", "libx265", "libsvtav1"}
+"""Encoders that need even sides when chroma is subsampled."""
+os.environ.setdefault("SVT_LOG", "1")  # otherwise libsvtav1 prints twenty lines for each clip
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the frames of a clip are written."""
+    """Encoder settings for the frames of a clip."""
 
     codec: str
+    """FFmpeg's name of the encoder."""
     layout: str
-    """FFmpeg's name of the layout of a pixel."""
+    """FFmpeg's name of the pixel format."""
     options: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    """What could not be kept, a sentence each."""
+    """Properties that could not be kept, a sentence each."""
 
 
-def choose(
+def choose_encoding(
     target: Path,
     source_codec: str,
     source_layout: VideoFormat,
@@ -86,85 +95,84 @@ def choose(
     codec: str | None = None,
     crf: float | None = None,
 ) -> Encoding:
-    """The encoder of the source's codec, or `codec`, with the source's layout of pixels or the one that is nearest to it.
+    """Return the encoder for the source's codec, or `codec`, with the nearest pixel format.
 
-    `codec` is an encoder, or a codec of SAME_CODEC, which stands for its encoder there.
-    Raises VideoError for a codec that is not there, does not encode pictures or has no place in the target, and for a `crf` that
-    it does not take.
+    `codec` is an encoder or a key of ENCODERS. `size` is (width, height) in pixels.
+    Raises VideoError for an encoder that is missing, does not encode video or does not fit the
+    container, and for a `crf` out of range.
     """
     suffix = target.suffix.lower()
-    same = SAME_CODEC.get(source_codec) if can_hold(suffix, source_codec) else None
-    name = SAME_CODEC.get(codec, codec) if codec else same or USUAL.get(suffix, "libx264")
-    layout = _layout(name, source_layout, size)
-    _check_place(codec, suffix)
-    _check_crf(crf, name)
-    options = dict(FIXED.get(name, {}))
-    quality = QUALITY.get(name) if crf is None else crf
-    if quality is not None and name in RATED_BY_FACTOR:
+    kept = ENCODERS.get(source_codec) if can_hold(suffix, source_codec) else None
+    default = kept or DEFAULT_ENCODERS.get(suffix, "libx264")
+    encoder = ENCODERS.get(codec, codec) if codec else default
+    layout = _choose_layout(encoder, source_layout, size)
+    _check_container(codec, suffix)
+    _check_crf(crf, encoder)
+    options = dict(ENCODER_OPTIONS.get(encoder, {}))
+    quality = DEFAULT_CRF.get(encoder) if crf is None else crf
+    if quality is not None and encoder in CRF_ENCODERS:
         options["crf"] = f"{quality:g}"
-    if suffix in IN_ORDER or (suffix in TRANSPORT and name != same):
+    if suffix in WITHOUT_B_FRAMES or (suffix in TRANSPORT_STREAMS and encoder != kept):
         options["bf"] = "0"
     notes = []
-    if codec is None and same is None and source_codec in SAME_CODEC:
-        notes.append(f"a {suffix} does not hold {source_codec}: written with {name}")
+    if codec is None and kept is None and source_codec in ENCODERS:
+        notes.append(f"{suffix} does not support {source_codec}: written with {encoder}")
     bits, kept_bits = depth_bits(source_layout), depth_bits(VideoFormat(layout))
     if kept_bits < bits:
-        notes.append(
-            f"{name} does not keep {bits} bits here: written with {kept_bits}; {_deeper(suffix, source_layout, size)}"
-        )
-    if crf is not None and name not in RATED_BY_FACTOR:
-        notes.append(f"{name} has no constant rate factor: --crf is left out")
+        remedy = _deeper_encoder(suffix, source_layout, size)
+        notes.append(f"{encoder} reduces {bits} bits to {kept_bits}; {remedy}")
+    if crf is not None and encoder not in CRF_ENCODERS:
+        notes.append(f"{encoder} has no constant rate factor: --crf is ignored")
     if source_layout.is_rgb and not VideoFormat(layout).is_rgb:
-        notes.append(f"{name} does not keep RGB here: written as {layout}")
+        notes.append(f"{encoder} does not keep RGB here: written as {layout}")
     if has_alpha(source_layout):
-        notes.append("its transparency is left out")
-    return Encoding(name, layout, options, tuple(notes))
+        notes.append("its transparency is dropped")
+    return Encoding(encoder, layout, options, tuple(notes))
 
 
-def _check_place(codec: str | None, suffix: str) -> None:
-    held = None if codec is None else Codec(codec, "w").canonical_name
-    if held in SAME_CODEC and not can_hold(suffix, held):
+def _check_container(codec: str | None, suffix: str) -> None:
+    name = None if codec is None else Codec(codec, "w").canonical_name
+    if name in ENCODERS and not can_hold(suffix, name):
+        encoder = DEFAULT_ENCODERS.get(suffix, "libx264")
         raise VideoError(
-            f"--codec {codec}: a {suffix} does not hold {held}; try {USUAL.get(suffix, 'libx264')}, or write a .mkv"
+            f"--codec {codec}: {suffix} does not support {name}; try {encoder}, or write a .mkv"
         )
 
 
-def _check_crf(crf: float | None, name: str) -> None:
-    least, most = CRF_RANGES.get(name, (-math.inf, math.inf))
-    if crf is not None and not least <= crf <= most:
+def _check_crf(crf: float | None, encoder: str) -> None:
+    best, smallest = CRF_RANGES.get(encoder, (-math.inf, math.inf))
+    if crf is not None and not best <= crf <= smallest:
         raise VideoError(
-            f"--crf {crf:g}: is out of range for {name}; choose from {least} (best) to {most} (smallest)"
+            f"--crf {crf:g}: out of range for {encoder}; "
+            f"choose from {best} (best quality) to {smallest} (smallest file)"
         )
 
 
-def _deeper(suffix: str, source: VideoFormat, size: tuple[int, int]) -> str:
-    """What to try so that the bits are kept."""
-    for name in DEEP:
-        with suppress(VideoError):  # this FFmpeg may be without it
-            layout = VideoFormat(_layout(name, source, size))
-            if can_hold(suffix, Codec(name, "w").canonical_name) and depth_bits(
-                layout
-            ) >= depth_bits(source):
-                return f"--codec {name} keeps them"
-    return "a .mkv by --codec ffv1 keeps more"
+def _deeper_encoder(suffix: str, source: VideoFormat, size: tuple[int, int]) -> str:
+    """Return the advice on how to keep the source's bit depth."""
+    for encoder in HIGH_DEPTH_ENCODERS:
+        with suppress(VideoError):  # this FFmpeg may lack the encoder
+            layout = VideoFormat(_choose_layout(encoder, source, size))
+            codec = Codec(encoder, "w").canonical_name
+            if can_hold(suffix, codec) and depth_bits(layout) >= depth_bits(source):
+                return f"--codec {encoder} keeps them"
+    return "a .mkv with --codec ffv1 keeps more"
 
 
-def _layout(name: str, source: VideoFormat, size: tuple[int, int]) -> str:
-    known = _layouts(name)
-    if (
-        source.is_rgb
-        and source.name not in known
-        and name in LOSSLESS
-        and (layouts := _rgb(known, depth_bits(source)))
-    ):
-        return layouts[0]
-    return _nearest(known, source, needs_even=name in EVEN_ONLY and any(side % 2 for side in size))
+def _choose_layout(encoder: str, source: VideoFormat, size: tuple[int, int]) -> str:
+    supported = _supported_layouts(encoder)
+    if source.is_rgb and source.name not in supported and encoder in LOSSLESS_ENCODERS:
+        layouts = _rgb_layouts(supported, depth_bits(source))
+        if layouts:
+            return layouts[0]
+    needs_even = encoder in EVEN_SIZE_ENCODERS and any(side % 2 for side in size)
+    return _nearest_layout(supported, source, needs_even=needs_even)
 
 
-def _rgb(known: list[str], bits: int) -> list[str]:
-    """The layouts without transparency that keep so many bits of red, green and blue, the shallowest first."""
+def _rgb_layouts(supported: list[str], bits: int) -> list[str]:
+    """Return the RGB formats without alpha of at least this depth, the shallowest first."""
     layouts = [
-        layout for layout in map(VideoFormat, known) if layout.is_rgb and not has_alpha(layout)
+        layout for layout in map(VideoFormat, supported) if layout.is_rgb and not has_alpha(layout)
     ]
     deep = [
         layout
@@ -174,31 +182,31 @@ def _rgb(known: list[str], bits: int) -> list[str]:
     return [layout.name for layout in sorted(deep, key=depth_bits)]
 
 
-def _layouts(name: str) -> list[str]:
+def _supported_layouts(encoder: str) -> list[str]:
     try:
-        codec = Codec(name, "w")
+        codec = Codec(encoder, "w")
     except UnknownCodecError:
         raise VideoError(
-            f"--codec {name}: this FFmpeg has no such encoder; try libx264, libx265, libsvtav1 or ffv1"
+            f"--codec {encoder}: this FFmpeg has no such encoder; "
+            "try libx264, libx265, libsvtav1 or ffv1"
         ) from None
     if codec.type != "video":
         raise VideoError(
-            f"--codec {name}: encodes {codec.type} and not pictures; try libx264, libx265, libsvtav1 or ffv1"
+            f"--codec {encoder}: encodes {codec.type}, not video; "
+            "try libx264, libx265, libsvtav1 or ffv1"
         )
     return [layout.name for layout in codec.video_formats or []]
 
 
-def _nearest(known: list[str], source: VideoFormat, *, needs_even: bool) -> str:
-    """The layout of the source, or one of its depth and chroma, or of its depth, or any."""
+def _nearest_layout(supported: list[str], source: VideoFormat, *, needs_even: bool) -> str:
+    """Return the source's format, or one of its depth and chroma, or of its depth, or any."""
     name = source.name.replace("yuvj", "yuv").replace("yuva", "yuv")
-    depth = (
-        next((f"{bits}le" for bits in (10, 12, 16) if depth_bits(source) == bits), "")
-        if depth_bits(source) > 8
-        else ""
-    )
+    depth = ""
+    if depth_bits(source) > 8:
+        depth = next((f"{bits}le" for bits in (10, 12, 16) if depth_bits(source) == bits), "")
     chroma = next(iter(re.findall(r"4[124][0124]", name)), "444" if source.is_rgb else "420")
     finer = {"411": "422", "410": "420", "440": "444"}.get(chroma, chroma)
-    wanted = [
+    candidates = [
         name,
         *(
             f"yuv{part}p{bits}"
@@ -206,10 +214,12 @@ def _nearest(known: list[str], source: VideoFormat, *, needs_even: bool) -> str:
             for part in (chroma, finer, "420", "444")
         ),
     ]
-    wanted += [f"yuv{part}p" for part in (chroma, finer, "420", "444")]
+    candidates += [f"yuv{part}p" for part in (chroma, finer, "420", "444")]
     if needs_even:
-        wanted = [layout for layout in wanted if "444" in layout or not layout.startswith("yuv")]
+        candidates = [
+            layout for layout in candidates if "444" in layout or not layout.startswith("yuv")
+        ]
     return next(
-        (layout for layout in wanted if not known or layout in known),
-        known[0] if known else "yuv420p",
+        (layout for layout in candidates if not supported or layout in supported),
+        supported[0] if supported else "yuv420p",
     )

@@ -1,4 +1,4 @@
-"""A clip that cannot be read or written."""
+"""Errors of FFmpeg and the operating system as messages about a clip."""
 
 from __future__ import annotations
 
@@ -8,78 +8,71 @@ from contextlib import contextmanager
 
 import av.error
 
-from derain.errors import DerainError, PictureError
+from derain.errors import PictureError, VideoError
 from derain.files.messages import explain_os_error
-from derain.suffixes import HOLDING
+from derain.suffixes import MATROSKA
 
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
-"""What is the fault of a disk and not of a clip."""
-
-
-AS_INPUT = "check it with `ffprobe`, or convert it first"
-"""What helps where FFmpeg refuses to read a file."""
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
+"""Errors caused by the disk, not by the clip."""
+INPUT_REMEDY = "check it with `ffprobe`, or convert it first"
+"""Remedy when FFmpeg cannot read a file."""
 
 
-class VideoError(DerainError):
-    """The text is one sentence or two: the file, the fact, the remedy."""
+def output_remedy(suffix: str) -> str:
+    """Return the remedy for a file with this suffix that FFmpeg cannot write."""
+    if suffix.lower() == MATROSKA:
+        return "check the clip with `ffprobe`, or repair it with `ffmpeg -i CLIP -c copy FIXED.mkv`"
+    return f"write another format with -o, for example {MATROSKA}"
 
 
-def as_output(suffix: str) -> str:
-    """What helps where FFmpeg refuses to write a file whose name ends with `suffix`."""
-    if suffix.lower() == HOLDING:
-        return (
-            "check the clip with `ffprobe`, or mend it first by `ffmpeg -i CLIP -c copy MENDED.mkv`"
-        )
-    return f"write another format with -o: {HOLDING} takes nearly everything"
-
-
-def is_of_disk(number: int | None) -> bool:
-    """Whether an error of such a number is the fault of a disk, and not of a clip."""
-    return number in DISK
+def is_disk_error(number: int | None) -> bool:
+    """True if an errno blames the disk and not the clip."""
+    return number in DISK_ERRORS
 
 
 @contextmanager
-def ffmpeg_errors(name: str, remedy: str = AS_INPUT) -> Iterator[None]:
-    """Whatever FFmpeg or the disk raises in this block becomes a VideoError that begins with `name`; `remedy` is FFmpeg's."""
+def ffmpeg_errors(name: str, remedy: str = INPUT_REMEDY) -> Iterator[None]:
+    """Turn errors of FFmpeg and the disk into a VideoError that begins with `name`.
+
+    `remedy` ends the message of FFmpeg's errors.
+    """
     try:
         yield
     except FileNotFoundError as error:
-        raise VideoError(f"{name}: there is no such file or folder; check the spelling") from error
+        raise VideoError(f"{name}: no such file or folder; check the spelling") from error
     except PermissionError as error:
-        if (
-            error.errno == errno.EPERM
-        ):  # what encoders say that find no device of theirs; files say EACCES
-            raise _refusal(name, error, remedy) from error
+        # encoders without their device report EPERM, files EACCES
+        if error.errno == errno.EPERM:
+            raise _ffmpeg_error(name, error, remedy) from error
         raise VideoError(
-            f"{name}: may not be opened by this user; change its permissions or write elsewhere with -o"
+            f"{name}: permission denied; change its permissions or write elsewhere with -o"
         ) from error
     except BrokenPipeError as error:
         raise VideoError(
-            f"{name}: nobody reads what is written there any more; look at the program behind the pipe"
+            f"{name}: the reading end of the pipe was closed; check the program behind it"
         ) from error
     except OSError as error:
-        if not is_of_disk(error.errno):
-            raise _refusal(name, error, remedy) from error
-        raise VideoError(
-            f"{name}: {explain_os_error(OSError(error.errno, error.strerror))}"
-        ) from error
+        if not is_disk_error(error.errno):
+            raise _ffmpeg_error(name, error, remedy) from error
+        reason = explain_os_error(OSError(error.errno, error.strerror))
+        raise VideoError(f"{name}: {reason}") from error
     except (av.error.FFmpegError, ValueError) as error:
-        raise _refusal(name, error, remedy) from error
+        raise _ffmpeg_error(name, error, remedy) from error
 
 
-def _refusal(name: str, error: Exception, remedy: str) -> VideoError:
+def _ffmpeg_error(name: str, error: Exception, remedy: str) -> VideoError:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return VideoError(f"{name}: FFmpeg refuses it ({reason}); {remedy}")
+    return VideoError(f"{name}: FFmpeg reports an error ({reason}); {remedy}")
 
 
 @contextmanager
 def frame_errors(name: str) -> Iterator[None]:
-    """A PictureError about a frame, which does not know where it comes from, begins with `name`; no memory is told as well."""
+    """Add the name of the clip to a PictureError, and turn MemoryError into a VideoError."""
     try:
         yield
     except PictureError as error:
         raise PictureError(f"{name}: {error}") from error
     except MemoryError as error:
         raise VideoError(
-            f"{name}: there is not enough memory to restore it; give a smaller --limit-mib"
+            f"{name}: not enough memory to restore it; use a smaller --limit-mib"
         ) from error

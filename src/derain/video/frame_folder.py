@@ -1,4 +1,4 @@
-"""Frames of a clip as pictures in a folder, in the order of their numbers."""
+"""`restore_frame_folder`: restore numbered pictures in a folder, in the order of their numbers."""
 
 from __future__ import annotations
 
@@ -9,143 +9,136 @@ from pathlib import Path
 from typing import Any
 
 from derain import pictures
-from derain.errors import PictureError
+from derain.errors import PictureError, VideoError
 from derain.files.messages import listing_error
-from derain.files.paths import exists, same_file
+from derain.files.paths import create_folder, exists, same_file
 from derain.inference.blending import check_blend
 from derain.inference.restorer import Restorer
-from derain.photos.jobs import APPLE_DOUBLE_PREFIX, RAIN_SUFFIX, RESULT_SUFFIXES
-from derain.photos.worker import create_folder
-from derain.pictures import PICTURE_SUFFIXES, Picture, Pixels
-from derain.video.errors import VideoError
+from derain.pictures import Picture, Pixels
+from derain.result_names import APPLE_DOUBLE_PREFIX, possible_sources
+from derain.suffixes import PICTURE_SUFFIXES
 from derain.video.frames import FrameOptions, VideoResult, restore_frames
 from derain.video.pipeline import run_pipeline
 from derain.video.temporal import REACH
 
 
 def find_frames(folder: Path) -> list[Path]:
-    """The pictures right in a folder, results that lie beside them excepted; frame 2 comes before frame 10.
+    """Return the pictures in a folder, without results of earlier runs, in natural order.
 
-    Raises VideoError if there are none, or the folder may not be searched.
+    Frame 2 precedes frame 10. Raises VideoError for a folder without frames, or that cannot be
+    listed.
     """
     try:
-        pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES]
     except OSError as error:
         raise VideoError(listing_error(error)) from error
-    stems = {path.stem for path in pictures}
-    found = [
+    names = {path.with_suffix("") for path in paths}
+    frames = [
         path
-        for path in pictures
-        if not path.name.startswith(APPLE_DOUBLE_PREFIX) and _origin(path.stem) not in stems
+        for path in paths
+        if not path.name.startswith(APPLE_DOUBLE_PREFIX) and not possible_sources(path) & names
     ]
-    if not found:
+    if not frames:
         raise VideoError(
-            f"{folder}: holds no frames that derain reads; name a folder of pictures, or clips one by one, as `{folder}/*.mp4`"
+            f"{folder}: contains no frames that derain can read; "
+            f"name a folder of pictures, or clips, for example `{folder}/*.mp4`"
         )
-    return sorted(
-        found,
-        key=lambda path: [
-            (int(part), part) if part.isdecimal() else (-1, part) for part in _parts(path.name)
-        ],
-    )
+    return sorted(frames, key=_natural_key)
 
 
 def restore_frame_folder(
     folder: Path,
     output: Path,
     restorer: Restorer,
-    wishes: FrameOptions | None = None,
+    options: FrameOptions | None = None,
     *,
     overwrite: bool = False,
-    on_start: Callable[[int | None], None] = lambda frames: None,
+    on_start: Callable[[int | None], None] = lambda frame_count: None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> VideoResult:
-    """Restore the frames in `folder` into files of the same names in `output`, with all that they carry.
+    """Restore the frames in `folder` into files of the same names in `output`, with metadata.
 
-    Frames that are there already are left alone, unless `overwrite`; the temporal step looks at those beside a missing one. A
-    frame that cannot be read, or is no picture of the kind that its name says, is passed over and told of; what frames cannot
-    keep is told once.
+    Existing frames are skipped unless `overwrite` is set; the temporal filter still uses those
+    next to a missing one. A frame that cannot be read, or that its format cannot store, is
+    reported and skipped. Omissions are reported once.
     Raises DerainError for a folder without frames, and for an output that cannot be written.
     """
-    there = find_frames(folder)
+    options = options or FrameOptions()
+    paths = find_frames(folder)
     missing = [
-        index for index, path in enumerate(there) if overwrite or not exists(output / path.name)
+        index for index, path in enumerate(paths) if overwrite or not exists(output / path.name)
     ]
     if same_file(output, folder) and not overwrite:
         raise VideoError(
-            f"{output}: is the folder of the frames; give --overwrite to replace them or another -o"
+            f"{output}: contains the frames themselves; "
+            "use --overwrite to replace them, or another -o"
         )
     create_folder(output)
-    tally, start = VideoResult(), time.perf_counter()
-    lost: dict[str, None] = {}  # an ordered set: most frames lose the same
-    if len(missing) < len(there):
-        tally.notes.append(
-            f"{len(there) - len(missing)} of {len(there)} frames were there already; --overwrite restores all"
+    result, start = VideoResult(), time.perf_counter()
+    omissions: dict[str, None] = {}  # an ordered set: most frames have the same
+    if len(missing) < len(paths):
+        result.notes.append(
+            f"{len(paths) - len(missing)} of {len(paths)} frames skipped (result exists); "
+            "--overwrite restores all"
         )
-    rows = _rows(missing, reach=REACH if wishes and wishes.temporal else 0, count=len(there))
-    on_start(sum(map(len, rows)))
-    wanted = {there[index] for index in missing}
+    ranges = _ranges_around(missing, reach=REACH if options.temporal else 0, count=len(paths))
+    on_start(sum(map(len, ranges)))
+    wanted = {paths[index].name for index in missing}
 
-    def read(row: range) -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
-        for path in there[row.start : row.stop]:
+    def read(indices: range) -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
+        for path in paths[indices.start : indices.stop]:
+            target = output / path.name
             try:
-                rainy = _read(path, wishes or FrameOptions())
-                pictures.check_fits(rainy, output / path.name)
+                rainy = _read(path, options)
+                pictures.check_fits(rainy, target)
             except PictureError as error:
-                tally.problems.append(str(error))
+                result.problems.append(str(error))
                 on_frame()
                 continue
-            lost.update(
-                dict.fromkeys(
-                    rainy.omissions + pictures.omissions_when_writing(rainy, output / path.name)
-                )
-            )
-            yield rainy.samples, (rainy, output / path.name)
+            dropped = rainy.omissions + pictures.omissions_when_writing(rainy, target)
+            omissions.update(dict.fromkeys(dropped))
+            yield rainy.image, (rainy, target)
 
-    def write(shot: tuple[Pixels, tuple[Picture, Path]]) -> None:
-        samples, (rainy, target) = shot
-        if folder / target.name in wanted:
-            pictures.write(rainy.with_samples(samples), target)
+    def restore(frames: Iterable[tuple[Pixels, Any]]) -> Iterator[tuple[Pixels, Any]]:
+        return restore_frames(frames, restorer, options, result, on_frame=on_frame)
 
-    def restored(shots: Iterable[tuple[Pixels, Any]]) -> Iterator[tuple[Pixels, Any]]:
-        return restore_frames(shots, restorer, wishes or FrameOptions(), tally, on_frame=on_frame)
+    def write(frame: tuple[Pixels, tuple[Picture, Path]]) -> None:
+        image, (rainy, target) = frame
+        if target.name in wanted:
+            pictures.write(rainy.with_image(image), target)
 
     try:
-        for row in rows:
-            run_pipeline(read(row), restored, write)
+        for indices in ranges:
+            run_pipeline(read(indices), restore, write)
     except KeyboardInterrupt:
-        tally.was_interrupted = True
-    tally.notes += lost
-    tally.seconds = time.perf_counter() - start
-    return tally
+        result.was_interrupted = True
+    result.notes += omissions
+    result.seconds = time.perf_counter() - start
+    return result
 
 
-def _rows(missing: Sequence[int], *, reach: int, count: int) -> list[range]:
-    """The numbers 0..count - 1 within `reach` of one that is missing, as rows without a gap."""
-    rows: list[range] = []
+def _ranges_around(missing: Sequence[int], *, reach: int, count: int) -> list[range]:
+    """Return the indices 0..count - 1 within `reach` of a missing one, as separate ranges."""
+    ranges: list[range] = []
     for index in missing:
         first, end = max(index - reach, 0), min(index + reach + 1, count)
-        if rows and first <= rows[-1].stop:
-            rows[-1] = range(rows[-1].start, end)
+        if ranges and first <= ranges[-1].stop:
+            ranges[-1] = range(ranges[-1].start, end)
         else:
-            rows.append(range(first, end))
-    return rows
+            ranges.append(range(first, end))
+    return ranges
 
 
-def _read(path: Path, wishes: FrameOptions) -> Picture:
+def _read(path: Path, options: FrameOptions) -> Picture:
     rainy = pictures.read(path)
     try:
-        check_blend(rainy.samples, strength=wishes.strength, mask=wishes.mask)
+        check_blend(rainy.image, strength=options.strength, mask=options.mask)
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
     return rainy
 
 
-def _origin(stem: str) -> str | None:
-    """The name of the frame of which a result has been made, by the name of the result."""
-    name = stem.removesuffix(RAIN_SUFFIX)
-    return next((name.removesuffix(end) for end in RESULT_SUFFIXES if name.endswith(end)), None)
-
-
-def _parts(name: str) -> list[str]:
-    return re.split(r"(\d+)", name)
+def _natural_key(path: Path) -> list[tuple[int, str]]:
+    """Return a sort key that compares the numbers in a name by their value."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]

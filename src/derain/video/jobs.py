@@ -1,99 +1,114 @@
-"""What a command line asks for: clips, folders of frames and pipes, and where they go."""
+"""Jobs of a command line: clips, folders of frames and pipes, with their targets."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from derain.cli.sizes import parse_size
 from derain.errors import DerainError
-from derain.files.paths import exists, is_folder, is_occupied, looks_like_file, same_file
+from derain.files.paths import (
+    create_folder,
+    exists,
+    is_folder,
+    is_occupied,
+    looks_like_file,
+    same_file,
+)
 from derain.inference.restorer import Restorer
-from derain.photos.jobs import check_suffix, possible_sources
-from derain.photos.worker import create_folder
-from derain.pictures import PICTURE_SUFFIXES
-from derain.suffixes import HOLDING, PIPE, READ_ONLY, SUFFIXES
-from derain.video.clip import PARTIAL, restore_clip
+from derain.result_names import ConflictCheck, check_suffix, is_repeated, possible_sources
+from derain.suffixes import (
+    CLIP_SUFFIXES,
+    MATROSKA,
+    PICTURE_SUFFIXES,
+    PIPE,
+    READ_ONLY_CLIP_SUFFIXES,
+)
+from derain.video.clip import PARTIAL_SUFFIX, restore_clip
 from derain.video.frame_folder import restore_frame_folder
 from derain.video.frames import FrameOptions, VideoResult
 from derain.video.pipe import restore_pipe
 
-RAW_LAYOUT = "rgb24"
-"""Of raw frames, where nothing else is said."""
-
-
-class Watcher(Protocol):
-    """Who is told how far it is."""
-
-    def begin(self, frames: int | None) -> None:
-        """There are so many frames, or nobody knows how many."""
-
-    def advance(self) -> None:
-        """One more is done."""
+DEFAULT_RAW_LAYOUT = "rgb24"
+"""Pixel format of raw frames without --pix-fmt."""
 
 
 @dataclass(frozen=True)
 class VideoJob:
-    """One clip, folder of frames or pipe."""
+    """One clip, folder of frames or pipe, with its target."""
 
     source: Path
     target: Path
     overwrite: bool = False
     raw: tuple[int, int, str] | None = None
-    """Width, height and pixel format of the frames on standard input."""
+    """Width, height and pixel format of raw frames on standard input."""
 
     @property
     def is_pipe(self) -> bool:
-        """Whether it goes from standard input to standard output."""
-        return str(self.source) == PIPE
+        """True for a job from standard input to standard output."""
+        return _is_pipe(self.source)
 
-    def carry_out(
+    def run(
         self,
         restorer: Restorer,
-        wishes: FrameOptions,
-        watcher: Watcher,
+        options: FrameOptions,
         *,
         codec: str | None = None,
         crf: float | None = None,
+        on_start: Callable[[int | None], None] = lambda frame_count: None,
+        on_frame: Callable[[], None] = lambda: None,
     ) -> VideoResult:
-        """Restore it. Raises DerainError."""
+        """Restore the input.
+
+        `on_start(frame_count)` is called once, with None for an unknown count, and `on_frame()`
+        after each frame. Raises DerainError.
+        """
         if self.is_pipe:
-            watcher.begin(None)
-            pipes = sys.stdin.buffer, sys.stdout.buffer
-            return restore_pipe(*pipes, restorer, wishes, raw=self.raw, on_frame=watcher.advance)
-        begin, advance = watcher.begin, watcher.advance
-        if is_folder(self.source):
-            frames = self.source, self.target
-            return restore_frame_folder(
-                *frames,
+            on_start(None)
+            return restore_pipe(
+                sys.stdin.buffer,
+                sys.stdout.buffer,
                 restorer,
-                wishes,
+                options,
+                raw=self.raw,
+                on_frame=on_frame,
+            )
+        if is_folder(self.source):
+            return restore_frame_folder(
+                self.source,
+                self.target,
+                restorer,
+                options,
                 overwrite=self.overwrite,
-                on_start=begin,
-                on_frame=advance,
+                on_start=on_start,
+                on_frame=on_frame,
             )
         create_folder(self.target.parent)
-        clip = self.source, self.target
         return restore_clip(
-            *clip, restorer, wishes, codec=codec, crf=crf, on_start=begin, on_frame=advance
+            self.source,
+            self.target,
+            restorer,
+            options,
+            codec=codec,
+            crf=crf,
+            on_start=on_start,
+            on_frame=on_frame,
         )
 
 
 @dataclass
 class VideoJobList:
-    """The orders of a command line."""
+    """Jobs of a command line."""
 
-    todo: list[VideoJob] = field(default_factory=list)
+    pending: list[VideoJob] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    """Inputs that cannot be done, each with a sentence."""
-    already_there: int = 0
-    """Clips of several whose target exists."""
-    results: int = 0
-    """Clips that are called as results beside their sources are; they are left alone."""
+    """Inputs without a valid job, a sentence each."""
+    existing: int = 0
+    """Clips, of several, whose target exists; skipped."""
+    earlier_results: int = 0
+    """Clips that look like results of an earlier run; skipped."""
 
 
 def find_video_jobs(
@@ -102,126 +117,178 @@ def find_video_jobs(
     output: Path | None = None,
     suffix: str = "_derained",
     overwrite: bool = False,
-    raw: str | None = None,
+    raw: tuple[int, int] | None = None,
     pix_fmt: str | None = None,
     is_encoder_chosen: bool = False,
 ) -> VideoJobList:
-    """List what is to be restored, and where to.
+    """Return the jobs of a command line.
 
-    A clip goes beside its source with `suffix` at its name, into the folder `output`, or to `output` itself if that has the
-    suffix of a clip. Frames go into the folder `output`, or one beside theirs. An existing clip is a target only with
-    `overwrite`: of several inputs it counts as done, for a single one it is a problem. Raises DerainError for what cannot be
-    meant; `is_encoder_chosen` says that there is a --codec or a --crf.
+    The result of a clip goes beside its source with `suffix` in its name, into the folder
+    `output`, or to `output` itself if that has the suffix of a clip. Frames go into the folder
+    `output`, or into one beside theirs. Without `overwrite`, an existing target counts as done
+    among several inputs, and is a problem for a single one. `raw` is (width, height) of raw frames
+    on standard input, `is_encoder_chosen` the presence of --codec or --crf.
+    Raises DerainError for options that contradict each other.
     """
+    check_options(
+        inputs,
+        output=output,
+        has_size=raw is not None,
+        pix_fmt=pix_fmt,
+        is_encoder_chosen=is_encoder_chosen,
+    )
+    if any(map(_is_pipe, inputs)):
+        frames = None if raw is None else (*raw, pix_fmt or DEFAULT_RAW_LAYOUT)
+        return VideoJobList([VideoJob(Path(PIPE), Path(PIPE), raw=frames)])
+    check_suffix(suffix)
+    if output is not None:
+        check_output(output, inputs)
+    jobs = VideoJobList()
+    names = {path.with_suffix("") for path in inputs if not is_folder(path)}
+    sources = []
     for path in inputs:
-        if str(path).startswith("-") and str(path) != PIPE and not exists(path):
-            raise DerainError(
-                f"{path}: is neither an option for clips nor a file; `derain video --help` lists the options, "
-                f"and photos are restored by themselves"
+        if _is_picture(path):
+            jobs.problems.append(
+                f"{path}: is a photo, not a clip; restore it separately with `derain restore`"
             )
-    if pix_fmt is not None and raw is None:
+        elif output is None and _is_earlier_result(path, suffix=suffix, names=names):
+            jobs.earlier_results += 1
+        else:
+            sources.append(path)
+    conflicts = ConflictCheck(sources if overwrite else ())
+    is_single = len(inputs) == 1
+    for source in sources:
+        target = resolve_target(source, output=output, suffix=suffix, is_single=is_single)
+        job = VideoJob(source, target, overwrite)
+        _add_job(jobs, job, conflicts=conflicts, is_single=is_single)
+    return jobs
+
+
+def check_options(
+    inputs: Sequence[Path],
+    *,
+    output: Path | None,
+    has_size: bool,
+    pix_fmt: str | None,
+    is_encoder_chosen: bool,
+) -> None:
+    """Raise DerainError for inputs and options that do not fit together."""
+    for path in inputs:
+        if str(path).startswith("-") and not _is_pipe(path) and not exists(path):
+            raise DerainError(
+                f"{path}: is neither a file nor an option for clips; see `derain video --help`, "
+                "and restore photos separately"
+            )
+    if pix_fmt is not None and not has_size:
         raise DerainError(
-            f"--pix-fmt {pix_fmt}: is for raw frames; give their size as well by --raw WIDTHxHEIGHT, or leave it out"
+            f"--pix-fmt {pix_fmt}: applies to raw frames only; "
+            "add their size with --raw WIDTHxHEIGHT, or remove it"
         )
-    if is_encoder_chosen and all(str(path) == PIPE or is_folder(path) for path in inputs):
+    if is_encoder_chosen and all(_is_pipe(path) or is_folder(path) for path in inputs):
         raise DerainError(
-            "--codec and --crf are for clips: frames come out of a pipe or a folder as they go in; leave them out"
+            "--codec and --crf: apply to clips only, frames keep their format; remove them"
         )
     for path in inputs:
         if output is None and is_folder(path) and not path.resolve().name:
-            raise DerainError(f"{path}: has no folder beside it for its frames; name one with -o")
-    pipes = [str(path) == PIPE for path in inputs]
-    if any(pipes) or str(output) == PIPE or raw is not None:
-        if pipes != [True] or str(output) != PIPE:
-            raise DerainError(
-                "a pipe goes from standard input to standard output and nowhere else: `derain - -o -`"
+            raise DerainError(f"{path}: has no parent folder for its frames; name one with -o")
+    pipes = [_is_pipe(path) for path in inputs]
+    uses_pipe = any(pipes) or (output is not None and _is_pipe(output)) or has_size
+    if uses_pipe and not (pipes == [True] and output is not None and _is_pipe(output)):
+        raise DerainError(
+            "a pipe must lead from standard input to standard output; use `derain - -o -`"
+        )
+
+
+def check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """Raise DerainError for an output that cannot be the target of these inputs."""
+    if _is_picture(output):
+        raise DerainError(
+            f"{output}: has the suffix of a photo, but the input is video; name a clip or a folder"
+        )
+    holds_one_clip = len(inputs) == 1 and not is_folder(inputs[0])
+    if _is_clip_file(output):
+        if not holds_one_clip:
+            count = f"{len(inputs)} inputs" if len(inputs) > 1 else "a folder of frames"
+            raise DerainError(f"{output}: cannot hold the result of {count}; name a folder")
+    elif holds_one_clip and looks_like_file(output) and not is_occupied(output):
+        supported = ", ".join(sorted(CLIP_SUFFIXES))
+        raise DerainError(
+            f"{output}: derain does not write {output.suffix}; "
+            f"choose one of {supported}, or create the folder first"
+        )
+
+
+def resolve_target(source: Path, *, output: Path | None, suffix: str, is_single: bool) -> Path:
+    """Return the target of an input, which may be the only one (`is_single`)."""
+    if output is None:
+        return _beside(_with_writable_suffix(source), suffix)
+    if _is_clip_file(output) or (is_folder(source) and is_single):
+        return output
+    return output / _with_writable_suffix(source).name
+
+
+def _add_job(
+    jobs: VideoJobList, job: VideoJob, *, conflicts: ConflictCheck, is_single: bool
+) -> None:
+    """Add a job to `pending`, count it as done, or report why it is not possible."""
+    source, target = job.source, job.target
+    if conflicts.overwritten_input(source, [target]) is not None:
+        jobs.problems.append(
+            f"{source}: would overwrite {target}, another input; write to another folder with -o"
+        )
+        return
+    earlier = conflicts.conflicting_input(source, [target])
+    if earlier is not None:
+        if not is_repeated(source, earlier):
+            jobs.problems.append(
+                f"{source}: would overwrite the result of {earlier}; "
+                "restore them into different folders"
             )
-        frames = None if raw is None else (*parse_size(raw, option="--raw"), pix_fmt or RAW_LAYOUT)
-        return VideoJobList([VideoJob(Path(PIPE), Path(PIPE), raw=frames)])
-    check_suffix(suffix)
-    if output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not is_folder(output):
-        raise DerainError(
-            f"{output}: is the name of a photo, and there are clips or frames; name a clip or a folder"
+    elif is_folder(source):
+        jobs.pending.append(job)
+    elif same_file(target, source):
+        jobs.problems.append(f"{source}: would overwrite itself; write to another file with -o")
+    elif not is_occupied(target) or job.overwrite:
+        jobs.pending.append(job)
+    elif exists(target) and not is_single:
+        jobs.existing += 1
+    else:
+        jobs.problems.append(
+            f"{source}: {target} exists; use --overwrite to replace it, or another -o"
         )
-    orders = VideoJobList()
-    taken: dict[Path, Path] = {}
-    names = {path.with_suffix("") for path in inputs if not is_folder(path)}
-    is_file = output is not None and output.suffix.lower() in SUFFIXES and not is_folder(output)
-    if is_file and (len(inputs) > 1 or is_folder(inputs[0])):
-        asked = len(inputs) if len(inputs) > 1 else "frames in a folder"
-        raise DerainError(
-            f"{output}: is the name of one clip, and there are {asked}; name a folder"
-        )
-    if (
-        output is not None
-        and looks_like_file(output)
-        and not is_file
-        and not is_occupied(output)
-        and len(inputs) == 1
-        and not is_folder(inputs[0])
-    ):
-        known = ", ".join(sorted(SUFFIXES))
-        raise DerainError(
-            f"{output}: {output.suffix} is not a kind of clip that derain writes; choose one of {known}, or make the folder first"
-        )
-    for source in inputs:
-        if source.suffix.lower() in PICTURE_SUFFIXES and not is_folder(source):
-            orders.problems.append(
-                f"{source}: is a photo beside clips; restore it by itself with `derain restore`"
-            )
-            continue
-        if (
-            output is None
-            and not is_folder(source)
-            and possible_sources(_whole(source), suffix) & names
-        ):
-            orders.results += 1
-            continue
-        if output is None:
-            target = _beside(_writable(source), suffix)
-        elif is_file or (is_folder(source) and len(inputs) == 1):
-            target = output
-        else:
-            target = output / _writable(source).name
-        if (rival := taken.get(target)) is not None:
-            if rival != source and not same_file(rival, source):  # or it was named twice
-                orders.problems.append(
-                    f"{source}: would overwrite the result of {rival}; restore the two into different folders"
-                )
-            continue
-        taken[target] = source
-        if same_file(target, source) and not is_folder(source):
-            orders.problems.append(f"{source}: would be written while it is read; give another -o")
-        elif not is_folder(source) and is_occupied(target) and not overwrite:
-            if len(inputs) > 1 and exists(target):
-                orders.already_there += 1
-            else:
-                orders.problems.append(
-                    f"{source}: {target} exists; give --overwrite to replace it or another -o"
-                )
-        else:
-            orders.todo.append(VideoJob(source, target, overwrite))
-    return orders
 
 
-def _whole(source: Path) -> Path:
-    """The name that a clip would have had if it had not been cut short."""
-    return source.with_stem(re.sub(rf"(?<=.){PARTIAL}(_\d+)?$", "", source.stem))
+def _is_pipe(path: Path) -> bool:
+    return str(path) == PIPE
 
 
-def _writable(source: Path) -> Path:
-    """The name of a clip or of a folder, with the suffix of a format that derain writes."""
-    return (
-        source.with_suffix(HOLDING)
-        if source.suffix.lower() in READ_ONLY and not is_folder(source)
-        else source
-    )
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and not is_folder(path)
+
+
+def _is_clip_file(path: Path) -> bool:
+    return path.suffix.lower() in CLIP_SUFFIXES and not is_folder(path)
+
+
+def _is_earlier_result(source: Path, *, suffix: str, names: set[Path]) -> bool:
+    """True for the result, possibly unfinished, of a clip in `names` (without file extensions)."""
+    if is_folder(source):
+        return False
+    finished = source.with_stem(re.sub(rf"(?<=.){PARTIAL_SUFFIX}(_\d+)?$", "", source.stem))
+    return bool(possible_sources(finished, suffix) & names)
+
+
+def _with_writable_suffix(source: Path) -> Path:
+    """Return the name of a clip or folder, with a suffix that derain can write."""
+    if source.suffix.lower() in READ_ONLY_CLIP_SUFFIXES and not is_folder(source):
+        return source.with_suffix(MATROSKA)
+    return source
 
 
 def _beside(source: Path, suffix: str) -> Path:
+    """Return the target beside an input."""
     if is_folder(source):
-        folder = (
-            source.resolve() if source.name in {"", ".."} else source
-        )  # of `.`, what it is called
+        # `.` and `..` need their real name
+        folder = source.resolve() if source.name in {"", ".."} else source
         return folder.with_name(folder.name + suffix)
     return source.with_stem(source.stem + suffix)

@@ -1,4 +1,4 @@
-"""`restore_pipe`: frames from standard input to standard output, in the form in which they come."""
+"""`restore_pipe`: restore frames from standard input to standard output, in their format."""
 
 from __future__ import annotations
 
@@ -13,81 +13,91 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
+from derain.errors import VideoError
 from derain.inference.restorer import Restorer
 from derain.video.clip_reader import ClipReader, TimedFrame
 from derain.video.colours import Colours, RgbToFrame, has_alpha
-from derain.video.errors import VideoError, ffmpeg_errors, frame_errors
+from derain.video.errors import ffmpeg_errors, frame_errors
 from derain.video.frames import FrameOptions, VideoResult, restore_frames
 from derain.video.pipe_reader import InterruptibleReader
 from derain.video.pipeline import run_pipeline
 
 MAGIC = b"YUV4MPEG2"
-MOST_HEAD = 1024
-"""Bytes of the first line of a YUV4MPEG2 stream."""
+MAX_HEADER_BYTES = 1024
+"""Longest header line of a YUV4MPEG2 stream."""
 
 
 def restore_pipe(
     inlet: BinaryIO,
     outlet: BinaryIO,
     restorer: Restorer,
-    wishes: FrameOptions | None = None,
+    options: FrameOptions | None = None,
     *,
     raw: tuple[int, int, str] | None = None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> VideoResult:
-    """Restore frames as they come.
+    """Restore frames as they arrive.
 
-    They are a stream in YUV4MPEG2 (`ffmpeg -f yuv4mpegpipe`), whose first line is handed on as it is, or raw frames of (width,
-    height, pixel format). Raises VideoError for anything else. `on_frame()` is called after each.
+    The input is a YUV4MPEG2 stream (`ffmpeg -f yuv4mpegpipe`), whose header is copied, or raw
+    frames of (width, height, pixel format). `on_frame()` is called after each frame.
+    Raises VideoError for any other input.
     """
-    form, options, head, before_frame = "yuv4mpegpipe", {}, b"", b""
     reader = InterruptibleReader(inlet)
+    header, frame_header = b"", b""
     if raw is None:
-        head, before_frame = reader.readline(MOST_HEAD), reader.readline(MOST_HEAD)
-        if not head.startswith(MAGIC):
-            fact = "is no YUV4MPEG2 stream" if head else "is empty"
-            raise VideoError(
-                f"standard input: {fact}; let `ffmpeg -f yuv4mpegpipe -` fill it, or give --raw WIDTHxHEIGHT for raw frames"
-            )
-        _check_size(head)
+        header, frame_header = reader.readline(MAX_HEADER_BYTES), reader.readline(MAX_HEADER_BYTES)
+        _check_header(header)
+        format_name, demuxer_options = "yuv4mpegpipe", {}
     else:
-        _check_layout(raw[2])
-        form, options = "rawvideo", {"video_size": f"{raw[0]}x{raw[1]}", "pixel_format": raw[2]}
-    tally, start = VideoResult(), time.perf_counter()
-    coming = _Inlet(head + before_frame, reader, has_lines=raw is None)
-    with ClipReader(coming, "standard input", format=form, options=options) as source:
-        first = _raw_codec(source.first, time_base=source.stream.time_base).encode(source.first)
-        coming.skip(len(head), frame_bytes=sum(packet.size for packet in first))
-        sink = _Outlet(outlet, source, head, before_frame=b"FRAME\n" if raw is None else b"")
+        width, height, layout = raw
+        _check_layout(layout)
+        format_name = "rawvideo"
+        demuxer_options = {"video_size": f"{width}x{height}", "pixel_format": layout}
+    result, start = VideoResult(), time.perf_counter()
+    stream = _Inlet(header + frame_header, reader, has_headers=raw is None)
+    with ClipReader(stream, "standard input", format=format_name, options=demuxer_options) as clip:
+        first = clip.first_frame
+        packets = _raw_codec(first, time_base=clip.stream.time_base).encode(first)
+        stream.skip(len(header), frame_bytes=sum(packet.size for packet in packets))
+        writer = _Outlet(outlet, clip, header, frame_header=b"FRAME\n" if raw is None else b"")
         try:
-            with frame_errors(source.name):
+            with frame_errors(clip.name):
                 run_pipeline(
-                    source,
-                    lambda shots: restore_frames(
-                        shots, restorer, wishes or FrameOptions(), tally, on_frame=on_frame
+                    clip,
+                    lambda frames: restore_frames(
+                        frames, restorer, options or FrameOptions(), result, on_frame=on_frame
                     ),
-                    sink.write,
+                    writer.write,
                     on_stop=reader.end,
                 )
         except KeyboardInterrupt:
-            tally.was_interrupted = True
-        if coming.ends_within_a_frame and not tally.was_interrupted:
-            tally.problems.append(
-                f"{source.name}: ends within a frame; the {sink.frames} before it were restored, look at what fills the pipe"
+            result.was_interrupted = True
+        if stream.ends_within_frame and not result.was_interrupted:
+            result.problems.append(
+                f"{clip.name}: ends within a frame; the {writer.frame_count} frames before it "
+                "were restored, check the program that fills the pipe"
             )
-        if has_alpha(source.first.format):
-            tally.notes.append("its transparency is left out")
-        tally.notes += source.dropped
-    tally.seconds = time.perf_counter() - start
-    return tally
+        if has_alpha(first.format):
+            result.notes.append("its transparency is dropped")
+        result.notes += clip.omissions
+    result.seconds = time.perf_counter() - start
+    return result
 
 
-def _check_size(head: bytes) -> None:
-    """Of the first line of a YUV4MPEG2 stream."""
-    told = {word[:1]: word[1:] for word in head.split()[1:]}
-    if not all(told.get(side, b"").isdigit() and int(told[side]) for side in (b"W", b"H")):
+def _check_header(header: bytes) -> None:
+    """Raise VideoError if this is not the header of a YUV4MPEG2 stream with a frame size."""
+    if not header.startswith(MAGIC):
+        problem = "is not a YUV4MPEG2 stream" if header else "is empty"
         raise VideoError(
-            "standard input: its first line does not say how large the frames are; let `ffmpeg -f yuv4mpegpipe -` write it"
+            f"standard input: {problem}; fill it with `ffmpeg -f yuv4mpegpipe -`, "
+            "or use --raw WIDTHxHEIGHT for raw frames"
+        )
+    fields = {word[:1]: word[1:] for word in header.split()[1:]}
+    sides = [fields.get(side, b"") for side in (b"W", b"H")]
+    if not all(side.isdigit() and int(side) for side in sides):
+        raise VideoError(
+            "standard input: its header has no frame size; "
+            "write the stream with `ffmpeg -f yuv4mpegpipe -`"
         )
 
 
@@ -96,12 +106,13 @@ def _check_layout(name: str) -> None:
         VideoFormat(name)
     except ValueError:
         raise VideoError(
-            f"--pix-fmt {name}: FFmpeg knows no such layout of pixels; `ffmpeg -pix_fmts` lists them, rgb24 is usual"
+            f"--pix-fmt {name}: unknown to FFmpeg; "
+            "choose one that `ffmpeg -pix_fmts` lists, for example rgb24"
         ) from None
 
 
 def _raw_codec(frame: VideoFrame, *, time_base: Fraction | None) -> VideoCodecContext:
-    """What makes of frames like one the bytes of their pixels, without the padding of their rows in memory."""
+    """Return an encoder to raw bytes, without the row padding that frames have in memory."""
     codec = CodecContext.create("rawvideo", "w")
     assert isinstance(codec, VideoCodecContext)
     codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, frame.format.name
@@ -110,86 +121,87 @@ def _raw_codec(frame: VideoFrame, *, time_base: Fraction | None) -> VideoCodecCo
 
 
 class _Inlet:
-    """What was read already, and then the rest; FFmpeg must not look for its end, or go back.
+    """A file for FFmpeg, which must not seek: data that was read already, then the pipe.
 
-    It follows the frames that go by, each after a line of its own with `has_lines`, to know whether the last one is whole.
+    It follows the frames to know whether the last one is complete. With `has_headers`, each frame
+    follows a header line.
     """
 
-    def __init__(self, head: bytes, file: InterruptibleReader, *, has_lines: bool) -> None:
-        self._head = head
-        self._file = file
-        self._has_lines = has_lines
+    def __init__(self, start: bytes, reader: InterruptibleReader, *, has_headers: bool) -> None:
+        self._start = start
+        self._reader = reader
+        self._has_headers = has_headers
         self._frame_bytes = 0
-        """0 until it is known."""
-        self._unseen = b""
-        """What went by before that."""
-        self._is_in_line = False
-        self._left = 0
-        """Bytes of a frame that are still to come."""
+        """0 until known."""
+        self._unparsed = b""
+        """Data that was read before the size of a frame was known."""
+        self._is_in_header = False
+        self._remaining = 0
+        """Bytes of the current frame that are missing."""
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; none at the end."""
-        data, self._head = self._head[:size], self._head[size:]
-        data = data or self._file.read(size)
+        """Return at most `size` bytes; empty at the end."""
+        data, self._start = self._start[:size], self._start[size:]
+        data = data or self._reader.read(size)
         if self._frame_bytes:
             self._follow(data)
         else:
-            self._unseen += data
+            self._unparsed += data
         return data
 
     def skip(self, count: int, *, frame_bytes: int) -> None:
-        """The first `count` bytes stand before all frames, and each of those has `frame_bytes`."""
+        """Set the length of the stream header and the size of a frame."""
         self._frame_bytes = frame_bytes
-        self._follow(self._unseen[count:])
-        self._unseen = b""
+        self._follow(self._unparsed[count:])
+        self._unparsed = b""
 
     @property
-    def ends_within_a_frame(self) -> bool:
-        """Whether what has come so far is no whole number of frames."""
-        return self._is_in_line or self._left > 0
+    def ends_within_frame(self) -> bool:
+        """True if the data so far ends within a frame."""
+        return self._is_in_header or self._remaining > 0
 
     def _follow(self, data: bytes) -> None:
         start = 0
         while start < len(data):
-            if self._left:
-                taken = min(self._left, len(data) - start)
-                self._left -= taken
-                start += taken
-            elif self._has_lines:
+            if self._remaining:
+                count = min(self._remaining, len(data) - start)
+                self._remaining -= count
+                start += count
+            elif self._has_headers:
                 end = data.find(b"\n", start)
-                self._is_in_line = end < 0
+                self._is_in_header = end < 0
                 start = len(data) if end < 0 else end + 1
-                self._left = 0 if end < 0 else self._frame_bytes
+                self._remaining = 0 if end < 0 else self._frame_bytes
             else:
-                self._left = self._frame_bytes
+                self._remaining = self._frame_bytes
 
 
 class _Outlet:
-    """Writes frames without the padding that FFmpeg's rows have in memory."""
+    """Writes frames without the row padding that they have in memory."""
 
     def __init__(
-        self, file: BinaryIO, source: ClipReader, head: bytes, *, before_frame: bytes
+        self, file: BinaryIO, source: ClipReader, header: bytes, *, frame_header: bytes
     ) -> None:
         self._file = file
-        self._before_frame = before_frame
-        self.frames = 0
-        self._pack = RgbToFrame(Colours.of(source.first), source.first.format.name)
-        self._codec = _raw_codec(source.first, time_base=source.stream.time_base)
-        self._put(head)
+        self._frame_header = frame_header
+        self.frame_count = 0
+        first = source.first_frame
+        self._to_frame = RgbToFrame(Colours.of(first), first.format.name)
+        self._codec = _raw_codec(first, time_base=source.stream.time_base)
+        self._put(header)
 
-    def write(self, shot: TimedFrame) -> None:
-        """Write one frame, at once: somebody waits for it."""
-        samples, _ = shot
+    def write(self, timed_frame: TimedFrame) -> None:
+        """Write one frame immediately: the next program waits for it."""
+        image, _ = timed_frame
         try:
-            packets = self._codec.encode(self._pack(samples))
+            packets = self._codec.encode(self._to_frame(image))
         except (FFmpegError, OSError, ValueError) as error:
-            layout = self._pack.layout.name
+            layout = self._to_frame.layout.name
             raise VideoError(
-                f"standard output: FFmpeg writes no pixels as {layout}; give another --pix-fmt"
+                f"standard output: FFmpeg cannot write pixels as {layout}; use another --pix-fmt"
             ) from error
-        data = b"".join(bytes(packet) for packet in packets)
-        self.frames += 1
-        self._put(self._before_frame + data)
+        self.frame_count += 1
+        self._put(self._frame_header + b"".join(bytes(packet) for packet in packets))
 
     def _put(self, data: bytes) -> None:
         with ffmpeg_errors("standard output"):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Literal
 
-from derain.pictures import PICTURE_SUFFIXES
+from derain.suffixes import PICTURE_SUFFIXES
 
 Side = Literal["rainy", "clean"]
 
