@@ -31,7 +31,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-KINDS = ("pair", "moved", "streaks", "rendered", "dry")
+KINDS = ("pair", "recombined", "streaks", "rendered", "rain_free")
 
 
 def crops(sources, seed=1, **mix):
@@ -41,7 +41,7 @@ def crops(sources, seed=1, **mix):
 @pytest.mark.parametrize("kind", KINDS)
 def test_crop_is_a_function_of_seed_and_index(sources, kind):
     first, second = (
-        crops(sources, **{kind: 1}, jpeg=0.5, turn=0.5, colour=0.5, zoom=0.5, reduced=0.5)
+        crops(sources, **{kind: 1}, jpeg=0.5, transpose=0.5, jitter=0.5, zoom=0.5, downscale=0.5)
         for _ in range(2)
     )
     second[7]  # what was drawn before does not matter
@@ -63,7 +63,7 @@ def test_seeds_give_different_crops(sources):
     assert not np.array_equal(crops(sources, seed=1, pair=1)[0], crops(sources, seed=2, pair=1)[0])
 
 
-@pytest.mark.parametrize("kind", ["moved", "streaks"])
+@pytest.mark.parametrize("kind", ["recombined", "streaks"])
 def test_laid_rain_never_darkens(sources, kind):
     for i in range(10):
         rainy, clean = crops(sources, **{kind: 1})[i]
@@ -71,19 +71,19 @@ def test_laid_rain_never_darkens(sources, kind):
         assert (rainy > clean).any()
 
 
-def test_dry_crop_has_equal_sides(sources):
-    rainy, clean = crops(sources, dry=1, jpeg=0.5)[3]
+def test_rain_free_crop_has_equal_sides(sources):
+    rainy, clean = crops(sources, rain_free=1, jpeg=0.5)[3]
     np.testing.assert_array_equal(rainy, clean)
 
 
 def test_both_sides_of_a_pair_are_turned_alike(sources):
     for i in range(10):
-        rainy, clean = crops(sources, pair=1, turn=0.5)[i]
+        rainy, clean = crops(sources, pair=1, transpose=0.5)[i]
         np.testing.assert_allclose(rainy - clean, 40 / 255, atol=1e-6)
 
 
 def test_colours_of_both_sides_are_changed_alike(sources):
-    plain, changed = (crops(sources, dry=1, colour=share)[3] for share in (0, 1))
+    plain, changed = (crops(sources, rain_free=1, jitter=share)[3] for share in (0, 1))
     np.testing.assert_array_equal(*changed)
     assert np.abs(changed[0] - plain[0]).mean() > 0.02
 
@@ -97,12 +97,12 @@ def test_both_sides_of_a_pair_are_enlarged_alike(sources):
         assert np.abs(np.diff(rainy)).mean() < np.abs(np.diff(plain)).mean()
 
 
-@pytest.mark.parametrize("kind", ["dry", "moved", "rendered"])
+@pytest.mark.parametrize("kind", ["rain_free", "recombined", "rendered"])
 def test_reduced_backgrounds_show_more_of_the_picture(sources, kind):
     stripes = np.tile((np.arange(200) // 8 % 2 * 100).astype(np.uint8)[:, None], (190, 1, 3))
     edges = []
     for reduced in (0, 1):
-        drawn = crops(sources, **{kind: 1}, reduced=reduced)
+        drawn = crops(sources, **{kind: 1}, downscale=reduced)
         drawn.backgrounds = [stripes]
         edges.append(
             np.mean([np.count_nonzero(np.diff(drawn[i][1][0, 0] > 50 / 255)) for i in range(40)])
@@ -114,7 +114,9 @@ def test_rain_before_reduced_backgrounds_is_as_strong_as_ever(sources):
     added = [
         [
             np.median(rainy - clean)
-            for rainy, clean in map(crops(sources, moved=1, reduced=r).__getitem__, range(40))
+            for rainy, clean in map(
+                crops(sources, recombined=1, downscale=r).__getitem__, range(40)
+            )
         ]
         for r in (0, 1)
     ]
@@ -137,14 +139,18 @@ def test_compression_changes_the_rainy_side(sources):
 
 
 def test_kinds_are_drawn_by_weight(sources):
-    mixed = crops(sources, dry=1, pair=3)
+    mixed = crops(sources, rain_free=1, pair=3)
     dry = sum(np.array_equal(*mixed[i]) for i in range(200))
     assert 30 < dry < 70
 
 
 @pytest.mark.parametrize(
     ("kind", "sources"),
-    [("moved", TrainingPictures()), ("streaks", TrainingPictures()), ("dry", TrainingPictures())],
+    [
+        ("recombined", TrainingPictures()),
+        ("streaks", TrainingPictures()),
+        ("rain_free", TrainingPictures()),
+    ],
 )
 def test_kind_without_a_source_is_refused(kind, sources):
     with pytest.raises(DataError, match=f"mix.{kind}"):

@@ -25,12 +25,12 @@ folder = "pairs"
 exclude = ["1"]
 [data]
 crop_px = 56
-backgrounds = ["dry"]
+backgrounds = ["clear"]
 [data.mix]
 pair = 1
-moved = 1
+recombined = 1
 rendered = 1
-dry = 1
+rain_free = 1
 [loss]
 absolute = 0.2
 beta = 0.0
@@ -60,9 +60,9 @@ precision = "32-true"
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder with six tiny pairs, two dry pictures and recipe.toml; its run goes to RUN."""
+    """A folder with six tiny pairs, two rain-free pictures and recipe.toml; its run goes to RUN."""
     rng = np.random.default_rng(0)
-    for folder in ("pairs/rainy", "pairs/clean", "dry"):
+    for folder in ("pairs/rainy", "pairs/clean", "clear"):
         (tmp_path / folder).mkdir(parents=True)
     for i in range(6):
         clean = np.kron(rng.integers(0, 200, (9, 9, 3)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -71,7 +71,7 @@ def project(tmp_path):
         Image.fromarray(clean).save(tmp_path / f"pairs/clean/{i}.png")
         Image.fromarray(rainy).save(tmp_path / f"pairs/rainy/{i}.png")
         if i < 2:
-            Image.fromarray(clean[::-1]).save(tmp_path / f"dry/{i}.png")
+            Image.fromarray(clean[::-1]).save(tmp_path / f"clear/{i}.png")
     (tmp_path / "recipe.toml").write_text(RECIPE.replace("RUN", str(tmp_path / "run")))
     return tmp_path
 

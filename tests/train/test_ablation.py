@@ -357,9 +357,9 @@ def test_discriminator_is_counted_as_its_manner_builds_it(project):
 
 def test_failing_row_is_told_in_the_words_of_its_run(project):
     with pytest.raises(
-        TrainingError, match=r"^x: training ended with code 1: \S*dry7: no such folder"
+        TrainingError, match=r"^x: training ended with code 1: \S*clear7: no such folder"
     ):
-        train_row(AblationRow("x"), project / "recipe.toml", ["data.backgrounds=['dry7']"])
+        train_row(AblationRow("x"), project / "recipe.toml", ["data.backgrounds=['clear7']"])
 
 
 def test_stopped_row_is_not_taken_for_a_trained_one(project, monkeypatch):

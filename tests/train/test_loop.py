@@ -93,7 +93,7 @@ def test_weights_count_the_steps_of_those_they_began_with(project):
     run(project, *other, "length.steps=2", weights=begun)
     run(project, *other, "length.steps=3", resume=True)
     card = load_weights(project / "other/weights.safetensors")[2]
-    assert (card["steps"], card["data"]) == (9, ["pairs", "dry"])
+    assert (card["steps"], card["data"]) == (9, ["pairs", "clear"])
 
 
 def test_weights_tell_the_data_of_those_they_began_with(project):
@@ -104,12 +104,16 @@ def test_weights_tell_the_data_of_those_they_began_with(project):
         "validation.pairs=[]",
         "length.steps=1",
         "data.backgrounds=[]",
-        "data.mix.dry=0",
+        "data.mix.rain_free=0",
     ]
     own = 'data.pairs=[{folder="own"}]'
     run(project, *other, own, weights=project / "run/weights.safetensors")
     run(project, *other, own, "length.steps=2", resume=True)
-    assert load_weights(project / "other/weights.safetensors")[2]["data"] == ["pairs", "dry", "own"]
+    assert load_weights(project / "other/weights.safetensors")[2]["data"] == [
+        "pairs",
+        "clear",
+        "own",
+    ]
 
 
 def test_the_recipe_to_begin_with_trains_on_the_examples(tmp_path, monkeypatch):
@@ -126,7 +130,7 @@ def test_the_recipe_to_begin_with_trains_on_the_examples(tmp_path, monkeypatch):
 
 
 def test_training_learns(project):
-    run(project, "length.steps=60", "optimiser.learning_rate=3e-3", "data.mix.dry=0")
+    run(project, "length.steps=60", "optimiser.learning_rate=3e-3", "data.mix.rain_free=0")
     losses = [e["pixel"] + e["absolute"] for e in events(project, "train")]
     assert sum(losses[-15:]) < 0.8 * sum(losses[:15])
 
@@ -255,7 +259,7 @@ def test_weights_alone_start_a_new_run(project):
 
 def test_a_run_begins_with_a_shipped_model_by_its_name(project):
     network, _, card = load_weights("small")
-    own = ["pairs", "dry"]
+    own = ["pairs", "clear"]
     shape = [f"network.{name}={list(getattr(network, name))}" for name in ("channels", "stages")]
     run(
         project,
@@ -451,7 +455,7 @@ def test_validation_file_without_partner_is_told_of(project, capsys):
     validation = [
         "data.pairs=[]",
         "data.mix.pair=0",
-        "data.mix.moved=0",
+        "data.mix.recombined=0",
         'validation.pairs=[{folder="pairs"}]',
     ]
     run(project, "length.steps=1", *validation)
@@ -467,7 +471,7 @@ def test_pairs_that_are_trained_and_evaluated_on_are_told_of(project, capsys):
 
 
 def test_backgrounds_that_are_evaluated_on_are_told_of(project, capsys):
-    run(project, "length.steps=1", 'data.backgrounds=["dry", "pairs/clean"]')
+    run(project, "length.steps=1", 'data.backgrounds=["clear", "pairs/clean"]')
     assert (
         "data.backgrounds: 1 of 8 are both trained and evaluated on, the first "
         in capsys.readouterr().err
@@ -475,7 +479,7 @@ def test_backgrounds_that_are_evaluated_on_are_told_of(project, capsys):
 
 
 def test_pictures_smaller_than_a_crop_are_told_of(project, capsys):
-    Image.new("RGB", (40, 90)).save(project / "dry/little.png")
+    Image.new("RGB", (40, 90)).save(project / "clear/little.png")
     run(project, "length.steps=1", "validation.pairs=[]")
     assert (
         "1 pictures are smaller than a crop of 56 px and left out, the first: "

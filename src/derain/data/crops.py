@@ -21,10 +21,10 @@ Layer = NDArray[np.float32]
 MAX_WEIGHT = 1e6
 SHARES = (
     "jpeg",
-    "turn",
-    "colour",
+    "transpose",
+    "jitter",
     "zoom",
-    "reduced",
+    "downscale",
 )  # of `Mix`; what else is in it are weights and a switch
 LARGEST_ZOOM, LARGEST_REDUCTION = 3.0, 2.5
 MAX_LEAN = 0.25
@@ -37,25 +37,25 @@ class CropMix:
 
     pair: float = 1.0
     """A pair as it was published."""
-    moved: float = 0.0
+    recombined: float = 0.0
     """The rain layer of a pair over another background."""
     streaks: float = 0.0
     """Streak masks over a background."""
     rendered: float = 0.0
     """Rain that `derain.rain` draws, of a random kind."""
-    dry: float = 0.0
+    rain_free: float = 0.0
     """No rain: what the network must leave alone."""
     jpeg: float = 0.0
     """Share of the crops whose background and rainy picture are JPEG-compressed (published pairs keep their clean side)."""
     flip: bool = True
     """Whether crops are mirrored at random, left to right and top to bottom."""
-    turn: float = 0.0
+    transpose: float = 0.0
     """Share of the crops that are transposed, so that rain falls sideways."""
-    colour: float = 0.0
+    jitter: float = 0.0
     """Share of the crops whose saturation, contrast and brightness are changed, on both sides alike."""
     zoom: float = 0.0
     """Share of the crops whose rain is enlarged, up to threefold, as a photo of many megapixels has it."""
-    reduced: float = 0.0
+    downscale: float = 0.0
     """Share of the backgrounds, those of published pairs apart, that are reduced, down to two fifths of their size."""
 
     def __post_init__(self) -> None:
@@ -82,10 +82,10 @@ class Crops:
         self.layered = [c for c in sources.collections if c.layers]
         missing = {
             "pair": not sources.collections,
-            "moved": not self.layered,
+            "recombined": not self.layered,
             "streaks": not sources.streaks,
             "rendered": not self.backgrounds,
-            "dry": not self.backgrounds,
+            "rain_free": not self.backgrounds,
         }
         weights = {
             kind: weight for kind, weight in asdict(mix).items() if kind in missing and weight
@@ -111,11 +111,13 @@ class Crops:
         )
         rainy, clean = getattr(self, f"_{kind}")(rng, compress, zoom)
         if (
-            compress and kind != "dry"
+            compress and kind != "rain_free"
         ):  # whose rainy side is the clean one, which is compressed already
             rainy = jpeg(rainy, quality=int(rng.integers(75, 96)))
-        sides = flip(rng, rainy, clean, flip=self.mix.flip, transpose=rng.random() < self.mix.turn)
-        return jitter_colour(rng, *sides) if rng.random() < self.mix.colour else sides
+        sides = flip(
+            rng, rainy, clean, flip=self.mix.flip, transpose=rng.random() < self.mix.transpose
+        )
+        return jitter_colour(rng, *sides) if rng.random() < self.mix.jitter else sides
 
     def _pair(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         collection = drawn(rng, self.sources.collections)
@@ -123,7 +125,7 @@ class Crops:
         rainy, clean = self._enlarged(rng, zoom, collection.rainy[i], collection.clean[i])
         return rainy, clean
 
-    def _moved(
+    def _recombined(
         self, rng: np.random.Generator, compress: bool, zoom: float
     ) -> tuple[Image8, Image8]:
         collection = drawn(rng, self.layered)
@@ -145,7 +147,9 @@ class Crops:
         )
         return rainy, clean
 
-    def _dry(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
+    def _rain_free(
+        self, rng: np.random.Generator, compress: bool, zoom: float
+    ) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress, zoom)
         return clean, clean
 
@@ -179,7 +183,7 @@ class Crops:
         """Return a background, which may be sharper than the rain before it: enlarged by `zoom` or less, or reduced."""
         image = self.backgrounds[rng.integers(len(self.backgrounds))]
         scale = enlargement(rng, zoom) if zoom > 1 else 1.0
-        if self.mix.reduced and rng.random() < self.mix.reduced:
+        if self.mix.downscale and rng.random() < self.mix.downscale:
             scale = 1 / enlargement(
                 rng, min(LARGEST_REDUCTION, min(image.shape[:2]) / self.crop_px)
             )
