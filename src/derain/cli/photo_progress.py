@@ -1,41 +1,29 @@
-"""What a person sees while a batch runs: a bar with rate and time left, the problems, and one line at the end."""
+"""The user's view of a batch of photos: a progress bar, the problems and a final summary line."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
-from rich.text import Text
-
 from derain.cli.console import Console
+from derain.cli.exit_codes import ExitCode
+from derain.cli.progress_bar import ProgressBar
 from derain.photos.jobs import JobList
 from derain.photos.summary import Summary
 from derain.photos.worker import PhotoResult
 
-INTERRUPTED = 130
-"""The exit code of a shell command that Ctrl-C ended."""
-
 
 class PhotoProgress(Console):
-    """Tells about one batch on stderr; a context manager around the run of it."""
+    """Reports one batch on stderr; a context manager around the run."""
 
-    def __init__(self, errands: JobList, *, is_quiet: bool) -> None:
+    def __init__(self, jobs: JobList, *, is_quiet: bool) -> None:
         super().__init__(is_quiet=is_quiet)
-        self.errands = errands
-        columns = (BarColumn(), _Count(), _Rate(), TimeRemainingColumn())
-        # a bar in a log file is noise
-        self._bar = Progress(
-            *columns,
-            console=self.console,
-            disable=is_quiet or not self.console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=len(errands.todo))
-        for _, text in errands.problems:
-            self.complain(text)
+        self._bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
+        self._bar.restart(len(jobs.todo))
+        for _, problem in jobs.problems:
+            self.error(problem)
 
     def __enter__(self) -> None:
-        self._bar.start()
+        self._bar.__enter__()
 
     def __exit__(
         self,
@@ -43,29 +31,18 @@ class PhotoProgress(Console):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        self._bar.__exit__(kind, error, trace)
 
-    def report_omissions(self, record: PhotoResult) -> None:
-        """Print what of a picture could not be kept."""
-        for text in record.omissions:
-            self.say(f"{record.source}: {text}")
+    def report_omissions(self, result: PhotoResult) -> None:
+        """Print what the output of a picture could not keep."""
+        for omission in result.omissions:
+            self.info(f"{result.source}: {omission}")
 
     def advance(self, share: float) -> None:
         """Move the bar by a share of one picture."""
-        self._bar.advance(self._task, share)
+        self._bar.advance(share)
 
-    def close(self, summary: Summary) -> int:
-        """Print the summary and return the exit code: 0, 1 if anything failed, 130 after Ctrl-C."""
-        self.say(str(summary))
-        return INTERRUPTED if summary.interrupted else int(summary.failed > 0)
-
-
-class _Count(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        # shares of a picture add up to a hair less than one
-        return Text(f"{int(task.completed + 1e-6)}/{task.total or 0:.0f}")
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed * 60:.1f} pictures a minute" if task.speed else "")
+    def finish(self, summary: Summary) -> ExitCode:
+        """Print the summary and return the exit code."""
+        self.info(str(summary))
+        return ExitCode.of_run(has_failures=summary.failed > 0, is_interrupted=summary.interrupted)

@@ -105,7 +105,7 @@ def restore(
     restorer = None
     if errands.todo:
         restorer = network.load()
-        screen.say(
+        screen.info(
             f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
         )
     outcome = BatchResult()
@@ -122,7 +122,7 @@ def restore(
                 jobs=jobs,
                 previews=report is not None,
                 on_progress=screen.advance,
-                on_problem=screen.complain,
+                on_problem=screen.error,
                 on_record=on_record,
             )
             with screen:
@@ -130,5 +130,5 @@ def restore(
         summary = summarise(errands, outcome)
         records.close(summary, late=outcome.already_there)
     for problem in records.problems:
-        screen.complain(problem)
-    return screen.close(summary) or int(bool(records.problems))
+        screen.error(problem)
+    return screen.finish(summary) or int(bool(records.problems))

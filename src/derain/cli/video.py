@@ -1,4 +1,4 @@
-"""`derain video`, which is also `derain` with a clip: clips, folders of numbered frames, and pipes."""
+"""`derain video`, also `derain CLIP`: clips, folders of numbered frames, and pipes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from derain.cli.options import (
     Network,
     PathArgument,
     Quiet,
+    parse_size,
     result_suffix,
 )
 from derain.errors import DerainError
@@ -36,33 +37,36 @@ def video(
     quiet: Quiet = False,
     network: Network = DEFAULT_NETWORK,
 ) -> int:
-    """Take the rain out of clips; sound, subtitles, rotation, colours and time stamps stay.
+    """Remove rain from clips. Sound, subtitles, rotation, colours and time stamps are kept.
 
     Parameters
     ----------
     inputs
-        Clips; folders of numbered frames; or `-` for frames on standard input, as of `ffmpeg -f yuv4mpegpipe`.
+        Clips, folders of numbered frames, or `-` for frames on standard input
+        (`ffmpeg -f yuv4mpegpipe`).
     output
-        A folder; or a file, when there is one clip; or `-` for standard output. Without it, `clip_derained.mp4` beside the
-        clip.
+        A folder; a file, for a single clip; or `-` for standard output.
+        Default: `clip_derained.mp4` beside the clip.
     codec
-        FFmpeg's name of the encoder; without it, the one of the clip's own codec.
+        FFmpeg name of the encoder. Default: the codec of the clip.
     crf
-        Constant rate factor of the encoder: smaller is better and larger; without it, one at which no loss is seen.
+        Constant rate factor of the encoder; lower means better quality and a larger file.
+        Default: visually lossless.
     temporal
-        Make what stands still agree from frame to frame: less flicker.
+        Reduce flicker: average still areas over neighbouring frames.
     strength
-        The share of the estimated rain that is taken out, 0 to 1.
+        Share of the estimated rain to remove, 0 to 1.
     mask
-        A picture of the clip's size: rain is taken out where it is white, half of it where it is grey, none where it is black.
+        Picture of the clip's size. Rain is removed in full where it is white, by half where it is
+        mid-grey, and not at all where it is black.
     raw
-        Standard input holds raw frames of this size, WIDTHxHEIGHT.
+        Read raw frames of this size, WIDTHxHEIGHT, from standard input.
     pix_fmt
-        FFmpeg's name of the layout of a raw pixel; without it, rgb24.
+        FFmpeg pixel format of the raw frames. Default: rgb24.
     overwrite
-        Replace files that exist.
+        Replace existing files.
     suffix
-        What the name of a result without -o ends with: `_derained`.
+        Suffix for results written beside their source. Default: `_derained`.
     quiet
         Print errors only.
     """
@@ -75,27 +79,36 @@ def video(
     from derain.video.jobs import find_video_jobs
 
     if not inputs:
-        raise DerainError("no clip is named; try `derain clip.mp4` or `derain video --help`")
+        raise DerainError("no clip given; try `derain clip.mp4` or `derain video --help`")
     silence_libtiff()
-    orders = find_video_jobs(
+    jobs = find_video_jobs(
         inputs,
         output=output,
         suffix=result_suffix(suffix, default="_derained", output=output),
         overwrite=overwrite,
-        raw=raw,
+        raw=None if raw is None else parse_size(raw, option="--raw"),
         pix_fmt=pix_fmt,
         is_encoder_chosen=codec is not None or crf is not None,
     )
-    wishes = FrameOptions(strength, None if mask is None else read_mask(mask), temporal)
-    screening = VideoProgress(orders, is_quiet=quiet)
-    if not orders.todo:
-        return screening.close()
+    options = FrameOptions(strength, None if mask is None else read_mask(mask), temporal)
+    progress = VideoProgress(jobs, is_quiet=quiet)
+    if not jobs.pending:
+        return progress.exit_code
     restorer = network.load()
-    screening.say(
+    progress.info(
         f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
     )
-    for order in orders.todo:
-        screening.show(
-            order, partial(order.carry_out, restorer, wishes, screening, codec=codec, crf=crf)
+    for job in jobs.pending:
+        run = partial(
+            job.run,
+            restorer,
+            options,
+            codec=codec,
+            crf=crf,
+            on_start=progress.start,
+            on_frame=progress.advance,
         )
-    return screening.close()
+        progress.run(job, run)
+        if progress.is_interrupted:
+            break
+    return progress.exit_code

@@ -1,101 +1,73 @@
-"""What a person sees while clips are restored: a bar with frames a second and time left, and one line for each clip."""
+"""The user's view of a video run: a progress bar and one line for each job."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
-from rich.text import Text
-
 from derain.cli.console import Console
-from derain.cli.photo_progress import INTERRUPTED
+from derain.cli.exit_codes import ExitCode
+from derain.cli.progress_bar import ProgressBar
 from derain.errors import DerainError
 from derain.video.frames import VideoResult
 from derain.video.jobs import VideoJob, VideoJobList
 
 
 class VideoProgress(Console):
-    """Tells about one clip after the other on stderr; a `Watcher`."""
+    """Reports the jobs on stderr, one after the other."""
 
-    def __init__(self, orders: VideoJobList, *, is_quiet: bool) -> None:
+    def __init__(self, jobs: VideoJobList, *, is_quiet: bool) -> None:
         super().__init__(is_quiet=is_quiet)
-        self._exit_code = 0
-        columns = (BarColumn(), _Count(), _Rate(), TimeRemainingColumn())
-        self._bar = Progress(
-            *columns,
-            console=self.console,
-            disable=is_quiet or not self.console.is_terminal,
-            transient=True,
-        )
-        for text in orders.problems:
-            self.complain(text)
-        facts = [f"{orders.already_there} already there"] if orders.already_there else []
-        facts += (
-            [f"{orders.results} left alone that are called as results are"]
-            if orders.results
-            else []
-        )
-        if facts:
-            self.say(", ".join(facts))
+        self._bar = ProgressBar("frames", console=self.console, is_quiet=is_quiet)
+        self.start = self._bar.restart
+        """Callback for the start of a job: sets the number of its frames, or None if unknown."""
+        self.advance = self._bar.advance
+        """Callback after each frame."""
+        self.is_interrupted = False
+        self._has_failures = False
+        for problem in jobs.problems:
+            self.error(problem)
+        if jobs.existing:
+            self.info(f"{jobs.existing} skipped (result exists)")
+        if jobs.earlier_results:
+            self.info(f"{jobs.earlier_results} skipped (results of an earlier run)")
 
-    def show(self, order: VideoJob, carry_out: Callable[[], VideoResult]) -> None:
-        """Carry out one order under a bar of its own, and tell how it ended; nothing after Ctrl-C."""
-        if self._exit_code == INTERRUPTED:
-            return
-        self._task = self._bar.add_task("", total=None)
+    def run(self, job: VideoJob, work: Callable[[], VideoResult]) -> None:
+        """Call `work` under the progress bar and print its result. DerainError is printed."""
         try:
             with self._bar:
-                tally = carry_out()
+                result = work()
         except DerainError as error:
-            self.complain(str(error))
+            self.error(str(error))
             return
-        finally:
-            self._bar.remove_task(self._task)
-        if tally.was_interrupted:
-            self._exit_code = INTERRUPTED
-        self.say(_sentence(order, tally))
-        for problem in tally.problems:
-            self.complain(problem)
-        for note in tally.notes:
-            self.say(f"  {note}")
+        self.is_interrupted = result.was_interrupted
+        self.info(_describe(job, result))
+        for problem in result.problems:
+            self.error(problem)
+        for note in result.notes:
+            self.info(f"  {note}")
 
-    def begin(self, frames: int | None) -> None:
-        """See `Watcher`."""
-        self._bar.update(self._task, total=frames)
+    def error(self, text: str) -> None:
+        """Print a problem, even if quiet; the exit code is no longer 0."""
+        super().error(text)
+        self._has_failures = True
 
-    def advance(self) -> None:
-        """See `Watcher`."""
-        self._bar.advance(self._task)
-
-    def complain(self, text: str) -> None:
-        """Print a problem, always; the exit code tells of it."""
-        super().complain(text)
-        self._exit_code = self._exit_code or 1
-
-    def close(self) -> int:
-        """The exit code: 0, 1 if anything failed, 130 after Ctrl-C."""
-        return self._exit_code
+    @property
+    def exit_code(self) -> ExitCode:
+        """Exit code of the jobs so far."""
+        return ExitCode.of_run(has_failures=self._has_failures, is_interrupted=self.is_interrupted)
 
 
-def _sentence(order: VideoJob, tally: VideoResult) -> str:
-    where = "standard output" if order.is_pipe else order.target
-    rate = tally.frames / tally.seconds if tally.seconds else 0.0
-    other = 1 - tally.network_seconds / tally.seconds if tally.seconds else 0.0
-    speed = f"{rate:.3g} frames a second, {other:.1%} of the time not the network's"
-    facts = [f"{where}: {tally.frames} frames in {tally.seconds:.1f} s ({speed})"]
-    if tally.flicker is not None:
-        facts.append(
-            "flicker {:.2f} before and {:.2f} after the temporal step".format(*tally.flicker)
+def _describe(job: VideoJob, result: VideoResult) -> str:
+    """Return the line about a finished job."""
+    target = "standard output" if job.is_pipe else job.target
+    rate = result.frame_count / result.seconds if result.seconds else 0.0
+    overhead = 1 - result.network_seconds / result.seconds if result.seconds else 0.0
+    line = (
+        f"{target}: {result.frame_count} frames in {result.seconds:.1f} s "
+        f"({rate:.3g} fps, {overhead:.1%} overhead outside the network)"
+    )
+    if result.flicker is not None:
+        line += ", flicker {:.2f} before and {:.2f} after the temporal filter".format(
+            *result.flicker
         )
-    facts += ["interrupted"] if tally.was_interrupted else []
-    return ", ".join(facts)
-
-
-class _Count(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.completed:.0f}/{'?' if task.total is None else f'{task.total:.0f}'}")
-
-
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} frames a second" if task.speed else "")
+    return line + (", interrupted" if result.was_interrupted else "")

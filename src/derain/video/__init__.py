@@ -1,1 +1,1 @@
-"""Clips, numbered frames and pipes: every frame restored, everything else as it was. Needs the extra `video`; has no torch."""
+"""Clips, numbered frames and pipes. Needs the extra `video`; torch is not imported."""

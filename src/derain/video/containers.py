@@ -1,107 +1,100 @@
-"""What the formats of clips can hold, by the suffix of their names; measured with FFmpeg 8.1."""
+"""Capabilities of container formats, measured with FFmpeg 8.1.
+
+Sets of suffixes contain dots (".mkv"); the others contain FFmpeg's names of formats ("matroska").
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-FORMATS = {".m4v": "mp4"}
-"""FFmpeg's format of a suffix for which it knows a narrower one: its `ipod` refuses HEVC, and the rest of a .m4v is MP4."""
-USUAL = {
+FFMPEG_FORMATS = {".m4v": "mp4"}
+"""FFmpeg formats to use in place of the one it derives from the suffix.
+
+FFmpeg's `ipod` rejects HEVC; otherwise a .m4v is MP4.
+"""
+DEFAULT_ENCODERS = {
     ".webm": "libvpx-vp9",
     ".ogv": "libvpx",
     ".y4m": "rawvideo",
     ".avi": "mpeg4",
     ".wmv": "msmpeg4",
 }
-USUAL |= dict.fromkeys((".mpeg", ".mpg", ".mxf"), "mpeg2video")
-"""The encoder where H.264 does not belong, or would be shown at other times than it is to be; everywhere else it is libx264."""
-OLD = {"h264", "hevc"}
-HELD = {
+DEFAULT_ENCODERS |= dict.fromkeys((".mpeg", ".mpg", ".mxf"), "mpeg2video")
+"""Default encoders where H.264 is not allowed or loses the frame times; libx264 elsewhere."""
+MPEG_CODECS = {"h264", "hevc"}
+SUPPORTED_CODECS = {
     ".3gp": {"h264"},
-    ".flv": OLD | {"av1", "vp9"},
+    ".flv": MPEG_CODECS | {"av1", "vp9"},
     ".mxf": {"h264", "prores", "ffv1"},
     ".ogv": {"vp8"},
     ".webm": {"vp8", "vp9", "av1"},
     ".wmv": set[str](),
     ".y4m": {"rawvideo"},
-    **dict.fromkeys((".ts", ".mts", ".m2ts", ".mpeg", ".mpg"), OLD),
+    **dict.fromkeys((".ts", ".mts", ".m2ts", ".mpeg", ".mpg"), MPEG_CODECS),
 }
-"""Containers that hold nothing but some codecs, of those that derain keeps."""
-LOSSLESS = {"ffvhuff", "huffyuv", "utvideo", "rawvideo"}
-NOT_HELD = {
+"""Containers that support only these of the codecs that derain keeps."""
+LOSSLESS_CODECS = {"ffvhuff", "huffyuv", "utvideo", "rawvideo"}
+UNSUPPORTED_CODECS = {
     ".avi": {"hevc", "prores"},
-    ".mkv": LOSSLESS - {"rawvideo"},
-    ".mov": LOSSLESS | {"ffv1", "av1", "vp8", "vp9"},
-    **dict.fromkeys((".mp4", ".m4v"), LOSSLESS | {"vp8", "prores"}),
+    ".mkv": LOSSLESS_CODECS - {"rawvideo"},
+    ".mov": LOSSLESS_CODECS | {"ffv1", "av1", "vp8", "vp9"},
+    **dict.fromkeys((".mp4", ".m4v"), LOSSLESS_CODECS | {"vp8", "prores"}),
 }
-"""Codecs that others do not hold."""
-IN_ORDER = {".avi", ".flv", ".mpeg", ".mpg", ".mxf", ".wmv"}
-"""Formats that cannot say when a frame is shown which is coded before its predecessor, or only by moving all of them."""
-TRANSPORT = {".ts", ".mts", ".m2ts"}
-"""Streams whose clock begins where the first coded frame says."""
+"""Containers that support all of the codecs that derain keeps, except these."""
+WITHOUT_B_FRAMES = {".avi", ".flv", ".mpeg", ".mpg", ".mxf", ".wmv"}
+"""Containers that cannot store the display time of a reordered frame, or only by shifting all."""
+TRANSPORT_STREAMS = {".ts", ".mts", ".m2ts"}
+"""Containers whose clock starts at the time of the first coded frame."""
 MOVIES = {"mp4", "mov", "3gp"}
-"""FFmpeg's names of the formats that are one family: boxes of ISO/IEC 14496-12."""
+"""The family of ISO/IEC 14496-12."""
 MATROSKA = "matroska"
-TURNING = MOVIES | {MATROSKA, "webm"}
-"""Formats that say how a player is to turn the picture."""
-TIMECODED = MOVIES - {"3gp"} | {MATROSKA, "webm", "mxf"}
-"""Formats that hold the time code of the first frame, and make it of the tag `timecode` of the moving picture."""
+ROTATING_FORMATS = MOVIES | {MATROSKA, "webm"}
+"""Formats that store a rotation for the player."""
+TIMECODE_FORMATS = MOVIES - {"3gp"} | {MATROSKA, "webm", "mxf"}
+"""Formats that store the time code of the first frame, from the tag `timecode` of the video."""
 
-RATED = {"yuv4mpegpipe", "mxf"}
-"""FFmpeg's names of the formats that say how many frames a second there are, and nothing of the time of each."""
-COUNTING = {"avi", "ogv", "ogg"}
-"""Formats that count time in frames: one may be shown for several, but not for a part of one."""
-SOUND_IN_A_ROW = {"avi"}
-"""Formats that play the packets of sound one after the other, whenever they are to be played."""
-TIMED_TWICE = {"mpeg"}
-"""Formats whose readers believe the rate that the pictures say more than the time of each."""
-COVERED = MOVIES - {"mov", "3gp"} | {MATROSKA}
-"""Formats that hold a still which stands for the whole clip."""
-IN_TRANSPORT = {
-    "aac",
-    "aac_latm",
-    "ac3",
-    "eac3",
-    "ac4",
-    "mp1",
-    "mp2",
-    "mp3",
-    "dts",
-    "truehd",
-    "opus",
-    "s302m",
-    "pcm_bluray",
+CONSTANT_RATE_FORMATS = {"yuv4mpegpipe", "mxf"}
+"""Formats that store a frame rate but no time stamps."""
+FRAME_COUNTING_FORMATS = {"avi", "ogv", "ogg"}
+"""Formats that count time in frames: a frame can last several periods, but no fraction of one."""
+GAPLESS_AUDIO_FORMATS = {"avi"}
+"""Formats that play audio packets back to back, whatever their time stamps."""
+RATE_FIRST_FORMATS = {"mpeg"}
+"""Formats whose players trust the frame rate in the video stream more than the time stamps."""
+COVER_FORMATS = MOVIES - {"mov", "3gp"} | {MATROSKA}
+"""Formats that store a cover picture."""
+TRANSPORT_STREAM_CODECS = {
+    *("aac", "aac_latm", "ac3", "eac3", "ac4", "mp1", "mp2", "mp3", "dts", "truehd"),
+    *("opus", "s302m", "pcm_bluray"),
+    *("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "hdmv_text_subtitle", "arib_caption"),
+    *("klv", "timed_id3", "smpte_2038", "scte_35", "epg"),
+    *("h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"),
 }
-IN_TRANSPORT |= {
-    "dvb_subtitle",
-    "dvb_teletext",
-    "hdmv_pgs_subtitle",
-    "hdmv_text_subtitle",
-    "arib_caption",
-}
-IN_TRANSPORT |= {"klv", "timed_id3", "smpte_2038", "scte_35", "epg"}
-IN_TRANSPORT |= {"h264", "hevc", "vvc", "mpeg1video", "mpeg2video", "mpeg4", "vc1"}
-"""What an MPEG transport stream has a number for, by FFmpeg's names; all else goes in, but nothing finds out again what it is."""
-LOST_WITHIN = {"avi": {"eac3"}}
-"""Streams that a format takes and that do not come out of it as they went in."""
+"""Codecs with a type number in MPEG transport streams.
+
+FFmpeg writes other codecs too, but no reader can identify them.
+"""
+CORRUPTED_COPIES = {"avi": {"eac3"}}
+"""Codecs that a format accepts but does not return unchanged."""
 NEVER_EMPTY = {"mxf"}
-"""Formats whose files do not end without a picture."""
+"""Formats that cannot be finished without a frame."""
 
 
 def can_hold(suffix: str, codec: str) -> bool:
-    """Whether a clip whose name ends with `suffix` can hold pictures of a codec, by FFmpeg's name of it."""
-    return codec in HELD.get(suffix, {codec}) and codec not in NOT_HELD.get(suffix, ())
+    """True if a clip with this suffix supports a video codec (FFmpeg's name)."""
+    supported = SUPPORTED_CODECS.get(suffix, {codec})
+    return codec in supported and codec not in UNSUPPORTED_CODECS.get(suffix, ())
 
 
-def can_copy(form: str, codec: str | None, *, is_cover: bool) -> bool:
-    """Whether a stream that is handed through, of a codec or of none, can be read again from a format of FFmpeg's name."""
+def can_copy(format_name: str, codec: str | None, *, is_cover: bool) -> bool:
+    """True if a copied stream can be read back from this FFmpeg format; `codec` may be unknown."""
     if is_cover:
-        return form in COVERED
-    return (
-        form != "mpegts" or codec is None or codec in IN_TRANSPORT
-    ) and codec not in LOST_WITHIN.get(form, ())
+        return format_name in COVER_FORMATS
+    if format_name == "mpegts" and codec is not None and codec not in TRANSPORT_STREAM_CODECS:
+        return False
+    return codec not in CORRUPTED_COPIES.get(format_name, ())
 
 
 def ffmpeg_url(path: Path) -> str:
-    """A path for FFmpeg, which takes what stands before a colon for a protocol."""
+    """Return a path as a URL; otherwise FFmpeg would read the text before a colon as a protocol."""
     return f"file:{path}"

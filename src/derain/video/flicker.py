@@ -1,4 +1,4 @@
-"""One figure for how much a clip flickers."""
+"""A measure of flicker."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from derain.pictures import Pixels
 
 
 class Flicker:
-    """Mean distance of a pixel from the mean of itself one frame before and one after, in levels of 255.
+    """Mean distance of a pixel from the mean of itself one frame before and one after.
 
-    What brightens or moves evenly does not count; what comes and goes does. It is shown frames one after the other and holds two.
+    It is in levels of 255. A steady change of brightness and uniform motion do not count. Two
+    frames are kept in memory.
     """
 
     def __init__(self) -> None:
@@ -21,7 +22,7 @@ class Flicker:
         self._sum = 0.0
         self._count = 0
 
-    def see(self, frame: Pixels) -> None:
+    def add(self, frame: Pixels) -> None:
         """Add the next frame, (H, W) or (H, W, 3)."""
         levels = frame.astype(np.float32) * np.float32(255 / np.iinfo(frame.dtype).max)
         if self._last and self._last[-1].shape != levels.shape:

@@ -1,4 +1,4 @@
-"""Restore a row of frames: what clips, folders and pipes have in common."""
+"""Restore a sequence of frames: the part that clips, folders and pipes share."""
 
 from __future__ import annotations
 
@@ -16,61 +16,64 @@ from derain.video.temporal import Restored, stabilise
 
 @dataclass(frozen=True, eq=False)
 class FrameOptions:
-    """What holds for every frame."""
+    """Options that apply to every frame."""
 
     strength: float = 1.0
+    """Share of the estimated rain to remove, 0 to 1."""
     mask: Pixels | None = None
+    """(H, W): where to remove rain; the whole frame without it."""
     temporal: bool = False
+    """Apply the temporal filter."""
 
 
 @dataclass
 class VideoResult:
-    """What became of a row of frames; filled while it runs."""
+    """Running totals for a sequence of frames."""
 
-    frames: int = 0
+    frame_count: int = 0
+    """Frames restored by the network."""
     seconds: float = 0.0
     network_seconds: float = 0.0
-    """Of these, what the network took."""
+    """Time in the network, part of `seconds`."""
     flicker: tuple[float, float] | None = None
-    """Before and after the temporal step, in levels of 255."""
+    """Flicker before and after the temporal filter, in levels of 255."""
     was_interrupted: bool = False
     notes: list[str] = field(default_factory=list)
-    """What could not be kept, a sentence each."""
+    """Omissions and remarks, a sentence each."""
     problems: list[str] = field(default_factory=list)
-    """Which frames have no result, a sentence each."""
+    """Frames without a result and damage of the clip, a sentence each."""
 
 
 def restore_frames(
     frames: Iterable[tuple[Pixels, Any]],
     restorer: Restorer,
-    wishes: FrameOptions,
-    tally: VideoResult,
+    options: FrameOptions,
+    result: VideoResult,
     *,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Pixels, Any]]:
-    """(samples, tag) -> (restored samples, the same tag), in order; samples are (H, W) or (H, W, 3), uint8 or uint16.
+    """Yield (restored image, tag) for each (rainy image, tag), in order; update `result`.
 
-    `on_frame()` is called after every frame of the network, and may raise to stop.
+    Images are (H, W) or (H, W, 3), uint8 or uint16. `on_frame()` is called after each frame of
+    the network, and may raise to stop.
     """
-    flickers = Flicker(), Flicker()
+    before, after = Flicker(), Flicker()
 
-    def through_network() -> Iterator[Restored]:
-        for samples, tag in frames:
-            check_blend(samples, strength=wishes.strength, mask=wishes.mask)
+    def run_network() -> Iterator[Restored]:
+        for rainy, tag in frames:
+            check_blend(rainy, strength=options.strength, mask=options.mask)
             start = time.perf_counter()
-            restored = restorer(samples)
-            tally.network_seconds += time.perf_counter() - start
-            tally.frames += 1
+            restored = restorer(rainy)
+            result.network_seconds += time.perf_counter() - start
+            result.frame_count += 1
             on_frame()
-            yield Restored(samples, restored, tag)
+            yield Restored(rainy, restored, tag)
 
-    row: Iterable[Restored] = through_network()
-    if wishes.temporal:
-        row = stabilise(row, before=flickers[0], after=flickers[1])
-    for frame in row:
-        yield (
-            blend(frame.rainy, frame.restored, strength=wishes.strength, mask=wishes.mask),
-            frame.tag,
-        )
-    if wishes.temporal:
-        tally.flicker = flickers[0].levels, flickers[1].levels
+    outputs: Iterable[Restored] = run_network()
+    if options.temporal:
+        outputs = stabilise(outputs, before=before, after=after)
+    for output in outputs:
+        image = blend(output.rainy, output.restored, strength=options.strength, mask=options.mask)
+        yield image, output.tag
+    if options.temporal:
+        result.flicker = before.levels, after.levels

@@ -135,7 +135,7 @@ class OutputPlan:
         return output
 
     def _supported_streams(self, suffix: str) -> list[Stream]:
-        """Return the streams besides the video that can be copied, and report the others.
+        """Return the streams, other than the video, that can be copied; report the rest.
 
         Some containers reject a stream only when the file is finished, so each is tried.
         """

@@ -1,4 +1,4 @@
-"""A pipe that is read by one thread and may be ended by another."""
+"""A reader for pipes that another thread can interrupt."""
 
 from __future__ import annotations
 
@@ -11,43 +11,48 @@ from contextlib import suppress
 from typing import BinaryIO
 
 STEP_S = 0.1
-"""Waiting is done in steps, so that the end is seen."""
+"""Waits are split into steps, so that `end` is noticed."""
 
 
 class InterruptibleReader:
-    """Reads what comes. A program behind the pipe that stands still does not keep `end` from ending it."""
+    """Reads data as it arrives. `end` works even while the program behind the pipe hangs."""
 
     def __init__(self, file: BinaryIO) -> None:
-        """`file` must not have been read from: what it keeps of a pipe for later is not seen here."""
+        """`file` must be unread: data in its buffer would be lost."""
         self._file = file
         self._descriptor: int | None = None
-        if sys.platform != "win32":  # which cannot tell whether a pipe has anything
-            with suppress(OSError, io.UnsupportedOperation):  # nothing but memory
+        if sys.platform != "win32":  # Windows cannot tell whether a pipe has data
+            with suppress(OSError, io.UnsupportedOperation):  # a file in memory
                 self._descriptor = file.fileno()
-        self._kept = b""
-        self._is_over = threading.Event()
+        self._buffer = b""
+        self._has_ended = threading.Event()
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes, as soon as there are any; none at the end."""
-        if not self._kept:
-            return self._come(size)
-        data, self._kept = self._kept[:size], self._kept[size:]
+        """Return at most `size` bytes as soon as there are any; empty at the end."""
+        if not self._buffer:
+            return self._receive(size)
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
 
-    def readline(self, most: int) -> bytes:
-        """What comes to the end of a line, that included, or at most `most` bytes."""
-        while b"\n" not in self._kept and len(self._kept) < most and (data := self._come(most)):
-            self._kept += data
-        return self.read(min(self._kept.find(b"\n") + 1 or most, most)) if self._kept else b""
+    def readline(self, limit: int) -> bytes:
+        """Return the next line with its line end, or at most `limit` bytes."""
+        while b"\n" not in self._buffer and len(self._buffer) < limit:
+            data = self._receive(limit)
+            if not data:
+                break
+            self._buffer += data
+        if not self._buffer:
+            return b""
+        return self.read(min(self._buffer.find(b"\n") + 1 or limit, limit))
 
     def end(self) -> None:
-        """Let a `read` that waits in another thread, and all after it, find the end."""
-        self._is_over.set()
+        """Make a `read` that waits in another thread, and all later ones, return the end."""
+        self._has_ended.set()
 
-    def _come(self, size: int) -> bytes:
+    def _receive(self, size: int) -> bytes:
         if self._descriptor is None:
             return self._file.read(size)
-        while not self._is_over.is_set():
+        while not self._has_ended.is_set():
             if select.select([self._descriptor], [], [], STEP_S)[0]:
                 return os.read(self._descriptor, size)
         return b""

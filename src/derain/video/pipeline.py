@@ -1,4 +1,4 @@
-"""Three stages at a time: one thread brings, this one works, one takes away. What lies between them is bounded."""
+"""Three concurrent stages: produce, transform, consume, with bounded queues between them."""
 
 from __future__ import annotations
 
@@ -11,66 +11,69 @@ from typing import Any, Generic, TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 DEPTH = 4
-"""Items between two stages: enough to bridge a frame that takes longer, and 100 MB for frames of 4K."""
+"""Items between two stages: enough to bridge a slow frame, and 100 MB for 4K frames."""
 STEP_S = 0.1
-"""Waiting is done in steps, so that Ctrl-C and failures are seen."""
+"""Waits are split into steps, so that Ctrl-C and failures are noticed."""
 
 
 def run_pipeline(
-    bring: Iterable[A],
-    work: Callable[[Iterator[A]], Iterable[B]],
-    take: Callable[[B], None],
+    produce: Iterable[A],
+    transform: Callable[[Iterator[A]], Iterable[B]],
+    consume: Callable[[B], None],
     *,
     depth: int = DEPTH,
     on_stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Take everything that `work` makes of what is brought, in order. `bring` and `take` run in threads of their own.
+    """Pass `produce` through `transform` to `consume`, in order.
 
-    What one of the three raises ends all and comes out here. Whatever `work` had given by then is taken, so that the target of an
-    interrupted run is whole as far as it goes. `on_stop()` is called before the end of `bring` is awaited, to wake it where it
-    waits for something that may never come.
+    `produce` and `consume` run in threads of their own. An exception in any stage ends the run
+    and is raised here. Items that `transform` has yielded by then are consumed, so that the output
+    of an interrupted run is valid. `on_stop()` is called before the run waits for `produce` to
+    end; it can wake a `produce` that is blocked forever.
     """
     stop = threading.Event()
-    coming: _Channel[A] = _Channel(depth, stop)
-    going: _Channel[B] = _Channel(depth, stop)
+    inputs: _Channel[A] = _Channel(depth, stop)
+    outputs: _Channel[B] = _Channel(depth, stop)
     failures: list[BaseException] = []
 
-    def guarded(stage: Callable[[], None]) -> None:
+    def guard(stage: Callable[[], None]) -> None:
         try:
             stage()
         except _StoppedError:
             return
-        except BaseException as error:  # it is raised again where the caller can see it
+        except BaseException as error:  # raised again in the calling thread
             failures.append(error)
             stop.set()
 
-    def bringing() -> None:
-        coming.fill(bring)
+    def run_producer() -> None:
+        inputs.fill(produce)
 
-    def taking() -> None:
-        for item in going:
-            take(item)
+    def run_consumer() -> None:
+        for item in outputs:
+            consume(item)
 
-    bringer = threading.Thread(target=guarded, args=(bringing,), name="derain-bring", daemon=True)
-    taker = threading.Thread(target=guarded, args=(taking,), name="derain-take", daemon=True)
-    bringer.start()
-    taker.start()
+    producer = threading.Thread(
+        target=guard, args=(run_producer,), name="derain-produce", daemon=True
+    )
+    consumer = threading.Thread(
+        target=guard, args=(run_consumer,), name="derain-consume", daemon=True
+    )
+    producer.start()
+    consumer.start()
     try:
-        going.fill(work(iter(coming)))
+        outputs.fill(transform(iter(inputs)))
     except _StoppedError:
-        pass  # what stopped it is among the failures
+        pass  # the cause is among the failures
     except BaseException:
-        with suppress(
-            _StoppedError
-        ):  # a stage that has failed before must not hide why this one ends
-            going.end()
-        taker.join()
+        with suppress(_StoppedError):  # an earlier failure must not hide this exception
+            outputs.end()
+        consumer.join()
         raise
     finally:
-        taker.join()
+        consumer.join()
         stop.set()
         on_stop()
-        bringer.join()
+        producer.join()
     if failures:
         raise failures[0]
 
@@ -80,24 +83,24 @@ class _StoppedError(Exception):
 
 
 class _End:
-    """Nothing more comes."""
+    """Marker behind the last item."""
 
 
 class _Channel(Generic[A]):
-    """A bounded queue that gives up when the run has stopped."""
+    """A bounded queue that raises _StoppedError once the run has stopped."""
 
     def __init__(self, depth: int, stop: threading.Event) -> None:
         self._queue: queue.Queue[Any] = queue.Queue(depth)
         self._stop = stop
 
     def fill(self, items: Iterable[A]) -> None:
-        """Put everything on, and the end behind it."""
+        """Put all items and the end marker."""
         for item in items:
             self._put(item)
         self._put(_End())
 
     def end(self) -> None:
-        """Put the end behind what is there."""
+        """Put the end marker."""
         self._put(_End())
 
     def __iter__(self) -> Iterator[A]:

@@ -1,6 +1,7 @@
-"""Which way up a clip is shown: the display matrix of its file as one of the eight orientations of EXIF.
+"""Rotation of a clip: the display matrix of its file as one of the eight EXIF orientations.
 
-Phones store a clip as their sensor lies, and a matrix that says how to turn it. A network sees it as people do.
+Phones store a clip in the sensor's orientation, with a matrix that tells players how to rotate it.
+The network sees the frames upright.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from derain.pictures import Pixels
 from derain.pictures.orientation import upright
 
 AS_STORED = 1
-"""The orientation that asks for nothing."""
-QUARTERS = {
+"""The orientation that changes nothing."""
+ORIENTATIONS = {
     (1, 0, 0, 1): AS_STORED,
     (-1, 0, 0, 1): 2,
     (-1, 0, 0, -1): 3,
@@ -22,24 +23,26 @@ QUARTERS = {
     (0, -1, -1, 0): 7,
     (0, -1, 1, 0): 8,
 }
-"""Signs of a, b, c, d, by which a pixel goes from (x, y) to (a x + c y, b x + d y)."""
-LYING = {5, 6, 7, 8}
+"""Orientations by the signs of a, b, c, d, which move a pixel (x, y) to (a x + c y, b x + d y)."""
+TRANSPOSING = {5, 6, 7, 8}
 """Orientations that swap width and height."""
 
 
-def orientation_of(matrix: Sequence[int] | None) -> int:
-    """The orientation, 1 to 8, of nine numbers; AS_STORED for none, and for a turn by anything but quarters."""
+def orientation_from_matrix(matrix: Sequence[int] | None) -> int:
+    """Return the orientation, 1 to 8, of a display matrix of nine numbers.
+
+    AS_STORED without a matrix, and for a rotation that is not a multiple of 90 degrees.
+    """
     if matrix is None:
         return AS_STORED
     a, b, _, c, d = matrix[:5]
-    return QUARTERS.get((_sign(a), _sign(b), _sign(c), _sign(d)), AS_STORED)
+    return ORIENTATIONS.get((_sign(a), _sign(b), _sign(c), _sign(d)), AS_STORED)
 
 
-def turned_back(samples: Pixels, orientation: int) -> Pixels:
-    """What `picture.orientation.upright` made of (H, W) or (H, W, C), as it was before. Contiguous."""
-    return upright(
-        samples, {6: 8, 8: 6}.get(orientation, orientation)
-    )  # each other one undoes itself
+def undo_upright(image: Pixels, orientation: int) -> Pixels:
+    """Undo `pictures.orientation.upright`; (H, W) or (H, W, C). The result is contiguous."""
+    # every orientation but 6 and 8 is its own inverse
+    return upright(image, {6: 8, 8: 6}.get(orientation, orientation))
 
 
 def _sign(number: int) -> int:

@@ -1,9 +1,9 @@
-"""Less flicker: what the network leaves of a place that stands still is made to agree from frame to frame.
+"""The temporal filter against flicker.
 
-A network that sees one frame at a time takes a little more of a wall away here and a little less there, and the wall shimmers.
-Where restored neighbours differ by no more than such a shimmer, each restored pixel becomes their weighted mean; where they
-differ by more, something moves, and nothing is done. What changes is the layer of rain that is taken out of a frame, and no pixel
-by more than SHIMMER.
+A network that sees one frame at a time removes slightly different amounts in each frame, and still
+areas flicker. Where restored neighbours differ by no more than such flicker, each restored pixel
+becomes their weighted mean. Where they differ by more, something moves, and the pixel is kept. The
+filter changes the estimated rain layer of a frame, and no pixel by more than MAX_FLICKER.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from derain.pictures import Pixels
 from derain.video.flicker import Flicker
 
 REACH = 2
-"""Frames before and after that are asked."""
+"""Number of frames used before and after each frame."""
 MAX_FLICKER = 12
-"""Levels of 255 by which still places differ at most; above it a difference counts as motion."""
-NEAR_PX = 4
-"""A difference is judged with those around it, so that a moving edge is not taken for still where it crosses its like."""
-LEVELS = np.arange(256)
-TRUST = (np.clip(1 - (LEVELS / MAX_FLICKER) ** 2, 0, 1) ** 2).astype(np.float32)
-"""Weight of a neighbour by its difference: Tukey's biweight, which ends at SHIMMER."""
+"""Largest difference of a still area, in levels of 255; a larger one counts as motion."""
+BLUR_RADIUS_PX = 4
+"""Radius of the mean difference, which stops a moving edge from passing as still."""
+DIFFERENCES = np.arange(256)
+STILLNESS = (np.clip(1 - (DIFFERENCES / MAX_FLICKER) ** 2, 0, 1) ** 2).astype(np.float32)
+"""Weight of a neighbour by its difference: Tukey's biweight, 0 from MAX_FLICKER."""
 
 
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """A frame before and after the network, and what belongs to it on its way."""
+    """A frame before and after the network, with a tag that travels along."""
 
     rainy: Pixels
     restored: Pixels
@@ -41,74 +41,84 @@ class Restored:
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class _Entry:
     """A frame in the window."""
 
     frame: Restored
-    trusts: list[NDArray[np.float32]]
-    """How far each of the frames before it is trusted, the nearest first."""
+    weights: list[NDArray[np.float32]]
+    """Stillness against each earlier frame, the nearest first."""
 
 
 def stabilise(frames: Iterable[Restored], *, before: Flicker, after: Flicker) -> Iterator[Restored]:
-    """The same frames in the same order, with less flicker; REACH of them late. Frames of another size begin anew.
+    """Yield the same frames with less flicker, in order, REACH frames late.
 
-    `before` and `after` are shown every frame as the network gave it, and as it goes on.
+    The filter restarts when the size of the frames changes. `before` and `after` measure the
+    flicker of its input and output.
     """
-    window: deque[_Seen] = deque()
+    window: deque[_Entry] = deque()
     middle = 0
     for frame in frames:
-        before.see(frame.restored)
+        before.add(frame.restored)
         if window and window[-1].frame.restored.shape != frame.restored.shape:
-            yield from _rest(window, middle, after)
+            yield from _flush(window, middle, after)
             window.clear()
             middle = 0
-        earlier = [seen.frame.restored for seen in reversed(window)][:REACH]
-        window.append(_Seen(frame, [stillness(frame.restored, other) for other in earlier]))
+        earlier = [entry.frame.restored for entry in reversed(window)][:REACH]
+        weights = [stillness(frame.restored, neighbour) for neighbour in earlier]
+        window.append(_Entry(frame, weights))
         if len(window) > middle + REACH:
-            yield _steadied(window, middle, after)
+            yield _stabilise_one(window, middle, after)
             if middle == REACH:
                 window.popleft()
             else:
                 middle += 1
-    yield from _rest(window, middle, after)
+    yield from _flush(window, middle, after)
 
 
-def _rest(window: deque[_Seen], middle: int, after: Flicker) -> Iterator[Restored]:
+def _flush(window: deque[_Entry], middle: int, after: Flicker) -> Iterator[Restored]:
     for index in range(middle, len(window)):
-        yield _steadied(window, index, after)
+        yield _stabilise_one(window, index, after)
 
 
-def _steadied(window: deque[_Seen], middle: int, after: Flicker) -> Restored:
+def _stabilise_one(window: deque[_Entry], middle: int, after: Flicker) -> Restored:
     frame = window[middle].frame
-    others = []
+    neighbours = []
     for index in range(max(middle - REACH, 0), min(middle + REACH + 1, len(window))):
-        if index != middle:  # a pair is compared once: when the later of the two came
-            trusts = window[max(index, middle)].trusts
-            others.append((window[index].frame.restored, trusts[abs(index - middle) - 1]))
-    steady = weighted_mean(frame.restored, others)
-    after.see(steady)
-    return replace(frame, restored=steady)
+        if index != middle:  # each pair is compared once, when its later frame arrives
+            weights = window[max(index, middle)].weights
+            neighbours.append((window[index].frame.restored, weights[abs(index - middle) - 1]))
+    stable = weighted_mean(frame.restored, neighbours)
+    after.add(stable)
+    return replace(frame, restored=stable)
 
 
-def weighted_mean(image: Pixels, others: Iterable[tuple[Pixels, NDArray[np.float32]]]) -> Pixels:
-    """(H, W) or (H, W, 3) -> the same: its mean with others, which have weights of their own, (H, W), beside its 1."""
+def weighted_mean(
+    image: Pixels, neighbours: Iterable[tuple[Pixels, NDArray[np.float32]]]
+) -> Pixels:
+    """Return the mean of an image, with weight 1, and its neighbours, with weights (H, W).
+
+    Images and the result are (H, W) or (H, W, 3).
+    """
     total = image.astype(np.float32)
     weights = np.ones(image.shape[:2], np.float32)
-    for other, weight in others:
+    for neighbour, weight in neighbours:
         weights += weight
-        total += (weight if image.ndim == 2 else weight[..., None]) * other
+        total += (weight if image.ndim == 2 else weight[..., None]) * neighbour
     total /= weights if image.ndim == 2 else weights[..., None]
     return (total + np.float32(0.5)).astype(image.dtype)
 
 
-def stillness(one: Pixels, two: Pixels) -> NDArray[np.float32]:
-    """(H, W), 1 where two frames are alike, 0 where a pixel, or twice the mean around it, differs by SHIMMER or more."""
-    apart = np.maximum(one, two) - np.minimum(one, two)
-    if apart.dtype == np.uint16:
-        apart = (apart >> 8) + (apart >> 7 & 1)  # to levels of 255, rounded
-    levels = np.minimum(apart if apart.ndim == 2 else apart.max(axis=2), 255).astype(np.uint8)
-    around = np.asarray(Image.fromarray(levels).filter(ImageFilter.BoxBlur(NEAR_PX)))
-    trusted: NDArray[np.float32] = TRUST[
-        np.maximum(levels, np.minimum(around.astype(np.uint16) * 2, 255))
-    ]
-    return trusted
+def stillness(first: Pixels, second: Pixels) -> NDArray[np.float32]:
+    """Return (H, W): 1 where two frames are equal, falling to 0 at a difference of MAX_FLICKER.
+
+    The difference of a pixel counts, or twice the mean difference around it if that is larger.
+    """
+    difference = np.maximum(first, second) - np.minimum(first, second)
+    if difference.dtype == np.uint16:
+        difference = (difference >> 8) + (difference >> 7 & 1)  # to levels of 255, rounded
+    levels = difference if difference.ndim == 2 else difference.max(axis=2)
+    levels = np.minimum(levels, 255).astype(np.uint8)
+    blurred = np.asarray(Image.fromarray(levels).filter(ImageFilter.BoxBlur(BLUR_RADIUS_PX)))
+    doubled = np.minimum(blurred.astype(np.uint16) * 2, 255)
+    weights: NDArray[np.float32] = STILLNESS[np.maximum(levels, doubled)]
+    return weights

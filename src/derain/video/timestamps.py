@@ -1,4 +1,4 @@
-"""When frames are shown, and how far a clip was read of what it says to hold."""
+"""Time stamps: restarts of the clock, missing times, fixed frame rates, and truncated files."""
 
 from __future__ import annotations
 
@@ -11,83 +11,85 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-WHOLE = 0.95
-"""The share of its declared length that a file must have not to be taken for cut off; lengths are declared a little too long."""
-LEAST_MISSING_S = 0.1
-"""What a short clip may lack of its declared length: sound begins before 0, a last frame does not say how long it is shown."""
+MIN_READ_SHARE = 0.95
+"""Share of its declared length below which a file is truncated; declared lengths are rounded up."""
+MIN_MISSING_S = 0.1
+"""Tolerance for short clips: audio starts before 0, and the last frame may have no duration."""
 UNTIMED = {"avi"}
-"""Formats that count their packets: the first frame that is shown has the time of the first packet, the second of the second."""
-
-
+"""Formats that only count packets: the nth displayed frame has the time of the nth packet."""
 FROM_DECODING = {"flv"}
-"""Formats whose length begins where the first frame is decoded, which with frames out of order is before it is shown."""
-
-
+"""Formats whose length starts at the first decoding time; B-frames are displayed after it."""
 RESTARTING = {"mpegts", "mpeg"}
-"""Formats whose clock may begin anew in the middle of a file: recordings that were joined end to end, a camera that restarted."""
-LEAST_GAP_S = Fraction(1, 20)
-"""Less between two packets of sound is how their times are rounded, and nobody hears it."""
+"""Formats whose clock can restart within a file: concatenated recordings, a restarted camera."""
+MIN_GAP_S = Fraction(1, 20)
+"""Shorter gaps between audio packets are rounding, and inaudible."""
 JITTER_S = Fraction(1, 10)
-"""How far the clock of a damaged stream jumps back without having begun anew."""
+"""The clock of a damaged stream can jump back this far without a restart."""
 
 
 class ClockRestarts:
-    """Moves what comes after each new beginning of the clock behind what came before it, all streams by the same time.
+    """Shifts the packets after each restart of the clock behind those before it.
 
-    The streams do not begin anew at one packet: near a seam each packet belongs to the side where it is nearer to the others.
+    All streams are shifted by the same time. They do not restart at the same packet: near a
+    restart, each packet belongs to the side where it is nearer to the others.
     """
 
     def __init__(self, container: InputContainer) -> None:
         self._may_restart = container.format.name in RESTARTING
         self._offsets_s = [Fraction(0)]
-        """Of the last two sides."""
-        self._now_s = Fraction(0)
-        """When the last packet so far ends, of any stream."""
+        """Offsets of the last two sides."""
+        self._end_s = Fraction(0)
+        """End of the latest packet of any stream."""
         self._last_s: dict[int, Fraction] = {}
-        """When the last packet of each stream is decoded."""
+        """Decoding time of the last packet, by stream."""
 
-    def close(self, packet: Packet[Any]) -> None:
-        """Move the time stamps of the next packet of the file, if that is needed."""
+    def correct(self, packet: Packet[Any]) -> None:
+        """Shift the time stamps of the next packet of the file in place, if needed."""
         if not self._may_restart or packet.dts is None or packet.time_base is None:
             return
-        told_s = packet.dts * packet.time_base
-        offset_s = min(self._offsets_s, key=lambda offset_s: abs(told_s + offset_s - self._now_s))
+        dts_s = packet.dts * packet.time_base
+        offset_s = min(self._offsets_s, key=lambda offset_s: abs(dts_s + offset_s - self._end_s))
         last_s = self._last_s.get(packet.stream.index)
-        if last_s is not None and told_s + offset_s < last_s - JITTER_S:
-            offset_s = self._now_s - told_s
+        if last_s is not None and dts_s + offset_s < last_s - JITTER_S:
+            offset_s = self._end_s - dts_s
             self._offsets_s = [self._offsets_s[-1], offset_s]
         ticks = round(offset_s / packet.time_base)
         packet.dts += ticks
         if packet.pts is not None:
             packet.pts += ticks
-        self._last_s[packet.stream.index] = told_s + offset_s
-        self._now_s = max(
-            self._now_s, told_s + offset_s + (packet.duration or 0) * packet.time_base
-        )
+        self._last_s[packet.stream.index] = dts_s + offset_s
+        duration_s = (packet.duration or 0) * packet.time_base
+        self._end_s = max(self._end_s, dts_s + offset_s + duration_s)
 
 
 class FrameTimes:
-    """Time stamps that rise from frame to frame."""
+    """Assigns strictly increasing time stamps to the frames."""
 
     def __init__(self, container: InputContainer) -> None:
-        self._is_counted = container.format.name in UNTIMED
-        self._due: deque[int] = deque()
-        """Times of the packets whose frames have not come yet, where frames are counted."""
+        self._is_untimed = container.format.name in UNTIMED
+        self._pending: deque[int] = deque()
+        """Times of the packets without a frame yet, for UNTIMED formats."""
         self._last: int | None = None
 
-    def await_frame(self, packet: Packet[Any]) -> None:
-        """A packet goes to the decoder."""
-        if self._is_counted and packet.dts is not None:
-            self._due.append(packet.dts)
+    def add_packet(self, packet: Packet[Any]) -> None:
+        """Record a packet that goes to the decoder."""
+        if self._is_untimed and packet.dts is not None:
+            self._pending.append(packet.dts)
 
-    def give_up(self) -> None:
-        """The last packet could not be decoded: its frame will not come."""
-        if self._due:
-            self._due.pop()
+    def drop_packet(self) -> None:
+        """Forget the last packet, which could not be decoded."""
+        if self._pending:
+            self._pending.pop()
 
-    def stamp(self, frame: VideoFrame) -> int:
-        """The time of the next frame: its own, or of UNTIMED the first that is due; without any, a step after the last."""
-        pts = self._due.popleft() if self._due else frame.dts if frame.pts is None else frame.pts
+    def next_time(self, frame: VideoFrame) -> int:
+        """Return the time of the next frame, in ticks.
+
+        It is the frame's own, or the first pending one for UNTIMED formats. A frame without a
+        time follows the frame before it.
+        """
+        pts = frame.dts if frame.pts is None else frame.pts
+        if self._pending:
+            pts = self._pending.popleft()
         if self._last is not None:
             if pts is None:
                 pts = self._last + (frame.duration or 1)
@@ -97,96 +99,92 @@ class FrameTimes:
 
 
 class FrameGrid:
-    """Where frames come in a format that counts time in frames."""
+    """Places frames in a format that counts time in frames."""
 
     def __init__(self, rate: Fraction, *, has_gaps: bool, start_s: Fraction | None = None) -> None:
-        """`rate` frames a second. With `has_gaps` a frame may be shown for several, or else each is shown as long as all others.
+        """`rate` is in frames per second. With `has_gaps`, a frame can last several periods.
 
-        `start_s` is what the format counts from, by default the time of the first frame.
+        `start_s` is the origin of the format's time; by default, the time of the first frame.
         """
         self.rate = rate
-        self.worst_s = Fraction(0)
-        """How far any frame so far is shown from when it is to be."""
+        self.max_error_s = Fraction(0)
+        """Largest deviation of a frame so far from its time."""
         self._has_gaps = has_gaps
         self._start_s = start_s
         self._last = -1
 
     def place(self, time_s: Fraction) -> int:
-        """The number, from 0, at which a frame is shown that is to be shown at `time_s`. It is above all numbers before."""
+        """Return the index, from 0, of a frame at `time_s`; larger than all before."""
         self._start_s = time_s if self._start_s is None else self._start_s
         exact = (time_s - self._start_s) * self.rate
         self._last = max(round(exact), self._last + 1) if self._has_gaps else self._last + 1
-        self.worst_s = max(self.worst_s, abs(self._last - exact) / self.rate)
+        self.max_error_s = max(self.max_error_s, abs(self._last - exact) / self.rate)
         return self._last
 
 
 class AudioDrift:
-    """How far sound is moved by a format that plays its packets one after the other from the beginning on."""
+    """Measures how early audio plays in a format that plays its packets back to back."""
 
     def __init__(self, start_s: Fraction) -> None:
-        """`start_s` is what the format counts from."""
+        """`start_s` is the origin of the format's time."""
         self._start_s = start_s
         self._end_s: dict[int, Fraction] = {}
-        """When the last packet of each stream ends."""
+        """End of the last packet, by stream."""
         self._gaps_s: dict[int, Fraction] = {}
-        """What each stream is played too early by."""
+        """Sum of the gaps, by stream."""
 
-    def see(self, packet: Packet[Any]) -> None:
-        """Another packet of sound is written."""
+    def add(self, packet: Packet[Any]) -> None:
+        """Add the next audio packet of the output."""
         if packet.pts is None or packet.time_base is None or not packet.duration:
             return
         time_s, index = packet.pts * packet.time_base, packet.stream.index
         gap_s = time_s - self._end_s.get(index, self._start_s)
-        if gap_s > LEAST_GAP_S:  # less is how times are rounded
+        if gap_s > MIN_GAP_S:
             self._gaps_s[index] = self._gaps_s.get(index, Fraction(0)) + gap_s
         self._end_s[index] = time_s + packet.duration * packet.time_base
 
     @property
-    def worst_s(self) -> Fraction:
-        """By how much any packet so far is played too early."""
+    def max_error_s(self) -> Fraction:
+        """The longest time by which a packet so far plays too early."""
         return max(self._gaps_s.values(), default=Fraction(0))
 
 
 class TruncationCheck:
-    """How far packets of any stream have been read."""
+    """Compares the packets that were read with the declared length of the file."""
 
     def __init__(self, container: InputContainer) -> None:
         self._container = container
         self._first_s: Fraction | None = None
-        """When the first packet is decoded."""
+        """Decoding time of the first packet."""
         self._end_s = Fraction(0)
         self._last_s: dict[int, Fraction] = {}
-        """When the last packet of each stream is shown."""
+        """Display time of the last packet, by stream."""
 
-    def see(self, packet: Packet[Any]) -> None:
-        """Another packet was read. One that does not say how long it is shown is taken to be so as long as the one before it."""
+    def add(self, packet: Packet[Any]) -> None:
+        """Add the next packet. A packet without a duration lasts as long as its predecessor."""
         time = packet.dts if packet.pts is None else packet.pts
         if time is None or packet.time_base is None:
             return
         start_s, index = time * packet.time_base, packet.stream.index
         if self._first_s is None and packet.dts is not None:
             self._first_s = packet.dts * packet.time_base
-        length_s = (packet.duration or 0) * packet.time_base or max(
-            start_s - self._last_s.get(index, start_s), Fraction(0)
-        )
+        duration_s = (packet.duration or 0) * packet.time_base
+        since_last_s = max(start_s - self._last_s.get(index, start_s), Fraction(0))
         self._last_s[index] = start_s
-        self._end_s = max(self._end_s, start_s + length_s)
+        self._end_s = max(self._end_s, start_s + (duration_s or since_last_s))
 
     @property
     def missing(self) -> tuple[float, float] | None:
-        """(read, declared) in seconds where a file, read to its end, is far shorter than it says: it was cut off."""
+        """(read, declared) in seconds if a file, read to its end, is truncated; otherwise None."""
         if self._container.duration is None:
             return None
-        start, declared = (
-            (self._container.start_time or 0) / av.time_base,
-            self._container.duration / av.time_base,
-        )
+        start = (self._container.start_time or 0) / av.time_base
+        declared = self._container.duration / av.time_base
         if "matroska" in self._container.format.name and start < declared:
-            declared -= start  # FFmpeg writes there when a clip ends, and not how long it is
+            declared -= start  # FFmpeg stores the end there, not the length
         if self._container.format.name in FROM_DECODING and self._first_s is not None:
             start = min(start, float(self._first_s))
         read = float(self._end_s) - start
-        is_cut = (
-            0 < read < min(WHOLE * declared, declared - LEAST_MISSING_S)
-        )  # 0: the only packet does not say its length
-        return (read, declared) if is_cut else None
+        # read is 0 if the only packet has no duration
+        is_truncated = 0 < read < min(MIN_READ_SHARE * declared, declared - MIN_MISSING_S)
+        return (read, declared) if is_truncated else None
