@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from derain.data.pairs.file_names import is_picture
-from derain.data.pairs.find import PairSet, Problem, find_pairs
+from derain.data.pairs.find import Problem
+from derain.data.pairs.folder import PairFolder, select_pairs
 from derain.data.pairs.pair import Image8, Pair, decode
 from derain.errors import DataError
 from derain.files.messages import listing_error
@@ -73,63 +74,36 @@ def rain_layer(rainy: Image8, clean: Image8) -> Image8:
     return filled
 
 
-def select_pairs(
-    folder: str | Path, *, layout: str = "", exclude: Sequence[str] = (), only: Sequence[str] = ()
-) -> PairSet:
-    """Find the pairs below `folder`, without those in `exclude` and, if `only` names any, only those; "" recognises the layout.
-
-    Names are those of `Pair.name` or their last part. Raises DataError for a name that is nowhere, since a picture meant for
-    validation would be trained on, and if nothing is left.
-    """
-    found = find_pairs(folder, layout=layout or None)
-    names = [{pair.name, pair.name.rsplit("/", 1)[-1]} for pair in found.pairs]
-    known = set().union(*names, {problem.path.stem for problem in found.problems})
-    if unknown := sorted({*exclude, *only} - known):
-        raise DataError(
-            f"{folder}: has no pair {unknown[0]!r}, as `only` or `exclude` say; correct the name or leave it out"
-        )
-    pairs = [
-        p
-        for p, n in zip(found.pairs, names, strict=True)
-        if not n & set(exclude) and (not only or n & set(only))
-    ]
-    if not pairs:
-        raise DataError(
-            f"{folder}: none of its {len(found)} pairs is left; correct `only` and `exclude`"
-        )
-    return replace(found, pairs=pairs)
-
-
 def load_pairs(
-    folder: str | Path,
-    *,
-    weight: float = 1.0,
-    layers: bool = True,
-    layout: str = "",
-    exclude: Sequence[str] = (),
-    only: Sequence[str] = (),
-    least_px: int = 0,
+    source: PairFolder, *, with_layers: bool = True, min_px: int = 0
 ) -> PairCollection:
-    """Decode the pairs that `chosen_pairs` gives. Raises DataError if one is smaller than `least_px` on a side."""
-    found = select_pairs(folder, layout=layout, exclude=exclude, only=only)
+    """Decode the pairs that a folder stands for.
+
+    Rain layers are computed if `with_layers` and `source.layers` are set. Raises DataError if a
+    pair is smaller than `min_px` on a side.
+    """
+    found = select_pairs(source)
     for pair in found.pairs:
-        if min(pair.size_px) < least_px:
+        if min(pair.size_px) < min_px:
+            width, height = pair.size_px
             raise DataError(
-                f"{pair.rainy_path}: {pair.size_px[0]}x{pair.size_px[1]} is smaller than a crop of {least_px} px; exclude it"
+                f"{pair.rainy_path}: {width}x{height} is smaller than a crop of {min_px} px; "
+                "exclude it"
             )
-    rainy, clean = _decoded(found.pairs)
+    rainy, clean = _decode_pairs(found.pairs)
+    layers = map(rain_layer, rainy, clean) if with_layers and source.layers else ()
     return PairCollection(
-        name=str(folder),
-        weight=weight,
+        name=source.folder,
+        weight=source.weight,
         rainy=rainy,
         clean=clean,
-        layers=[rain_layer(*both) for both in zip(rainy, clean, strict=True)] if layers else [],
+        layers=list(layers),
         problems=found.problems,
         pairs=found.pairs,
     )
 
 
-def _decoded(pairs: Sequence[Pair]) -> tuple[list[Image8], list[Image8]]:
+def _decode_pairs(pairs: Sequence[Pair]) -> tuple[list[Image8], list[Image8]]:
     """Both sides of all pairs; a clean picture of several rainy ones is decoded and kept once."""
     rainy, clean = [], []
     known: dict[Path, Image8] = {}
@@ -149,10 +123,10 @@ def load_pictures(
     folders: Iterable[str | Path],
     *,
     exclude: Sequence[str] = (),
-    least_px: int = 0,
+    min_px: int = 0,
     grey: bool = False,
 ) -> tuple[list[Image8], list[Path]]:
-    """Decode every picture directly in `folders` whose stem is not in `exclude`, and name those smaller than `least_px` apart.
+    """Decode every picture directly in `folders` whose stem is not in `exclude`, and name those smaller than `min_px` apart.
 
     Large ones are there a second time at half their size. Raises DataError for a folder that is not there or has no picture, for
     a stem in `exclude` that is in no folder, and for a picture that cannot be decoded.
@@ -162,11 +136,11 @@ def load_pictures(
     for path in background_paths(folders, exclude=exclude):
         picture = decode(path, grey=grey)
         sides = picture.shape[:2]
-        if min(sides) < least_px:
+        if min(sides) < min_px:
             small.append(path)
             continue
         pictures.append(picture)
-        if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= least_px:
+        if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= min_px:
             pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
     return pictures, small
 

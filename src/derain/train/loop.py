@@ -237,21 +237,12 @@ def set_rate(state: State, rate: float) -> None:
 
 def load_sources(data: Data) -> TrainingPictures:
     """Decode everything that the recipe names."""
-    least_px = data.crop_px
     collections = [
-        load_pairs(
-            pairs.folder,
-            weight=pairs.weight,
-            layers=pairs.layers and data.mix.moved > 0,
-            layout=pairs.layout,
-            exclude=pairs.exclude,
-            only=pairs.only,
-            least_px=least_px,
-        )
+        load_pairs(pairs, with_layers=data.mix.recombined > 0, min_px=data.crop_px)
         for pairs in data.pairs
     ]
-    backgrounds, small = load_pictures(data.backgrounds, exclude=data.exclude, least_px=least_px)
-    streaks, small_too = load_pictures(data.streaks, least_px=least_px, grey=True)
+    backgrounds, small = load_pictures(data.backgrounds, exclude=data.exclude, min_px=data.crop_px)
+    streaks, small_too = load_pictures(data.streaks, min_px=data.crop_px, grey=True)
     return TrainingPictures(collections, backgrounds, streaks, [*small, *small_too])
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from derain.data.pairs.find import Pair, PairSet, Problem
-from derain.data.training_pictures import select_pairs
+from derain.data.pairs.find import Pair, Problem
+from derain.data.pairs.folder import select_pairs
 from derain.errors import TrainingError
 from derain.evaluate.protocols import PROTOCOLS, score
 from derain.inference.tile_plan import plan_tiles
 from derain.inference.tiling import restore_tiled
 from derain.network import PLNLIN
-from derain.train.recipe import PairFolder, Validation
+from derain.train.recipe import Validation
 
 TILE_PX = 1008
 MEAN = "mean"
@@ -31,16 +31,9 @@ def validation_pairs(
     Raises DataError if nothing is left of a folder.
     """
     names = distinct_suffixes([folder.folder for folder in validation.pairs])
-    sets = [pairs_of(folder) for folder in validation.pairs]
+    sets = [select_pairs(folder) for folder in validation.pairs]
     pairs = [(name, pair) for name, found in zip(names, sets, strict=True) for pair in found.pairs]
     return pairs, {name: found.problems for name, found in zip(names, sets, strict=True)}
-
-
-def pairs_of(folder: PairFolder) -> PairSet:
-    """The pairs that one folder of a recipe stands for. Raises DataError."""
-    return select_pairs(
-        folder.folder, layout=folder.layout, exclude=folder.exclude, only=folder.only
-    )
 
 
 def shared_names(pairs: Sequence[Pair], others: Sequence[tuple[str, Pair]]) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from derain.data.pairs.find import find_pairs
+from derain.data.pairs.folder import select_pairs
 from derain.errors import DerainError, RecipeError, TrainingError
 from derain.files.atomic import write_text
 from derain.files.messages import explain_os_error
@@ -31,7 +32,7 @@ from derain.train.distributed import die_with_parent
 from derain.train.manners import get_manner
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import build_recipe, read_recipe
-from derain.train.validation import pairs_of, shared_names, shared_pair_warnings, validation_pairs
+from derain.train.validation import shared_names, shared_pair_warnings, validation_pairs
 
 PILOT_STEPS, PILOT_SKIPPED = 15, 5  # ten steps are timed: two rounds of r = 5
 DISCRIMINATORS = {"table1", "table6", "table7"}
@@ -157,7 +158,7 @@ def _check_base(base: Recipe, tables: Sequence[str], *, path: Path) -> None:
             raise RecipeError(
                 "table5: compares with and without hierarchical supervision, and loss.alpha = 0; set it above 0"
             )
-    trained = [(folder.folder, pairs_of(folder).pairs) for folder in base.data.pairs]
+    trained = [(folder.folder, select_pairs(folder).pairs) for folder in base.data.pairs]
     if both := shared_pair_warnings(trained, validation_pairs(base.validation)[0]):
         raise RecipeError(f"{both[0]}; exclude them from one or the other")
 

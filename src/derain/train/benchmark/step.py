@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from derain import kernels
+from derain.data.pairs.folder import PairFolder
 from derain.environment import available_cores
 from derain.network import PLNLIN, PLNLINConfiguration, preset
 from derain.train.malloc import tune_malloc
 from derain.train.objective import restoration_loss
 from derain.train.precision import fastest_precision, matmul_gflops
-from derain.train.recipe import Data, Length, Loss, Optimiser, PairFolder, Recipe
+from derain.train.recipe import Data, Length, Loss, Optimiser, Recipe
 from derain.train.state import make_optimiser
 
 OPTIMISER = Optimiser(name="adamw")
@@ -122,7 +123,7 @@ def _bench_one(
     for _ in range(steps + 2):
         began = time.perf_counter()
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            made = network.hierarchy(rainy)
+            made = network.forward_with_heads(rainy)
         restoration_loss(made, clean, Loss())[0].backward()
         optimiser.step()
         optimiser.zero_grad()
@@ -161,7 +162,7 @@ def count_macs(network: PLNLIN, *, crop_px: int = 112, heads: bool = False) -> i
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     with torch.no_grad():
         x = torch.zeros(1, 3, crop_px, crop_px)
-        network.hierarchy(x) if heads else network(x)
+        network.forward_with_heads(x) if heads else network(x)
     for hook in hooks:
         hook.remove()
     return total
