@@ -1,8 +1,8 @@
 """How much a model's gain owes to rain layers and backgrounds that it was trained on.
 
-Rain layers of training pairs and of held-out pairs are added to backgrounds of training pairs and of
-held-out pairs, in all four combinations. For each, the script prints the mean gain in PSNR (protocol
-`paper`) over the rainy picture.
+Rain layers of training pairs and of held-out pairs are added to backgrounds of training pairs and
+of held-out pairs, in all four combinations. For each, the script prints the mean gain in PSNR
+(protocol `paper`) over the rainy picture.
 
     python benchmarks/known_and_unknown.py data/pairs/rain100H data/pairs/rain100L \
         --held-out 021 030 039 051 063 074 085 099 --model best
