@@ -1,4 +1,4 @@
-"""The README and what it points at."""
+"""The README, the pages it links to, and what must not be in them."""
 
 import re
 from pathlib import Path
@@ -7,17 +7,43 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
+PRIVATE = re.compile(r"""shared["'/]|parents\[3\]""")
 
 
-def test_ci_runs_the_line_that_the_readme_prints():
+def test_ci_runs_the_readme_command():
     (line,) = [line for line in README.splitlines() if "-m pytest" in line]
     assert line in (ROOT / ".ci/run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "document", [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))], ids=lambda p: p.name
-)
-def test_links_lead_somewhere(document):
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
-    missing = [link for link in links if not (document.parent / link).exists()]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_exist(page):
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_anchors_exist(page):
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    missing = [(target, anchor) for target, anchor in links if anchor not in anchors(page, target)]
     assert missing == []
+
+
+def anchors(page, target):
+    """Return the anchors of the headings of a linked page."""
+    text = (page.parent / target if target else page).read_text(encoding="utf-8")
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+def test_no_path_leads_out_of_the_repository():
+    folders = ("src", "docs", "recipes", "tests", "examples", "benchmarks", "README.md")
+    found = [
+        str(path)
+        for folder in folders
+        for path in ([ROOT / folder] if (ROOT / folder).is_file() else (ROOT / folder).rglob("*"))
+        if path.suffix in {".py", ".md", ".toml", ".css", ".html"}
+        and path != Path(__file__)
+        and PRIVATE.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
