@@ -1,51 +1,58 @@
-"""Ten thousand errands through reader, writer and journal, with a stand-in for the network; the same few photos again and again.
+"""Soak test: 10,000 jobs through reader, writer and JSON report, with a network that copies.
 
-`python ten_thousand.py FOLDER` prints the bytes of memory in use after 4,000 errands and at the end. A process of its own: in one
-that has run other tests, the heap they left behind moves by megabytes.
+`python memory_soak.py FOLDER` restores the same few photos again and again, and prints the bytes
+of memory in use after 4,000 jobs and at the end. It needs a process of its own: the heap of a
+process that ran other tests before moves by megabytes.
 """
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from derain.photos.batch import PhotoBatch
-from derain.photos.jobs import Job
+from derain.photos.jobs import Job, JobList
 from derain.photos.reports.json_report import JsonReport
+from derain.photos.worker import PhotoResult
 from derain.pictures import Picture
 
-ERRANDS, WARM = 10_000, 4_000
+JOBS = 10_000
+WARM_JOBS = 4_000
 
 
-class StandIn:
-    """Gives every picture back as it is."""
+class CopyingRestorer:
+    """Returns each picture unchanged."""
 
     def restore_picture(self, rainy: Picture, **_: object) -> Picture:
         return rainy
 
 
 def used_bytes() -> int:
-    """Resident memory (Linux)."""
+    """Return the resident memory (Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def errands(photos: list[Path], out: Path) -> Iterator[Job]:
-    """Ten thousand, over and over the same photos."""
-    for index in range(ERRANDS):
-        if index == WARM:
-            print(used_bytes())
-        photo = photos[index % len(photos)]
-        yield Job(photo, out / photo.name, overwrite=True)
-
-
 def main(folder: Path) -> None:
-    """Run them all."""
-    os.fsync = lambda descriptor: None  # the disk takes most of the time
-    with JsonReport(folder / "done.json", {}) as journal:
-        outcome = PhotoBatch(StandIn(), jobs=2, on_record=journal.note).run(
-            errands(sorted(folder.glob("*.png")), folder / "out")
-        )
-    assert outcome.restored == ERRANDS
+    """Run all jobs."""
+    os.fsync = lambda descriptor: None  # syncing would take most of the time
+    photos = sorted(folder.glob("*.png"))
+    out = folder / "out"
+    jobs = [
+        Job(photos[index % len(photos)], out / photos[index % len(photos)].name, overwrite=True)
+        for index in range(JOBS)
+    ]
+    finished = 0
+    with JsonReport(folder / "done.json", {}) as report:
+
+        def on_result(result: PhotoResult) -> None:
+            nonlocal finished
+            report.add_result(result)
+            finished += 1
+            if finished == WARM_JOBS:
+                print(used_bytes())
+
+        batch = PhotoBatch(CopyingRestorer(), workers=2, on_result=on_result)
+        summary = batch.run(JobList(jobs))
+    assert summary.restored == JOBS
     print(used_bytes())
 
 

@@ -1,4 +1,4 @@
-"""Many files: one that fails does not stop the others, and Ctrl-C leaves nothing half done."""
+"""Many photos: a failure does not stop the others, and Ctrl-C leaves complete files only."""
 
 from __future__ import annotations
 
@@ -18,127 +18,224 @@ import pytest
 from derain import Restorer, pictures
 from derain.errors import PictureError
 from derain.photos.batch import PhotoBatch
-from derain.photos.jobs import find_jobs
+from derain.photos.jobs import JobList, find_jobs
 from derain.photos.options import RestoreOptions
+from derain.photos.summary import Summary
+from derain.photos.worker import PhotoResult
 from derain.pictures import Picture
 
-
-@pytest.fixture(scope="module")
-def darken(networks) -> Restorer:
-    return Restorer(networks / "darkening.onnx", precision="float32")
+SOAK_TEST = Path(__file__).parents[1] / "helpers" / "memory_soak.py"
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Twelve photos, full of white."""
-    for index in range(12):
-        pictures.write(Picture(np.full((20, 30, 3), 255, np.uint8)), tmp_path / f"{index:02}.png")
-    return tmp_path
+def unused(networks, monkeypatch) -> Restorer:
+    """A restorer that must not be called."""
+    restorer = Restorer(networks / "darkening.onnx", precision="float32")
+    monkeypatch.setattr(restorer, "restore_picture", None)
+    return restorer
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
-def test_every_photo_is_restored(jobs, darken, photos):
-    PhotoBatch(darken, jobs=jobs).run(find_jobs([photos]).todo)
-    assert [int(pictures.read(path).pixels.max()) for path in photos.glob("*_derained.png")] == [
-        191
-    ] * 12
+def problem(summary: Summary) -> str:
+    """Return the only problem."""
+    ((_, text),) = summary.problems
+    return text
 
 
-def test_the_outcome_counts(darken, photos):
-    outcome = PhotoBatch(darken).run(find_jobs([photos]).todo)
-    assert (outcome.restored, round(outcome.megapixels, 6), outcome.problems) == (
-        12,
-        12 * 600 / 1e6,
-        [],
-    )
+def deny_links(monkeypatch) -> None:
+    """Simulate a file system without hard links."""
+
+    def link(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
 
 
-def test_a_bad_file_does_not_stop_the_others(darken, photos):
-    (photos / "03.png").write_text("no picture")
-    outcome = PhotoBatch(darken).run(find_jobs([photos]).todo)
-    assert (outcome.restored, [path.name for path, _ in outcome.problems]) == (11, ["03.png"])
+# restoring
 
 
-def test_a_bug_of_ours_does_not_stop_the_others(darken, photos, monkeypatch):
-    read = pictures.read_frames
-    monkeypatch.setattr(
-        pictures, "read_frames", lambda path: 1 / 0 if path.name == "03.png" else read(path)
-    )
-    outcome = PhotoBatch(darken).run(find_jobs([photos]).todo)
-    assert (outcome.restored, "this is a bug in derain" in outcome.problems[0][1]) == (11, True)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_all_photos_are_restored(workers, darken, photos):
+    PhotoBatch(darken, workers=workers).run(find_jobs([photos]))
+    results = [pictures.read(path) for path in photos.glob("*_derained.png")]
+    assert [int(result.pixels.max()) for result in results] == [191] * 12
 
 
-def test_want_of_memory_is_no_bug_and_does_not_stop_the_others(darken, photos, monkeypatch):
-    def read(path: Path):
-        if path.name == "03.png":
-            raise MemoryError
-        return read_frames(path)
-
-    read_frames = pictures.read_frames
-    monkeypatch.setattr(pictures, "read_frames", read)
-    outcome = PhotoBatch(darken).run(find_jobs([photos]).todo)
-    assert outcome.restored == 11
-    assert outcome.problems[0][1].endswith(
-        "not enough memory to restore it; give --jobs 1 or a smaller --limit-mib"
-    )
+def test_summary_counts(darken, photos):
+    summary = PhotoBatch(darken).run(find_jobs([photos]))
+    assert summary.restored == 12
+    assert summary.megapixels == pytest.approx(12 * 600 / 1e6)
+    assert summary.failed == 0
+    assert summary.remaining == 0
 
 
-def test_folders_are_made(darken, photos):
-    PhotoBatch(darken).run(find_jobs([photos / "00.png"], output=photos / "a" / "b").todo)
+def test_results_are_passed_on(darken, photos):
+    results: list[PhotoResult] = []
+    PhotoBatch(darken, on_result=results.append).run(find_jobs([photos]))
+    assert sorted(result.source.name for result in results) == [f"{n:02}.png" for n in range(12)]
+
+
+def test_missing_folders_are_created(darken, photos):
+    PhotoBatch(darken).run(find_jobs([photos / "00.png"], output=photos / "a" / "b"))
     assert (photos / "a" / "b" / "00.png").exists()
 
 
-@pytest.mark.parametrize(
-    ("age_hours", "name", "stays"), [(25, "a" * 12, False), (1, "a" * 12, True), (25, "mine", True)]
-)
-def test_half_written_files_of_a_day_ago_are_removed(age_hours, name, stays, darken, photos):
-    partial = photos / f".derain-{name}.part"
-    partial.touch()
-    os.utime(partial, (time.time() - age_hours * 3600,) * 2)
-    PhotoBatch(darken).run(find_jobs([photos / "00.png"]).todo)
-    assert partial.exists() == stays
+def test_compare_writes_both_halves(darken, photos):
+    PhotoBatch(darken, RestoreOptions(compare=True)).run(find_jobs([photos / "00.png"]))
+    pixels = pictures.read(photos / "00_derained.png").pixels
+    assert pixels.shape == (20, 60, 3)
+    assert pixels[:, :30].min() == 255
+    assert pixels[:, 30:].max() == 191
 
 
-def test_progress_adds_up_to_the_number_of_pictures(darken, photos):
+def test_progress_adds_up_to_the_number_of_photos(darken, photos):
     (photos / "03.png").write_text("no picture")
     shares: list[float] = []
-    PhotoBatch(darken, on_progress=shares.append).run(find_jobs([photos]).todo)
+    PhotoBatch(darken, on_progress=shares.append).run(find_jobs([photos]))
     assert sum(shares) == pytest.approx(12)
 
 
 @pytest.mark.parametrize(
-    ("treatment", "name"),
-    [(RestoreOptions(), "out.jpg"), (RestoreOptions(compares=True), "out.webp")],
+    ("age_hours", "name", "remains"),
+    [(25, "a" * 12, False), (1, "a" * 12, True), (25, "mine", True)],
 )
-def test_what_the_target_cannot_hold_is_refused_before_restoring(
-    treatment, name, networks, tmp_path, monkeypatch
-):
-    restorer = Restorer(networks / "darkening.onnx", precision="float32")
-    monkeypatch.setattr(restorer, "restore_picture", None)
-    clear = Picture(np.zeros((1, 8192, 3), np.uint8), alpha=np.zeros((1, 8192), np.uint8))
+def test_stale_temporaries_are_removed(age_hours, name, remains, darken, photos):
+    temporary = photos / f".derain-{name}.part"
+    temporary.touch()
+    os.utime(temporary, (time.time() - age_hours * 3600,) * 2)
+    PhotoBatch(darken).run(find_jobs([photos / "00.png"]))
+    assert temporary.exists() == remains
+
+
+def test_photos_are_written_without_hard_links(darken, photos, monkeypatch):
+    deny_links(monkeypatch)
+    assert PhotoBatch(darken).run(find_jobs([photos])).restored == 12
+    assert not list(photos.glob(".derain-*"))
+
+
+# failures
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PictureError("03.png: damaged"), "03.png: damaged"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: .* this is a bug in derain"),
+        (MemoryError(), "not enough memory to restore it; use --jobs 1 or a smaller --limit-mib"),
+    ],
+)
+def test_one_failure_does_not_stop_the_others(error, message, darken, photos, monkeypatch):
+    read_frames = pictures.read_frames
+
+    def read(path: Path):
+        if path.name == "03.png":
+            raise error
+        return read_frames(path)
+
+    monkeypatch.setattr(pictures, "read_frames", read)
+    summary = PhotoBatch(darken).run(find_jobs([photos]))
+    assert summary.restored == 11
+    assert re.search(message, problem(summary))
+
+
+def test_bad_file_is_reported_by_name(darken, photos):
+    (photos / "03.png").write_text("no picture")
+    summary = PhotoBatch(darken).run(find_jobs([photos]))
+    assert [path.name for path, _ in summary.problems] == ["03.png"]
+
+
+def test_transparency_is_rejected_for_jpeg_before_restoring(unused, tmp_path):
+    clear = Picture(np.zeros((4, 4, 3), np.uint8), alpha=np.zeros((4, 4), np.uint8))
     pictures.write(clear, tmp_path / "in.png")
-    outcome = PhotoBatch(restorer, treatment).run(
-        find_jobs([tmp_path / "in.png"], output=tmp_path / name).todo
-    )
-    assert re.search(
-        r"JPEG holds no transparency|WEBP holds at most 16383 pixels a side", outcome.problems[0][1]
-    )
+    jobs = find_jobs([tmp_path / "in.png"], output=tmp_path / "out.jpg")
+    assert "transparen" in problem(PhotoBatch(unused).run(jobs))
 
 
-def test_compare_writes_both_halves(darken, photos):
-    PhotoBatch(darken, RestoreOptions(compares=True)).run(find_jobs([photos / "00.png"]).todo)
-    pixels = pictures.read(photos / "00_derained.png").pixels
-    assert (pixels.shape, int(pixels[0, 0, 0]), int(pixels[0, 30, 0])) == ((20, 60, 3), 255, 191)
+def test_wide_comparison_is_rejected_for_webp_before_restoring(unused, tmp_path):
+    pictures.write(Picture(np.zeros((1, 8192, 3), np.uint8)), tmp_path / "in.png")
+    jobs = find_jobs([tmp_path / "in.png"], output=tmp_path / "out.webp")
+    assert "16383" in problem(PhotoBatch(unused, RestoreOptions(compare=True)).run(jobs))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other limits")
+def test_long_name_is_rejected_before_restoring(unused, photos):
+    source = photos / ("n" * 249 + ".png")
+    (photos / "03.png").rename(source)
+    text = problem(PhotoBatch(unused).run(find_jobs([source])))
+    assert "name is too long for this disk" in text
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+@pytest.mark.parametrize("existed", [False, True])
+def test_new_rain_layer_of_a_failed_result_is_removed(
+    pages, existed, darken, tmp_path, monkeypatch
+):
+    page = Picture(np.full((20, 30, 3), 255, np.uint8), format="TIFF")
+    pictures.write_frames([page] * pages, tmp_path / "a.tif")
+    layer = tmp_path / "out" / "a_rain.tif"
+    if existed:
+        layer.parent.mkdir()
+        layer.touch()
+    write, write_frames = pictures.write, pictures.write_frames
+
+    def fail(picture, path, **options):
+        (write if isinstance(picture, Picture) else write_frames)(picture, path, **options)
+        if path != layer:
+            raise PictureError(f"{path}: the disk is full")
+
+    monkeypatch.setattr(pictures, "write", fail)
+    monkeypatch.setattr(pictures, "write_frames", fail)
+    jobs = find_jobs(
+        [tmp_path / "a.tif"], output=tmp_path / "out", with_rain=True, overwrite=existed
+    )
+    assert "the disk is full" in problem(PhotoBatch(darken).run(jobs))
+    assert layer.exists() == existed
+
+
+# targets that appear during the batch
+
+
+def test_target_that_appears_before_its_turn_is_skipped(darken, photos):
+    jobs = find_jobs([photos])
+    late = jobs.pending[3]
+    late.target.write_text("of another run")
+    skipped = []
+    summary = PhotoBatch(darken, on_existing=skipped.append).run(jobs)
+    assert skipped == [late]
+    assert summary.restored == 11
+    assert summary.existing == 1
+    assert late.target.read_text() == "of another run"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_target_that_appears_while_restoring_is_kept(has_links, darken, photos, monkeypatch):
+    jobs = find_jobs([photos / "03.png"])
+    target = jobs.pending[0].target
+    restore = Restorer.restore_picture
+
+    def restore_late(*arguments, **options):
+        target.write_text("of another run")
+        return restore(*arguments, **options)
+
+    monkeypatch.setattr(Restorer, "restore_picture", restore_late)
+    if not has_links:
+        deny_links(monkeypatch)
+    text = problem(PhotoBatch(darken).run(jobs))
+    assert f"{target.name}: appeared while derain was running; use --overwrite" in text
+    assert target.read_text() == "of another run"
+    assert not list(photos.glob(".derain-*"))
+
+
+# Ctrl-C
 
 
 @pytest.fixture
-def interrupted(networks, photos):
-    """The outcome of a batch that Ctrl-C ended in the middle of its fourth photo."""
+def interrupted(networks, photos) -> Summary:
+    """The summary of a batch that Ctrl-C ended during its fourth photo."""
     restorer, calls, lock = Restorer(networks / "copying.onnx", tile_px=168), [], threading.Lock()
-    network = restorer.engine
+    engine = restorer.engine
 
-    class Slow:
-        bytes_px = 1000
+    class InterruptingEngine:
+        bytes_per_px = 1000
 
         def __call__(self, rainy):
             with lock:
@@ -146,108 +243,35 @@ def interrupted(networks, photos):
                 if len(calls) == 4:
                     _thread.interrupt_main()
                     threading.Event().wait(0.2)
-            return network(rainy)
+            return engine(rainy)
 
-    restorer.engine = Slow()
-    return PhotoBatch(restorer, jobs=2).run(find_jobs([photos], output=photos / "out").todo)
+    restorer.engine = InterruptingEngine()
+    return PhotoBatch(restorer, workers=2).run(find_jobs([photos], output=photos / "out"))
 
 
 def test_ctrl_c_ends_a_batch_early(interrupted):
     assert interrupted.was_interrupted
-    assert interrupted.restored < 12
+    assert interrupted.remaining > 0
 
 
-def test_ctrl_c_leaves_whole_files_only(interrupted, photos):
-    written = list((photos / "out").iterdir())
-    assert len(written) == interrupted.restored
-    assert all(pictures.read(path).pixels.shape == (20, 30, 3) for path in written)
+def test_ctrl_c_leaves_complete_files_only(interrupted, photos):
+    results = list((photos / "out").iterdir())
+    assert len(results) == interrupted.restored
+    assert all(pictures.read(path).pixels.shape == (20, 30, 3) for path in results)
+
+
+# memory
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="needs Linux's own account of memory"
-)
-def test_ten_thousand_files_do_not_grow_memory(photos):
-    script = Path(__file__).parents[1] / "helpers" / "memory_soak.py"
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory use from /proc")
+def test_memory_does_not_grow_with_the_number_of_photos(photos):
     run = subprocess.run(
-        [sys.executable, script, photos], check=True, capture_output=True, text=True
+        [sys.executable, SOAK_TEST, photos], check=True, capture_output=True, text=True
     )
     warm, end = map(int, run.stdout.split())
     assert end - warm < 8 * 2**20
 
 
-def test_what_appears_before_its_turn_is_there_already(darken, photos):
-    errands = find_jobs([photos]).todo
-    errands[3].target.write_text("of another run")
-    outcome = PhotoBatch(darken).run(errands)
-    assert (outcome.restored, outcome.already_there, outcome.problems) == (11, [errands[3]], [])
-    assert errands[3].target.read_text() == "of another run"
-
-
-@pytest.mark.parametrize("has_links", [True, False])
-def test_what_appears_while_it_is_restored_is_not_replaced(has_links, darken, photos, monkeypatch):
-    (errand,) = find_jobs([photos / "03.png"]).todo
-    restore = Restorer.restore_picture
-
-    def meanwhile(*given, **options):
-        errand.target.write_text("of another run")
-        return restore(*given, **options)
-
-    def no_link(*_):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(Restorer, "restore_picture", meanwhile)
-    if not has_links:
-        monkeypatch.setattr(os, "link", no_link)
-    ((_, text),) = PhotoBatch(darken).run([errand]).problems
-    assert text.endswith(
-        "03_derained.png: has appeared meanwhile; give --overwrite to replace it or write to another folder"
-    )
-    assert errand.target.read_text() == "of another run"
-    assert not list(photos.glob(".derain-*"))
-
-
-def test_files_appear_on_a_disk_without_links(darken, photos, monkeypatch):
-    def no_link(*_):
-        raise OSError(errno.EPERM, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", no_link)
-    assert PhotoBatch(darken).run(find_jobs([photos]).todo).restored == 12
-    assert not list(photos.glob(".derain-*"))
-
-
-@pytest.mark.parametrize("pages", [1, 2])
-@pytest.mark.parametrize("was_there", [False, True])
-def test_a_rain_layer_whose_result_cannot_be_written_is_taken_back(
-    pages, was_there, darken, tmp_path, monkeypatch
-):
-    page = Picture(np.full((20, 30, 3), 255, np.uint8), format="TIFF")
-    pictures.write_frames([page] * pages, tmp_path / "a.tif")
-    rain = tmp_path / "out" / "a_rain.tif"
-    if was_there:
-        rain.parent.mkdir()
-        rain.touch()
-    write, write_frames = pictures.write, pictures.write_frames
-
-    def failing(given, path, **options):
-        (write if isinstance(given, Picture) else write_frames)(given, path, **options)
-        if path != rain:
-            raise PictureError(f"{path}: the disk is full")
-
-    monkeypatch.setattr(pictures, "write", failing)
-    monkeypatch.setattr(pictures, "write_frames", failing)
-    found = find_jobs(
-        [tmp_path / "a.tif"], output=tmp_path / "out", with_rain=True, overwrite=was_there
-    )
-    assert "the disk is full" in PhotoBatch(darken).run(found.todo).problems[0][1]
-    assert rain.exists() == was_there
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other bounds")
-def test_a_name_that_is_too_long_is_told_before_the_network_runs(networks, photos, monkeypatch):
-    restorer = Restorer(networks / "darkening.onnx", precision="float32")
-    monkeypatch.setattr(restorer, "restore_picture", None)
-    long = photos / ("n" * 249 + ".png")
-    (photos / "03.png").rename(long)
-    ((_, text),) = PhotoBatch(restorer).run(find_jobs([long]).todo).problems
-    assert "its name is too long for this disk" in text
+def test_empty_batch(darken):
+    assert str(PhotoBatch(darken).run(JobList())) == "0 restored"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from derain import Restorer, pictures
 from derain.photos.batch import PhotoBatch
-from derain.photos.jobs import Job
+from derain.photos.jobs import Job, JobList
 from derain.pictures import Picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -60,7 +60,7 @@ def test_a_damaged_file(suffix, damage, restorer, rng, tmp_path):
         source, target = tmp_path / f"{index}{suffix}", tmp_path / f"{index}_derained{suffix}"
         source.write_bytes(damage(data, rng))
         start = time.perf_counter()
-        outcome = PhotoBatch(restorer, jobs=1).run([Job(source, target)])
+        outcome = PhotoBatch(restorer, workers=1).run(JobList([Job(source, target)]))
         assert time.perf_counter() - start < SECONDS
         if outcome.problems:
             assert re.fullmatch(

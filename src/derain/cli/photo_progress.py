@@ -18,7 +18,7 @@ class PhotoProgress(Console):
     def __init__(self, jobs: JobList, *, is_quiet: bool) -> None:
         super().__init__(is_quiet=is_quiet)
         self._bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
-        self._bar.restart(len(jobs.todo))
+        self._bar.restart(len(jobs.pending))
         for _, problem in jobs.problems:
             self.error(problem)
 
@@ -33,8 +33,10 @@ class PhotoProgress(Console):
     ) -> None:
         self._bar.__exit__(kind, error, trace)
 
-    def report_omissions(self, result: PhotoResult) -> None:
-        """Print what the output of a picture could not keep."""
+    def report(self, result: PhotoResult) -> None:
+        """Print why a job failed, or what its output could not keep."""
+        if result.error is not None:
+            self.error(result.error)
         for omission in result.omissions:
             self.info(f"{result.source}: {omission}")
 
@@ -45,4 +47,6 @@ class PhotoProgress(Console):
     def finish(self, summary: Summary) -> ExitCode:
         """Print the summary and return the exit code."""
         self.info(str(summary))
-        return ExitCode.of_run(has_failures=summary.failed > 0, is_interrupted=summary.interrupted)
+        return ExitCode.of_run(
+            has_failures=summary.failed > 0, is_interrupted=summary.was_interrupted
+        )

@@ -72,10 +72,10 @@ def rain(
     from derain.rain import PRESETS, random, render
 
     clean = pictures.read(photo)
-    errands = find_jobs([photo], output=output, suffix="_rainy", overwrite=overwrite)
-    for _, problem in errands.problems:
+    jobs = find_jobs([photo], output=output, suffix="_rainy", overwrite=overwrite)
+    for _, problem in jobs.problems:
         raise DerainError(problem)
-    target = errands.todo[0].target
+    target = jobs.pending[0].target
     pictures.check_fits(clean, target)
     create_folder(target.parent)
     given = {
@@ -91,9 +91,7 @@ def rain(
     }
     changed = {name: value for name, value in given.items() if value is not None}
     kind = random(seed, **changed) if preset == "random" else replace(PRESETS[preset], **changed)  # type: ignore[arg-type]
-    pictures.write(
-        clean.with_image(render(clean.image, rain=kind, seed=seed, scale=scale)), target
-    )
+    pictures.write(clean.with_image(render(clean.image, rain=kind, seed=seed, scale=scale)), target)
     print(one_line(f"{photo} -> {target}"))
     for text in clean.omissions + pictures.omissions_when_writing(clean, target):
         Console(is_quiet=False).info(f"{photo}: {text}")

@@ -1,4 +1,4 @@
-"""`derain restore`, which is also `derain` without a verb: photos and folders."""
+"""`derain restore`, the verb that `derain photo.jpg` stands for: photos and folders."""
 
 from __future__ import annotations
 
@@ -37,98 +37,101 @@ def restore(
     quiet: Quiet = False,
     network: Network = DEFAULT_NETWORK,
 ) -> int:
-    """Take the rain out of photos and folders.
+    """Remove rain from photos and folders of photos.
 
     Parameters
     ----------
     inputs
-        Photos (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC) and folders of them, which are searched through and through.
+        Photos (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC), and folders, searched recursively.
     output
-        A folder, which mirrors the tree of the inputs; or a file, when there is one photo. Without it, `photo_derained.jpg`
-        beside `photo.jpg`.
+        A folder, in which the tree of the inputs is mirrored; or a file, for a single photo.
+        Default: `photo_derained.jpg` beside `photo.jpg`.
     jobs
-        Pictures in hand at a time: the network takes one, the others are read or written.
+        Number of pictures processed concurrently; inference is serial, reading and writing
+        overlap it.
     strength
-        The share of the estimated rain that is taken out, 0 to 1.
+        Share of the estimated rain to remove, 0 to 1.
     mask
-        A picture of the photo's size: rain is taken out where it is white, half of it where it is grey, none where it is black.
+        Picture of the photo's size. Rain is removed in full where it is white, by half where it is
+        mid-grey, and not at all where it is black.
     save_rain
-        Write what was taken out as a picture, too: `photo_derained_rain.jpg`.
+        Also write the removed rain as a picture: `photo_derained_rain.jpg`.
     strip
-        Drop metadata (camera, place, texts); the colour profile stays.
+        Drop metadata such as camera, place and texts; keep the colour profile.
     compare
-        Write rainy and restored side by side in one picture, for looking.
+        Write rainy and restored side by side in one picture, for inspection.
     overwrite
-        Replace files that exist.
+        Replace existing files.
     suffix
-        What the name of a result without -o ends with: `_derained`, or `_compared` with --compare.
+        Suffix for results written beside their source. Default: `_derained`, or `_compared` with
+        --compare.
     shard
-        `2/8` does the second of eight shares of the folders, about equal in size; the other machines do the others.
+        Process one of several shards of about equal size: `2/8` is the second of eight.
     report
-        Write a page (HTML) with a slider between before and after for each picture.
+        Write an HTML page with a slider between before and after for each picture.
     json
-        Write what was done with each picture, and how long it took, to this file.
+        Write a JSON file with the result and the timing of each picture.
     quiet
         Print errors only.
     """
+    from derain.cli.exit_codes import ExitCode
     from derain.cli.photo_progress import PhotoProgress
     from derain.inference.blending import read_mask
-    from derain.photos.batch import BatchResult, PhotoBatch
+    from derain.photos.batch import PhotoBatch
     from derain.photos.jobs import find_jobs
     from derain.photos.options import RestoreOptions
     from derain.photos.reports.group import BatchReports
-    from derain.photos.reports.report_file import check_report
+    from derain.photos.reports.report_file import check_report_name
     from derain.photos.shard import Shard
-    from derain.photos.summary import summarise
+    from derain.photos.summary import Summary
     from derain.photos.worker import PhotoResult
     from derain.pictures.open_image import silence_libtiff
+    from derain.result_names import COMPARED_SUFFIX, DERAINED_SUFFIX
 
     if not inputs:
-        raise DerainError("no photo is named; try `derain photo.jpg` or `derain --help`")
-    check_report(report, option="--report", suffixes=(".html", ".htm"))
-    check_report(json, option="--json", suffixes=(".json",))
+        raise DerainError("no photo given; try `derain photo.jpg` or `derain --help`")
+    check_report_name(report, option="--report", suffixes=(".html", ".htm"))
+    check_report_name(json, option="--json", suffixes=(".json",))
     silence_libtiff()
-    errands = find_jobs(
+    default_suffix = COMPARED_SUFFIX if compare else DERAINED_SUFFIX
+    job_list = find_jobs(
         inputs,
         output=output,
-        suffix=result_suffix(
-            suffix, default="_compared" if compare else "_derained", output=output
-        ),
+        suffix=result_suffix(suffix, default=default_suffix, output=output),
         overwrite=overwrite,
         shard=None if shard is None else Shard.parse(shard),
         with_rain=save_rain,
     )
-    treatment = RestoreOptions(
-        strength, None if mask is None else read_mask(mask), strips=strip, compares=compare
-    )
-    screen = PhotoProgress(errands, is_quiet=quiet)
+    mask_pixels = None if mask is None else read_mask(mask)
+    options = RestoreOptions(strength, mask_pixels, strip=strip, compare=compare)
+    progress = PhotoProgress(job_list, is_quiet=quiet)
     restorer = None
-    if errands.todo:
+    if job_list.pending:
         restorer = network.load()
-        screen.info(
+        progress.info(
             f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
         )
-    outcome = BatchResult()
+    summary = Summary.from_jobs(job_list)
+    with BatchReports(job_list, restorer, html=report, json=json, is_compared=compare) as reports:
 
-    def on_record(record: PhotoResult) -> None:
-        records.note(record)
-        screen.report_omissions(record)
+        def on_result(result: PhotoResult) -> None:
+            progress.report(result)
+            reports.add_result(result)
 
-    with BatchReports(errands, restorer, page=report, json=json, is_compared=compare) as records:
         if restorer is not None:
             batch = PhotoBatch(
                 restorer,
-                treatment,
-                jobs=jobs,
-                previews=report is not None,
-                on_progress=screen.advance,
-                on_problem=screen.error,
-                on_record=on_record,
+                options,
+                workers=jobs,
+                with_previews=report is not None,
+                on_progress=progress.advance,
+                on_result=on_result,
+                on_existing=reports.add_existing,
             )
-            with screen:
-                outcome = batch.run(errands.todo)
-        summary = summarise(errands, outcome)
-        records.close(summary, late=outcome.already_there)
-    for problem in records.problems:
-        screen.error(problem)
-    return screen.finish(summary) or int(bool(records.problems))
+            with progress:
+                summary = batch.run(job_list)
+        reports.finish(summary)
+    for problem in reports.problems:
+        progress.error(problem)
+    exit_code = progress.finish(summary)
+    return ExitCode.FAILURE if reports.problems and not exit_code else exit_code

@@ -1,1 +1,1 @@
-"""Files to files: which photos are restored, by which threads, and what is reported."""
+"""Files to files: finds photos, restores them in threads and reports the results."""

@@ -1,135 +1,113 @@
-"""Restore many files: some threads, one network, and no file that stops the others."""
+"""Restore many photos: several threads, one network, and no failure that stops the others."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from derain.errors import DerainError
 from derain.files.paths import is_occupied
 from derain.inference.restorer import Restorer
-from derain.photos.jobs import Job
+from derain.photos.jobs import Job, JobList
 from derain.photos.options import RestoreOptions
+from derain.photos.summary import Summary
 from derain.photos.worker import PhotoResult, PhotoWorker
 
 
-@dataclass
-class BatchResult:
-    """What became of a batch."""
-
-    restored: int = 0
-    megapixels: float = 0.0
-    problems: list[tuple[Path, str]] = field(default_factory=list)
-    already_there: list[Job] = field(default_factory=list)
-    """Pictures whose target has appeared since the errands were listed, as of another run in the same folder."""
-    seconds: float = 0.0
-    was_interrupted: bool = False
-
-
 class PhotoBatch:
-    """Restores files with `jobs` threads, which share one engine: while one computes, another reads or writes.
-
-    `on_progress(share)` is told, from any thread, by which share of one picture the batch has come forward; `on_problem(text)`
-    which picture failed and why; `on_record(record)`, by one thread at a time, what was done with each picture.
-    """
+    """Runs jobs in threads that share one engine: while one computes, others read or write."""
 
     def __init__(
         self,
         restorer: Restorer,
-        treatment: RestoreOptions | None = None,
+        options: RestoreOptions | None = None,
         *,
-        jobs: int = 2,
-        previews: bool = False,
+        workers: int = 2,
+        with_previews: bool = False,
         on_progress: Callable[[float], None] = lambda share: None,
-        on_problem: Callable[[str], None] = lambda text: None,
-        on_record: Callable[[PhotoResult], None] = lambda record: None,
+        on_result: Callable[[PhotoResult], None] = lambda result: None,
+        on_existing: Callable[[Job], None] = lambda job: None,
     ) -> None:
-        self.workshop = PhotoWorker(restorer, treatment or RestoreOptions(), previews=previews)
-        self.jobs = jobs
+        """`workers` is the number of threads.
+
+        `on_progress(share)` is called from any thread with the completed share of one picture,
+        `on_result(result)` after each job and `on_existing(job)` for a job whose target appeared
+        in the meantime, both by one thread at a time.
+        """
+        self.worker = PhotoWorker(
+            restorer, options or RestoreOptions(), with_previews=with_previews
+        )
+        self.workers = workers
         self.on_progress = on_progress
-        self.on_problem = on_problem
-        self.on_record = on_record
+        self.on_result = on_result
+        self.on_existing = on_existing
         self._stop = threading.Event()
-        self._outcome = BatchResult()
         self._lock = threading.Lock()
 
-    def run(self, errands: Iterable[Job]) -> BatchResult:
-        """Do all errands. Ctrl-C ends it within the time of one tile for each thread, without a partial file."""
+    def run(self, jobs: JobList) -> Summary:
+        """Run all pending jobs. After Ctrl-C, each thread stops at its next tile, without a file."""
         start = time.perf_counter()
-        queue = iter(errands)
-        with ThreadPoolExecutor(max_workers=self.jobs, thread_name_prefix="derain") as pool:
+        summary = Summary.from_jobs(jobs)
+        queue = iter(jobs.pending)
+        with ThreadPoolExecutor(max_workers=self.workers, thread_name_prefix="derain") as pool:
             try:
-                workers = [pool.submit(self._work, queue) for _ in range(self.jobs)]
-                while wait(
-                    workers, timeout=0.1
-                ).not_done:  # in short steps: on Windows, Ctrl-C does not end a long one
+                threads = [pool.submit(self._work, queue, summary) for _ in range(self.workers)]
+                # short waits: on Windows, Ctrl-C does not end a long one
+                while wait(threads, timeout=0.1).not_done:
                     pass
-                for worker in workers:
-                    worker.result()
-            except (
-                BaseException
-            ) as error:  # also what a callback raises must not leave the threads running
+                for thread in threads:
+                    thread.result()
+            except BaseException as error:  # an exception of a callback must stop the threads, too
                 self._stop.set()
                 if not isinstance(error, KeyboardInterrupt):
                     raise
-                self._outcome.was_interrupted = True
-        self._outcome.seconds = time.perf_counter() - start
-        return self._outcome
+                summary.was_interrupted = True
+        summary.seconds = time.perf_counter() - start
+        return summary
 
-    def _work(self, queue: Iterator[Job]) -> None:
+    def _work(self, queue: Iterator[Job], summary: Summary) -> None:
         while not self._stop.is_set():
             with self._lock:
-                errand = next(queue, None)
-            if errand is None:
+                job = next(queue, None)
+            if job is None:
                 return
-            self._do(errand)
+            self._run_job(job, summary)
 
-    def _do(self, errand: Job) -> None:
-        if not errand.overwrite and is_occupied(errand.target):
+    def _run_job(self, job: Job, summary: Summary) -> None:
+        if not job.overwrite and is_occupied(job.target):
             with self._lock:
-                self._outcome.already_there.append(errand)
+                summary.add_existing()
+                self.on_existing(job)
             self.on_progress(1)
             return
-        shown = 0.0
+        progress = 0.0
 
         def on_tile(done: int, total: int) -> None:
-            nonlocal shown
+            nonlocal progress
             if self._stop.is_set():
                 raise _StoppedError
             self.on_progress(1 / total)
-            shown += 1 / total
+            progress += 1 / total
 
         try:
-            record = self.workshop.do(errand, on_tile=on_tile)
+            result = self.worker.restore(job, on_tile=on_tile)
         except _StoppedError:
             return
         except DerainError as error:
-            record = PhotoResult(errand.source, errand.target, error=str(error))
+            result = PhotoResult(job.source, job.target, error=str(error))
         except MemoryError:
-            text = f"{errand.source}: there is not enough memory to restore it; give --jobs 1 or a smaller --limit-mib"
-            record = PhotoResult(errand.source, errand.target, error=text)
-        except (
-            Exception
-        ) as error:  # a fault of ours must not cost the user the other 9,999 pictures
-            text = f"{errand.source}: {type(error).__name__}: {error}; this is a bug in derain, please report it"
-            record = PhotoResult(errand.source, errand.target, error=text)
+            problem = "not enough memory to restore it; use --jobs 1 or a smaller --limit-mib"
+            result = PhotoResult(job.source, job.target, error=f"{job.source}: {problem}")
+        except Exception as error:  # a bug must not cost the user the other 9,999 pictures
+            problem = f"{type(error).__name__}: {error}; this is a bug in derain, please report it"
+            result = PhotoResult(job.source, job.target, error=f"{job.source}: {problem}")
         with self._lock:
-            self._count(record)
-        self.on_progress(1 - shown)
-
-    def _count(self, record: PhotoResult) -> None:
-        if record.error is None:
-            self._outcome.restored += 1
-            self._outcome.megapixels += record.megapixels
-        else:
-            self._outcome.problems.append((record.source, record.error))
-            self.on_problem(record.error)
-        self.on_record(record)
+            summary.add_result(result)
+            self.on_result(result)
+        self.on_progress(1 - progress)
 
 
 class _StoppedError(Exception):
-    """Ctrl-C reached a thread between two tiles."""
+    """Ctrl-C, noticed by a thread between two tiles."""

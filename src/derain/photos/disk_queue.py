@@ -1,4 +1,4 @@
-"""Pictures that wait on the disk, so that memory does not grow with their number."""
+"""Pictures that wait on disk, so that memory does not grow with their number."""
 
 from __future__ import annotations
 
@@ -14,39 +14,41 @@ from derain.pictures import Picture
 
 
 class DiskQueue:
-    """A row of pictures in a file without a name: add them, then iterate."""
+    """A queue of pictures in an unnamed file: add all of them, then iterate."""
 
     def __init__(self, file: IO[bytes], folder: Path) -> None:
-        self.file, self.folder = file, folder
+        self.file = file
+        self.folder = folder
         self.count = 0
 
     def add(self, picture: Picture) -> None:
-        """Raises PictureError where the disk is full."""
+        """Append a picture. Raises PictureError if the disk is full."""
         try:
             pickle.dump(picture, self.file, protocol=pickle.HIGHEST_PROTOCOL)
             self.file.flush()
         except OSError as error:
-            fact = f"has no room for a picture that waits there ({error.strerror}); make some"
-            raise PictureError(f"{self.folder}: {fact}") from error
+            raise PictureError(
+                f"{self.folder}: no room for a temporary picture ({error.strerror}); "
+                "free some disk space"
+            ) from error
         self.count += 1
 
     def __iter__(self) -> Iterator[Picture]:
         self.file.seek(0)
         for _ in range(self.count):
-            picture: Picture = pickle.load(
-                self.file
-            )  # what this process has written, to a file that no other can open by name
+            # safe to unpickle: only this process can reach a file without a name
+            picture: Picture = pickle.load(self.file)
             yield picture
 
 
 @contextmanager
 def disk_queue(folder: Path) -> Iterator[DiskQueue]:
-    """A spool in `folder`, gone at the end. Raises PictureError where it cannot be made."""
+    """Open a queue in `folder` that is deleted at the end. Raises PictureError if that fails."""
     try:
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
     except OSError as error:
         raise PictureError(
-            f"{folder}: cannot be written to ({error.strerror}); write to another folder with -o"
+            f"{folder}: cannot be written to ({error.strerror}); use -o to write to another folder"
         ) from error
     with file:
         yield DiskQueue(file, folder)

@@ -1,14 +1,14 @@
-"""Which file goes where: photos and folders on a command line to pairs of a source and a target."""
+"""Jobs of a command line: which photo is restored to which file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from derain.errors import DerainError, PictureError
+from derain.errors import PictureError
 from derain.files.atomic import TEMPORARY_PREFIX
 from derain.files.messages import listing_error
 from derain.files.paths import (
@@ -25,6 +25,7 @@ from derain.photos.shard import Shard
 from derain.pictures.writer import format_for
 from derain.result_names import (
     APPLE_DOUBLE_PREFIX,
+    DERAINED_SUFFIX,
     RAIN_SUFFIX,
     ConflictCheck,
     check_suffix,
@@ -36,177 +37,201 @@ from derain.suffixes import PICTURE_SUFFIXES, READABLE_CLIP_SUFFIXES
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to restore."""
+    """One photo with the files it is restored to."""
 
     source: Path
     target: Path
-    rain: Path | None = None
-    """Where the rain goes that was taken out."""
+    rain_target: Path | None = None
+    """File of the rain layer, if one is requested."""
     overwrite: bool = False
-    """Whether files of these names are replaced."""
+    """Whether existing files of these names are replaced."""
 
     @property
     def targets(self) -> list[Path]:
-        """The files that are to be written."""
-        return [self.target] if self.rain is None else [self.target, self.rain]
+        """Files that the job writes."""
+        return [self.target] if self.rain_target is None else [self.target, self.rain_target]
 
 
 @dataclass
 class JobList:
-    """What a command line asks for."""
+    """Jobs of a command line, and counts of the files that are skipped."""
 
-    todo: list[Job] = field(default_factory=list)
+    pending: list[Job] = field(default_factory=list)
     problems: list[tuple[Path, str]] = field(default_factory=list)
-    """Inputs that cannot be done, each with a sentence."""
-    not_pictures: int = 0
+    """Inputs without a valid job, a sentence each."""
+    other_files: int = 0
     """Files in folders that do not look like pictures."""
-    already_there: list[Job] = field(default_factory=list)
-    """Pictures whose target exists, in folders and where several were named."""
-    without_rain: int = 0
-    """Those of them whose rain layer is wanted and is not there."""
-    links_outside: int = 0
-    """Links in folders to pictures that lie elsewhere; they are left alone."""
-    of_other_shards: int = 0
-    """Pictures that another machine does."""
-    results: int = 0
-    """Pictures that are called as results beside their sources are, in folders or among the inputs; they are left alone."""
+    existing: list[Job] = field(default_factory=list)
+    """Jobs whose target exists, in folders or among several inputs; skipped."""
+    missing_rain_layers: int = 0
+    """Jobs in `existing` that lack the requested rain layer."""
+    external_links: int = 0
+    """Links in folders to pictures outside of the folder; skipped."""
+    other_shards: int = 0
+    """Pictures in other shards; skipped."""
+    earlier_results: int = 0
+    """Files that look like results of an earlier run; skipped."""
 
 
 def find_jobs(
     inputs: Sequence[Path],
     *,
     output: Path | None = None,
-    suffix: str = "_derained",
+    suffix: str = DERAINED_SUFFIX,
     overwrite: bool = False,
     shard: Shard | None = None,
     with_rain: bool = False,
 ) -> JobList:
-    """List what is to be restored, and where to.
+    """Return the jobs of a command line.
 
-    A folder is searched through and through, except `output` in it, and its tree is mirrored under `output`. Without `output` a
-    picture goes beside its source, with `suffix` at its name. An `output` with the suffix of a picture is the target of the one
-    input. An existing file is a target only with `overwrite`: in a folder, and of several inputs, it counts as done, for a
-    single picture it is a problem.
-    `with_rain` gives each errand a second target beside the first, which may not be there either; where the first one exists,
-    the picture counts as done. Raises PictureError for an `output` that makes no sense.
+    Folders are searched recursively, except for `output` inside them, and their tree is mirrored
+    under `output`. Without `output`, the result goes beside its source with `suffix` in its name.
+    An `output` with the suffix of a picture is the target of a single input.
+    Without `overwrite`, an existing target counts as done in folders and among several inputs, and
+    is a problem for a single one. `with_rain` adds a rain layer beside each target; an existing
+    rain layer without its result is a problem, too. Raises PictureError for an `output` that does
+    not fit the inputs.
     """
     check_suffix(suffix)
-    errands = JobList()
-    is_one = len(inputs) == 1 and not is_folder(inputs[0])
-    single = is_one and output is not None and looks_like_file(output) and not is_folder(output)
-    if output is not None and single:
+    is_single = len(inputs) == 1 and not is_folder(inputs[0])
+    if output is not None:
+        check_output(output, is_single=is_single)
+    jobs = JobList()
+    photos = [photo for photo in _find_photos(inputs, jobs, output=output, suffix=suffix)]
+    conflicts = ConflictCheck(source for source, _ in photos if overwrite)
+    for source, name in photos:
+        target = resolve_target(source, name, output=output, suffix=suffix, is_single=is_single)
+        rain_target = target.with_stem(target.stem + RAIN_SUFFIX) if with_rain else None
+        job = Job(source, target, rain_target, overwrite)
+        # jobs of other shards take part: every machine must find the same conflicts
+        problem, is_repeat = _find_conflict(job, conflicts)
+        if shard is not None and not shard.contains(name):
+            jobs.other_shards += 1
+        elif problem is not None:
+            jobs.problems.append((source, problem))
+        elif not is_repeat:
+            _add_job(jobs, job, is_single=is_single)
+    return jobs
+
+
+def check_output(output: Path, *, is_single: bool) -> None:
+    """Raise PictureError for an output that cannot hold the results of the inputs."""
+    if is_folder(output):
+        return
+    if is_single and looks_like_file(output):
         format_for(output)
-    elif output is not None and output.suffix.lower() in PICTURE_SUFFIXES and not is_folder(output):
-        raise PictureError(
-            f"{output}: is the name of one picture, and the input is more than one; name a folder"
-        )
-    elif output is not None and is_file(output):
-        raise PictureError(f"{output}: is a file, and results go into a folder; name another one")
-    wanted: list[tuple[Path, Path]] = []
-    named = [given for given in inputs if not is_folder(given)]
-    for given in inputs:
-        sources = list(_pictures(given, errands, except_in=output)) if is_folder(given) else [given]
-        names = {source.with_suffix("") for source in (sources if is_folder(given) else named)}
-        for source in sources:
-            if (output is None or is_folder(given)) and possible_sources(source, suffix) & names:
-                errands.results += 1  # what an earlier run left here is no rainy photo
-                continue
-            wanted.append(
-                (source, source.relative_to(given) if given != source else Path(source.name))
-            )
-        if not sources and not any(path.is_relative_to(given) for path, _ in errands.problems):
-            clip = _clip_in(given)
+    elif output.suffix.lower() in PICTURE_SUFFIXES:
+        raise PictureError(f"{output}: cannot hold the results of several pictures; name a folder")
+    elif is_file(output):
+        raise PictureError(f"{output}: is a file; name a folder for the results")
+
+
+def resolve_target(
+    source: Path, name: Path, *, output: Path | None, suffix: str, is_single: bool
+) -> Path:
+    """Return the target of a photo; `name` is its path relative to the folder that was searched."""
+    if output is None:
+        return source.with_stem(source.stem + suffix)
+    if is_single and looks_like_file(output) and not is_folder(output):
+        return output
+    return output / name
+
+
+def _find_photos(
+    inputs: Sequence[Path], jobs: JobList, *, output: Path | None, suffix: str
+) -> Iterator[tuple[Path, Path]]:
+    """Yield (path, path relative to its input folder) of the photos; count the skipped files."""
+    named = {path.with_suffix("") for path in inputs if not is_folder(path)}
+    for path in inputs:
+        if not is_folder(path):
+            if output is None and possible_sources(path, suffix) & named:
+                jobs.earlier_results += 1
+            else:
+                yield path, Path(path.name)
+            continue
+        photos = list(_walk(path, jobs, output=output))
+        names = {photo.with_suffix("") for photo in photos}
+        for photo in photos:
+            if possible_sources(photo, suffix) & names:
+                jobs.earlier_results += 1
+            else:
+                yield photo, photo.relative_to(path)
+        if not photos and not any(failed.is_relative_to(path) for failed, _ in jobs.problems):
+            clip = _first_clip(path)
             remedy = (
-                "name another folder"
-                if clip is None
-                else f"clips are named one by one, as `derain {clip}`"
+                "name another folder" if clip is None else f"restore clips with `derain {clip}`"
             )
-            errands.problems.append(
-                (given, f"{given}: holds no pictures that derain reads; {remedy}")
+            jobs.problems.append(
+                (path, f"{path}: contains no pictures that derain can read; {remedy}")
             )
-    conflicts = ConflictCheck(source for source, _ in wanted if overwrite)
-    for source, name in wanted:
-        target = output if output is not None and single else _target(source, name, output, suffix)
-        rain = target.with_stem(target.stem + RAIN_SUFFIX) if with_rain else None
-        errand = Job(source, target, rain, overwrite)
-        lost = conflicts.overwritten_input(source, errand.targets)
-        rival = conflicts.conflicting_input(source, errand.targets) if lost is None else None
-        if shard is not None and not shard.holds(name):
-            errands.of_other_shards += 1
-        elif lost is not None:
-            errands.problems.append(
-                (
-                    source,
-                    f"{source}: would overwrite {lost}, which is an input itself; give another -o",
-                )
-            )
-        elif rival is None:
-            _add(errands, errand, is_one=is_one)
-        elif not is_repeated(source, rival):
-            text = f"{source}: would overwrite the result of {rival}; restore the two into different folders"
-            errands.problems.append((source, text))
-    return errands
 
 
-def _clip_in(folder: Path) -> Path | None:
-    """The first clip right in a folder, if it holds any and may be searched."""
-    with suppress(OSError):
-        return min(
-            (
-                path
-                for path in folder.iterdir()
-                if path.suffix.lower() in READABLE_CLIP_SUFFIXES and path.name[0] != "."
-            ),
-            default=None,
-        )
-    return None
+def _walk(folder: Path, jobs: JobList, *, output: Path | None) -> Iterator[Path]:
+    """Yield the pictures in a folder, sorted by name, without hidden folders and `output`.
 
-
-def _add(errands: JobList, errand: Job, *, is_one: bool) -> None:
-    source, target = errand.source, errand.target
-    existing = next((path for path in errand.targets if is_occupied(path)), None)
-    if existing is None or errand.overwrite:
-        errands.todo.append(errand)
-    elif not is_one and existing == target and is_file(target) and not same_file(target, source):
-        errands.already_there.append(errand)
-        errands.without_rain += errand.rain is not None and not is_occupied(errand.rain)
-    else:
-        errands.problems.append(
-            (source, f"{source}: {existing} exists; give --overwrite to replace it or another -o")
-        )
-
-
-def _target(source: Path, name: Path, output: Path | None, suffix: str) -> Path:
-    return source.with_stem(source.stem + suffix) if output is None else output / name
-
-
-def _pictures(folder: Path, errands: JobList, *, except_in: Path | None) -> Iterator[Path]:
-    """The pictures in a folder in the order of their names; hidden folders hold thumbnails and what was thrown away, no photos.
-
-    Links to other folders, or to files outside, are not followed.
+    Links to other folders, or to files outside of the folder, are not followed.
     """
     root = resolve(folder)
-    skipped = None if except_in is None else resolve(except_in)
+    excluded = None if output is None else resolve(output)
 
     def on_error(error: OSError) -> None:
-        errands.problems.append((Path(error.filename), listing_error(error)))
+        jobs.problems.append((Path(error.filename), listing_error(error)))
 
     for parent, folders, names in os.walk(folder, onerror=on_error):
         inside = resolve(Path(parent))
         folders[:] = sorted(
-            name
-            for name in folders
-            if name[0] != "." and (skipped is None or inside / name != skipped)
+            name for name in folders if name[0] != "." and inside / name != excluded
         )
         for name in sorted(names):
             path = Path(parent, name)
             if path.suffix.lower() not in PICTURE_SUFFIXES or name.startswith(APPLE_DOUBLE_PREFIX):
-                errands.not_pictures += not name.startswith(TEMPORARY_PREFIX)
+                jobs.other_files += not name.startswith(TEMPORARY_PREFIX)
             elif is_link(path) and not resolve(path).is_relative_to(root):
-                errands.links_outside += 1
-            elif (
-                is_link(path) or is_file(path) or not exists(path)
-            ):  # what is shut or leads nowhere is told of when it is read
-                yield path
+                jobs.external_links += 1
+            elif is_link(path) or is_file(path) or not exists(path):
+                yield path  # an unreadable file or dangling link is reported when it is read
             else:
-                errands.not_pictures += 1
+                jobs.other_files += 1
+
+
+def _first_clip(folder: Path) -> Path | None:
+    """Return the first clip directly in a folder, if any."""
+    with suppress(OSError):
+        clips = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in READABLE_CLIP_SUFFIXES and path.name[0] != "."
+        ]
+        return min(clips, default=None)
+    return None
+
+
+def _find_conflict(job: Job, conflicts: ConflictCheck) -> tuple[str | None, bool]:
+    """Return the problem of a job that conflicts with another, and whether it repeats that one."""
+    source = job.source
+    overwritten = conflicts.overwritten_input(source, job.targets)
+    if overwritten is not None:
+        problem = f"would overwrite {overwritten}, another input; write to another folder with -o"
+        return f"{source}: {problem}", False
+    earlier = conflicts.conflicting_input(source, job.targets)
+    if earlier is None:
+        return None, False
+    if is_repeated(source, earlier):
+        return None, True
+    problem = f"would overwrite the result of {earlier}; restore them into different folders"
+    return f"{source}: {problem}", False
+
+
+def _add_job(jobs: JobList, job: Job, *, is_single: bool) -> None:
+    """Add a job to `pending` or `existing`, or report the file that prevents it."""
+    source, target = job.source, job.target
+    existing = next((path for path in job.targets if is_occupied(path)), None)
+    if existing is None or job.overwrite:
+        jobs.pending.append(job)
+    elif not is_single and existing == target and is_file(target) and not same_file(target, source):
+        jobs.existing.append(job)
+        jobs.missing_rain_layers += job.rain_target is not None and not is_occupied(job.rain_target)
+    else:
+        jobs.problems.append(
+            (source, f"{source}: {existing} exists; use --overwrite to replace it, or another -o")
+        )

@@ -1,4 +1,4 @@
-"""What is done to each picture of a batch besides restoring it."""
+"""Options that apply to every picture of a batch, except which network restores it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from derain.pictures.picture import as_colour
 
 @dataclass(frozen=True, eq=False)
 class RestoreOptions:
-    """The wishes of a command line that hold for each picture."""
+    """How pictures are restored and written."""
 
     strength: float = 1.0
-    """The share of the rain that is taken out, 0 to 1."""
+    """Share of the estimated rain to remove, 0 to 1."""
     mask: Pixels | None = None
-    """(H, W): where it is taken out; white is all, black is nothing."""
-    strips: bool = False
-    """Whether metadata are dropped that the pixels do not need."""
-    compares: bool = False
-    """Whether rainy and restored stand side by side in the result."""
+    """(H, W): where to remove rain; white means fully, black not at all."""
+    strip: bool = False
+    """Whether to drop metadata that the pixels do not need."""
+    compare: bool = False
+    """Whether the result shows rainy and restored side by side."""
 
-    def finished(self, rainy: Picture, restored: Picture) -> Picture:
-        """The picture that is written."""
-        if self.compares:
+    def apply(self, rainy: Picture, restored: Picture) -> Picture:
+        """Return the picture to write."""
+        if self.compare:
             restored = side_by_side(rainy, restored)
-        return self.described(restored)
+        return self.with_metadata(restored)
 
-    def described(self, picture: Picture) -> Picture:
-        """The picture with the metadata that it is to have."""
-        return replace(picture, metadata=picture.metadata.stripped()) if self.strips else picture
+    def with_metadata(self, picture: Picture) -> Picture:
+        """Return the picture with the metadata to write."""
+        return replace(picture, metadata=picture.metadata.stripped()) if self.strip else picture
 
 
 def side_by_side(rainy: Picture, restored: Picture) -> Picture:
-    """Rainy on the left, restored on the right, (H, 2 W)."""
-    samples = np.concatenate([rainy.image, restored.image], axis=1)
+    """Return a picture of twice the width, rainy on the left and restored on the right."""
+    image = np.concatenate([rainy.image, restored.image], axis=1)
     alpha = None if rainy.alpha is None else np.concatenate([rainy.alpha, rainy.alpha], axis=1)
-    return replace(restored, pixels=as_colour(samples), alpha=alpha)
+    return replace(restored, pixels=as_colour(image), alpha=alpha)

@@ -1,4 +1,4 @@
-"""Small JPEGs of a picture before and after, whatever its size."""
+"""Small JPEGs of a picture before and after restoration, whatever its size."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from derain.errors import PictureError
 from derain.pictures import Picture, read_frames
 from derain.pictures.pillow_arrays import pillow_image
 
-SIDE_PX = 960
-"""The longest side of a preview: two of them take about 300 kB."""
+MAX_SIDE_PX = 960
+"""Longest side of a preview; two such JPEGs take about 300 kB."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Two JPEGs of one size."""
+    """Two JPEGs of the same size."""
 
     rainy: bytes
     restored: bytes
@@ -26,48 +26,48 @@ class Preview:
     height: int
 
 
-def preview(rainy: Picture, restored: Picture) -> Preview:
-    """Reduce both so that no side is longer than SIDE_PX; transparency is laid on white, the colour profile stays."""
-    before, after = _small(rainy), _small(restored)
+def make_preview(rainy: Picture, restored: Picture) -> Preview:
+    """Reduce both pictures to MAX_SIDE_PX. Transparency becomes white, colour profiles are kept."""
+    before, after = _reduce(rainy), _reduce(restored)
     icc = rainy.metadata.icc
-    return Preview(_jpeg(before, icc), _jpeg(after, icc), before.width, before.height)
+    return Preview(_encode_jpeg(before, icc), _encode_jpeg(after, icc), before.width, before.height)
 
 
-def preview_of_files(source: Path, target: Path, *, is_compared: bool = False) -> Preview:
-    """The same of a photo and a result on the disk, or of their first frames; `is_compared` if the result is both halves.
+def make_preview_of_files(source: Path, target: Path, *, is_compared: bool = False) -> Preview:
+    """Do the same for the first frames of a photo and its result on disk.
 
-    Raises PictureError for whatever is wrong with the two.
+    `is_compared`: the result shows rainy and restored side by side. Raises PictureError if either
+    file cannot be read or their sizes differ.
     """
     rainy, restored = (next(read_frames(path)) for path in (source, target))
     if is_compared:
-        right = slice(None), slice(rainy.pixels.shape[1], None)
+        right_half = slice(None), slice(rainy.pixels.shape[1], None)
         restored = replace(
             restored,
-            pixels=restored.pixels[right],
-            alpha=None if restored.alpha is None else restored.alpha[right],
+            pixels=restored.pixels[right_half],
+            alpha=None if restored.alpha is None else restored.alpha[right_half],
         )
     if restored.pixels.shape != rainy.pixels.shape:
-        raise PictureError(f"{target}: has another size than {source}")
-    return preview(rainy, restored)
+        raise PictureError(f"{target}: differs in size from {source}; restore it again")
+    return make_preview(rainy, restored)
 
 
-def _small(picture: Picture) -> Image.Image:
-    step = max(
-        1, max(picture.pixels.shape[:2]) // (2 * SIDE_PX)
-    )  # Pillow then averages the rest away
-    rows = slice(None, None, step), slice(None, None, step)
-    alpha = None if picture.alpha is None else picture.alpha[rows]
-    image = pillow_image(replace(picture, pixels=picture.pixels[rows], alpha=alpha))
-    image.thumbnail((SIDE_PX, SIDE_PX))
+def _reduce(picture: Picture) -> Image.Image:
+    # skip pixels first: Pillow averages over the remaining ones
+    step = max(1, max(picture.pixels.shape[:2]) // (2 * MAX_SIDE_PX))
+    every = slice(None, None, step), slice(None, None, step)
+    alpha = None if picture.alpha is None else picture.alpha[every]
+    image = pillow_image(replace(picture, pixels=picture.pixels[every], alpha=alpha))
+    image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
     if alpha is None:
         return image
     mode = image.mode.removesuffix("A")
-    paper = Image.new(mode, image.size, "white")
-    paper.paste(image.convert(mode), mask=image.getchannel("A"))
-    return paper
+    opaque = Image.new(mode, image.size, "white")
+    opaque.paste(image.convert(mode), mask=image.getchannel("A"))
+    return opaque
 
 
-def _jpeg(image: Image.Image, icc: bytes | None) -> bytes:
+def _encode_jpeg(image: Image.Image, icc: bytes | None) -> bytes:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=85, icc_profile=icc)
     return file.getvalue()

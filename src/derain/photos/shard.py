@@ -1,4 +1,4 @@
-"""One of several shares of about equal size of a folder, for as many machines."""
+"""Shards: parts of a folder of about equal size, one for each machine."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from derain.errors import DerainError
 
 @dataclass(frozen=True)
 class Shard:
-    """Share `index` of `count`, counted from 1.
+    """Shard `index` of `count`, counted from 1.
 
-    A file belongs to a share by its name alone: whatever has been done, added or taken away meanwhile, and on every machine.
+    The name alone decides which shard a file belongs to, whatever was restored, added or deleted
+    in the meantime.
     """
 
     index: int
@@ -22,14 +23,14 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read `2/8`. Raises DerainError for anything else, and for a share that is not one of the count."""
+        """Return the shard for a text such as `2/8`. Raises DerainError."""
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise DerainError(f"--shard {text}: is no share; write 2/8 for the second of eight")
+            raise DerainError(f"--shard {text}: expected INDEX/COUNT, for example 2/8")
         return cls(int(match[1]), int(match[2]))
 
-    def holds(self, name: Path) -> bool:
-        """Whether the file of this name, relative to the folder that is shared out, belongs to this share."""
-        # numbered names are too alike for a checksum
+    def contains(self, name: Path) -> bool:
+        """True if the file of this name, relative to the shared folder, belongs to the shard."""
+        # a checksum would not do: numbered names are too similar
         digest = hashlib.sha256(name.as_posix().encode(errors="surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index - 1

@@ -1,77 +1,98 @@
-"""What became of a command line, counted once for the terminal, the JSON and the page."""
+"""Counts of a run, the same on the terminal, in the JSON report and in the HTML report."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from derain.photos.batch import BatchResult
 from derain.photos.jobs import JobList
+from derain.photos.worker import PhotoResult
 
 
-@dataclass(frozen=True)
+@dataclass
 class Summary:
-    """Each field is a field of the JSON, too."""
+    """Counts of a run; `add_result` and `add_existing` update them during the batch."""
 
-    restored: int
-    failed: int
-    """Pictures that could not be restored, and inputs that were not begun."""
-    already_there: int
-    without_rain: int
-    """Those of them that have no rain layer, where one is wanted."""
-    not_pictures: int
-    links_outside: int
-    of_other_shards: int
-    results: int
-    """Pictures that were taken for results of an earlier run, by their names."""
-    left: int
-    """Pictures that an interruption left to be done."""
-    megapixels: float
-    seconds: float
-    interrupted: bool
+    restored: int = 0
+    problems: list[tuple[Path, str]] = field(default_factory=list)
+    """Inputs without a result, a sentence each."""
+    existing: int = 0
+    missing_rain_layers: int = 0
+    other_files: int = 0
+    external_links: int = 0
+    other_shards: int = 0
+    earlier_results: int = 0
+    remaining: int = 0
+    """Pending jobs without a result."""
+    megapixels: float = 0.0
+    seconds: float = 0.0
+    was_interrupted: bool = False
+
+    @classmethod
+    def from_jobs(cls, jobs: JobList) -> Summary:
+        """Return the counts before the first job is run. See `JobList` for the fields."""
+        return cls(
+            problems=list(jobs.problems),
+            existing=len(jobs.existing),
+            missing_rain_layers=jobs.missing_rain_layers,
+            other_files=jobs.other_files,
+            external_links=jobs.external_links,
+            other_shards=jobs.other_shards,
+            earlier_results=jobs.earlier_results,
+            remaining=len(jobs.pending),
+        )
+
+    @property
+    def failed(self) -> int:
+        """Number of inputs without a result."""
+        return len(self.problems)
+
+    def add_result(self, result: PhotoResult) -> None:
+        """Count one job, restored or failed."""
+        self.remaining -= 1
+        if result.error is None:
+            self.restored += 1
+            self.megapixels += result.megapixels
+        else:
+            self.problems.append((result.source, result.error))
+
+    def add_existing(self) -> None:
+        """Count a job whose target appeared after the jobs were listed."""
+        self.remaining -= 1
+        self.existing += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the `summary` object of the JSON report."""
+        return {
+            "restored": self.restored,
+            "failed": self.failed,
+            "already_there": self.existing,
+            "without_rain": self.missing_rain_layers,
+            "not_pictures": self.other_files,
+            "links_outside": self.external_links,
+            "of_other_shards": self.other_shards,
+            "results": self.earlier_results,
+            "left": self.remaining,
+            "megapixels": round(self.megapixels, 6),
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.was_interrupted,
+        }
 
     def __str__(self) -> str:
-        facts = [f"{self.restored} restored"]
-        if self.restored:
-            facts[0] += (
-                f" in {self.seconds:.1f} s ({self.megapixels / max(self.seconds, 1e-3):.3g} megapixels a second)"
-            )
-        facts += [f"{self.failed} failed"] if self.failed else []
-        facts += [f"{self.already_there} already there"] if self.already_there else []
-        facts += (
-            [f"{self.without_rain} of them without the rain layer, which --overwrite makes"]
-            if self.without_rain
-            else []
-        )
-        facts += [f"{self.not_pictures} not pictures"] if self.not_pictures else []
-        facts += (
-            [f"{self.links_outside} links that lead elsewhere left alone"]
-            if self.links_outside
-            else []
-        )
-        facts += [f"{self.of_other_shards} of other shards"] if self.of_other_shards else []
-        facts += (
-            [f"{self.results} left alone that are called as results are"] if self.results else []
-        )
-        facts += [f"interrupted with {self.left} to go"] if self.interrupted else []
-        return ", ".join(facts)
-
-
-def summarise(errands: JobList, outcome: BatchResult) -> Summary:
-    """Count what a batch did of what it was asked for."""
-    return Summary(
-        restored=outcome.restored,
-        failed=len(errands.problems) + len(outcome.problems),
-        already_there=len(errands.already_there) + len(outcome.already_there),
-        without_rain=errands.without_rain,
-        not_pictures=errands.not_pictures,
-        links_outside=errands.links_outside,
-        of_other_shards=errands.of_other_shards,
-        results=errands.results,
-        left=len(errands.todo)
-        - outcome.restored
-        - len(outcome.problems)
-        - len(outcome.already_there),
-        megapixels=round(outcome.megapixels, 6),
-        seconds=round(outcome.seconds, 3),
-        interrupted=outcome.was_interrupted,
-    )
+        rate = self.megapixels / max(self.seconds, 1e-3)
+        speed = f" in {self.seconds:.1f} s ({rate:.3g} megapixels/s)" if self.restored else ""
+        counts = {
+            "failed": self.failed,
+            "skipped (result exists)": self.existing,
+            "of them without a rain layer (--overwrite creates it)": self.missing_rain_layers,
+            "skipped (result of an earlier run)": self.earlier_results,
+            "skipped (not a picture)": self.other_files,
+            "skipped (link to another folder)": self.external_links,
+            "skipped (in another shard)": self.other_shards,
+        }
+        parts = [f"{self.restored} restored{speed}"]
+        parts += [f"{count} {label}" for label, count in counts.items() if count]
+        if self.was_interrupted:
+            parts.append(f"interrupted with {self.remaining} remaining")
+        return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""One errand from file to file: read, restore, write, and a record of it."""
+"""One job from file to file: read, restore and write a photo."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from derain.inference.restorer import Restorer
 from derain.photos.disk_queue import DiskQueue, disk_queue
 from derain.photos.jobs import Job
 from derain.photos.options import RestoreOptions
-from derain.photos.preview import Preview, preview
+from derain.photos.preview import Preview, make_preview
 from derain.pictures import Picture
 
 
 @dataclass
 class PhotoResult:
-    """What was done with one picture, and how long it took."""
+    """Outcome of one job."""
 
     source: Path
     target: Path
@@ -34,126 +34,146 @@ class PhotoResult:
         default_factory=lambda: {"read": 0.0, "restore": 0.0, "write": 0.0}
     )
     error: str | None = None
-    """Why there is no result."""
+    """Why the job failed."""
     omissions: tuple[str, ...] = ()
-    """What of the file is missing in the result, a sentence each."""
+    """Parts of the input that the result lacks, a sentence each."""
     preview: Preview | None = None
 
     @property
     def megapixels(self) -> float:
-        """Pixels that were restored, in millions."""
+        """Restored pixels, in millions."""
         return self.frames * self.width * self.height / 1e6
 
 
 class PhotoWorker:
-    """Does errands, from any number of threads; `previews` says whether records carry small pictures for looking."""
+    """Runs jobs, from any number of threads."""
 
     def __init__(
-        self, restorer: Restorer, treatment: RestoreOptions, *, previews: bool = False
+        self, restorer: Restorer, options: RestoreOptions, *, with_previews: bool = False
     ) -> None:
+        """`with_previews`: each result carries small JPEGs for the HTML report."""
         self.restorer = restorer
-        self.treatment = treatment
-        self.previews = previews
-        self._tidied: set[Path] = set()
+        self.options = options
+        self.with_previews = with_previews
+        self._cleaned_folders: set[Path] = set()
 
-    def do(self, errand: Job, *, on_tile: Callable[[int, int], None]) -> PhotoResult:
-        """Restore one file; `on_tile(done, total)` may raise to stop. Raises DerainError; nothing half done is left."""
-        record = PhotoResult(errand.source, errand.target)
-        count = pictures.count_frames(errand.source)
-        create_folder(errand.target.parent)
-        if errand.target.parent not in self._tidied:
-            self._tidied.add(errand.target.parent)
-            remove_stale_temporaries(errand.target.parent)
-        for path in errand.targets:
+    def restore(self, job: Job, *, on_tile: Callable[[int, int], None]) -> PhotoResult:
+        """Restore one file, completely or not at all.
+
+        `on_tile(done, total)` is called after each tile and may raise an exception to stop. Raises
+        DerainError.
+        """
+        result = PhotoResult(job.source, job.target)
+        count = pictures.count_frames(job.source)
+        folder = job.target.parent
+        create_folder(folder)
+        if folder not in self._cleaned_folders:
+            self._cleaned_folders.add(folder)
+            remove_stale_temporaries(folder)
+        for path in job.targets:
             check_writable(path)
         if count == 1:
-            self._one(errand, record, on_tile)
+            self._restore_picture(job, result, on_tile)
         else:
-            self._many(errand, record, lambda done, total: on_tile(done, total * count))
-        return record
+            self._restore_frames(job, result, lambda done, total: on_tile(done, total * count))
+        return result
 
-    def _one(self, errand: Job, record: PhotoResult, on_tile: Callable[[int, int], None]) -> None:
-        (rainy,) = self._read(errand.source, record)
-        restored = self._restored(rainy, record, on_tile)
-        layer = rain_layer(rainy, restored) if errand.rain is not None else None
-        finished = self.treatment.finished(rainy, restored)
-        del rainy, restored  # of 100 megapixels each is 300 MB that the writer needs
-        with _timed(record, "write"), ExitStack() as undo:
+    def _restore_picture(
+        self, job: Job, result: PhotoResult, on_tile: Callable[[int, int], None]
+    ) -> None:
+        (rainy,) = self._read(job.source, result)
+        restored = self._restore(rainy, result, on_tile)
+        layer = rain_layer(rainy, restored) if job.rain_target is not None else None
+        output = self.options.apply(rainy, restored)
+        del rainy, restored  # at 100 megapixels, each holds 300 MB that the writer needs
+        with _measure(result, "write"), ExitStack() as undo:
             if layer is not None:
-                _write_rain(layer, errand, undo)
+                _write_rain_layer(layer, job, undo)
                 del layer
-            pictures.write(finished, errand.target, overwrite=errand.overwrite)
+            pictures.write(output, job.target, overwrite=job.overwrite)
             undo.pop_all()
 
-    def _many(self, errand: Job, record: PhotoResult, on_tile: Callable[[int, int], None]) -> None:
-        def finished(layers: DiskQueue | None, undo: ExitStack) -> Iterator[Picture]:
-            for rainy in self._read(errand.source, record):
-                restored = self._restored(rainy, record, on_tile)
+    def _restore_frames(
+        self, job: Job, result: PhotoResult, on_tile: Callable[[int, int], None]
+    ) -> None:
+        def restored_frames(layers: DiskQueue | None, undo: ExitStack) -> Iterator[Picture]:
+            for rainy in self._read(job.source, result):
+                restored = self._restore(rainy, result, on_tile)
                 if layers is not None:
                     layers.add(rain_layer(rainy, restored))
-                yield self.treatment.finished(rainy, restored)
+                yield self.options.apply(rainy, restored)
             if layers is not None:
-                _write_rain(layers, errand, undo)
+                _write_rain_layer(layers, job, undo)
 
         start = time.perf_counter()
+        rain_target = job.rain_target
         with (
             ExitStack() as undo,
-            nullcontext() if errand.rain is None else disk_queue(errand.rain.parent) as layers,
+            nullcontext() if rain_target is None else disk_queue(rain_target.parent) as layers,
         ):
-            pictures.write_frames(finished(layers, undo), errand.target, overwrite=errand.overwrite)
+            pictures.write_frames(
+                restored_frames(layers, undo), job.target, overwrite=job.overwrite
+            )
             undo.pop_all()
-        record.seconds["write"] = (
-            time.perf_counter() - start - record.seconds["read"] - record.seconds["restore"]
-        )
+        elapsed = time.perf_counter() - start
+        result.seconds["write"] = elapsed - result.seconds["read"] - result.seconds["restore"]
 
-    def _read(self, source: Path, record: PhotoResult) -> Iterator[Picture]:
+    def _read(self, source: Path, result: PhotoResult) -> Iterator[Picture]:
         frames = pictures.read_frames(source)
         while True:
-            with _timed(record, "read"):
+            with _measure(result, "read"):
                 rainy = next(frames, None)
             if rainy is None:
                 return
-            record.height, record.width = rainy.pixels.shape[:2]
-            record.frames += 1
-            lost = pictures.omissions_when_writing(self.treatment.described(rainy), record.target)
-            record.omissions = tuple(dict.fromkeys([*record.omissions, *rainy.omissions, *lost]))
-            pictures.check_fits(rainy, record.target, abreast=2 if self.treatment.compares else 1)
+            result.height, result.width = rainy.pixels.shape[:2]
+            result.frames += 1
+            omissions = pictures.omissions_when_writing(
+                self.options.with_metadata(rainy), result.target
+            )
+            # most frames have the same omissions
+            result.omissions = tuple(
+                dict.fromkeys([*result.omissions, *rainy.omissions, *omissions])
+            )
+            pictures.check_fits(rainy, result.target, columns=2 if self.options.compare else 1)
             yield rainy
 
-    def _restored(
-        self, rainy: Picture, record: PhotoResult, on_tile: Callable[[int, int], None]
+    def _restore(
+        self, rainy: Picture, result: PhotoResult, on_tile: Callable[[int, int], None]
     ) -> Picture:
-        treatment = self.treatment
-        with _timed(record, "restore"):
+        options = self.options
+        with _measure(result, "restore"):
             try:
                 restored = self.restorer.restore_picture(
-                    rainy, strength=treatment.strength, mask=treatment.mask, on_tile=on_tile
+                    rainy, strength=options.strength, mask=options.mask, on_tile=on_tile
                 )
             except DerainError as error:
-                raise type(error)(f"{record.source}: {error}") from error
-        if self.previews and record.preview is None:
-            record.preview = preview(rainy, restored)
+                raise type(error)(f"{result.source}: {error}") from error
+        if self.with_previews and result.preview is None:
+            result.preview = make_preview(rainy, restored)
         return restored
 
 
-def _write_rain(layer: Picture | DiskQueue, errand: Job, undo: ExitStack) -> None:
-    """Write the rain before the target, whose presence means that all is done; `undo` removes it if that fails."""
-    if errand.rain is None:
+def _write_rain_layer(layer: Picture | DiskQueue, job: Job, undo: ExitStack) -> None:
+    """Write the rain layer; `undo` removes it again if the target fails.
+
+    The rain layer comes first, because an existing target means that the job is done.
+    """
+    if job.rain_target is None:
         return
-    is_new = not is_occupied(errand.rain)
+    is_new = not is_occupied(job.rain_target)
     if isinstance(layer, Picture):
-        pictures.write(layer, errand.rain, overwrite=errand.overwrite)
+        pictures.write(layer, job.rain_target, overwrite=job.overwrite)
     else:
-        pictures.write_frames(layer, errand.rain, overwrite=errand.overwrite)
+        pictures.write_frames(layer, job.rain_target, overwrite=job.overwrite)
     if is_new:
-        undo.callback(errand.rain.unlink, missing_ok=True)
+        undo.callback(job.rain_target.unlink, missing_ok=True)
 
 
 @contextmanager
-def _timed(record: PhotoResult, kind: str) -> Iterator[None]:
-    """Add the seconds of a block to one kind of work."""
+def _measure(result: PhotoResult, step: str) -> Iterator[None]:
+    """Add the duration of the block to one step of the result."""
     start = time.perf_counter()
     try:
         yield
     finally:
-        record.seconds[kind] += time.perf_counter() - start
+        result.seconds[step] += time.perf_counter() - start

@@ -1,1 +1,1 @@
-"""Reports on a batch of photos: JSON and HTML, written as the results arrive."""
+"""JSON and HTML reports of a batch of photos, written during the batch."""

@@ -1,13 +1,14 @@
-"""The files that tell of a batch: `--report` and `--json`, of which there may be none."""
+"""All reports of a batch: `--report` and `--json`."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 
 from derain import __version__
 from derain.errors import DerainError
@@ -18,58 +19,61 @@ from derain.photos.reports.json_report import JsonReport
 from derain.photos.summary import Summary
 from derain.photos.worker import PhotoResult
 
+Report: TypeAlias = JsonReport | HtmlReport
+
 
 class BatchReports:
-    """A context manager around a batch that hands each record to every file that was asked for.
+    """Passes each result to every requested report; a context manager around the batch.
 
-    A file that can no longer be written does not end the batch: it is told of in `problems` and is not there afterwards.
-    A picture whose result is there belongs into them as well: the files of an earlier run are replaced, and must not get poorer.
-    `is_compared` says whether results show both halves.
+    A report that can no longer be written does not end the batch: it is discarded, and `problems`
+    says why. Existing results are reported, too, because the reports replace those of an earlier
+    run.
     """
 
     def __init__(
         self,
-        errands: JobList,
+        jobs: JobList,
         restorer: Restorer | None,
         *,
-        page: Path | None,
+        html: Path | None,
         json: Path | None,
         is_compared: bool = False,
     ) -> None:
-        runs_on = (
-            "none"
-            if restorer is None
-            else f"{restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
-        )
+        """`restorer` is None if no job is pending.
+
+        `is_compared`: results show rainy and restored side by side. Raises DerainError for a path
+        that cannot be written.
+        """
+        model = "none"
+        if restorer is not None:
+            engine = restorer.engine
+            model = f"{restorer.model.name} on {engine.name}, {engine.device}"
         started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        about = {
-            "derain": __version__,
-            "started": started,
-            "command": shlex.join(sys.argv),
-            "model": runs_on,
-        }
-        self._errands = errands
-        self._is_compared = is_compared
-        self._files: list[JsonReport | HtmlReport] = []
-        if json is not None:
-            self._files.append(JsonReport(json, about))
-        if page is not None:
-            self._files.append(
-                HtmlReport(page, f"derain {__version__}, model {runs_on}, {started}")
-            )
+        self._jobs = jobs
+        self._reports: list[Report] = []
         self.problems: list[str] = []
-        """Why a file is not there, a sentence each."""
+        """Why a report is missing, a sentence each."""
+        if json is not None:
+            header = {
+                "derain": __version__,
+                "started": started,
+                "command": shlex.join(sys.argv),
+                "model": model,
+            }
+            self._reports.append(JsonReport(json, header))
+        if html is not None:
+            title = f"derain {__version__}, model {model}, {started}"
+            self._reports.append(HtmlReport(html, title, is_compared=is_compared))
 
     def __enter__(self) -> BatchReports:
-        def begin(file: JsonReport | HtmlReport) -> None:
-            file.__enter__()
-            for source, text in self._errands.problems:
-                file.refuse(source, text)
-            if isinstance(file, JsonReport):
-                for errand in self._errands.already_there:
-                    file.skip(errand)
+        def begin(report: Report) -> None:
+            report.__enter__()
+            for source, error in self._jobs.problems:
+                report.add_failure(source, error)
+            for job in self._jobs.existing:
+                report.add_existing(job)
 
-        self._in_each(begin)
+        self._for_each(begin)
         return self
 
     def __exit__(
@@ -78,43 +82,25 @@ class BatchReports:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._in_each(lambda file: file.__exit__(kind, error, trace))
+        self._for_each(lambda report: report.__exit__(kind, error, trace))
 
-    def note(self, record: PhotoResult) -> None:
-        """Hand one record to each file."""
-        self._in_each(lambda file: file.note(record))
+    def add_result(self, result: PhotoResult) -> None:
+        """Pass one result to each report."""
+        self._for_each(lambda report: report.add_result(result))
 
-    def close(self, summary: Summary, *, late: Sequence[Job] = ()) -> None:
-        """Tell how it ended; the page then shows what was there, unless Ctrl-C asks for an end.
+    def add_existing(self, job: Job) -> None:
+        """Pass a job whose target appeared during the batch to each report."""
+        self._for_each(lambda report: report.add_existing(job))
 
-        `late` are the pictures whose results appeared during the batch.
-        """
+    def finish(self, summary: Summary) -> None:
+        """Pass the counts to each report."""
+        self._for_each(lambda report: report.finish(summary))
 
-        def end(file: JsonReport | HtmlReport) -> None:
-            file.close(summary)
-            if isinstance(file, HtmlReport):
-                for errand in [*self._errands.already_there, *late]:
-                    file.skip(errand, looks=not summary.interrupted, is_compared=self._is_compared)
-            else:
-                for errand in late:
-                    file.skip(errand)
-
-        self._in_each(end)
-
-    def _in_each(self, act: Callable[[JsonReport | HtmlReport], None]) -> None:
-        for file in list(self._files):
-            if (problem := _problem(act, file)) is not None:
-                self._files.remove(file)
-                self.problems.append(problem)
-
-
-def _problem(
-    act: Callable[[JsonReport | HtmlReport], None], file: JsonReport | HtmlReport
-) -> str | None:
-    """Why a file cannot be written, which is given up then."""
-    try:
-        act(file)
-    except DerainError as error:
-        file.abandon()
-        return str(error)
-    return None
+    def _for_each(self, act: Callable[[Report], None]) -> None:
+        for report in list(self._reports):
+            try:
+                act(report)
+            except DerainError as error:
+                report.discard()
+                self._reports.remove(report)
+                self.problems.append(str(error))

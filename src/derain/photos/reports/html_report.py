@@ -1,4 +1,7 @@
-"""One page that opens from the disk: each picture before and after, under a line that is moved with the mouse or the keys."""
+"""HTML report of a batch: one page with a slider between before and after for each picture.
+
+The page needs no other file: its style and its pictures are part of it.
+"""
 
 from __future__ import annotations
 
@@ -10,57 +13,41 @@ from types import TracebackType
 
 from derain.errors import PictureError
 from derain.photos.jobs import Job
-from derain.photos.preview import Preview, preview_of_files
+from derain.photos.preview import Preview, make_preview_of_files
 from derain.photos.reports.report_file import ReportFile
 from derain.photos.summary import Summary
 from derain.photos.worker import PhotoResult
 
-MOST_PICTURES = 300
-"""More would make a page of more than 100 MB, which browsers open badly."""
-HEAD = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>derain: before and after</title>
-<style>
-{style}</style>
-</head>
-<body>
-<h1>Before and after</h1>
-<p>{about}</p>
-<p>Left of the line is the rainy picture, right of it the restored one; the line is moved with the mouse or the arrow keys.</p>
-"""
-PICTURE = """<section>
-<h2>{name}</h2>
-<p>{facts}</p>
-<div class="pair" style="--share: 50%; aspect-ratio: {width} / {height}; max-width: {width}px">
-<img src="{restored}" alt="restored: {name}" width="{width}" height="{height}">
-<img src="{rainy}" alt="rainy: {name}" width="{width}" height="{height}" class="before">
-<input type="range" min="0" max="100" value="50" step="0.5" aria-label="share of the rainy picture in {name}"
- oninput="this.parentNode.style.setProperty('--share', this.value + '%')">
-</div>
-</section>
-"""
+MAX_PICTURES = 300
+"""Browsers struggle with the more than 100 MB that a longer page would have."""
 FAILURE = '<section class="failed"><h2>{name}</h2><p>{error}</p></section>\n'
-UNSEEN = "<section><h2>{name}</h2><p>{facts}</p></section>\n"
-ALREADY_THERE = "already there, not restored again"
+WITHOUT_PICTURE = "<section><h2>{name}</h2><p>{caption}</p></section>\n"
 
 
 class HtmlReport:
-    """A context manager around a batch; the page is written as records come, and appears under its name at the end."""
+    """A page that is written during the batch; a context manager around it.
 
-    def __init__(self, path: Path, about: str) -> None:
+    The file appears, complete, when the block ends, even through an error or Ctrl-C.
+    """
+
+    def __init__(self, path: Path, header: str, *, is_compared: bool = False) -> None:
+        """`header` is a line of plain text below the title: versions, model, time.
+
+        `is_compared`: results show rainy and restored side by side. Raises DerainError.
+        """
         self._file = ReportFile(path)
-        self._about = about
-        self._shown = self._left_out = 0
+        self._header = header
+        self._is_compared = is_compared
+        self._existing: list[Job] = []
+        self._shown = 0
+        self._hidden = 0
         self._summary: Summary | None = None
+        self._picture = _resource("html_report_picture.html")
 
     def __enter__(self) -> HtmlReport:
-        style = (
-            files("derain.photos.reports").joinpath("html_report.css").read_text(encoding="utf-8")
-        )
-        self._file.write(HEAD.format(style=style, about=html.escape(self._about)))
+        head = _resource("html_report_head.html")
+        style = _resource("html_report.css")
+        self._file.write(head.format(style=style, header=html.escape(self._header)))
         return self
 
     def __exit__(
@@ -69,79 +56,80 @@ class HtmlReport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        more = f"<p>{self._left_out} more are not shown.</p>\n" if self._left_out else ""
-        end = "" if self._summary is None else f"<p>{self._summary}</p>\n"
-        self._file.write(f"{more}{end}</body>\n</html>\n")
-        self._file.close()
+        hidden = f"<p>{self._hidden} more are not shown.</p>\n" if self._hidden else ""
+        summary = "" if self._summary is None else f"<p>{self._summary}</p>\n"
+        self._file.write(f"{hidden}{summary}</body>\n</html>\n")
+        self._file.commit()
 
-    def note(self, record: PhotoResult) -> None:
-        """Show one picture, or why there is none; by one thread at a time."""
-        if not self._has_room():
-            return
-        if record.error is not None:
+    def add_result(self, result: PhotoResult) -> None:
+        """Show one picture, or why it failed. Not thread-safe."""
+        if result.error is not None:
+            self.add_failure(result.source, result.error)
+        elif self._has_room():
+            seconds = sum(result.seconds.values())
+            caption = f"{result.width} x {result.height} pixels, {seconds:.1f} s"
+            self._show(result.source, caption, result.preview)
+
+    def add_failure(self, source: Path, error: str) -> None:
+        """Show the problem of an input."""
+        if self._has_room():
             self._file.write(
-                FAILURE.format(
-                    name=html.escape(str(record.source)), error=html.escape(record.error)
-                )
+                FAILURE.format(name=html.escape(str(source)), error=html.escape(error))
             )
-            return
-        seconds = sum(record.seconds.values())
-        self._show(
-            record.source,
-            f"{record.width} x {record.height} pixels, {seconds:.1f} s",
-            record.preview,
-        )
 
-    def refuse(self, source: Path, error: str) -> None:
-        """Tell of an input that was not begun."""
-        self.note(PhotoResult(source, source, error=error))
+    def add_existing(self, job: Job) -> None:
+        """Show a picture whose result exists, as it is on disk, after the new ones."""
+        self._existing.append(job)
 
-    def skip(self, errand: Job, *, looks: bool, is_compared: bool) -> None:
-        """Show a picture whose result is there, as it is on the disk, or name it only, if not `looks`."""
-        if not self._has_room():
-            return
-        facts, small = ALREADY_THERE, None
-        try:
-            small = (
-                preview_of_files(errand.source, errand.target, is_compared=is_compared)
-                if looks
-                else None
-            )
-        except PictureError as error:
-            facts += f"; not shown, because {error}"
-        self._show(errand.source, facts, small)
+    def discard(self) -> None:
+        """Remove the file."""
+        self._file.discard()
 
-    def abandon(self) -> None:
-        """Give up: the file does not appear."""
-        self._file.abandon()
-
-    def close(self, summary: Summary) -> None:
-        """Tell what the end says."""
+    def finish(self, summary: Summary) -> None:
+        """Show the existing results, without pictures after Ctrl-C, and set the last line."""
         self._summary = summary
+        for job in self._existing:
+            if self._has_room():
+                self._show_existing(job, with_picture=not summary.was_interrupted)
 
     def _has_room(self) -> bool:
-        if self._shown == MOST_PICTURES:
-            self._left_out += 1
+        if self._shown == MAX_PICTURES:
+            self._hidden += 1
             return False
         self._shown += 1
         return True
 
-    def _show(self, source: Path, facts: str, small: Preview | None) -> None:
-        name, facts = html.escape(str(source)), html.escape(facts)
-        if small is None:
-            self._file.write(UNSEEN.format(name=name, facts=facts))
+    def _show_existing(self, job: Job, *, with_picture: bool) -> None:
+        caption, preview = "existing result, not restored again", None
+        if with_picture:
+            try:
+                preview = make_preview_of_files(
+                    job.source, job.target, is_compared=self._is_compared
+                )
+            except PictureError as error:
+                caption += f"; cannot be shown: {error}"
+        self._show(job.source, caption, preview)
+
+    def _show(self, source: Path, caption: str, preview: Preview | None) -> None:
+        name, caption = html.escape(str(source)), html.escape(caption)
+        if preview is None:
+            self._file.write(WITHOUT_PICTURE.format(name=name, caption=caption))
             return
         self._file.write(
-            PICTURE.format(
+            self._picture.format(
                 name=name,
-                facts=facts,
-                width=small.width,
-                height=small.height,
-                rainy=_inside(small.rainy),
-                restored=_inside(small.restored),
+                caption=caption,
+                width=preview.width,
+                height=preview.height,
+                rainy=_data_url(preview.rainy),
+                restored=_data_url(preview.restored),
             )
         )
 
 
-def _inside(jpeg: bytes) -> str:
+def _resource(name: str) -> str:
+    return files("derain.photos.reports").joinpath(name).read_text(encoding="utf-8")
+
+
+def _data_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -1,10 +1,9 @@
-"""What a batch did, as JSON: written while it runs, so that its size does not matter."""
+"""JSON report of a batch, written during the batch, so that its size does not matter."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,21 +15,21 @@ from derain.photos.worker import PhotoResult
 
 
 class JsonReport:
-    """A context manager around a batch: one object with `pictures`, an entry for each, between what is known before and after.
+    """A JSON object with `pictures`, one entry per picture; a context manager around the batch.
 
-    The file appears under its name when the block ends, also by an error or Ctrl-C; it is then complete, too.
+    The file appears, complete, when the block ends, even through an error or Ctrl-C.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
-        """`about` is written first: versions, the model, the command. Raises DerainError for a path that cannot be written."""
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        """`header` comes first: versions, model, command line. Raises DerainError."""
         self._file = ReportFile(path)
-        self._about = about
+        self._header = header
         self._separator = "\n"
         self._summary: Summary | None = None
 
     def __enter__(self) -> JsonReport:
-        head = json.dumps(dict(self._about), indent=1)
-        self._file.write(head.removesuffix("\n}") + ',\n "pictures": [')
+        header = json.dumps(dict(self._header), indent=1)
+        self._file.write(header.removesuffix("\n}") + ',\n "pictures": [')
         return self
 
     def __exit__(
@@ -39,30 +38,28 @@ class JsonReport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        summary = None if self._summary is None else asdict(self._summary)
+        summary = None if self._summary is None else self._summary.as_dict()
         self._file.write("\n ],\n" + f' "summary": {json.dumps(summary)}\n' + "}\n")
-        self._file.close()
+        self._file.commit()
 
-    def note(self, record: PhotoResult) -> None:
-        """Write the entry of one picture; by one thread at a time."""
-        self._add(_entry(record))
+    def add_result(self, result: PhotoResult) -> None:
+        """Write the entry of one picture. Not thread-safe."""
+        self._add(_entry(result))
 
-    def refuse(self, source: Path, error: str) -> None:
-        """Write the entry of an input that was not begun."""
-        self.note(PhotoResult(source, source, error=error))
+    def add_failure(self, source: Path, error: str) -> None:
+        """Write the entry of an input without a job."""
+        self.add_result(PhotoResult(source, source, error=error))
 
-    def skip(self, errand: Job) -> None:
-        """Write the entry of a picture whose result is there."""
-        self._add(
-            {"source": str(errand.source), "target": str(errand.target), "status": "already_there"}
-        )
+    def add_existing(self, job: Job) -> None:
+        """Write the entry of a picture whose result exists."""
+        self._add({"source": str(job.source), "target": str(job.target), "status": "already_there"})
 
-    def abandon(self) -> None:
-        """Give up: the file does not appear."""
-        self._file.abandon()
+    def discard(self) -> None:
+        """Remove the file."""
+        self._file.discard()
 
-    def close(self, summary: Summary) -> None:
-        """Tell what the end says."""
+    def finish(self, summary: Summary) -> None:
+        """Set the counts that end the report."""
         self._summary = summary
 
     def _add(self, entry: Mapping[str, Any]) -> None:
@@ -70,16 +67,16 @@ class JsonReport:
         self._separator = ",\n"
 
 
-def _entry(record: PhotoResult) -> dict[str, Any]:
-    if record.error is not None:
-        return {"source": str(record.source), "status": "failed", "error": record.error}
+def _entry(result: PhotoResult) -> dict[str, Any]:
+    if result.error is not None:
+        return {"source": str(result.source), "status": "failed", "error": result.error}
     return {
-        "source": str(record.source),
-        "target": str(record.target),
+        "source": str(result.source),
+        "target": str(result.target),
         "status": "restored",
-        "width": record.width,
-        "height": record.height,
-        "frames": record.frames,
-        "omissions": list(record.omissions),
-        "seconds": {kind: round(seconds, 4) for kind, seconds in record.seconds.items()},
+        "width": result.width,
+        "height": result.height,
+        "frames": result.frames,
+        "omissions": list(result.omissions),
+        "seconds": {step: round(seconds, 4) for step, seconds in result.seconds.items()},
     }

@@ -1,60 +1,44 @@
-"""A text that grows while a batch runs and appears under its name when it is complete."""
+"""A text file that grows during a batch and appears under its name when it is complete."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 from derain.errors import DerainError
-from derain.files.atomic import atomic_write
-from derain.files.messages import explain_os_error
-from derain.files.paths import is_folder, resolve
+from derain.files.atomic import AtomicFile, writing
+from derain.files.paths import check_target_name, resolve
 
 
-def check_report(path: Path | None, *, option: str, suffixes: tuple[str, ...]) -> None:
-    """Raise DerainError for a report that is not called like one: it replaces what is there, and that may be a photo."""
+def check_report_name(path: Path | None, *, option: str, suffixes: tuple[str, ...]) -> None:
+    """Raise DerainError unless the name ends like a report: it could replace a photo."""
     if path is not None and path.suffix.lower() not in suffixes:
         raise DerainError(
-            f"{option} {path}: replaces what is there, and is no name of a report; let it end with {suffixes[0]}"
+            f"{option} {path}: must end with {suffixes[0]}; "
+            "an existing file of that name would be replaced"
         )
 
 
 class ReportFile:
-    """UTF-8 beside the final name until `close`; its folder is made. Raises DerainError for whatever the disk says."""
+    """UTF-8 under a temporary name until `commit`. Its methods raise DerainError."""
 
     def __init__(self, path: Path) -> None:
+        """Create the file, and its folder if necessary."""
         self.path = path
-        if is_folder(path):
-            raise self._refusal(IsADirectoryError())
-        self._replacing = atomic_write(resolve(path))
-        try:
+        with writing(path, DerainError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._replacing.__enter__()
-        except OSError as error:
-            raise self._refusal(error) from error
+            check_target_name(path)
+            self._file = AtomicFile(resolve(path))
 
     def write(self, text: str) -> None:
-        """Append; what is not text, as some names of files, becomes question marks."""
-        try:
-            self._file.write(text.encode("utf-8", errors="replace"))
-        except OSError as error:
-            raise self._refusal(error) from error
+        """Append text; bytes of file names that are not valid text become question marks."""
+        with writing(self.path, DerainError):
+            self._file.file.write(text.encode("utf-8", errors="replace"))
 
-    def close(self) -> None:
+    def commit(self) -> None:
         """Give the file its name."""
-        try:
-            self._replacing.__exit__(None, None, None)
-        except OSError as error:
-            raise self._refusal(error) from error
+        with writing(self.path, DerainError):
+            self._file.commit()
 
-    def abandon(self) -> None:
-        """Remove what was written so far; nothing of an earlier run is touched."""
-        with suppress(OSError, _AbandonedError):
-            self._replacing.__exit__(_AbandonedError, _AbandonedError(), None)
-
-    def _refusal(self, error: OSError) -> DerainError:
-        return DerainError(f"{self.path}: {explain_os_error(error)}")
-
-
-class _AbandonedError(Exception):
-    """What ends the writing of a file that is not to appear."""
+    def discard(self) -> None:
+        """Remove the text written so far; a file of an earlier run stays."""
+        self._file.discard()
