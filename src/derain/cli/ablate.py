@@ -21,26 +21,31 @@ def ablate(
     steps: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
 ) -> None:
-    """Train all rows of TABLE (table1, table3 to table7, or all) for an equal number of steps and write what came out.
+    """Train all rows of TABLE for the same number of steps and tabulate their scores.
+
+    Rows that were trained before are not trained again; interrupted rows are resumed.
 
     Parameters
     ----------
     table
-        Which table of the paper: table1, table3 to table7, or all. A row that several tables share is trained once.
+        Table of the paper: table1, table3 to table7, or all. A row that several tables share is
+        trained once.
     overrides
-        Values to use in place of the recipe's, as section.key=value.
+        Values that replace those of the recipe, as section.key=value.
     recipe
-        Everything that the rows do not change.
+        Recipe with everything that the rows do not change.
     data
-        Folders of training pairs, in place of the recipe's; pairs that are evaluated on are left out.
+        Folders of training pairs that replace those of the recipe; pairs used for validation are
+        excluded.
     validate
-        Folders of pairs to evaluate on, in place of the recipe's.
+        Folders of validation pairs that replace those of the recipe.
     minutes
-        Time for the paper's own row; all rows get as many steps as it takes then.
+        Training time of the paper's own row. All rows get the number of steps that fit into it.
     steps
-        Steps for each row, in place of minutes; 0 takes those.
+        Steps for each row, instead of minutes; 0 uses the minutes.
     output
-        Folder for the rows' runs and, for each table, TABLE.md and TABLE.csv; default runs/ablation.
+        Folder for the runs of the rows and, for each table, TABLE.md and TABLE.csv; default
+        runs/ablation.
     """
     from derain.cli.console import plain_console
     from derain.environment import environment_line
@@ -50,42 +55,43 @@ def ablate(
     from derain.train.ablation.rows import TABLES
 
     console = plain_console()
-    given = list(overrides)
+    changes = list(overrides)
     if validate:
-        given.append(f"validation.pairs=[{', '.join(_table(folder) for folder in validate)}]")
+        changes.append(f"validation.pairs=[{', '.join(_as_toml(folder) for folder in validate)}]")
     if data:
-        kept = run.validation_names(recipe, given)
-        given.append(
-            f"data.pairs=[{', '.join(_table(folder, exclude=kept(folder)) for folder in data)}]"
-        )
+        excluded = run.validation_names(recipe, changes)
+        folders = [_as_toml(folder, exclude=excluded(folder)) for folder in data]
+        changes.append(f"data.pairs=[{', '.join(folders)}]")
     folder = output or Path("runs/ablation")
     tables = list(TABLES) if table == "all" else [table]
 
     def write(name: str, rows: list[results.RowResult]) -> None:
         text = results.as_markdown(rows)
         made = "; ".join(dict.fromkeys(row.made for row in rows if row.made))
-        write_text(
-            folder / f"{name}.md", f"{text}\nRows of {made}. Table: {environment_line('torch')}\n"
-        )
+        remark = f"Rows of {made}. Table: {environment_line('torch')}"
+        write_text(folder / f"{name}.md", f"{text}\n{remark}\n")
         write_text(folder / f"{name}.csv", results.as_csv(rows))
         if len(rows) == len(TABLES[name]):
             console.print(text, markup=False)
 
-    found = run.ablate(
+    by_table = run.ablate(
         tables,
         recipe,
-        given,
+        changes,
         folder=folder,
         steps=steps,
         minutes=minutes,
         on_row=lambda text: console.print(text, markup=False),
         on_table=write,
     )
-    failures = dict.fromkeys(row.failure for rows in found.values() for row in rows if row.failure)
+    failures = dict.fromkeys(
+        row.failure for rows in by_table.values() for row in rows if row.failure
+    )
     if failures:
         raise TrainingError(f"{len(failures)} rows failed: {'; '.join(failures)}")
 
 
-def _table(folder: Path, *, exclude: Sequence[str] = ()) -> str:
-    """A folder of pairs as TOML."""
-    return f"{{folder={json.dumps(str(folder.resolve()), ensure_ascii=False)}, exclude={json.dumps(list(exclude))}}}"
+def _as_toml(folder: Path, *, exclude: Sequence[str] = ()) -> str:
+    """Return a folder of pairs as TOML."""
+    path = json.dumps(str(folder.resolve()), ensure_ascii=False)
+    return f"{{folder={path}, exclude={json.dumps(list(exclude))}}}"

@@ -1,4 +1,4 @@
-"""`derain train`: train a network as a recipe says."""
+"""`derain train`: train a network by a recipe."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from derain.cli.options import Flag
 def train(
     recipe: Path, /, *overrides: str, resume: Flag = False, weights: Path | None = None
 ) -> None:
-    """Train a network as RECIPE, a TOML file, says. Ctrl-C, SIGTERM and the end of the terminal end the run with its state saved.
+    """Train a network as RECIPE, a TOML file, says.
+
+    Ctrl-C, SIGTERM and the end of the terminal end the run and save its state.
 
     Parameters
     ----------
     recipe
         The recipe; the project's own are in recipes/.
     overrides
-        Values to use in place of the recipe's, as section.key=value (optimiser.learning_rate=1e-3). Folders of data are relative
-        to the recipe, as those in it.
+        Values that replace those of the recipe, as section.key=value, for example
+        optimiser.learning_rate=1e-3. data.root=FOLDER, relative to the current folder, is the
+        folder that all folders of data are relative to; without it, they are relative to the
+        recipe.
     resume
-        Go on with the run in record.folder, whose state Ctrl-C, SIGTERM or the end of the terminal saved.
+        Continue the run in record.folder from its last checkpoint.
     weights
-        Start from this weights file, or from a shipped model by its name, instead of from nothing, with a new optimiser;
-        weights of a network of fewer channels are widened.
+        Start from this weights file, or from a shipped model by its name, with a new optimiser.
+        Weights of a network with fewer channels are widened.
     """
     from derain.train.loop import setup
     from derain.train.recipe_file import read_recipe

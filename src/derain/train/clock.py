@@ -1,4 +1,4 @@
-"""How long a run has trained: not while it validated, saved or was stopped (Ctrl-Z, `kill -STOP`, a closed laptop)."""
+"""Time: how long a run has trained, and when something is due."""
 
 from __future__ import annotations
 
@@ -7,34 +7,69 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-PAUSE_S, PAUSE_STEPS = (
-    20.0,
-    10,
-)  # what takes longer than so many seconds and so many usual steps is no step
-LAST_STEPS, LEAST_STEPS = 9, 3
+from lightning_fabric import Fabric
+
+MIN_PAUSE_S, MIN_PAUSE_STEPS = 20.0, 10
+"""A step that takes longer than both, in seconds and in median steps, was interrupted."""
+MEDIAN_OF, MIN_FOR_MEDIAN = 9, 3
+"""Number of recent steps in the median, and the fewest that give one."""
 
 
 class Clock:
-    """Measures each step; one that takes far longer than those before it was interrupted, and counts as they do."""
+    """Hours of training, without validation, saving and pauses (Ctrl-Z, SIGSTOP, a closed laptop).
+
+    A step that takes far longer than those before it was interrupted, and counts like them.
+    """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now = now
         self.began = now()
-        self.last: deque[float] = deque(maxlen=LAST_STEPS)
-        """Seconds that the last steps took."""
+        self.recent: deque[float] = deque(maxlen=MEDIAN_OF)
+        """Seconds of the latest steps."""
 
     def step(self) -> float:
-        """Called after each step: the hours that it took, since the last one or since `resume`."""
-        took = self.now() - self.began
-        usual = (
-            median(self.last) if len(self.last) >= LEAST_STEPS else took
-        )  # the first one, which compiles, is not usual
-        self.last.append(took)
-        if took > max(PAUSE_S, PAUSE_STEPS * usual):
-            took = usual
+        """Return the hours of the step that has just ended, since the last one or `resume`."""
+        seconds = self.now() - self.began
+        # the first step, which compiles, is not typical
+        typical = median(self.recent) if len(self.recent) >= MIN_FOR_MEDIAN else seconds
+        self.recent.append(seconds)
+        if seconds > max(MIN_PAUSE_S, MIN_PAUSE_STEPS * typical):
+            seconds = typical
         self.resume()
-        return took / 3600
+        return seconds / 3600
 
     def resume(self) -> None:
-        """What has been done since the last step was no training."""
+        """Exclude the time since the last step."""
         self.began = self.now()
+
+
+class Every:
+    """Something that is due every so many minutes or steps.
+
+    `minutes` None: not by time; 0: always. `steps` 0: not by steps. All processes agree, by the
+    clock of the first one.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        *,
+        minutes: float | None = None,
+        steps: int = 0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.fabric, self.minutes, self.steps, self.now = fabric, minutes, steps, now
+        self.last = now()
+
+    def is_due(self, step: int) -> bool:
+        """True if it is due after `step` updates."""
+        if self.steps and step % self.steps == 0:
+            return True
+        if self.minutes is None:
+            return False
+        elapsed = self.now() - self.last >= 60 * self.minutes
+        return bool(self.fabric.broadcast(elapsed)) if self.fabric.world_size > 1 else elapsed
+
+    def restart(self) -> None:
+        """Measure the minutes from now on."""
+        self.last = self.now()

@@ -1,4 +1,4 @@
-"""What keeps several processes in step: shares of a batch, signals, and one clock."""
+"""Keeps several processes in step: shares of a batch, signals, one clock, shared errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TypeVar, cast
 
 import torch
@@ -16,90 +16,104 @@ from torch import Tensor
 
 from derain.errors import DerainError
 
-Made = TypeVar("Made")
+T = TypeVar("T")
 PR_SET_PDEATHSIG = 1
-"""prctl(2)."""
+"""From prctl(2)."""
 
 
 def die_with_parent(parent: int) -> None:
-    """On Linux, let SIGTERM come when `parent`, which started this process, ends: or this one waits half an hour for it."""
+    """On Linux, receive SIGTERM when `parent`, which started this process, ends.
+
+    Otherwise this process would wait half an hour for it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it has ended already
+        if os.getppid() != parent:  # it has already ended
             signal.raise_signal(signal.SIGTERM)
 
 
 def ignore_sigterm(_: int) -> None:
-    """Let a process that prepares crops ignore SIGTERM: to a whole group it is the parent's to answer, which ends this one."""
+    """Ignore SIGTERM in a process that prepares crops.
+
+    A signal to the whole process group is answered by the parent, which ends this process.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class BatchSampler:
-    """Index lists for one process of `world`, from `first_step` on: step s takes the indices s * batch to (s + 1) * batch."""
+    """Lists of crop indices for one process, from `first_step` on.
 
-    def __init__(self, *, batch: int, rank: int, world: int, first_step: int) -> None:
-        self.batch, self.rank, self.world, self.first_step = batch, rank, world, first_step
+    Step s uses the indices s * batch to (s + 1) * batch, shared among `world_size` processes.
+    """
 
-    def of(self, step: int) -> list[int]:
-        """The indices of one step."""
-        share = self.batch // self.world
+    def __init__(self, *, batch: int, rank: int, world_size: int, first_step: int) -> None:
+        self.batch, self.rank, self.world_size = batch, rank, world_size
+        self.first_step = first_step
+
+    def indices(self, step: int) -> list[int]:
+        """Return the indices of one step."""
+        share = self.batch // self.world_size
         first = step * self.batch + self.rank * share
         return list(range(first, first + share))
 
     def __iter__(self) -> Iterator[list[int]]:
         step = self.first_step
         while True:
-            yield self.of(step)
+            yield self.indices(step)
             step += 1
 
 
 class StopSignal:
-    """Remembers Ctrl-C, SIGTERM and the end of the terminal until the step is over; `nohup` keeps the last of them away."""
+    """Remembers Ctrl-C, SIGTERM and SIGHUP inside a `with` block until the step is over.
+
+    SIGHUP is left to `nohup` if that ignores it. A second signal acts at once.
+    """
 
     def __init__(self) -> None:
         self.received = False
-        known = [
-            signal.Signals[name]
-            for name in ("SIGINT", "SIGTERM", "SIGHUP")
-            if name in signal.Signals.__members__
-        ]
-        caught = [
-            one for one in known if one.name != "SIGHUP" or signal.getsignal(one) != signal.SIG_IGN
-        ]
-        self.before = {one: signal.signal(one, self._receive) for one in caught}
+        names = {"SIGINT", "SIGTERM", "SIGHUP"} & set(signal.Signals.__members__)
+        signals = [signal.Signals[name] for name in names]
+        self._previous = {
+            number: signal.getsignal(number)
+            for number in signals
+            if number.name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN
+        }
+
+    def __enter__(self) -> StopSignal:
+        for number in self._previous:
+            signal.signal(number, self._receive)
+        return self
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         self.received = True
-        signal.signal(number, self.before[signal.Signals(number)])  # a second one acts at once
+        signal.signal(number, self._previous[signal.Signals(number)])
 
-    def close(self) -> None:
-        """Give the signals back."""
-        for number, handler in self.before.items():
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
 
 def synchronise(fabric: Fabric, stopping: bool, hours: float) -> tuple[bool, float]:
-    """Let all processes stop together, and go by the clock of the first."""
+    """Return whether any process is stopping, and the hours of the first one."""
     if fabric.world_size == 1:
         return stopping, hours
-    facts = torch.tensor(
+    values = torch.tensor(
         [float(stopping), hours if fabric.is_global_zero else 0.0], dtype=torch.float64
     )
-    sums = cast(Tensor, fabric.all_reduce(facts, reduce_op="sum"))
+    sums = cast(Tensor, fabric.all_reduce(values, reduce_op="sum"))
     return bool(sums[0] > 0), float(sums[1])
 
 
-def is_due(fabric: Fabric, seconds: float, minutes: float) -> bool:
-    """Whether `minutes` have gone by on the clock of the first process."""
-    return (
-        bool(fabric.broadcast(seconds >= 60 * minutes))
-        if fabric.world_size > 1
-        else seconds >= 60 * minutes
-    )
-
-
 def on_rank_zero(fabric: Fabric, write: Callable[[], object]) -> None:
-    """Let the first process write, while the others wait for it. What it raises of disks and data, all of them raise."""
+    """Call `write` in the first process, while the others wait for it.
+
+    If it raises a DerainError or an OSError, all processes raise it.
+    """
     failure: Exception | None = None
     if fabric.is_global_zero:
         try:
@@ -112,19 +126,23 @@ def on_rank_zero(fabric: Fabric, write: Callable[[], object]) -> None:
         raise failure
 
 
-def on_all_ranks(fabric: Fabric, make: Callable[[], Made]) -> Made:
-    """What each process makes by itself. What one of them raises of disks and data, all of them raise: none waits for it."""
+def on_all_ranks(fabric: Fabric, compute: Callable[[], T]) -> T:
+    """Return the result of `compute` in each process.
+
+    If one of them raises a DerainError or an OSError, all raise it, so that none waits for it.
+    """
     if fabric.world_size == 1:
-        return make()
-    made, failure = None, None
+        return compute()
+    result, failure = None, None
     try:
-        made = make()
+        result = compute()
     except (DerainError, OSError) as error:
         failure = error
-    failed = cast(
+    failures = cast(
         Tensor, fabric.all_reduce(torch.tensor(float(failure is not None)), reduce_op="sum")
     )
-    for rank in range(fabric.world_size) if failed > 0 else ():
-        if other := fabric.broadcast(failure, src=rank):
-            raise other
-    return cast(Made, made)
+    if failures > 0:
+        for rank in range(fabric.world_size):
+            if rank_failure := fabric.broadcast(failure, src=rank):
+                raise rank_failure
+    return cast(T, result)

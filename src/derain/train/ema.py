@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights: what is validated and shipped."""
+"""An exponential moving average of the weights, which is validated and exported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from torch import nn
 
 
 class WeightAverage:
-    """Follows the parameters of `network` with `decay`; early on with less, so that the start is soon forgotten."""
+    """The average of the parameters of `network` with `decay`.
+
+    The decay is smaller in the first updates, so that the initial weights are soon forgotten.
+    """
 
     def __init__(self, network: nn.Module, *, decay: float) -> None:
         self.decay, self.updates = decay, 0
@@ -17,24 +20,24 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
-        """Take one step towards the present parameters."""
+        """Move the average one step towards the current parameters."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(self.values, [p.detach() for p in network.parameters()], 1 - decay)
 
     @torch.no_grad()
     def swap(self, network: nn.Module) -> None:
-        """Exchange the averaged and the present parameters; called twice, nothing has changed."""
+        """Exchange the averaged and the current parameters. A second call restores both."""
         for average, parameter in zip(self.values, network.parameters(), strict=True):
-            kept = parameter.detach().clone()
+            current = parameter.detach().clone()
             parameter.copy_(average)
-            average.copy_(kept)
+            average.copy_(current)
 
     def state_dict(self) -> dict[str, Any]:
-        """The average and the number of updates."""
+        """Return the average and the number of updates."""
         return {"updates": self.updates, "values": self.values}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         self.updates = int(state["updates"])
         torch._foreach_copy_(self.values, list(state["values"]))

@@ -1,4 +1,7 @@
-"""The losses of section 3.4 as pure functions: SSIM, the pixel term and the hierarchical term (equations 9 to 11)."""
+"""The losses of section 3.4 as pure functions.
+
+SSIM, the pixel term and the hierarchical term (equations 9 to 11).
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SSIM_SIDE_PX, SSIM_SIGMA_PX = 11, 1.5  # Wang et al., TIP 2004
-C1, C2 = 0.01**2, 0.03**2  # for pictures whose range is 1
-LEAST_SQUARED = 1e-5  # added to the squared error of a crop: 50 dB
+C1, C2 = 0.01**2, 0.03**2  # for pictures with range 1
+PSNR_EPSILON = 1e-5  # added to the mean squared error of a crop: 50 dB
 
 
 @lru_cache(maxsize=32)
 def gaussian_band(size: int, *, zero_border: bool, device: torch.device) -> Tensor:
-    """(size, out): the matrix that blurs a row of `size` pixels; out is `size` with a border of zeros, else size - 10.
+    """Return the matrix (size, out) that blurs a row of `size` pixels.
 
-    As a matrix product a blur of a crop costs a third of what a depthwise convolution does on a CPU.
+    `out` is `size` with a border of zeros, otherwise size - 10. On a CPU, blurring a crop by a
+    matrix product takes a third of the time of a depthwise convolution.
     """
     reach = SSIM_SIDE_PX // 2
     kernel = torch.exp(
@@ -32,9 +36,13 @@ def gaussian_band(size: int, *, zero_border: bool, device: torch.device) -> Tens
 
 
 def ssim(x: Tensor, y: Tensor, *, border: Literal["zero", "valid"] = "zero") -> Tensor:
-    """Mean structural similarity of (N, C, H, W) and (N, C, H, W) in 0..1, a scalar (Wang et al., TIP 2004).
+    """Return the mean structural similarity of two batches (N, C, H, W) in 0..1, a scalar.
 
-    11x11 Gaussian, sigma 1.5; computed in float32. `valid` leaves out the 5 px at each edge, `zero` pads with zeros.
+    SSIM = (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2))
+
+    with local means m, variances s^2 and the covariance sxy (Wang et al., TIP 2004): 11x11
+    Gaussian, sigma 1.5, computed in float32. `valid` excludes the 5 px at each edge, `zero` pads
+    with zeros.
     """
     x, y = x.float(), y.float()
     height, width = x.shape[-2:]
@@ -49,44 +57,55 @@ def ssim(x: Tensor, y: Tensor, *, border: Literal["zero", "valid"] = "zero") -> 
 
 
 def halve(x: Tensor) -> Tensor:
-    """Blur (N, C, H, W) with a 5x5 binomial kernel, mirror at the edges, and keep every second pixel, as `cv2.pyrDown` does."""
+    """Blur (N, C, H, W) with a 5x5 binomial kernel and keep every second pixel, like `cv2.pyrDown`.
+
+    The picture is mirrored at its edges.
+    """
     channels = x.shape[1]
     row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=x.device, dtype=x.dtype) / 16
     kernel = torch.outer(row, row).expand(channels, 1, 5, 5)
     return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=channels)
 
 
-def pyramid(clean: Tensor, *, levels: int) -> list[Tensor]:
-    """(N, C, H, W) -> `clean` at 1, 1/2, 1/4, ... of its size, `levels` of them."""
+def pyramid(clean: Tensor, *, levels: int, largest: int = 1) -> list[Tensor]:
+    """Return `levels` pictures, each half the size of the one before.
+
+    The first has 1 / `largest` of the size of `clean` (N, C, H, W); `largest` is a power of two.
+    """
     scales = [clean]
-    for _ in range(levels - 1):
+    for _ in range(largest.bit_length() + levels - 2):
         scales.append(halve(scales[-1]))
-    return scales
+    return scales[-levels:]
 
 
 def pixel_loss(restored: Tensor, clean: Tensor) -> Tensor:
-    """1 - SSIM (equation 10)."""
+    """Return 1 - SSIM (equation 10)."""
     return 1 - ssim(restored, clean)
 
 
 def absolute_loss(restored: Tensor, clean: Tensor) -> Tensor:
-    """Mean absolute error. Not in the paper: SSIM alone is nearly blind to brightness."""
+    """Return the mean absolute error. Not in the paper: SSIM alone hardly sees brightness."""
     return (restored.float() - clean.float()).abs().mean()
 
 
 def psnr_loss(restored: Tensor, clean: Tensor) -> Tensor:
-    """Minus the mean PSNR of (N, C, H, W) in dB, a scalar. Not in the paper; L1 asks for a median, this for a mean.
+    """Return minus the mean PSNR of (N, C, H, W) in dB, a scalar. Not in the paper.
 
-    Each crop counts by its ratio, so that the faint errors of light rain weigh as much as those of a downpour. Above 50 dB it
-    flattens.
+    L1 is minimised by a median, this loss by a mean. It is relative for each crop, so the faint
+    errors of light rain weigh as much as those of a downpour. It flattens above 50 dB.
     """
     squared = (restored.float() - clean.float()).square().mean(dim=(1, 2, 3))
-    return 10 * torch.log10(squared + LEAST_SQUARED).mean()
+    return 10 * torch.log10(squared + PSNR_EPSILON).mean()
 
 
 def hierarchical_loss(scales: Sequence[Tensor], clean: Tensor, weights: Sequence[float]) -> Tensor:
-    """Weighted sum of 1 - SSIM over the pyramid (equation 11). `scales[k]` is the output at 1 / 2**k."""
-    targets = pyramid(clean.float(), levels=len(scales))
+    """Return the weighted sum of 1 - SSIM over the pyramid (equation 11).
+
+    Each of `scales` is half the size of the one before. The first has the size of `clean`, divided
+    by the network's `unshuffle`.
+    """
+    largest = clean.shape[-1] // scales[0].shape[-1]
+    targets = pyramid(clean.float(), levels=len(scales), largest=largest)
     terms = [
         w * (1 - ssim(out, target)) for w, out, target in zip(weights, scales, targets, strict=True)
     ]

@@ -1,14 +1,15 @@
-"""The discriminative manners of Table 1: what a discriminator is shown, and where it judges.
+"""The discriminative manners of Table 1: what a discriminator sees, and where it judges.
 
-| manner | content | judged at |
+| manner | content | judges at |
 |---|---|---|
 | `mcddl`, ours | the generator's features | every side layer |
 | `content-final` | the generator's features | the last layer |
-| `deep-image` | nothing but the picture (Zhu et al., AAAI 2019) | every side layer |
-| `msg-gan` | the pictures of the generator's heads (Karnewar and Wang, CVPR 2020) | the last layer |
-| `classical` | nothing but the picture | the last layer |
+| `deep-image` | none, only the picture (Zhu et al., AAAI 2019) | every side layer |
+| `msg-gan` | pictures of the generator's heads (Karnewar and Wang, CVPR 2020) | the last layer |
+| `classical` | none, only the picture | the last layer |
 
-A manner that judges at the last layer alone has that layer's weight mu_4 of equation (12): our reading.
+A manner that judges only at the last layer uses that layer's weight, mu_4 of equation (12). This is
+our reading.
 """
 
 from __future__ import annotations
@@ -30,15 +31,20 @@ class Manner:
     """One row of Table 1."""
 
     discriminator: Callable[[PLNLINConfiguration], nn.Module]
-    """(image, content) -> score maps, of every side layer or of the last alone."""
-    of_restored: Callable[[GeneratorOutput], list[Tensor]]
-    """The content that belongs to a restored picture, from full resolution down; empty where there is none."""
-    of_clean: Callable[[nn.Module, Tensor, bool], list[Tensor]]
-    """The content that belongs to a clean picture, (N, 3, H, W), given the generator, and whether it has a gradient for that."""
+    """Builds (image, content) -> score maps, of every side layer or only of the last."""
+    restored_content: Callable[[GeneratorOutput], list[Tensor]]
+    """Returns the content of a restored picture, from full resolution down; empty if there is
+    none."""
+    clean_content: Callable[[nn.Module, Tensor, bool], list[Tensor]]
+    """Returns the content of a clean picture, (N, 3, H, W).
+    Takes the generator, the picture, and whether the content has a gradient for the generator."""
 
 
 class FinalLayerOnly(nn.Module):
-    """A discriminator that judges at its last layer only."""
+    """A discriminator that judges only at its last layer.
+
+    (N, 3, H, W), content -> list of one score map
+    """
 
     def __init__(self, discriminator: Discriminator) -> None:
         super().__init__()
@@ -48,36 +54,34 @@ class FinalLayerOnly(nn.Module):
         self.discriminator = discriminator
 
     def forward(self, image: Tensor, content: Sequence[Tensor]) -> list[Tensor]:
-        """A list of the one score map."""
+        """Return a list of one score map."""
         scores: list[Tensor] = self.discriminator(image, content)
         return scores[-1:]
 
 
 class NoScore(nn.Module):
-    """Stands where nothing is judged."""
+    """A placeholder for layers that do not judge."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """No score: an empty tensor."""
+        """Return an empty tensor."""
         return x[:, :0]
 
 
 class ImageOnly(Discriminator):
-    """A discriminator that is shown no content: each side layer has what the one before hands down."""
+    """A discriminator without content: each side layer sees only the output of the one before."""
 
     def __init__(self, configuration: PLNLINConfiguration) -> None:
         super().__init__(configuration, content_channels=(0,) * LEVELS)
 
     def forward(self, image: Tensor, content: Sequence[Tensor]) -> list[Tensor]:
-        """`content` is empty."""
-        empty = [
-            image.new_zeros(len(image), 0, image.shape[2] >> k, image.shape[3] >> k)
-            for k in range(LEVELS)
-        ]
+        """Return the score maps. `content` is ignored."""
+        height, width = (side // self.unshuffle for side in image.shape[2:])
+        empty = [image.new_zeros(len(image), 0, height >> k, width >> k) for k in range(LEVELS)]
         return super().forward(image, empty)
 
 
 class ImagePyramidDiscriminator(Discriminator):
-    """A discriminator that is shown a picture at each level in the place of features."""
+    """A discriminator that sees a picture at each level instead of features."""
 
     def __init__(self, configuration: PLNLINConfiguration) -> None:
         super().__init__(configuration, content_channels=(3,) * LEVELS)
@@ -86,21 +90,27 @@ class ImagePyramidDiscriminator(Discriminator):
 def rain_free_features(
     generator: nn.Module, clean: Tensor, with_gradient: bool = False
 ) -> list[Tensor]:
-    """F_H of the clean picture: rain-free features come from the generator fed with it (section 3.3).
+    """Return F_H of the clean picture: the generator's own features of it (section 3.3).
 
-    They are computed as those of the rainy picture are, by the same kernels: under `no_grad` PyTorch's operations would round
-    otherwise, and a discriminator would see it.
+    They are computed with gradients enabled, like those of the rainy picture, so that the same
+    kernels compute both. Under `no_grad` PyTorch's operations would round differently, and a
+    discriminator would notice.
     """
-    features: list[Tensor] = generator.hierarchy(clean).features  # type: ignore[operator]
+    features: list[Tensor] = generator.forward_with_heads(clean).features  # type: ignore[operator]
     return features if with_gradient else [content.detach() for content in features]
 
 
-def _features(made: GeneratorOutput) -> list[Tensor]:
-    return made.features
+def _features(output: GeneratorOutput) -> list[Tensor]:
+    return output.features
 
 
-def _pictures(made: GeneratorOutput) -> list[Tensor]:
-    return made.scales
+def _pictures(output: GeneratorOutput) -> list[Tensor]:
+    return output.scales
+
+
+def _clean_pyramid(generator: nn.Module, clean: Tensor, _: bool) -> list[Tensor]:
+    largest: int = generator.configuration.unshuffle  # type: ignore[union-attr,assignment]
+    return pyramid(clean, levels=LEVELS, largest=largest)
 
 
 def _none(*_: object) -> list[Tensor]:
@@ -116,16 +126,16 @@ MANNERS = {
     "msg-gan": Manner(
         lambda c: FinalLayerOnly(ImagePyramidDiscriminator(c)),
         _pictures,
-        lambda _, clean, __: pyramid(clean, levels=LEVELS),
+        _clean_pyramid,
     ),
     "classical": Manner(lambda c: FinalLayerOnly(ImageOnly(c)), _none, _none),
 }
 
 
 def get_manner(name: str) -> Manner:
-    """The manner of that name. Raises RecipeError, which lists the names."""
+    """Return the manner of that name. Raises RecipeError, which lists the names."""
     if name not in MANNERS:
         raise RecipeError(
-            f"adversarial.manner = {name!r} is not known; choose one of {', '.join(MANNERS)}"
+            f"adversarial.manner = {name!r} is unknown; choose one of {', '.join(MANNERS)}"
         )
     return MANNERS[name]

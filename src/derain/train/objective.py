@@ -1,4 +1,4 @@
-"""One update of the generator and one of the discriminator: equations (8) to (12), to be read beside the paper."""
+"""The objectives of both networks: equations (8) to (12), meant to be read beside the paper."""
 
 from __future__ import annotations
 
@@ -17,73 +17,74 @@ from derain.train.recipe import Loss
 
 @dataclass(frozen=True)
 class AdversarialInputs:
-    """What the discriminator compares: a picture and its content on each side."""
+    """The two sides that the discriminator compares: a picture and its content on each."""
 
     restored: Tensor
-    """Y: (N, 3, H, W), and below what belongs to it: F_H of the rainy picture."""
+    """Y: (N, 3, H, W)."""
     restored_content: list[Tensor]
+    """Content of the restored picture: F_H of the rainy picture."""
     clean: Tensor
-    """Z: (N, 3, H, W), and below what belongs to it: F_H of the clean picture."""
+    """Z: (N, 3, H, W)."""
     clean_content: list[Tensor]
+    """Content of the clean picture: F_H of the clean picture."""
 
 
 def restoration_loss(
-    made: GeneratorOutput, clean: Tensor, loss: Loss
+    output: GeneratorOutput, clean: Tensor, loss: Loss
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Equation (9) without its adversarial term: the sum, with gradient, and its parts by name, without.
+    """Return equation (9) without its adversarial term: the sum with gradient, its terms without.
 
-    `made` is what the generator made of the rainy crops; `clean` is (N, 3, H, W).
+    `output` is the generator's for the rainy crops; `clean` is (N, 3, H, W).
     """
-    terms = {"pixel": loss.pixel * pixel_loss(made.restored, clean)}
+    terms = {"pixel": loss.pixel * pixel_loss(output.restored, clean)}
     if loss.alpha:
-        terms["hierarchical"] = loss.alpha * hierarchical_loss(made.scales, clean, loss.levels)
+        hierarchical = hierarchical_loss(output.scales, clean, loss.level_weights)
+        terms["hierarchical"] = loss.alpha * hierarchical
     if loss.absolute:
-        terms["absolute"] = loss.absolute * absolute_loss(made.restored, clean)
+        terms["absolute"] = loss.absolute * absolute_loss(output.restored, clean)
     if loss.psnr:
-        terms["psnr"] = loss.psnr * psnr_loss(made.restored, clean)
-    return sum(terms.values(), clean.new_zeros(())), {
-        name: term.detach() for name, term in terms.items()
-    }
+        terms["psnr"] = loss.psnr * psnr_loss(output.restored, clean)
+    total = sum(terms.values(), clean.new_zeros(()))
+    return total, {name: term.detach() for name, term in terms.items()}
 
 
 def adversarial_objective(
-    discriminator: nn.Module, sides: AdversarialInputs, loss: Loss, *, real_gradient: bool = False
+    discriminator: nn.Module, inputs: AdversarialInputs, loss: Loss, *, real_gradient: bool = False
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The adversarial term of equation (9), beta times equation (12), and equation (8) at each side layer by name.
+    """Return the adversarial term of equation (9) with gradient, and its terms by name without.
 
-    The real side is constant, unless `real_gradient` lets the gradient reach the content of the clean picture too.
-    The discriminator is held still: the gradient goes through it to the generator, and none stays in it.
+    The term is beta times equation (12); its terms are equation (8) at each side layer. The real
+    side is constant, unless `real_gradient` lets the gradient reach the content of the clean
+    picture. The discriminator is frozen: gradients pass through it to the generator only.
     """
     with frozen(discriminator):
-        real = discriminator(sides.clean, sides.clean_content)
-        fake = discriminator(sides.restored, sides.restored_content)
+        real = discriminator(inputs.clean, inputs.clean_content)
+        fake = discriminator(inputs.restored, inputs.restored_content)
     terms = generator_terms(fake, real, real_gradient=real_gradient)
-    names = range(
-        1 + len(loss.layers) - len(terms), 1 + len(loss.layers)
-    )  # judged at the last layer alone, it is the fourth
-    total = loss.beta * adversarial_loss(terms, loss.layers[-len(terms) :])
+    # a discriminator that judges only at the last layer has the fourth
+    layers = range(1 + len(loss.layer_weights) - len(terms), 1 + len(loss.layer_weights))
+    total = loss.beta * adversarial_loss(terms, loss.layer_weights[-len(terms) :])
     return total, {"adversarial": total.detach()} | {
-        f"side_{k}": term.detach() for k, term in zip(names, terms, strict=True)
+        f"side_{layer}": term.detach() for layer, term in zip(layers, terms, strict=True)
     }
 
 
-def discriminator_loss(discriminator: nn.Module, sides: AdversarialInputs, loss: Loss) -> Tensor:
-    """Equation (12) with the mirror image of equation (8), with a gradient for the discriminator alone."""
-    pictures = torch.cat(
-        [sides.restored, sides.clean]
-    ).detach()  # one pass for both sides: there is no batch norm to mix them
+def discriminator_loss(discriminator: nn.Module, inputs: AdversarialInputs, loss: Loss) -> Tensor:
+    """Return equation (12) with the mirror image of equation (8), for the discriminator only."""
+    # one pass for both sides: there is no batch norm that would mix them
+    pictures = torch.cat([inputs.restored, inputs.clean]).detach()
     content = [
-        torch.cat(both).detach()
-        for both in zip(sides.restored_content, sides.clean_content, strict=True)
+        torch.cat(sides).detach()
+        for sides in zip(inputs.restored_content, inputs.clean_content, strict=True)
     ]
     fake, real = zip(*(scores.chunk(2) for scores in discriminator(pictures, content)), strict=True)
     terms = discriminator_terms(fake, real)
-    return adversarial_loss(terms, loss.layers[-len(terms) :])
+    return adversarial_loss(terms, loss.layer_weights[-len(terms) :])
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """No parameter of `network` collects a gradient inside."""
+    """Let no parameter of `network` collect a gradient inside the block."""
     trained = [p for p in network.parameters() if p.requires_grad]
     for p in trained:
         p.requires_grad_(False)

@@ -1,4 +1,7 @@
-"""What this machine multiplies in a second, which decides the precision and gives `derain bench` its yardstick."""
+"""Measures matrix products on this machine.
+
+The rate selects the precision of training and is the yardstick of `derain bench`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from derain.train.recipe import Precision
 
 
 def matmul_gflops(dtype: torch.dtype, *, size: int = 1024, repeats: int = 5) -> float:
-    """Measured GFLOP/s of a square matrix product of side `size` with the present number of threads; the best of `repeats`."""
+    """Return the measured GFLOP/s of a square matrix product, the best of `repeats`.
+
+    The matrices have side `size`; the current number of threads is used.
+    """
     a, b = torch.randn(2, size, size).to(dtype).unbind(0)
     torch.mm(a, b)
     best = float("inf")
@@ -22,9 +28,10 @@ def matmul_gflops(dtype: torch.dtype, *, size: int = 1024, repeats: int = 5) -> 
 
 
 def bfloat16_is_faster(accelerator: str = "cpu", *, by: float = 1.3) -> bool:
-    """Whether bfloat16 products beat float32 ones on what Fabric takes for `accelerator`.
+    """True if bfloat16 products beat float32 ones on the device that Fabric selects.
 
-    On a CPU by the factor `by`, which is measured; a CUDA device that has them in hardware is taken to, Apple's is not.
+    On a CPU the factor is measured and must exceed `by`. A CUDA device is faster if it supports
+    bfloat16 in hardware; Apple's GPUs count as slower.
     """
     if accelerator != "cpu" and torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -34,5 +41,5 @@ def bfloat16_is_faster(accelerator: str = "cpu", *, by: float = 1.3) -> bool:
 
 
 def fastest_precision(accelerator: str = "cpu") -> Precision:
-    """What `machine.precision = "auto"` comes to here."""
+    """Return the precision that `machine.precision = "auto"` selects on this machine."""
     return "bf16-mixed" if bfloat16_is_faster(accelerator) else "32-true"

@@ -292,7 +292,7 @@ class Recipe:
 
     @property
     def trains_heads(self) -> bool:
-        """True if a loss uses the hierarchical heads; otherwise they are not computed or updated."""
+        """True if a loss uses the hierarchical heads; otherwise they are not computed."""
         return bool(self.loss.alpha or self.loss.beta)
 
     def as_dict(self) -> dict[str, Any]:

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from derain.errors import DerainError, RecipeError
 from derain.network.configuration import PAPER, PRESETS, preset
-from derain.train.recipe import PairFolder, Recipe
+from derain.train.recipe import Recipe
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-T = TypeVar("T")
+VALIDATOR = TypeAdapter(Recipe)
+TOML_WORDS = {"Input ": "", "String ": "", "an object": "a table"}
+"""Pydantic's words -> words for a value of a TOML file."""
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a TOML file and apply `section.key=value` overrides, whose values are TOML (a bare word is a string).
+    """Read a TOML file and apply `section.key=value` overrides, whose values are TOML.
 
-    Folders in the recipe are relative to the file. Raises RecipeError for what cannot be read, an unknown key (suggesting the
-    right one), a wrong type and values that contradict each other.
+    A bare word in an override is a string. Folders of data become absolute: see `resolve_folders`.
+    Raises RecipeError for an unreadable file, an unknown key (suggesting the right one), a wrong
+    type, a value out of range, and values that contradict each other.
     """
     path = Path(path)
     try:
@@ -47,7 +53,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     """Set `a.b=value` in the nested dictionary `values`."""
     key, equals, text = override.partition("=")
     if not equals:
-        raise RecipeError(f"{override!r} is no override; write section.key=value")
+        raise RecipeError(f"{override!r} is not an override; write section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -56,88 +62,82 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise RecipeError(f"{override!r}: {section} is no section; write section.key=value")
+            raise RecipeError(f"{override!r}: {section} is not a section; write section.key=value")
     values[last] = value
 
 
 def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
-    """Check nested plain values and build the recipe from them; relative folders are taken from `base`."""
+    """Check nested plain values and build the recipe from them. `base` is the recipe's folder."""
     network = values.get("network", {})
     if isinstance(network, Mapping):
         name = str(network.get("preset", PAPER.preset))
-        own_shape = {"channels", "stages"} <= set(
-            network
-        )  # a network of the reader's own, under a name of their own
-        network = asdict(PAPER if own_shape and name not in PRESETS else preset(name)) | dict(
-            network
-        )
-    return rebased(_build(Recipe, {**values, "network": network}, ""), base)
+        # a network with its own shape may have its own name
+        is_custom = {"channels", "stages"} <= set(network) and name not in PRESETS
+        network = asdict(PAPER if is_custom else preset(name)) | dict(network)
+    # as JSON, because strict validation of Python objects rejects lists in the place of tuples
+    text = json.dumps({**values, "network": network}, default=str)
+    try:
+        recipe = VALIDATOR.validate_json(text)
+    except ValidationError as error:
+        raise RecipeError(explain_validation(error)) from None
+    return resolve_folders(recipe, base)
 
 
-def rebased(recipe: Recipe, base: Path) -> Recipe:
-    """The recipe with its data folders made absolute."""
+def explain_validation(error: ValidationError) -> str:
+    """Return one sentence for the first error: the key, the fact, the remedy."""
+    first = error.errors(include_url=False)[0]
+    *parents, last = first["loc"] or ("the recipe",)
+    key = _key_name(first["loc"]) or "the recipe"
+    if first["type"] == "unexpected_keyword_argument":
+        known = [field.name for field in fields(_section_type(parents))]
+        close = difflib.get_close_matches(str(last), known, n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+        return f"unknown key {key!r}; {remedy}"
+    if first["type"] == "missing":
+        return f"{_key_name(parents) or 'the recipe'}: the key {last!r} is missing; add it"
+    fact = first["msg"]
+    for theirs, ours in TOML_WORDS.items():
+        fact = fact.replace(theirs, ours)
+    return f"{key} = {first['input']!r} {fact}; correct it"
 
-    def under(folder: str) -> str:
-        return str((base / folder).resolve())
 
-    def all_under(pairs: tuple[PairFolder, ...]) -> tuple[PairFolder, ...]:
-        return tuple(replace(pair, folder=under(pair.folder)) for pair in pairs)
+def _key_name(location: Sequence[int | str]) -> str:
+    """Return a location as it is written in a recipe: data.pairs[0].folder."""
+    name = ""
+    for part in location:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return name.removeprefix(".")
 
+
+def _section_type(location: Sequence[int | str]) -> Any:
+    """Return the dataclass that describes the section at `location`."""
+    kind: Any = Recipe
+    for part in location:
+        if is_dataclass(kind):
+            kind = typing.get_type_hints(kind)[str(part)]
+        else:  # an item of a tuple
+            kind = typing.get_args(kind)[0]
+    return kind
+
+
+def resolve_folders(recipe: Recipe, base: Path) -> Recipe:
+    """Return the recipe with absolute folders of data.
+
+    They are relative to `data.root`, which is relative to the current folder, or to `base` if
+    there is no root. Absolute folders stay.
+    """
+    root = base if recipe.data.root is None else Path(recipe.data.root)
+
+    def absolute(folder: str) -> str:
+        return str((root / folder).resolve())
+
+    data, validation = recipe.data, recipe.validation
     data = replace(
-        recipe.data,
-        pairs=all_under(recipe.data.pairs),
-        backgrounds=tuple(map(under, recipe.data.backgrounds)),
-        streaks=tuple(map(under, recipe.data.streaks)),
+        data,
+        root=None,  # it has done its work: another root with the same folders is the same recipe
+        pairs=tuple(replace(pairs, folder=absolute(pairs.folder)) for pairs in data.pairs),
+        backgrounds=tuple(map(absolute, data.backgrounds)),
+        streaks=tuple(map(absolute, data.streaks)),
     )
-    return replace(
-        recipe,
-        data=data,
-        validation=replace(recipe.validation, pairs=all_under(recipe.validation.pairs)),
-    )
-
-
-def _build(kind: type[T], values: Any, where: str) -> T:
-    """Build the dataclass `kind` from a table, checking names and types all the way down."""
-    if not isinstance(values, Mapping):
-        raise RecipeError(f"{where or 'the recipe'}: {values!r} is no table of keys and values")
-    hints = typing.get_type_hints(kind)
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    built = {}
-    for key, value in values.items():
-        name = f"{where}.{key}" if where else key
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            remedy = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-            raise RecipeError(f"unknown key {name!r}; {remedy}")
-        built[key] = _convert(hints[key], value, name)
-    for field in fields(kind):  # type: ignore[arg-type]
-        if (
-            field.name not in built
-            and field.default is MISSING
-            and field.default_factory is MISSING
-        ):
-            raise RecipeError(f"{where or 'the recipe'}: has no {field.name}; give it one")
-    return kind(**built)
-
-
-def _convert(kind: Any, value: Any, name: str) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if is_dataclass(kind) and isinstance(kind, type):
-        return _build(kind, value, name)
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise RecipeError(f"{name} = {value!r} is no list; write [..., ...]")
-        return tuple(_convert(arguments[0], item, f"{name}[{i}]") for i, item in enumerate(value))
-    if origin is Literal:
-        if value not in arguments:
-            raise RecipeError(
-                f"{name} = {value!r} is not known; choose one of {', '.join(map(str, arguments))}"
-            )
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is str and "\0" in value:
-        raise RecipeError(f"{name} = {value!r} holds a zero byte; correct it")
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise RecipeError(f"{name} = {value!r} is no {kind.__name__}; correct it")
-    return value
+    pairs = tuple(replace(pairs, folder=absolute(pairs.folder)) for pairs in validation.pairs)
+    return replace(recipe, data=data, validation=replace(validation, pairs=pairs))

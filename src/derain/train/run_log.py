@@ -1,4 +1,4 @@
-"""The log of a run, read back. Imports no torch."""
+"""Reads the log of a run. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 
 def read_log(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(line, event) for each line of a log; those without a step, as one that a live run has half written, are passed over."""
+    """Yield (line, event) for each line of a log.
+
+    Lines without a step are skipped, such as one that a live run has only half written.
+    """
     for line in text.splitlines(keepends=True):
         try:
             event = json.loads(line) if line.endswith("\n") else {}

@@ -1,4 +1,4 @@
-"""Everything that a run is, saved and loaded as one file: weights, average, optimiser, progress."""
+"""The state of a run, saved and loaded as one file: weights, average, optimiser, progress."""
 
 from __future__ import annotations
 
@@ -28,17 +28,21 @@ from derain.train.recipe import Optimiser, Recipe
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What went into the weights that a run began with."""
+    """How the weights that a run started from were trained."""
 
     steps: int = 0
     hours: float = 0.0
     data: tuple[str, ...] = ()
-    """Names of its folders, as in the card."""
+    """Names of the data folders, as in the card."""
 
 
 @dataclass
 class State:
-    """One run. Crops are a function of (seed, index) and the schedule one of progress, so neither has a state."""
+    """The state of one run.
+
+    Crops are a function of (seed, index) and the learning rate one of progress; neither has a
+    state.
+    """
 
     network: nn.Module
     optimiser: torch.optim.Optimizer
@@ -48,22 +52,23 @@ class State:
     step: int = 0
     """Updates so far."""
     hours: float = 0.0
-    """Of training so far, over all sessions."""
-    earlier: InitialWeights = InitialWeights()
-    laid_aside: dict[str, Any] = field(default_factory=dict)
-    """Discriminator, its optimiser and its recipe, of a run that goes on without them, loss.beta = 0."""
+    """Hours of training so far, over all sessions."""
+    initial: InitialWeights = InitialWeights()
+    stored_discriminator: dict[str, Any] = field(default_factory=dict)
+    """Discriminator, its optimiser and its recipe, while a resumed run trains without them
+    (loss.beta = 0)."""
     recipe: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
-    """Latest validation figures."""
+    """Latest validation scores."""
 
     @property
     def generator(self) -> PLNLIN:
-        """The network without what Fabric puts around it."""
+        """The network without Fabric's wrapper."""
         return cast(PLNLIN, unwrapped(self.network))
 
     @contextmanager
     def averaged(self) -> Iterator[PLNLIN]:
-        """The generator with the averaged parameters, where there is an average, until the block ends."""
+        """Yield the generator with the averaged parameters, if there is an average."""
         if self.average is not None:
             self.average.swap(self.generator)
         try:
@@ -74,50 +79,49 @@ class State:
 
 
 def create_state(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None = None) -> State:
-    """A run before its first step, with a discriminator if the recipe's loss has a place for one.
+    """Return the state of a run before its first step, with a discriminator if the loss uses one.
 
-    The generator's weights are those of the file `weights`, or drawn from the seed. Those of a network of fewer channels are
-    widened. Raises WeightsError for a file that does not fit.
+    The generator's weights are read from the file `weights`, or drawn from the seed. Weights of a
+    network with fewer channels are widened. Raises WeightsError for a file that does not fit.
     """
     torch.manual_seed(recipe.seed)
     generator = PLNLIN(recipe.network)
-    earlier = InitialWeights()
+    initial = InitialWeights()
     if weights is not None:
         configuration, tensors, card = load_weights(weights)
         if can_widen(configuration, recipe.network):
             tensors = widen(tensors, configuration, recipe.network, seed=recipe.seed)
-        elif different := differences(configuration, recipe.network):
+        elif names := differences(configuration, recipe.network):
+            theirs, ours = (getattr(c, names[0]) for c in (configuration, recipe.network))
             raise WeightsError(
-                f"{weights}: was trained with network.{different[0]} = {getattr(configuration, different[0])}, and the recipe's "
-                f"network has {getattr(recipe.network, different[0])}; give the recipe that"
+                f"{weights}: was trained with network.{names[0]} = {theirs}, but the recipe has "
+                f"{ours}; set it to {theirs}"
             )
         load_into(generator, tensors, path=weights)
-        earlier = InitialWeights(
-            int(card.get("steps", 0)), float(card.get("hours", 0)), _data_of(card)
-        )
-    generator.heads.requires_grad_(
-        recipe.trains_heads
-    )  # or the processes would wait for gradients that never come
+        steps, hours = int(card.get("steps", 0)), float(card.get("hours", 0))
+        initial = InitialWeights(steps, hours, _data_names(card))
+    # otherwise several processes would wait for gradients that are never computed
+    generator.heads.requires_grad_(recipe.trains_heads)
     network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
-    network.mark_forward_method("hierarchy")
+    network.mark_forward_method("forward_with_heads")
     average = WeightAverage(generator, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
-    state = State(network, optimiser, average, earlier=earlier, recipe=recipe.as_dict())
+    state = State(network, optimiser, average, initial=initial, recipe=recipe.as_dict())
     if recipe.loss.beta:
-        critic = get_manner(recipe.adversarial.manner).discriminator(recipe.network)
+        discriminator = get_manner(recipe.adversarial.manner).discriminator(recipe.network)
         state.discriminator, state.discriminator_optimiser = fabric.setup(
-            critic, make_optimiser(critic, recipe.optimiser)
+            discriminator, make_optimiser(discriminator, recipe.optimiser)
         )
     return state
 
 
-def differences(one: PLNLINConfiguration, other: PLNLINConfiguration) -> list[str]:
-    """The fields by which two generators of the same parameters may compute something else."""
+def differences(first: PLNLINConfiguration, second: PLNLINConfiguration) -> list[str]:
+    """Return the fields by which generators with the same parameters compute something else."""
     names = ("unit", "shift_px", "bounded_sft", "attention_heads")
-    return [name for name in names if getattr(one, name) != getattr(other, name)]
+    return [name for name in names if getattr(first, name) != getattr(second, name)]
 
 
 def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Optimizer:
-    """Adam, AdamW or Muon; weight decay leaves biases, those of positions among them, and norms alone."""
+    """Return Adam, AdamW or Muon. Biases, position biases and norms do not decay."""
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}[optimiser.name]
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in network.named_parameters():
@@ -136,9 +140,10 @@ def make_optimiser(network: nn.Module, optimiser: Optimiser) -> torch.optim.Opti
 
 
 def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
-    """Write `folder`/state.ckpt, all processes together, and rename it at the end: a kill at any moment keeps the last one.
+    """Write `folder`/state.ckpt atomically, all processes together.
 
-    Raises TrainingError where it cannot be written; the last one stays.
+    A kill at any moment keeps the previous checkpoint. Raises TrainingError if it cannot be
+    written.
     """
     path = folder / STATE
 
@@ -146,28 +151,26 @@ def save_state(fabric: Fabric, state: State, folder: Path) -> Path:
         try:
             with atomic_write(path) as file:
                 torch.save(_contents(state), file)
-        except (
-            OSError,
-            RuntimeError,
-        ) as error:  # torch's writer has an error of its own for a full disk
+        except (OSError, RuntimeError) as error:
+            # torch's writer raises its own error for a full disk, in the context of an OSError
             cause = error.__context__ if isinstance(error.__context__, OSError) else error
-            kept = "; the state before it is kept" if path.exists() else ""
-            raise TrainingError(f"{path}: {explain_os_error(cause)}{kept}") from error
+            remark = "; the previous checkpoint is kept" if path.exists() else ""
+            raise TrainingError(f"{path}: {explain_os_error(cause)}{remark}") from error
 
     on_rank_zero(fabric, save)
     return path
 
 
 def load_state(state: State, path: Path) -> None:
-    """Continue where `path` was saved.
+    """Restore the state that was saved at `path`.
 
-    Raises WeightsError for a file that is missing or damaged, RecipeError for what cannot go on: another network, optimiser or
-    discriminator.
+    Raises WeightsError for a missing or damaged file, RecipeError for a run that cannot be
+    resumed with another network, optimiser or discriminator.
     """
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise WeightsError(f"{path}: there is no state to resume; start without --resume") from None
+        raise WeightsError(f"{path}: no such checkpoint; start without --resume") from None
     except OSError as error:
         raise WeightsError(
             f"{path}: cannot be read ({error.strerror}); check its permissions"
@@ -177,37 +180,35 @@ def load_state(state: State, path: Path) -> None:
     try:
         _check_compatible(state, saved, path)
         _restore(state, saved)
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # a file of torch's that is none of ours
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        # a file of torch's that is not one of our checkpoints
         raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
     return WeightsError(
-        f"{path}: is damaged ({error.__class__.__name__}); start anew with --weights and the last exported weights"
+        f"{path}: is damaged ({error.__class__.__name__}); "
+        f"start a new run from the last exported weights with --weights"
     )
 
 
 def _check_compatible(state: State, saved: dict[str, Any], path: Path) -> None:
-    """Raise RecipeError if the run that saved had other parts."""
-    own, other = state.recipe, saved["recipe"]
-    network = PLNLINConfiguration.from_saved(own["network"])
-    if network.of_generator != PLNLINConfiguration.from_saved(other["network"]).of_generator:
+    """Raise RecipeError if the saved run had other parts."""
+    ours, theirs = state.recipe, saved["recipe"]
+    network = PLNLINConfiguration.from_saved(ours["network"])
+    if network.generator_only != PLNLINConfiguration.from_saved(theirs["network"]).generator_only:
         raise RecipeError(
             f"{path}: was saved by a run with another network; resume it with its own recipe"
         )
-    if own["optimiser"]["name"] != other["optimiser"]["name"]:
+    if ours["optimiser"]["name"] != theirs["optimiser"]["name"]:
         raise RecipeError(
-            f"{path}: was saved by a run with optimiser.name = {other['optimiser']['name']!r}; resume it with that one, "
-            f"or start a new run from its weights with --weights"
+            f"{path}: was saved by a run with optimiser.name = {theirs['optimiser']['name']!r}; "
+            f"resume it with that one, or start a new run from its weights with --weights"
         )
-    if _sizes(saved["optimiser"]) != _sizes(state.optimiser.state_dict()):
+    if _group_sizes(saved["optimiser"]) != _group_sizes(state.optimiser.state_dict()):
         raise RecipeError(
-            f"{path}: was saved by an earlier derain, which let other parameters decay; start anew from its weights by --weights"
+            f"{path}: was saved by an earlier version of derain, in which other parameters "
+            f"decayed; start a new run from its weights with --weights"
         )
     if state.discriminator is None:
         return
@@ -216,37 +217,37 @@ def _check_compatible(state: State, saved: dict[str, Any], path: Path) -> None:
             f"{path}: was saved by a run without a discriminator; resume it with loss.beta=0, "
             f"or start a new run from its weights with --weights"
         )
-    trained_by = (
-        saved.get("discriminator_recipe") or other
-    )  # states of before it was kept have that of the latest session
+    # checkpoints of early versions have no recipe of the discriminator, only that of the session
+    trained_by = saved.get("discriminator_recipe") or theirs
     if network != PLNLINConfiguration.from_saved(trained_by["network"]):
         raise RecipeError(
-            f"{path}: its discriminator was trained with other settings of [network]; resume it with those, or with loss.beta=0"
+            f"{path}: its discriminator was trained with other settings of [network]; "
+            f"resume it with those, or with loss.beta=0"
         )
-    if own["adversarial"]["manner"] != trained_by["adversarial"]["manner"]:
+    manner = trained_by["adversarial"]["manner"]
+    if ours["adversarial"]["manner"] != manner:
         raise RecipeError(
-            f"{path}: its discriminator was trained with adversarial.manner = {trained_by['adversarial']['manner']!r}; resume it "
-            f"with that one, or with loss.beta=0"
+            f"{path}: its discriminator was trained with adversarial.manner = {manner!r}; "
+            f"resume it with that one, or with loss.beta=0"
         )
 
 
-def _sizes(optimiser: dict[str, Any]) -> list[int]:
-    """How many parameters each group has."""
+def _group_sizes(optimiser: dict[str, Any]) -> list[int]:
+    """Return the number of parameters in each group."""
     return [len(group["params"]) for group in optimiser["param_groups"]]
 
 
 def _restore(state: State, saved: dict[str, Any]) -> None:
     state.generator.load_state_dict(saved["network"])
-    _fill_optimiser(state.optimiser, saved["optimiser"])
+    _restore_optimiser(state.optimiser, saved["optimiser"])
     if state.discriminator is not None and state.discriminator_optimiser is not None:
         unwrapped(state.discriminator).load_state_dict(saved["discriminator"])
-        _fill_optimiser(state.discriminator_optimiser, saved["discriminator_optimiser"])
+        _restore_optimiser(state.discriminator_optimiser, saved["discriminator_optimiser"])
     else:
-        state.laid_aside = {key: saved[key] for key in ("discriminator", "discriminator_optimiser")}
+        stored = {key: saved[key] for key in ("discriminator", "discriminator_optimiser")}
         if saved["discriminator"]:
-            state.laid_aside["discriminator_recipe"] = (
-                saved.get("discriminator_recipe") or saved["recipe"]
-            )
+            stored["discriminator_recipe"] = saved.get("discriminator_recipe") or saved["recipe"]
+        state.stored_discriminator = stored
     if state.average is not None:
         if saved["average"] is not None:
             state.average.load_state_dict(saved["average"])
@@ -254,28 +255,28 @@ def _restore(state: State, saved: dict[str, Any]) -> None:
             state.average = WeightAverage(state.generator, decay=state.average.decay)
     torch.set_rng_state(saved["random"])
     state.step, state.hours, state.card = saved["step"], saved["hours"], saved["card"]
-    state.earlier = InitialWeights(**saved.get("earlier", {}))
+    state.initial = InitialWeights(**saved.get("earlier", {}))
 
 
-def _data_of(card: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a card names as its data: a list of names, or one text that somebody wrote."""
+def _data_names(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the data that a card names: a list of names, or one text written by hand."""
     data = card.get("data", ())
     return (data,) if isinstance(data, str) else tuple(data)
 
 
-def _fill_optimiser(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
-    """Take over the moments, but not the settings: those are the recipe's, which may have been changed since."""
+def _restore_optimiser(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Restore the moments but not the settings: the recipe may have changed them since."""
     settings = [
         {key: group[key] for key in ("weight_decay", "betas", "fused", "matrices")}
         for group in optimiser.param_groups
     ]
     optimiser.load_state_dict(saved)
-    for group, own in zip(optimiser.param_groups, settings, strict=True):
-        group.update(own)
+    for group, ours in zip(optimiser.param_groups, settings, strict=True):
+        group.update(ours)
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """The network itself, without what Fabric puts around it."""
+    """Return the network itself, without Fabric's wrapper."""
     inner = getattr(network, "module", None)
     return inner if isinstance(inner, nn.Module) else network
 
@@ -288,11 +289,11 @@ def _contents(state: State) -> dict[str, Any]:
         "discriminator": None,
         "discriminator_optimiser": None,
         "discriminator_recipe": None,
-        **state.laid_aside,
+        **state.stored_discriminator,
         "random": torch.get_rng_state(),
         "step": state.step,
         "hours": state.hours,
-        "earlier": asdict(state.earlier),
+        "earlier": asdict(state.initial),
         "recipe": state.recipe,
         "card": state.card,
     }

@@ -32,32 +32,35 @@ class Batch:
 
 
 def training_step(fabric: Fabric, state: State, batch: Batch, recipe: Recipe) -> dict[str, float]:
-    """One iteration of Algorithm 1. Returns the terms of the losses and the norm of the generator's gradient before clipping.
+    """Run one iteration of Algorithm 1.
 
-    Raises TrainingError if a loss or its gradient is not finite, before the network that it belongs to is touched.
+    Returns the terms of the losses and the norm of the generator's gradient before clipping.
+    Raises TrainingError for a non-finite loss or gradient, before its network is changed.
     """
-    turns = recipe.adversarial
+    settings = recipe.adversarial
     if state.discriminator is None:
         return generator_update(fabric, state, batch, recipe, clean_content=None)[0]
-    warming = state.step < turns.warmup_steps
+    manner = get_manner(settings.manner)
+    is_warmup = state.step < settings.warmup_steps
     with fabric.autocast():
-        clean_content = get_manner(turns.manner).of_clean(
-            state.generator, batch.clean, turns.real_gradient and not warming
+        clean_content = manner.clean_content(
+            state.generator, batch.clean, settings.real_gradient and not is_warmup
         )
-    facts: dict[str, float] = {}
-    if warming or state.step % turns.generator_every == 0:
-        facts, made = generator_update(
-            fabric, state, batch, recipe, clean_content=None if warming else clean_content
+    metrics: dict[str, float] = {}
+    if is_warmup or state.step % settings.generator_every == 0:
+        metrics, output = generator_update(
+            fabric, state, batch, recipe, clean_content=None if is_warmup else clean_content
         )
     else:
-        with fabric.autocast():  # no gradient of it is taken; unwrapped, none is to be exchanged
-            made = state.generator.hierarchy(batch.rainy)
-    if warming or state.step % turns.discriminator_every == 0:
-        sides = AdversarialInputs(
-            made.restored, get_manner(turns.manner).of_restored(made), batch.clean, clean_content
+        # without Fabric's wrapper, because no gradient is computed that could be exchanged
+        with fabric.autocast():
+            output = state.generator.forward_with_heads(batch.rainy)
+    if is_warmup or state.step % settings.discriminator_every == 0:
+        inputs = AdversarialInputs(
+            output.restored, manner.restored_content(output), batch.clean, clean_content
         )
-        facts["discriminator"] = discriminator_update(fabric, state, sides, batch, recipe)
-    return facts
+        metrics["discriminator"] = discriminator_update(fabric, state, inputs, batch, recipe)
+    return metrics
 
 
 def generator_update(
@@ -68,56 +71,53 @@ def generator_update(
     *,
     clean_content: list[Tensor] | None,
 ) -> tuple[dict[str, float], GeneratorOutput]:
-    """Equation (9) for the generator, without its adversarial term where `clean_content` is None."""
+    """Update the generator by equation (9), without its adversarial term if there is no content."""
     with fabric.autocast():
         if recipe.trains_heads:
-            made: GeneratorOutput = state.network.hierarchy(batch.rainy)  # type: ignore[operator]
+            output: GeneratorOutput = state.network.forward_with_heads(batch.rainy)  # type: ignore[operator]
         else:
-            made = GeneratorOutput(state.network(batch.rainy), [], [])
-    total, terms = restoration_loss(made, batch.clean, recipe.loss)
+            output = GeneratorOutput(state.network(batch.rainy), [], [])
+    total, terms = restoration_loss(output, batch.clean, recipe.loss)
     if clean_content is not None and state.discriminator is not None:
+        content = get_manner(recipe.adversarial.manner).restored_content(output)
+        inputs = AdversarialInputs(output.restored, content, batch.clean, clean_content)
         with fabric.autocast():
-            # not through what Fabric wraps it in: no gradient of the discriminator is to be exchanged here
-            sides = AdversarialInputs(
-                made.restored,
-                get_manner(recipe.adversarial.manner).of_restored(made),
-                batch.clean,
-                clean_content,
+            # without Fabric's wrapper: the discriminator's gradients must not be exchanged here
+            adversarial, adversarial_terms = adversarial_objective(
+                unwrapped(state.discriminator),
+                inputs,
+                recipe.loss,
+                real_gradient=recipe.adversarial.real_gradient,
             )
-            critic, real_gradient = unwrapped(state.discriminator), recipe.adversarial.real_gradient
-            part, more = adversarial_objective(
-                critic, sides, recipe.loss, real_gradient=real_gradient
-            )
-        total, terms = total + part, terms | more
+        total, terms = total + adversarial, terms | adversarial_terms
     if recipe.trains_heads and not recipe.loss.alpha:
-        total = total + 0 * zero_head_loss(made)
+        total = total + 0 * zero_head_loss(output)
     fabric.backward(total)
     norm = _step(
         fabric, state.network, state.optimiser, total, state=state, batch=batch, recipe=recipe
     )
     if state.average:
         state.average.update(state.network)
-    return {name: float(term) for name, term in terms.items()} | {
-        "norm": norm,
-        "loss": total.item(),
-    }, made
+    metrics = {name: float(term) for name, term in terms.items()}
+    return metrics | {"norm": norm, "loss": total.item()}, output
 
 
-def zero_head_loss(made: GeneratorOutput) -> Tensor:
-    """The sum of what the heads made: without the hierarchical loss, no term may look at some of it.
+def zero_head_loss(output: GeneratorOutput) -> Tensor:
+    """Return the sum of all outputs of the heads, to be multiplied by zero.
 
-    Several processes wait for the gradient of every parameter that the forward pass has met, and so it is to be one of zeros.
+    Several processes wait for the gradient of every parameter in the forward pass. Without the
+    hierarchical loss some would have none; the product gives them a gradient of zeros.
     """
-    return torch.stack([found.float().sum() for found in (*made.features, *made.scales)]).sum()
+    return torch.stack([head.float().sum() for head in (*output.features, *output.scales)]).sum()
 
 
 def discriminator_update(
-    fabric: Fabric, state: State, sides: AdversarialInputs, batch: Batch, recipe: Recipe
+    fabric: Fabric, state: State, inputs: AdversarialInputs, batch: Batch, recipe: Recipe
 ) -> float:
-    """Equation (12), mirrored, for the discriminator. Returns its loss."""
+    """Update the discriminator by the mirror image of equation (12) and return its loss."""
     assert state.discriminator is not None and state.discriminator_optimiser is not None
     with fabric.autocast():
-        total = discriminator_loss(state.discriminator, sides, recipe.loss)
+        total = discriminator_loss(state.discriminator, inputs, recipe.loss)
     fabric.backward(total)
     _step(
         fabric,
@@ -142,14 +142,18 @@ def _step(
     recipe: Recipe,
 ) -> float:
     """Clip the gradient, check it, update. Returns its norm before clipping."""
-    most = recipe.optimiser.clip_norm or math.inf
-    norm = float(fabric.clip_gradients(network, optimiser, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
+    max_norm = recipe.optimiser.clip_norm or math.inf
+    norm = float(
+        fabric.clip_gradients(network, optimiser, max_norm=max_norm, error_if_nonfinite=False)  # type: ignore[arg-type]
+    )
     if not math.isfinite(norm) or not math.isfinite(total.item()):
-        # the gradient is averaged over all processes, so that all of them see this in the same step, before any weight is touched
+        # The gradient is averaged over all processes, so all of them detect this in the same step,
+        # before any weight is changed.
         raise TrainingError(
-            f"step {state.step}: the loss is {total.item()} and the gradient's norm {norm} on crops {batch.indices[0]} to "
-            f"{batch.indices[-1]} of seed {recipe.seed}; begin again with a lower optimiser.learning_rate or with "
-            f"optimiser.clip_norm, or resume the last saved state with them, if it is from before the losses grew (log.jsonl)"
+            f"step {state.step}: the loss is {total.item()} and the gradient norm {norm} on crops "
+            f"{batch.indices[0]} to {batch.indices[-1]} of seed {recipe.seed}; restart with a "
+            f"lower optimiser.learning_rate or with optimiser.clip_norm, or resume with them from "
+            f"the last checkpoint, if it is older than the growth of the losses (log.jsonl)"
         )
     optimiser.step()
     optimiser.zero_grad()

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from derain.data.pairs.find import Pair, Problem
 from derain.data.pairs.folder import select_pairs
+from derain.data.pairs.pair import Pair
+from derain.data.pairs.pair_set import Problem
 from derain.errors import TrainingError
 from derain.evaluate.protocols import PROTOCOLS, score
 from derain.inference.tile_plan import plan_tiles
@@ -20,59 +21,65 @@ from derain.train.recipe import Validation
 
 TILE_PX = 1008
 MEAN = "mean"
-"""Beside the names of folders, what their mean is called."""
+"""Key of the mean over the folders, beside their names."""
 
 
 def validation_pairs(
     validation: Validation,
 ) -> tuple[list[tuple[str, Pair]], dict[str, list[Problem]]]:
-    """(folder's name, pair) for every pair of the recipe, and by folder the files that are in none.
+    """Return (folder's name, pair) for every validation pair, and the unpaired files by folder.
 
-    Raises DataError if nothing is left of a folder.
+    Raises DataError if no pair of a folder is left.
     """
     names = distinct_suffixes([folder.folder for folder in validation.pairs])
     sets = [select_pairs(folder) for folder in validation.pairs]
-    pairs = [(name, pair) for name, found in zip(names, sets, strict=True) for pair in found.pairs]
-    return pairs, {name: found.problems for name, found in zip(names, sets, strict=True)}
+    by_name = list(zip(names, sets, strict=True))
+    pairs = [(name, pair) for name, pair_set in by_name for pair in pair_set.pairs]
+    return pairs, {name: pair_set.problems for name, pair_set in by_name}
 
 
-def shared_names(pairs: Sequence[Pair], others: Sequence[tuple[str, Pair]]) -> list[str]:
-    """Names of those of `pairs` whose rainy or clean picture is that of a validation pair of `others` too, by their paths."""
-    paths = {path for _, pair in others for path in files_of(pair)}
+def shared_names(pairs: Sequence[Pair], validated: Sequence[tuple[str, Pair]]) -> list[str]:
+    """Return the names of the `pairs` that share a file with a validation pair."""
+    paths = {path for _, pair in validated for path in files_of(pair)}
     return [pair.name for pair in pairs if files_of(pair) & paths]
 
 
 def files_of(pair: Pair) -> set[Path]:
-    """The files of a pair: one, if both sides are in it."""
+    """Return the files of a pair: one file if it holds both sides."""
     return {pair.rainy_path.resolve(), pair.clean_path.resolve()}
 
 
 def shared_background_warnings(
-    backgrounds: Sequence[Path], evaluated: Sequence[tuple[str, Pair]]
+    backgrounds: Sequence[Path], validated: Sequence[tuple[str, Pair]]
 ) -> list[str]:
-    """A sentence, if there are some, on backgrounds that are a side of a validation pair."""
-    paths = {path for _, pair in evaluated for path in files_of(pair)}
-    both = [path for path in backgrounds if path.resolve() in paths]
-    if not both:
+    """Return a warning if backgrounds are a side of a validation pair."""
+    paths = {path for _, pair in validated for path in files_of(pair)}
+    shared = [path for path in backgrounds if path.resolve() in paths]
+    if not shared:
         return []
     return [
-        f"data.backgrounds: {len(both)} of {len(backgrounds)} are both trained and evaluated on, the first {both[0]}"
+        f"data.backgrounds: {len(shared)} of {len(backgrounds)} are used for both training and "
+        f"validation, the first: {shared[0]}"
     ]
 
 
 def shared_pair_warnings(
-    trained: Sequence[tuple[str, Sequence[Pair]]], evaluated: Sequence[tuple[str, Pair]]
+    trained: Sequence[tuple[str, Sequence[Pair]]], validated: Sequence[tuple[str, Pair]]
 ) -> list[str]:
-    """A sentence for each training folder, (name, pairs), of which pairs are evaluated on too."""
+    """Return a warning for each training folder, (name, pairs), that holds validation pairs."""
     return [
-        f"{folder}: {len(both)} of its {len(pairs)} pairs are both trained and evaluated on, the first {both[0]}"
+        f"{folder}: {len(shared)} of its {len(pairs)} pairs are used for both training and "
+        f"validation, the first: {shared[0]}"
         for folder, pairs in trained
-        if (both := shared_names(pairs, evaluated))
+        if (shared := shared_names(pairs, validated))
     ]
 
 
 def distinct_suffixes(folders: Sequence[str]) -> list[str]:
-    """As much of the end of each path as tells them all apart: `test`, or `Rain200H/test` beside `Rain200L/test`."""
+    """Return the shortest ends of the paths that distinguish them.
+
+    These are `test` and `train`, or `Rain200H/test` and `Rain200L/test`.
+    """
     parts = [Path(folder).parts for folder in folders]
     longest = max(map(len, parts), default=0)
     for depth in range(1, longest + 1):
@@ -89,12 +96,13 @@ def validate(
     *,
     device: torch.device,
     rank: int = 0,
-    world: int = 1,
+    world_size: int = 1,
 ) -> torch.Tensor:
-    """(pairs, 2): PSNR in dB and SSIM of each pair, in float32; zero where another process has the pair.
+    """Return (pairs, 2): PSNR in dB and SSIM of each pair, in float32.
 
-    Raises TrainingError for a network that gives numbers that are not finite. A picture above 1008 px a side is restored in
-    tiles, as the restorer does: whole, eight megapixels would take 14 GB.
+    Pairs of other processes are zero. Pictures with a side above 1008 px are restored in tiles,
+    as by the restorer: restored whole, eight megapixels would take 14 GB. Raises TrainingError
+    for a network that returns non-finite values.
     """
 
     def restore(batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -103,31 +111,29 @@ def validate(
         )
         if not np.isfinite(restored).all():
             raise TrainingError(
-                "validation: the network gives numbers that are not finite; begin again with a lower learning rate"
+                "validation: the network returns non-finite values; "
+                "start a new run with a lower learning rate"
             )
         return restored
 
     scores = torch.zeros(len(pairs), 2, dtype=torch.float64)
     multiple_px = network.configuration.multiple_px
     network.eval()
-    for i in range(rank, len(pairs), world):
+    for i in range(rank, len(pairs), world_size):
         rainy, clean = pairs[i][1].load()
         plan = plan_tiles(rainy.shape[:2], tile_px=TILE_PX, multiple_px=multiple_px)
         restored = restore_tiled(rainy.astype(np.float32) / 255, network=restore, plan=plan)
-        result = score(
-            PROTOCOLS["paper"], np.clip(restored, 0, 1), clean
-        )  # as the protocol does, however far it is off
+        # the protocol clips, too
+        result = score(PROTOCOLS["paper"], np.clip(restored, 0, 1), clean)
         scores[i] = torch.tensor([result.psnr, result.ssim])
     network.train()
     return scores
 
 
 def mean_scores(pairs: list[tuple[str, Pair]], scores: torch.Tensor) -> dict[str, list[float]]:
-    """Mean PSNR and SSIM of each folder, and their mean over the folders under MEAN."""
-    names = list(dict.fromkeys(name for name, _ in pairs))
-    means = {
-        name: scores[[i for i, (other, _) in enumerate(pairs) if other == name]].mean(dim=0)
-        for name in names
-    }
+    """Return mean PSNR and SSIM of each folder, and the mean over the folders under MEAN."""
+    means = {}
+    for folder in dict.fromkeys(name for name, _ in pairs):
+        means[folder] = scores[[i for i, (name, _) in enumerate(pairs) if name == folder]].mean(0)
     means[MEAN] = torch.stack(list(means.values())).mean(dim=0)
     return {name: [round(float(v), 4) for v in value] for name, value in means.items()}

@@ -1,1 +1,1 @@
-"""The rows of the ablation tables of the paper, trained alike."""
+"""The paper's ablations: rows, training, results."""

@@ -1,19 +1,20 @@
-"""What the rows of an ablation came to, as Markdown and as comma-separated values."""
+"""The results of the rows of an ablation, as Markdown and as comma-separated values."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 PaperScore = tuple[float, float] | None
-PLAIN_FACTS = ("generator_parameters", "discriminator_parameters", "steps", "made", "failure")
+COLUMNS = ("generator_parameters", "discriminator_parameters", "steps", "made", "failure")
+"""Fields of a result that are columns of the CSV file under their own names."""
 
 
 @dataclass(frozen=True)
 class RowResult:
-    """What a row came to."""
+    """The result of one row."""
 
     label: str
     generator_parameters: int
@@ -22,63 +23,46 @@ class RowResult:
     validation: dict[str, tuple[float, float]]
     """PSNR in dB and SSIM, protocol `paper`, of each validation folder."""
     printed: PaperScore
+    """PSNR and SSIM in the paper, for Rain200H."""
     made: str = ""
-    """Day, version and precision."""
+    """Date, version and precision."""
     failure: str = ""
-    """Why there is no validation."""
+    """Reason why there is no validation."""
 
 
-def as_markdown(outcomes: Sequence[RowResult]) -> str:
-    """The outcomes as a table, with what the paper prints for Rain200H beside them."""
-    sets = next((list(o.validation) for o in outcomes if o.validation), [])
-    if len(sets) == 2:
-        sets.remove("mean")  # of one set
-    head = [
-        "row",
-        "G parameters",
-        "D parameters",
-        "steps",
-        *sets,
-        "printed (Rain200H, full training)",
-    ]
+def as_markdown(results: Sequence[RowResult]) -> str:
+    """Return the results as a table, beside the scores that the paper prints for Rain200H."""
+    folders = next((list(r.validation) for r in results if r.validation), [])
+    if len(folders) == 2:
+        folders.remove("mean")  # the mean of one folder is that folder
+    head = ["row", "G parameters", "D parameters", "steps", *folders]
+    head.append("printed (Rain200H, full training)")
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for o in outcomes:
-        scores = [
-            f"{o.validation[n][0]:.2f} / {o.validation[n][1]:.4f}"
-            if n in o.validation
-            else "failed"
-            for n in sets
-        ]
-        printed = f"{o.printed[0]:.3f} / {o.printed[1]:.4f}" if o.printed else ""
+    for result in results:
+        scores = ["failed"] * len(folders)
+        if result.validation:
+            pairs = [result.validation[folder] for folder in folders]
+            scores = [f"{psnr:.2f} / {ssim:.4f}" for psnr, ssim in pairs]
         cells = [
-            o.label,
-            f"{o.generator_parameters:,}",
-            f"{o.discriminator_parameters:,}",
-            f"{o.steps:,}",
+            result.label,
+            f"{result.generator_parameters:,}",
+            f"{result.discriminator_parameters:,}",
+            f"{result.steps:,}",
             *scores,
-            printed,
+            f"{result.printed[0]:.3f} / {result.printed[1]:.4f}" if result.printed else "",
         ]
         lines.append("| " + " | ".join(cells) + " |")
-    failures = [f"- {o.failure}" for o in outcomes if o.failure]
+    failures = [f"- {result.failure}" for result in results if result.failure]
     return "\n".join([*lines, *(["", *failures] if failures else [])]) + "\n"
 
 
-def as_csv(outcomes: Sequence[RowResult]) -> str:
-    """The outcomes as comma-separated values, a line for each row and validation folder."""
+def as_csv(results: Sequence[RowResult]) -> str:
+    """Return the results as CSV, with a line for each row and validation folder."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", *PLAIN_FACTS, "set", "psnr", "ssim", "paper_psnr", "paper_ssim"])
-    for o in outcomes:
-        facts = asdict(o)
-        for name, (psnr, ssim) in o.validation.items() or [("", ("", ""))]:
-            writer.writerow(
-                [
-                    o.label,
-                    *(facts[k] for k in PLAIN_FACTS),
-                    name,
-                    psnr,
-                    ssim,
-                    *(o.printed or ("", "")),
-                ]
-            )
+    writer.writerow(["row", *COLUMNS, "set", "psnr", "ssim", "paper_psnr", "paper_ssim"])
+    for result in results:
+        values = [result.label, *(getattr(result, column) for column in COLUMNS)]
+        for folder, scores in result.validation.items() or [("", ("", ""))]:
+            writer.writerow([*values, folder, *scores, *(result.printed or ("", ""))])
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""The rows of the paper's ablations, Tables 1 and 3 to 7, as what each changes in a recipe."""
+"""The rows of the paper's ablations, Tables 1 and 3 to 7, as changes to a recipe."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from derain.train.recipe import Recipe
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One row: its name in the paper, what it changes, and the PSNR and SSIM printed for Rain200H, where they are."""
+    """One row of a table, as changes to the recipe that all rows share."""
 
     label: str
+    """Its name in the paper."""
     overrides: tuple[str, ...] = ()
     printed: PaperScore = None
+    """PSNR and SSIM in the paper for Rain200H, if it prints them."""
     unit: str = "plnlim"
-    """The generator's."""
+    """Unit of the generator."""
     discriminator_unit: str = "plnlim"
     manner: str = "mcddl"
 
     @property
     def parts(self) -> dict[str, str]:
-        """What the two networks are made of, where it is not the paper's, by key of the recipe."""
-        found = {
+        """Units and manner that differ from the paper's, by key of the recipe."""
+        parts = {
             "network.unit": self.unit,
             "network.discriminator_unit": self.discriminator_unit,
             "adversarial.manner": self.manner,
         }
-        return {key: name for key, name in found.items() if name not in ("plnlim", "mcddl")}
+        return {key: name for key, name in parts.items() if name not in ("plnlim", "mcddl")}
 
     @property
     def name(self) -> str:
-        """Of the row's folder: what it changes."""
+        """Name of the row's folder, made of its changes."""
         changes = [*(f"{key}={name}" for key, name in self.parts.items()), *self.overrides]
         return "_".join(change.partition(".")[2].replace("=", "-") for change in changes) or "ours"
 
@@ -88,35 +90,41 @@ TABLES = {
         ),
     ],
 }
-"""Rows by table. Where the text names no value (r but for 5), the values are ours."""
+"""Rows by table. Values that the text does not name (r other than 5) are ours."""
 
 
 def row_overrides(row: AblationRow, base: Recipe) -> list[str]:
-    """What a row changes in the recipe `base`, the channels of both networks among it."""
-    given = [*row.overrides, *(f"{key}={json.dumps(name)}" for key, name in row.parts.items())]
+    """Return the overrides of a row for the recipe `base`, with the channels of both networks."""
+    overrides = [*row.overrides, *(f"{key}={json.dumps(name)}" for key, name in row.parts.items())]
     if row.parts:
         network = row_network(row, base)
-        given.append(f"network.channels={list(network.channels)}")
-        given.append(f"network.discriminator_channels={list(network.discriminator_channels)}")
-    return given
+        overrides.append(f"network.channels={list(network.channels)}")
+        overrides.append(f"network.discriminator_channels={list(network.discriminator_channels)}")
+    return overrides
 
 
 def row_network(row: AblationRow, base: Recipe) -> PLNLINConfiguration:
-    """The networks of a row, with channels so that both have as many parameters as those of `base`, within 2 %."""
+    """Return the networks of a row.
+
+    Their channels are chosen so that both have as many parameters as those of `base`, within 2 %.
+    """
     network = replace(base.network, unit=row.unit, discriminator_unit=row.discriminator_unit)
-    network = match_parameters(network, wanted=count_parameters(PLNLIN, base.network))
+    network = match_parameters(network, target=count_parameters(PLNLIN, base.network))
     if not base.loss.beta:
         return network
     return match_parameters(
-        replace(network, discriminator_channels=base.network.critic_channels),
-        wanted=count_parameters(get_manner(base.adversarial.manner).discriminator, base.network),
-        of=get_manner(row.manner).discriminator,
+        replace(network, discriminator_channels=base.network.effective_discriminator_channels),
+        target=count_parameters(get_manner(base.adversarial.manner).discriminator, base.network),
+        build=get_manner(row.manner).discriminator,
         field="discriminator_channels",
     )
 
 
 def parameter_table(base: Recipe) -> str:
-    """Parameters and channels of both networks in every row, the paper's own first, as Markdown."""
+    """Return parameters and channels of both networks in every row as Markdown.
+
+    The paper's own row is the first.
+    """
     rows = {row.name: row for rows in TABLES.values() for row in rows}
     lines = [
         "| row | G parameters | D parameters | G channels | D channels |",
@@ -134,7 +142,7 @@ def parameter_table(base: Recipe) -> str:
             *(f"{count:,}" for count in counts),
             *(
                 ", ".join(map(str, channels))
-                for channels in (network.channels, network.critic_channels)
+                for channels in (network.channels, network.effective_discriminator_channels)
             ),
         ]
         lines.append("| " + " | ".join(cells) + " |")

@@ -1,4 +1,4 @@
-"""The paper's ablations, Tables 1 and 3 to 7: every row trained alike, and one table of what came out."""
+"""The paper's ablations, Tables 1 and 3 to 7: train every row alike and collect the results."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from derain.train.recipe import Recipe
 from derain.train.recipe_file import build_recipe, read_recipe
 from derain.train.validation import shared_names, shared_pair_warnings, validation_pairs
 
-PILOT_STEPS, PILOT_SKIPPED = 15, 5  # ten steps are timed: two rounds of r = 5
-DISCRIMINATORS = {"table1", "table6", "table7"}
-"""Tables whose rows differ in nothing but the discriminator and its turns."""
+PILOT_STEPS, PILOT_WARMUP_STEPS = 15, 5  # ten steps are timed: two rounds of r = 5
+DISCRIMINATOR_TABLES = {"table1", "table6", "table7"}
+"""Tables whose rows differ only in the discriminator and how often it is updated."""
 BUDGET = "steps.json"
-"""In the folder of the rows: steps by minutes and recipe."""
-SAVED_MINUTES = 2
-"""A row lasts some ten minutes: a kill should not cost all of them."""
-FREE = ("machine", "notes", "record")
-"""Sections of a recipe that do not change what a row comes to, but for machine.precision."""
+"""File in the folder of the rows: steps by minutes and recipe."""
+SAVE_EVERY_MINUTES = 2
+"""A row takes about ten minutes; a kill should not lose all of them."""
+IRRELEVANT_SECTIONS = ("machine", "notes", "record")
+"""Sections of a recipe that do not change the result of a row, except machine.precision."""
 
 
 class RowError(TrainingError):
-    """A row cannot be trained; others may."""
+    """A row that cannot be trained; others may still be."""
 
 
 def ablate(
@@ -60,13 +60,15 @@ def ablate(
     on_row: Callable[[str], None] = print,
     on_table: Callable[[str, list[RowResult]], object] = lambda *_: None,
 ) -> dict[str, list[RowResult]]:
-    """Train each row of `tables` from the same seed, on the same crops, for the same number of steps, and evaluate it.
+    """Train each row of `tables` with the same seed, crops and number of steps, and validate it.
 
-    `recipe` gives all that the rows do not change. Either `steps` or `minutes`, from which the steps follow by the speed of the
-    paper's own row, measured once in `folder`. A row that has been trained there already, for this table or another, is not
-    trained again, one that was cut off goes on. `on_table` is called with the rows so far of a table after each of them; among
-    them are those that failed, by a loss that is not finite or a full disk. Raises RecipeError, also where a row there was
-    trained by another recipe, and for a pair that is both trained and evaluated on.
+    `recipe` sets everything that the rows do not change. Give either `steps` or `minutes`, which
+    are converted to steps by the speed of the paper's own row, measured once in `folder`. A row
+    that was trained there already, for this table or another, is not trained again; an
+    interrupted one is resumed. After each row, `on_table` receives the rows of its table so far,
+    including rows that failed by a non-finite loss or a full disk. Raises RecipeError, also if a
+    row in `folder` was trained by another recipe, and if a pair is used for both training and
+    validation.
     """
     for table in tables:
         if table not in TABLES:
@@ -77,93 +79,99 @@ def ablate(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RecipeError(f"{folder}: {explain_os_error(error)}; give another --output") from error
+        raise RecipeError(
+            f"{folder}: {explain_os_error(error)}; choose another --output"
+        ) from error
     changes = {row.name: row_overrides(row, base) for table in tables for row in TABLES[table]}
     for change in changes.values():
-        read_recipe(
-            recipe, [*overrides, *change]
-        )  # what cannot be built is told before an hour of training
+        # report a row that cannot be built before an hour of training
+        read_recipe(recipe, [*overrides, *change])
     if not steps:
-        steps = _budget(minutes, recipe, overrides, folder=folder, on_row=on_row)
-    outcomes: dict[str, list[RowResult]] = {}
+        steps = _steps_for_budget(minutes, recipe, overrides, folder=folder, on_row=on_row)
+    results: dict[str, list[RowResult]] = {}
     for table in tables:
-        outcomes[table] = []
+        results[table] = []
         for number, row in enumerate(TABLES[table], 1):
             on_row(f"{table}, {number} of {len(TABLES[table])}: {row.label}, {steps} steps")
-            given = [*overrides, *changes[row.name]]
             if read_recipe(recipe, overrides) != base:
                 raise RecipeError(
-                    f"{recipe}: was changed while its rows are trained; put it back, or give another --output"
+                    f"{recipe}: was changed while its rows were being trained; "
+                    f"restore it, or choose another --output"
                 )
-            name = "ours" if read_recipe(recipe, given) == base else row.name
-            given += [
+            with_row = [*overrides, *changes[row.name]]
+            name = "ours" if read_recipe(recipe, with_row) == base else row.name
+            settings = [
                 f"length.steps={steps}",
                 "length.hours=0.0",
                 "schedule.by=steps",
                 f"record.folder={folder / name}",
+                f"record.save_every_minutes={SAVE_EVERY_MINUTES}",
+                f"machine.precision={_precision(base, folder)}",
             ]
-            given.append(f"record.save_every_minutes={SAVED_MINUTES}")
-            given.append(f"machine.precision={_precision(base, folder)}")
-            outcomes[table].append(_train_or_fail(row, recipe, given))
-            on_table(table, outcomes[table])
-    return outcomes
+            results[table].append(_train_or_fail(row, recipe, [*with_row, *settings]))
+            on_table(table, results[table])
+    return results
 
 
 def _precision(base: Recipe, folder: Path) -> str:
-    """That of the recipe, or for `auto` that which a run in `folder` came to, perhaps on another machine: rows are to agree."""
-    begun = sorted(folder.glob(f"*/{RECIPE}")) if base.machine.precision == "auto" else []
-    return (
-        str(_read(begun[0]).get("machine", {}).get("precision", "auto"))
-        if begun
-        else base.machine.precision
-    )
+    """Return the recipe's precision, or for `auto` that of the runs in `folder`.
+
+    They may have been started on another machine, and rows must have the same precision.
+    """
+    started = sorted(folder.glob(f"*/{RECIPE}"))
+    if base.machine.precision != "auto" or not started:
+        return base.machine.precision
+    return str(_read_json(started[0]).get("machine", {}).get("precision", "auto"))
 
 
 def _train_or_fail(row: AblationRow, recipe: Path, overrides: Sequence[str]) -> RowResult:
     try:
         return train_row(row, recipe, overrides)
     except RowError as error:
-        counts = _counts(read_recipe(recipe, overrides))
+        counts = _count_parameters(read_recipe(recipe, overrides))
         return RowResult(
             row.label, *counts, steps=0, validation={}, printed=row.printed, failure=str(error)
         )
 
 
 def validation_names(recipe: Path, overrides: Sequence[str]) -> Callable[[Path], list[str]]:
-    """What tells the names of those pairs of a folder that `recipe` evaluates on."""
+    """Return a function that lists the pairs of a folder which `recipe` validates on."""
     pairs, _ = validation_pairs(read_recipe(recipe, overrides).validation)
     return lambda folder: shared_names(find_pairs(folder).pairs, pairs)
 
 
 def _check_base(base: Recipe, tables: Sequence[str], *, path: Path) -> None:
-    """Raise RecipeError for a recipe that rows cannot be compared by, before an hour of training."""
+    """Raise RecipeError for a recipe that is unfit to compare rows, before an hour of training."""
     if not base.validation.pairs:
-        raise RecipeError(f"{path}: names no pairs to evaluate on; give [[validation.pairs]]")
+        raise RecipeError(f"{path}: has no pairs for validation; add [[validation.pairs]]")
     parts = {
         "network.unit": (base.network.unit, "plnlim"),
         "network.discriminator_unit": (base.network.discriminator_unit, "plnlim"),
         "adversarial.manner": (base.adversarial.manner, "mcddl"),
     }
-    for key, (given, papers) in parts.items():
-        if given != papers:
+    for key, (value, papers) in parts.items():
+        if value != papers:
             raise RecipeError(
-                f"{path}: has {key} = {given!r}, which the rows change from the paper's {papers!r}; leave it out"
+                f"{path}: has {key} = {value!r}, but the rows are changes to the paper's "
+                f"{papers!r}; remove the key"
             )
     for table in tables:
-        if table in DISCRIMINATORS and not base.loss.beta:
+        if table in DISCRIMINATOR_TABLES and not base.loss.beta:
             raise RecipeError(
-                f"{table}: compares discriminators, and loss.beta = 0 trains without one; set it above 0"
+                f"{table}: compares discriminators, but loss.beta = 0 trains without one; "
+                f"set it above 0"
             )
         if table == "table5" and not base.loss.alpha:
             raise RecipeError(
-                "table5: compares with and without hierarchical supervision, and loss.alpha = 0; set it above 0"
+                "table5: compares training with and without hierarchical supervision, but "
+                "loss.alpha = 0; set it above 0"
             )
     trained = [(folder.folder, select_pairs(folder).pairs) for folder in base.data.pairs]
-    if both := shared_pair_warnings(trained, validation_pairs(base.validation)[0]):
-        raise RecipeError(f"{both[0]}; exclude them from one or the other")
+    if shared := shared_pair_warnings(trained, validation_pairs(base.validation)[0]):
+        raise RecipeError(f"{shared[0]}; exclude them from one of the two")
 
 
-def _budget(
+def _steps_for_budget(
     minutes: float,
     recipe: Path,
     overrides: Sequence[str],
@@ -171,44 +179,46 @@ def _budget(
     folder: Path,
     on_row: Callable[[str], None],
 ) -> int:
-    """The steps that an earlier call for as many minutes of the same recipe found, or what fits into them now."""
+    """Return the steps that fit into `minutes`.
+
+    They are measured once for each recipe and number of minutes, and kept in `folder`.
+    """
     path = folder / BUDGET
-    facts = read_recipe(recipe, overrides).as_dict()
-    of = hashlib.sha256(
-        json.dumps({k: v for k, v in facts.items() if k not in {"notes", "record"}}).encode()
-    ).hexdigest()[:12]
-    key = f"{minutes:g} minutes of recipe {of}"
-    known = _read(path) if exists(path) else {}
-    if key not in known:
+    settings = read_recipe(recipe, overrides).as_dict()
+    relevant = {key: value for key, value in settings.items() if key not in {"notes", "record"}}
+    digest = hashlib.sha256(json.dumps(relevant).encode()).hexdigest()[:12]
+    key = f"{minutes:g} minutes of recipe {digest}"
+    budgets = _read_json(path) if exists(path) else {}
+    if key not in budgets:
         on_row("timing a few steps")
         steps = steps_for(minutes, recipe, [*overrides, f"record.folder={folder / 'pilot'}"])
-        known[key] = {
-            "steps": steps,
-            "timed": datetime.now(timezone.utc).isoformat(timespec="minutes"),
-        }
-        write_text(path, json.dumps(known, indent=1))
-    on_row(f"{known[key]['steps']} steps are {minutes:g} minutes, timed {known[key]['timed']}")
-    return int(known[key]["steps"])
+        timed = datetime.now(timezone.utc).isoformat(timespec="minutes")
+        budgets[key] = {"steps": steps, "timed": timed}
+        write_text(path, json.dumps(budgets, indent=1))
+    budget = budgets[key]
+    on_row(f"{budget['steps']} steps take {minutes:g} minutes, timed {budget['timed']}")
+    return int(budget["steps"])
 
 
 def train_row(row: AblationRow, recipe: Path, overrides: Sequence[str]) -> RowResult:
-    """Train one row in a process of its own, or go on with it, and read what it left."""
+    """Train or resume one row in a process of its own, and read its result."""
     built = read_recipe(recipe, overrides)
     folder = Path(built.record.folder)
     resume = ["--resume"] if (folder / STATE).exists() else []
     if resume or (folder / WEIGHTS).exists():
-        _check_same(built, folder / RECIPE)
-    card = _card(folder) if (folder / WEIGHTS).exists() else {}
+        _check_same_recipe(built, folder / RECIPE)
+    card = _read_card(folder) if (folder / WEIGHTS).exists() else {}
     if card.get("steps") != built.length.steps or "validation" not in card:
         _train(recipe, [*overrides, *resume], label=row.label)
-        card = _card(folder)
+        card = _read_card(folder)
         if card["steps"] != built.length.steps:
             raise TrainingError(
-                f"{row.label}: was stopped at step {card['steps']}; the same command goes on from there"
+                f"{row.label}: was stopped at step {card['steps']}; "
+                f"run the same command again to resume it"
             )
     return RowResult(
         row.label,
-        *_counts(built),
+        *_count_parameters(built),
         steps=card["steps"],
         validation={
             name: (float(psnr), float(ssim)) for name, (psnr, ssim) in card["validation"].items()
@@ -218,62 +228,63 @@ def train_row(row: AblationRow, recipe: Path, overrides: Sequence[str]) -> RowRe
     )
 
 
-def _counts(recipe: Recipe) -> tuple[int, int]:
-    """Parameters of the generator and of the discriminator, if there is one."""
-    critic = get_manner(recipe.adversarial.manner).discriminator
-    return count_parameters(PLNLIN, recipe.network), count_parameters(
-        critic, recipe.network
-    ) if recipe.loss.beta else 0
+def _count_parameters(recipe: Recipe) -> tuple[int, int]:
+    """Return the parameters of the generator and of the discriminator, 0 if there is none."""
+    generator = count_parameters(PLNLIN, recipe.network)
+    if not recipe.loss.beta:
+        return generator, 0
+    discriminator = get_manner(recipe.adversarial.manner).discriminator
+    return generator, count_parameters(discriminator, recipe.network)
 
 
-def _check_same(built: Recipe, path: Path) -> None:
-    """Raise RecipeError if the row whose recipe lies at `path` was not trained as `built` says.
+def _check_same_recipe(built: Recipe, path: Path) -> None:
+    """Raise RecipeError if the row with the recipe file `path` was not trained as `built` says.
 
-    A value that derain did not know yet was the default, but for those of `configuration.BEFORE`.
+    A value that an earlier version of derain did not know had its default, except those in
+    `configuration.LEGACY_DEFAULTS`.
     """
-    values = _read(path)
+    values = _read_json(path)
     try:
         values["network"] = asdict(PLNLINConfiguration.from_saved(values["network"]))
-        earlier = build_recipe(values, base=path.parent).as_dict()
+        trained = build_recipe(values, base=path.parent).as_dict()
     except (DerainError, KeyError, TypeError) as error:
         raise RecipeError(
-            f"{path}: {error}; take its folder away, or give another --output"
+            f"{path}: {error}; remove its folder, or choose another --output"
         ) from error
-    if not built.loss.beta:
-        earlier["network"] = {
-            **earlier["network"],
-            "normalised_content": built.network.normalised_content,
-        }
-    now = built.as_dict()
-    other = sorted(
-        key
-        for key in earlier.keys() | now.keys()
-        if key not in FREE and earlier.get(key) != now.get(key)
+    if not built.loss.beta:  # without a discriminator, this field changes nothing
+        trained["network"]["normalised_content"] = built.network.normalised_content
+    wanted = built.as_dict()
+    different = sorted(
+        section
+        for section in trained.keys() | wanted.keys()
+        if section not in IRRELEVANT_SECTIONS and trained.get(section) != wanted.get(section)
     )
-    precisions = {earlier["machine"]["precision"], now["machine"]["precision"]} - {"auto"}
-    other += ["machine.precision"] if len(precisions) > 1 else []
-    if other:
+    precisions = {trained["machine"]["precision"], wanted["machine"]["precision"]} - {"auto"}
+    if len(precisions) > 1:
+        different.append("machine.precision")
+    if different:
         raise RecipeError(
-            f"{path.parent}: this row was trained by a recipe that differs in {', '.join(other)}; give another --output, "
-            f"or take this folder away"
+            f"{path.parent}: this row was trained by a recipe that differs in "
+            f"{', '.join(different)}; choose another --output, or remove this folder"
         )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """What an earlier call left in a JSON file. Raises RecipeError for one that is gone or spoilt."""
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of an earlier call. Raises RecipeError if it is missing or corrupt."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
-            raise ValueError(f"{type(values).__name__} in the place of a table")
+            raise ValueError(f"expected an object, not {type(values).__name__}")
     except (OSError, ValueError) as error:
         raise RecipeError(
-            f"{path}: cannot be read as JSON ({error}); take its folder away, or give another --output"
+            f"{path}: cannot be read as JSON ({error}); "
+            f"remove its folder, or choose another --output"
         ) from error
     return values
 
 
 def steps_for(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
-    """How many steps of `recipe` fit into `minutes` here, from the last of a few."""
+    """Return the number of steps of `recipe` that fit into `minutes` on this machine."""
     folder = Path(read_recipe(recipe, overrides).record.folder)
     (folder / STATE).unlink(missing_ok=True)
     (folder / LOG).unlink(missing_ok=True)
@@ -286,24 +297,27 @@ def steps_for(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
     ]
     _train(recipe, [*overrides, *pilot], label="timing")
     events = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
-    hours = events[-1]["hours"] - events[PILOT_SKIPPED - 1]["hours"]
-    return max(1, round(minutes / 60 / hours * (PILOT_STEPS - PILOT_SKIPPED)))
+    hours = events[-1]["hours"] - events[PILOT_WARMUP_STEPS - 1]["hours"]
+    return max(1, round(minutes / 60 / hours * (PILOT_STEPS - PILOT_WARMUP_STEPS)))
 
 
-def _card(folder: Path) -> dict[str, Any]:
+def _read_card(folder: Path) -> dict[str, Any]:
     return load_weights(folder / WEIGHTS)[2]
 
 
 def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
-    """Train in a process of its own. Ctrl-C and SIGTERM here let it end its step and save its state, and on Linux a kill, too."""
+    """Train in a process of its own.
+
+    On Ctrl-C and SIGTERM, it finishes its step and saves its state. On Linux, it does so if this
+    process is killed, too.
+    """
     command = [sys.executable, "-m", "derain.cli.main", "train", str(recipe), *arguments]
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    bound = (
-        partial(die_with_parent, os.getpid()) if sys.platform == "linux" else None
-    )  # or the next call trains the row beside this one
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # otherwise the next call would train the same row beside an orphan
+    on_start = partial(die_with_parent, os.getpid()) if sys.platform == "linux" else None
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as said,
-        subprocess.Popen(command, stderr=said, preexec_fn=bound) as process,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
+        subprocess.Popen(command, stderr=stderr, preexec_fn=on_start) as process,
     ):
         try:
             code = process.wait()
@@ -312,15 +326,15 @@ def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
             process.wait()
             raise
         finally:
-            signal.signal(signal.SIGTERM, before)
-        said.seek(0)
-        lines = said.read().strip().splitlines() or ["it said nothing"]
+            signal.signal(signal.SIGTERM, previous)
+        stderr.seek(0)
+        lines = stderr.read().strip().splitlines() or ["no message"]
     if code:
-        ours = (
+        messages = (
             [line for line in lines if line.startswith("derain: ")]
             or [line for line in lines if "Error: " in line]
             or lines
         )
         raise RowError(
-            f"{label}: training ended with code {code}: {ours[-1].removeprefix('derain: ')}"
+            f"{label}: training ended with code {code}: {messages[-1].removeprefix('derain: ')}"
         )

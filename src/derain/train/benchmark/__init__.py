@@ -1,1 +1,1 @@
-"""How fast training steps are on this machine."""
+"""The speed of training steps on this machine."""

@@ -1,4 +1,4 @@
-"""What the discriminator costs: steps of Algorithm 1 timed beside steps of the generator alone."""
+"""The cost of the discriminator: steps of Algorithm 1 timed against steps without it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from derain import kernels
 from derain.environment import available_cores
 from derain.network import preset
-from derain.train.benchmark.step import crops_of
+from derain.train.benchmark.step import one_step_recipe
 from derain.train.malloc import tune_malloc
 from derain.train.precision import fastest_precision
 from derain.train.state import create_state
@@ -31,22 +31,22 @@ class AlgorithmSpeed:
     batch: int
     crop_px: int
     alone_s: float
-    """The generator without a discriminator: equation (9) with beta = 0."""
+    """Generator without a discriminator: equation (9) with beta = 0."""
     adversarial_s: float
-    """The generator with its adversarial term: four steps of five."""
+    """Generator with its adversarial term: four steps of five."""
     both_s: float
-    """The generator so, and the discriminator's own update: the fifth."""
+    """Generator with its adversarial term, and the discriminator's own update: the fifth step."""
     every: int
-    """r: the discriminator is updated at every such step."""
+    """r: the discriminator is updated in every r-th step."""
 
     @property
     def mean_s(self) -> float:
-        """A step of Algorithm 1, averaged over r."""
+        """Seconds of a step of Algorithm 1, averaged over r steps."""
         return self.adversarial_s + (self.both_s - self.adversarial_s) / self.every
 
     @property
     def share(self) -> float:
-        """Of a step's time, what would not be spent without a discriminator."""
+        """Fraction of a step's time that the discriminator takes."""
         return 1 - self.alone_s / self.mean_s
 
 
@@ -59,22 +59,22 @@ def bench_mcddl(
     cycles: int = 2,
     choice: kernels.Choice = "auto",
 ) -> AlgorithmSpeed:
-    """Time `cycles` of r steps each with and without a discriminator, in turn, after one that warms up.
+    """Time `cycles` of r steps, alternately with and without a discriminator, after one warm-up.
 
-    Raises WeightsError for an unknown preset, RecipeError for a crop that no recipe may have.
+    Raises WeightsError for an unknown preset, RecipeError for a crop size that recipes reject.
     """
     network = preset(name)
     recipes = {
-        beta: crops_of(network, crop_px=crop_px, batch=batch, beta=beta) for beta in (0.0, 1.0)
+        beta: one_step_recipe(network, crop_px=crop_px, batch=batch, beta=beta)
+        for beta in (0.0, 1.0)
     }
     tune_malloc()
     torch.set_num_threads(threads or available_cores())
     precision = fastest_precision()
     kernels.select(choice)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
-    states = {
-        beta: create_state(fabric, recipe) for beta, recipe in recipes.items()
-    }  # which seed what follows
+    # this also seeds the random numbers below
+    states = {beta: create_state(fabric, recipe) for beta, recipe in recipes.items()}
     rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
     crops = Batch(rainy, clean, list(range(batch)))
     every = recipes[1.0].adversarial.discriminator_every

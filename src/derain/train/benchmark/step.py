@@ -1,4 +1,4 @@
-"""How fast a training step is on this machine, and how much of what the machine multiplies it uses."""
+"""The speed of a training step, and its fraction of the machine's matrix-product rate."""
 
 from __future__ import annotations
 
@@ -25,30 +25,33 @@ OPTIMISER = Optimiser(name="adamw")
 
 @dataclass(frozen=True)
 class StepSpeed:
-    """What `bench_train` measured in one process."""
+    """The speed of training steps, over all processes."""
 
     preset: str
     precision: str
     processes: int
     threads: int
-    """Of each process."""
+    """Threads of each process."""
     batch: int
-    """Of each process."""
+    """Crops of each process."""
     crop_px: int
     patches_per_s: float
-    """Median over the steps: forward, backward, heads, loss and update."""
+    """Median over the steps; a step is forward pass with heads, loss, backward pass and update."""
     spread: float
     """(slowest - fastest) / median step."""
     gmac_per_patch: float
     """Multiplications of one forward pass with heads, in 1e9."""
     product_gflops: float
-    """Rate of a large matrix product in the same precision with as many threads."""
+    """Rate of a large matrix product in the same precision with the same number of threads."""
     kernels: str = ""
-    """Which path was timed (`derain.kernels.describe`)."""
+    """The path that was timed (`derain.kernels.describe`)."""
 
     @property
     def share(self) -> float:
-        """Share of the machine's matrix-product rate that the step reaches, a backward pass counted as two forward ones."""
+        """Fraction of the machine's matrix-product rate that the step reaches.
+
+        A backward pass counts as two forward passes.
+        """
         return 2e9 * 3 * self.gmac_per_patch * self.patches_per_s / (1e9 * self.product_gflops)
 
 
@@ -63,12 +66,13 @@ def bench_train(
     precision: str = "auto",
     choice: kernels.Choice = "auto",
 ) -> StepSpeed:
-    """Time training steps of `processes` processes at once, each with its own batch and `threads` threads (0: an equal share).
+    """Time training steps of several processes at once, each with its own batch.
 
-    The rates of the processes are added; what they would exchange is not measured. Raises WeightsError for an unknown preset,
-    RecipeError for a crop that no recipe may have.
+    `threads` are those of each process; 0 divides the cores. The rates of the processes are added;
+    communication is not measured. Raises WeightsError for an unknown preset, RecipeError for a
+    crop size that recipes reject.
     """
-    crops_of(preset(name), crop_px=crop_px, batch=batch)
+    one_step_recipe(preset(name), crop_px=crop_px, batch=batch)
     threads = threads or max(1, available_cores() // processes)
     work = [(name, threads, batch, crop_px, steps, precision, choice)] * processes
     if processes == 1:
@@ -84,10 +88,13 @@ def bench_train(
     )
 
 
-def crops_of(
+def one_step_recipe(
     network: PLNLINConfiguration, *, crop_px: int, batch: int, beta: float = 0.0
 ) -> Recipe:
-    """A recipe of one step on such crops, which no picture is read for. Raises RecipeError for what training would refuse."""
+    """Return a recipe of one step, without reading pictures.
+
+    Raises RecipeError for settings that training would reject.
+    """
     return Recipe(
         network,
         Data(pairs=(PairFolder("."),), crop_px=crop_px),
@@ -106,7 +113,7 @@ def _bench_one(
     precision: str,
     choice: kernels.Choice,
 ) -> StepSpeed:
-    """Time `steps` whole steps on random crops, after two that warm up."""
+    """Time `steps` whole steps on random crops, after two warm-up steps."""
     tune_malloc()
     torch.set_num_threads(threads)
     kernels.select(choice)
@@ -123,8 +130,8 @@ def _bench_one(
     for _ in range(steps + 2):
         began = time.perf_counter()
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            made = network.forward_with_heads(rainy)
-        restoration_loss(made, clean, Loss())[0].backward()
+            output = network.forward_with_heads(rainy)
+        restoration_loss(output, clean, Loss())[0].backward()
         optimiser.step()
         optimiser.zero_grad()
         seconds.append(time.perf_counter() - began)
@@ -145,7 +152,10 @@ def _bench_one(
 
 
 def count_macs(network: PLNLIN, *, crop_px: int = 112, heads: bool = False) -> int:
-    """Multiply-accumulates of one forward pass on a square of `crop_px`: convolutions, linear layers and attention products."""
+    """Count the multiply-accumulates of one forward pass on a square of `crop_px`.
+
+    These are convolutions, linear layers and attention products.
+    """
     total = 0
 
     def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -155,9 +165,8 @@ def count_macs(network: PLNLIN, *, crop_px: int = 112, heads: bool = False) -> i
         elif isinstance(module, nn.Linear):
             total += sum(x.numel() for x in inputs) * module.out_features
         elif hasattr(module, "position_bias"):
-            total += (
-                2 * inputs[0].numel() * inputs[0].shape[1]
-            )  # queries by keys, and weights by values
+            # queries by keys, and attention by values
+            total += 2 * inputs[0].numel() * inputs[0].shape[1]
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     with torch.no_grad():
