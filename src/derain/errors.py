@@ -1,8 +1,26 @@
-"""Failures that a user can act on. The text of each is one sentence or two: the file, the fact, the remedy."""
+"""Exceptions that derain raises on purpose.
+
+    DerainError
+    ├── PictureError        a picture cannot be read or written
+    ├── VideoError          a clip cannot be read or written
+    ├── WeightsError        a model is unknown, or a weights file is unusable
+    ├── EngineError         an inference engine or device is missing or rejects the network
+    ├── DataError           a folder of training or test pictures is unusable
+    ├── RecipeError         a training recipe has an unknown key or a value out of range
+    ├── TrainingError       a training run cannot continue
+    └── MissingExtraError   a feature needs optional dependencies that are not installed
+
+Each text names the file, the fact and the remedy in one or two sentences:
+
+    try:
+        picture = derain.pictures.read(path)
+    except derain.DerainError as error:
+        print(error)  # rainy.jpg: no such file; check the spelling
+"""
 
 
 class DerainError(Exception):
-    """The base of every error that derain raises on purpose; the command line prints its text and exits with 1."""
+    """Base of every error below. The command line prints its text and exits with 1."""
 
 
 class PictureError(DerainError):
@@ -14,15 +32,15 @@ class VideoError(DerainError):
 
 
 class WeightsError(DerainError):
-    """A model that is not known, or a weights file that cannot be used."""
+    """An unknown model, or a weights file that cannot be used."""
 
 
 class EngineError(DerainError):
-    """An inference engine or a device that is not there or refuses the network."""
+    """An inference engine or a device that is missing or rejects the network."""
 
 
 class DataError(DerainError):
-    """A folder of training or test pictures that cannot be used as it is."""
+    """A folder of training or test pictures that cannot be used."""
 
 
 class RecipeError(DerainError):
@@ -30,7 +48,7 @@ class RecipeError(DerainError):
 
 
 class TrainingError(DerainError):
-    """A training run that cannot go on."""
+    """A training run that cannot continue."""
 
 
 class MissingExtraError(DerainError):

@@ -1,4 +1,4 @@
-"""Suffixes of the files that derain reads and writes. Imports nothing, so that the command line can use it at once."""
+"""Suffixes of pictures and clips. Imports nothing, so that the command line starts quickly."""
 
 PICTURE_FORMATS = {
     "PNG": (".png", ".apng"),
@@ -11,9 +11,7 @@ PICTURE_FORMATS = {
     "HEIC": (".heic", ".heif", ".hif"),
 }
 """Picture formats and their suffixes, the usual one first."""
-PICTURE_SUFFIXES = frozenset(
-    suffix for suffixes in PICTURE_FORMATS.values() for suffix in suffixes
-)
+PICTURE_SUFFIXES = frozenset(suffix for suffixes in PICTURE_FORMATS.values() for suffix in suffixes)
 """Suffixes of pictures; `derain.pictures` reads and writes all of them."""
 CLIP_SUFFIXES = {
     ".3gp",
@@ -47,12 +45,13 @@ READ_ONLY_CLIP_SUFFIXES = {
     ".mjpg",
     ".vob",
 }
-"""Suffixes of clips that derain reads only: formats of recorders without frame times or with few codecs.
+"""Suffixes of clips that derain only reads; their results are Matroska.
 
-Their results are written as Matroska.
+Cameras and recorders write these formats. They store no frame times, or support few codecs.
 """
 READABLE_CLIP_SUFFIXES = CLIP_SUFFIXES | READ_ONLY_CLIP_SUFFIXES
+"""Suffixes of clips that derain reads."""
 MATROSKA = ".mkv"
 """The container that holds nearly every codec."""
 PIPE = "-"
-"""Stands for standard input and, as the output, for standard output."""
+"""Stands for standard input, or for standard output as the output."""

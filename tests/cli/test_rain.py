@@ -95,14 +95,14 @@ def test_what_is_lost_is_told(tmp_path, capsys):
     Image.fromarray(np.full((20, 30), 30_000, np.uint16)).save(tmp_path / "deep.png")
     run(tmp_path / "deep.png", "-o", tmp_path / "out.jpg")
     assert (
-        "deep.png: its 16 bits for a sample are written as 8 in a .jpg" in capsys.readouterr().err
+        "deep.png: its 16 bits per sample are written as 8 in a .jpg" in capsys.readouterr().err
     )
 
 
 def test_a_photo_that_does_not_fit_is_refused_before_the_rain(tmp_path, monkeypatch):
     Image.new("RGBA", (30, 20)).save(tmp_path / "clear.png")
     monkeypatch.setattr(rains, "render", None)
-    with pytest.raises(PictureError, match="JPEG holds no transparency"):
+    with pytest.raises(PictureError, match="JPEG does not support transparency"):
         run(tmp_path / "clear.png", "-o", tmp_path / "out.jpg")
 
 

@@ -88,7 +88,7 @@ def test_of_a_damaged_tiff_nothing_but_the_sentence_is_said(photo, darken):
         *darken,
     ]
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stderr.splitlines()
-    assert (len(lines), "photo.tif: is damaged or cut short" in lines[0]) == (1, True)
+    assert (len(lines), "photo.tif: is damaged or truncated" in lines[0]) == (1, True)
 
 
 def test_one_failure_makes_the_exit_code_1(photo, darken):
@@ -165,7 +165,7 @@ def test_a_mask_that_moves_is_refused_in_words_of_the_command_line(photo, darken
     frames[0].save(photo.with_name("mask.gif"), save_all=True, append_images=frames[1:])
     assert main([str(photo), "--mask", str(photo.with_name("mask.gif")), *darken]) == 1
     said = capsys.readouterr().err
-    assert "mask.gif: it holds 2 pictures, and one is needed here" in said
+    assert "mask.gif: contains 2 pictures, but one is expected here" in said
     assert "derain.pictures" not in said
 
 
@@ -181,7 +181,7 @@ def test_what_cannot_be_kept_is_said(photo, darken, capsys):
     shots[0].save(photo.with_name("two.heic"), save_all=True, append_images=shots[1:])
     assert main([str(photo.with_name("two.heic")), *darken]) == 0
     assert (
-        "two.heic: it holds 2 pictures, and the main one alone is restored"
+        "two.heic: contains 2 pictures; only the main one is restored"
         in capsys.readouterr().err
     )
 
@@ -232,12 +232,12 @@ def test_what_the_kind_of_file_cannot_say_is_told_unless_it_was_stripped(darken,
     tagged = Image.fromarray(np.zeros((8, 9, 3), np.uint8))
     tagged.save(tmp_path / "said.jpg", comment=b"a note")
     assert main([str(tmp_path / "said.jpg"), "-o", str(tmp_path / "said.png"), *darken]) == 0
-    assert "said.jpg: what a .png cannot say is left out: comments" in capsys.readouterr().err
+    assert "said.jpg: dropped, because a .png cannot store it: comments" in capsys.readouterr().err
     assert (
         main([str(tmp_path / "said.jpg"), "-o", str(tmp_path / "bare.png"), "--strip", *darken])
         == 0
     )
-    assert "left out" not in capsys.readouterr().err
+    assert "dropped" not in capsys.readouterr().err
 
 
 def test_the_end_of_a_name_and_another_place_exclude_each_other(photo, darken, tmp_path, capsys):

@@ -153,7 +153,7 @@ def test_pairs_that_are_not_measured_are_refused_as_others_read_them(train):
     pages[0].save(path.with_suffix(".tiff"), save_all=True, append_images=pages[1:])
     (one,) = check([train], measured=0, processes=1).folders
     assert [problem.path for problem in one.problems] == [path.with_suffix(".tiff")]
-    assert "it holds 2 pictures" in one.problems[0].fact
+    assert "contains 2 pictures" in one.problems[0].fact
 
 
 def test_two_lists_of_one_folder_are_two_data_sets(train):

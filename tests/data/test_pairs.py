@@ -286,7 +286,7 @@ def test_a_picture_that_is_cut_off_is_named_when_it_is_loaded(folder):
     path = folder / "clean" / "good.png"
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(
-        DataError, match=r"clean/good\.png: is damaged or cut short .* or take it out of the set"
+        DataError, match=r"clean/good\.png: is damaged or truncated .* or take it out of the set"
     ):
         find_pairs(folder).pairs[0].load()
 

@@ -1,4 +1,4 @@
-"""Files that appear under their name whole or not at all."""
+"""Atomic writes: a file appears under its name complete, or not at all."""
 
 from __future__ import annotations
 
@@ -18,15 +18,19 @@ from derain.files.paths import check_target_name, exists, is_file, is_folder, is
 TEMPORARY_PREFIX = ".derain-"
 """Prefix of temporary files."""
 STALE_AFTER_S = 24 * 3600
-"""A temporary file untouched for so long belongs to no running process, on this or any other machine."""
+"""Age at which a temporary file is assumed to be abandoned, on this or any other machine."""
 OPENED_BY_SHELLS = re.compile(r"/dev/(stdin|stdout|stderr|fd/)|/proc/")
+"""Paths of descriptors that a shell has opened, for example for a redirection."""
 STDOUT = 1
 STREAMS = {"stdin": 0, "stdout": STDOUT, "stderr": 2}
 OWN_DESCRIPTOR = re.compile(rf"/dev/({'|'.join(STREAMS)})|(?:/dev|/proc/self)/fd/(\d{{1,9}})")
 
 
 def temporary_beside(path: Path, suffix: str = ".part") -> Path:
-    """Return a new temporary name in the folder of `path`, which `remove_stale_temporaries` recognises."""
+    """Return a new temporary name in the folder of `path`.
+
+    `remove_stale_temporaries` recognises such names.
+    """
     return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{suffix}")
 
 
@@ -42,12 +46,14 @@ class AtomicFile:
         self.file: BinaryIO = self._temporary.open("x+b")
 
     def commit(self, *, overwrite: bool = True) -> None:
-        """Give the file its name. Without `overwrite`, raise TargetExistsError if the name is in use by now."""
+        """Give the file its name.
+
+        Without `overwrite`, raises TargetExistsError if the name is in use by now.
+        """
         try:
             self.file.flush()
-            os.fsync(
-                self.file.fileno()
-            )  # otherwise a power cut could leave an empty file under the final name
+            # without fsync a power cut could leave an empty file under the final name
+            os.fsync(self.file.fileno())
             self.file.close()
             if overwrite:
                 self._temporary.replace(self.path)
@@ -58,14 +64,16 @@ class AtomicFile:
 
     def discard(self) -> None:
         """Close and remove the temporary file; do nothing after `commit`."""
-        with suppress(OSError):  # a full disk: the buffer cannot be flushed
+        with suppress(OSError):  # the buffer cannot be flushed to a full disk
             self.file.close()
         self._temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
-    """Yield a temporary file that takes the name `path` when the block succeeds, and is removed when it fails.
+    """Yield a temporary file that takes the name `path` when the block succeeds.
+
+    The file is removed when the block fails.
 
     Without `overwrite`, raises TargetExistsError at the end if the name is in use by then.
     """
@@ -79,7 +87,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def writing(path: Path, error: type[DerainError]) -> Iterator[None]:
-    """Turn an OSError of the block into `error` with a sentence about `path`."""
+    """Turn an OSError of the block into `error` with a message about `path`."""
     try:
         yield
     except OSError as os_error:
@@ -87,7 +95,10 @@ def writing(path: Path, error: type[DerainError]) -> Iterator[None]:
 
 
 def _claim_name(temporary: Path, path: Path) -> None:
-    """Rename without replacing: of two programs that do it at once, one raises TargetExistsError."""
+    """Rename without replacing an existing file.
+
+    If two programs do this at the same time, one of them raises TargetExistsError.
+    """
     try:
         os.link(temporary, path)  # unlike a rename, a link never replaces
     except FileExistsError as error:
@@ -99,13 +110,16 @@ def _claim_name(temporary: Path, path: Path) -> None:
 
 
 def remove_stale_temporaries(folder: Path) -> None:
-    """Remove temporary files that a killed process left in `folder` a day ago or earlier; ignore failures."""
+    """Remove temporary files that killed processes left in `folder` at least a day ago.
+
+    Failures are ignored.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if re.fullmatch(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{12}}\.\w+", entry.name):
                 with suppress(OSError):
                     if time.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_AFTER_S:
-                        os.unlink(entry.path)  # noqa: PTH108  # a DirEntry is no Path
+                        os.unlink(entry.path)  # noqa: PTH108  # a DirEntry is not a Path
 
 
 def write_text(path: Path, text: str) -> None:
@@ -116,7 +130,8 @@ def write_text(path: Path, text: str) -> None:
     data = text.encode("utf-8", errors="backslashreplace")
     with writing(path, DataError):
         if (number := _own_descriptor(path)) is not None:
-            with open(os.dup(number), "wb") as file:  # noqa: PTH123  # opening the path again would truncate it
+            # opening the path again would truncate a redirected file
+            with open(os.dup(number), "wb") as file:  # noqa: PTH123
                 file.write(data)
         elif _is_special(path):
             path.write_bytes(data)
@@ -131,7 +146,10 @@ def is_stdout(path: Path) -> bool:
 
 
 def check_writable(path: Path) -> None:
-    """Check before a long job that `path` could be written, by creating and removing a temporary file. Raises DataError."""
+    """Check before a long job that `path` can be written. Raises DataError.
+
+    Creates and removes a temporary file beside it.
+    """
     if _is_special(path):
         return
     temporary = temporary_beside(resolve(path))
@@ -143,12 +161,18 @@ def check_writable(path: Path) -> None:
 
 
 def _own_descriptor(path: Path) -> int | None:
-    """Return the descriptor of this process that a path such as /dev/stdout or /dev/fd/3 names."""
+    """Return the descriptor that a path such as /dev/stdout or /dev/fd/3 names.
+
+    None for any other path.
+    """
     match = OWN_DESCRIPTOR.fullmatch(str(path.absolute()))
     return None if match is None else STREAMS[match[1]] if match[1] else int(match[2])
 
 
 def _is_special(path: Path) -> bool:
-    """True for a pipe, a device, or a descriptor that a shell has opened: nothing can be renamed over it."""
+    """True for a pipe, a device, or a descriptor that a shell has opened.
+
+    A file cannot be renamed over any of these.
+    """
     opened_by_shell = bool(OPENED_BY_SHELLS.match(str(path.absolute())))
     return exists(path) and not is_folder(path) and (not is_file(path) or opened_by_shell)

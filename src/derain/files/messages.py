@@ -1,4 +1,4 @@
-"""What to tell the user about a failed file operation: the fact, then the remedy."""
+"""Messages about failed file operations: first the fact, then the remedy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 
 
 class TargetExistsError(FileExistsError):
-    """A target that must not be overwritten has appeared since it was checked."""
+    """A target that appeared after it was checked, and that must not be overwritten."""
 
 
 def listing_error(error: OSError) -> str:
@@ -18,7 +18,10 @@ def explain_os_error(error: Exception) -> str:
     """Return what went wrong while writing a file, and what to do about it."""
     match error:
         case TargetExistsError():
-            return "appeared while derain was running; use --overwrite to replace it, or write to another folder"
+            return (
+                "appeared while derain was running; "
+                "use --overwrite to replace it, or write to another folder"
+            )
         case FileNotFoundError() | NotADirectoryError():
             return "its folder does not exist; create it first"
         case FileExistsError():

@@ -1,4 +1,4 @@
-"""Questions about paths. What this user may not inspect counts as missing."""
+"""Questions about paths. Paths that this user cannot inspect count as missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from derain.errors import DerainError
 
 
 def exists(path: Path) -> bool:
-    """True if the path exists. Inaccessible paths count as missing; `Path.exists` raises for them before Python 3.14."""
+    """True if the path exists.
+
+    Inaccessible paths count as missing; `Path.exists` raises for them before Python 3.14.
+    """
     return os.path.exists(path)  # noqa: PTH110
 
 
@@ -37,7 +40,7 @@ def is_link(path: Path) -> bool:
 
 
 def looks_like_file(path: Path) -> bool:
-    """True if the name has a file's suffix: out.png does, 2026.11.24 is a date."""
+    """True if the name has the suffix of a file: out.png has one, 2026.11.24 is a date."""
     return bool(path.suffix) and not path.suffix[1:].isdecimal()
 
 
@@ -50,7 +53,10 @@ def same_file(path: Path, other: Path) -> bool:
 
 
 def resolve(path: Path) -> Path:
-    """Follow all links, like `Path.resolve`, which raises for a link to itself before Python 3.13."""
+    """Follow all links.
+
+    Like `Path.resolve`, which before Python 3.13 raises for a link to itself.
+    """
     return Path(os.path.realpath(path))
 
 
@@ -59,15 +65,18 @@ def walk(
 ) -> Iterator[tuple[Path, list[str]]]:
     """Yield (folder, names of its files) for `root` and every folder below it, sorted by `key`.
 
-    Links to folders are followed, unless they lead back to a folder on the way. Hidden folders are skipped.
+    Links to folders are followed, unless they lead back to one of their parents. Hidden folders are
+    skipped. `onerror` is called for folders that cannot be listed.
     """
-    ways = {str(root): {os.path.realpath(root)}}  # the real folders on the way to each
+    parents = {str(root): {os.path.realpath(root)}}  # the real path of each folder and its parents
     for folder, folders, files in os.walk(root, followlinks=True, onerror=onerror):
-        way = ways.pop(folder)
+        above = parents.pop(folder)
         visible = sorted((name for name in folders if not name.startswith(".")), key=key)
         real = {name: os.path.realpath(Path(folder, name)) for name in visible}
-        folders[:] = [name for name in visible if real[name] not in way]
-        ways |= {os.path.join(folder, name): way | {real[name]} for name in folders}  # noqa: PTH118 as os.walk spells them
+        folders[:] = [name for name in visible if real[name] not in above]
+        for name in folders:
+            # os.path.join spells the path as os.walk does
+            parents[os.path.join(folder, name)] = above | {real[name]}  # noqa: PTH118
         yield Path(folder), sorted(files, key=key)
 
 
@@ -82,7 +91,10 @@ def create_folder(folder: Path) -> None:
 
 
 def check_target_name(path: Path) -> None:
-    """Raise OSError for a target that is a folder or whose name the disk does not accept, before any work is done."""
+    """Raise OSError if the target is a folder or the file system rejects its name.
+
+    Called before a job, so that no work is lost.
+    """
     if is_folder(path):
         raise IsADirectoryError
     with suppress(FileNotFoundError):

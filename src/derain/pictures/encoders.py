@@ -1,4 +1,4 @@
-"""One function for each kind of file: a `Picture`, or the frames of an animation, into an open file."""
+"""Encoders: one function a format writes a `Picture`, or the frames of an animation, to a file."""
 
 from __future__ import annotations
 
@@ -17,153 +17,148 @@ from derain.pictures.heif import with_colour_codes, write_heic
 from derain.pictures.metadata import png_info
 from derain.pictures.photoshop import jpeg_segments
 from derain.pictures.picture import FrameDisplay, Metadata, Picture
-from derain.pictures.pillow_arrays import is_for_grey, pillow_image
-from derain.pictures.png16 import write_deep_png
+from derain.pictures.pillow_arrays import is_grey_profile, pillow_image
+from derain.pictures.png16 import write_png16
 from derain.pictures.tiff import write_pages, write_tiff
 
 Options = dict[str, Any]
 """Arguments of `PIL.Image.Image.save`."""
 QUALITY = 90
-"""Of a lossy WebP, AVIF or HEIC, which do not say theirs."""
-JPEG_CHROMA = {1: "4:2:2", 2: "4:2:0"}
-"""Pillow's code of a JPEG's in an AVIF's words."""
-MOST_COMMENT_BYTES = 65533
-"""In a segment of a JPEG."""
-MOST_JPEG_BYTES = 2
-"""For a sample, of noise too; 1.2 is the most that we saw."""
-_buffer_is_ours = threading.Lock()
+"""Quality of a lossy WebP, AVIF or HEIC. These files do not record it."""
+JPEG_QUALITY = 95
+"""Quality of a JPEG whose source is not a JPEG."""
+AVIF_CHROMA = {1: "4:2:2", 2: "4:2:0"}
+"""Pillow's name of an AVIF's chroma subsampling, by its code of a JPEG's."""
+MAX_COMMENT_BYTES = 65533
+"""Longest comment in a JPEG segment."""
+MAX_JPEG_BYTES_PER_SAMPLE = 2
+"""Upper bound, also for noise; the largest measured is 1.2."""
 TICK_MS = {"GIF": 10, "WEBP": 1, "AVIF": 1}
-"""What the times of an animation are whole multiples of; a PNG has fractions."""
+"""Unit of the durations of an animation. A PNG has fractions."""
+_buffer_lock = threading.Lock()
 
 
-def _png(metadata: Metadata) -> Options:
-    return {"pnginfo": png_info(metadata), **_given(metadata, "exif", "icc", "dpi")}
+def _png_options(metadata: Metadata) -> Options:
+    return {"pnginfo": png_info(metadata), **_set_fields(metadata, "exif", "icc", "dpi")}
 
 
-def _jpeg(metadata: Metadata) -> Options:
-    options: Options = {
-        "quality": 95,
-        "subsampling": 0,
-    }  # of what was not a JPEG as little as possible is lost
+def _jpeg_options(metadata: Metadata) -> Options:
+    options: Options = {"quality": JPEG_QUALITY, "subsampling": 0}
     if metadata.jpeg is not None:
         options = {
             "qtables": [list(table) for table in metadata.jpeg.tables],
             "progressive": metadata.jpeg.progressive,
+            # Pillow writes three subsamplings; any other keeps the full chroma
+            "subsampling": max(metadata.jpeg.subsampling, 0),
         }
-        options["subsampling"] = max(
-            metadata.jpeg.subsampling, 0
-        )  # Pillow writes no other kind: all of its chroma is kept
-    described = _given(metadata, "exif", "icc", "dpi", "xmp")
-    if "exif" in described:
-        described["exif"] = b"Exif\0\0" + described["exif"]
-    extra = jpeg_segments(metadata.photoshop or b"") + b"".join(
-        map(_comment_segments, metadata.comments)
-    )
-    return options | described | ({"extra": extra} if extra else {})
+    options |= _set_fields(metadata, "exif", "icc", "dpi", "xmp")
+    if "exif" in options:
+        options["exif"] = b"Exif\0\0" + options["exif"]
+    segments = jpeg_segments(metadata.photoshop or b"")
+    segments += b"".join(map(_comment_segments, metadata.comments))
+    return options | ({"extra": segments} if segments else {})
 
 
 def _comment_segments(comment: bytes) -> bytes:
-    # Pillow's own option holds one comment, and refuses a long one
+    # Pillow's own option takes a single comment, and rejects a long one
     parts = (
-        comment[start : start + MOST_COMMENT_BYTES]
-        for start in range(0, len(comment), MOST_COMMENT_BYTES)
+        comment[start : start + MAX_COMMENT_BYTES]
+        for start in range(0, len(comment), MAX_COMMENT_BYTES)
     )
     return b"".join(b"\xff\xfe" + struct.pack(">H", len(part) + 2) + part for part in parts)
 
 
-def _webp(metadata: Metadata) -> Options:
+def _webp_options(metadata: Metadata) -> Options:
     options: Options = (
         {"lossless": True, "exact": True} if metadata.webp_lossless else {"quality": QUALITY}
     )
-    return options | _given(
-        metadata, "exif", "xmp", *(() if is_for_grey(metadata.icc) else ("icc",))
-    )
+    fields = ["exif", "xmp"] if is_grey_profile(metadata.icc) else ["exif", "xmp", "icc"]
+    return options | _set_fields(metadata, *fields)
 
 
-def _described(metadata: Metadata) -> Options:
-    return {"quality": QUALITY, **_given(metadata, "exif", "icc", "xmp")}
+def _heic_options(metadata: Metadata) -> Options:
+    return {"quality": QUALITY, **_set_fields(metadata, "exif", "icc", "xmp")}
 
 
-def _avif(metadata: Metadata) -> Options:
+def _avif_options(metadata: Metadata) -> Options:
     jpeg = metadata.jpeg.subsampling if metadata.jpeg is not None else -1
-    return {
-        "subsampling": metadata.avif_chroma or JPEG_CHROMA.get(jpeg, "4:4:4"),
-        **_described(metadata),
-    }
+    chroma = metadata.avif_chroma or AVIF_CHROMA.get(jpeg, "4:4:4")
+    return {"subsampling": chroma, **_heic_options(metadata)}
+
+
+def _gif_options(metadata: Metadata) -> Options:
+    return {"comment": b"\n".join(metadata.comments)} if metadata.comments else {}
 
 
 def _write_png(picture: Picture, file: BinaryIO) -> None:
     if picture.depth_bits == 16:
-        write_deep_png(picture, file)
+        write_png16(picture, file)
     else:
-        pillow_image(picture).save(file, "PNG", **_png(picture.metadata))
+        pillow_image(picture).save(file, "PNG", **_png_options(picture.metadata))
 
 
 def _write_jpeg(picture: Picture, file: BinaryIO) -> None:
-    options = _jpeg(picture.metadata)
-    if picture.grey:  # has no chroma to subsample
+    options = _jpeg_options(picture.metadata)
+    if picture.grey:  # no chroma to subsample
         options.pop("subsampling", None)
     image = pillow_image(picture)
-    with (
-        _room_for(MOST_JPEG_BYTES * picture.image.size)
-        if options.get("progressive")
-        else nullcontext()
-    ):
+    is_progressive = options.get("progressive")
+    size = MAX_JPEG_BYTES_PER_SAMPLE * picture.image.size
+    with _pillow_buffer(size) if is_progressive else nullcontext():
         image.save(file, "JPEG", **options)
 
 
 @contextmanager
-def _room_for(size: int) -> Iterator[None]:
-    """Let Pillow have a buffer of `size` bytes: a progressive JPEG goes into it at once, and noise is larger than it guesses."""
-    with _buffer_is_ours:
-        usual, ImageFile.MAXBLOCK = ImageFile.MAXBLOCK, max(ImageFile.MAXBLOCK, size)
+def _pillow_buffer(size: int) -> Iterator[None]:
+    """Give Pillow a buffer of `size` bytes.
+
+    It must hold a whole progressive JPEG, and Pillow's estimate is too small for noise.
+    """
+    with _buffer_lock:
+        default = ImageFile.MAXBLOCK
+        ImageFile.MAXBLOCK = max(default, size)
         try:
             yield
         finally:
-            ImageFile.MAXBLOCK = usual
+            ImageFile.MAXBLOCK = default
 
 
 def _write_webp(picture: Picture, file: BinaryIO) -> None:
-    pillow_image(picture).save(file, "WEBP", **_webp(picture.metadata))
+    pillow_image(picture).save(file, "WEBP", **_webp_options(picture.metadata))
 
 
 def _write_bmp(picture: Picture, file: BinaryIO) -> None:
     if picture.alpha is None:
-        pillow_image(picture).save(file, "BMP", **_given(picture.metadata, "dpi"))
+        pillow_image(picture).save(file, "BMP", **_set_fields(picture.metadata, "dpi"))
     else:
         write_bmp_with_alpha(picture, file)
 
 
 def _write_gif(picture: Picture, file: BinaryIO) -> None:
-    _for_gif(picture).save(file, "GIF", **_gif(picture.metadata))
+    _gif_image(picture).save(file, "GIF", **_gif_options(picture.metadata))
 
 
-def _gif(metadata: Metadata) -> Options:
-    return {"comment": b"\n".join(metadata.comments)} if metadata.comments else {}
-
-
-def _for_gif(picture: Picture) -> Image.Image:
+def _gif_image(picture: Picture) -> Image.Image:
     image = pillow_image(picture)
-    return (
-        image.convert("RGBA") if image.mode == "LA" else image
-    )  # of which Pillow would drop the alpha
+    # Pillow drops the alpha of LA in a GIF
+    return image.convert("RGBA") if image.mode == "LA" else image
 
 
 def _write_avif(picture: Picture, file: BinaryIO) -> None:
-    packed, image = io.BytesIO(), pillow_image(picture)
-    image.save(packed, "AVIF", **_for_mode(image, _avif(picture.metadata)))
-    file.write(with_colour_codes(packed.getvalue(), picture.metadata.colour_codes))
+    buffer, image = io.BytesIO(), pillow_image(picture)
+    image.save(buffer, "AVIF", **_for_mode(image, _avif_options(picture.metadata)))
+    file.write(with_colour_codes(buffer.getvalue(), picture.metadata.colour_codes))
 
 
 def _for_mode(image: Image.Image, options: Options) -> Options:
-    """Without a word of chroma for grey, which would become colour by it."""
+    """Return options without chroma for a grey image, which would become colour otherwise."""
     return {
         name: value for name, value in options.items() if image.mode != "L" or name != "subsampling"
     }
 
 
 def _write_heic(picture: Picture, file: BinaryIO) -> None:
-    write_heic(picture, file, options=_described(picture.metadata))
+    write_heic(picture, file, options=_heic_options(picture.metadata))
 
 
 WRITERS: dict[str, Callable[[Picture, BinaryIO], None]] = {
@@ -178,60 +173,58 @@ WRITERS: dict[str, Callable[[Picture, BinaryIO], None]] = {
 }
 
 
-def _moving(
-    kind: str, options_of: Callable[[Metadata], Options]
+def _animation_writer(
+    format_name: str, make_options: Callable[[Metadata], Options]
 ) -> Callable[[Iterable[Picture], BinaryIO], None]:
     def write(frames: Iterable[Picture], file: BinaryIO) -> None:
-        images, showings, options, codes = [], [], Options(), None
+        images, displays, options, codes = [], [], Options(), None
         for frame in frames:
-            options = options or options_of(
-                frame.metadata
-            )  # what describes the file is told with its first frame
+            options = options or make_options(frame.metadata)  # the first frame describes the file
             codes = frame.metadata.colour_codes
-            showings.append(frame.metadata.showing or FrameDisplay(0, None))
-            images.append(_for_gif(frame) if kind == "GIF" else pillow_image(frame))
-        if kind == "PNG" and showings[0].duration_ms is None:
+            displays.append(frame.metadata.display or FrameDisplay(0, None))
+            images.append(_gif_image(frame) if format_name == "GIF" else pillow_image(frame))
+        if format_name == "PNG" and displays[0].duration_ms is None:
             options["default_image"] = True
-        if showings[-1].loop is not None and kind != "AVIF":
-            options["loop"] = showings[-1].loop
+        if displays[-1].loop is not None and format_name != "AVIF":
+            options["loop"] = displays[-1].loop
         is_transparent = any(image.mode.endswith("A") for image in images)
-        if kind == "GIF" and is_transparent:
-            options["disposal"] = 2  # or what becomes transparent would stay on the screen
-        if kind == "WEBP" and is_transparent:
-            options |= {
-                "kmin": 1,
-                "kmax": 1,
-            }  # whole frames: between others libwebp's encoder loses what is transparent
-        durations = [showing.duration_ms for showing in showings if showing.duration_ms is not None]
-        if kind in TICK_MS:
-            durations = _on_ticks(durations, TICK_MS[kind])
-        packed = io.BytesIO()
+        if format_name == "GIF" and is_transparent:
+            options["disposal"] = 2  # otherwise old pixels show through the transparent ones
+        if format_name == "WEBP" and is_transparent:
+            # complete frames: libwebp loses transparency in differences between frames
+            options |= {"kmin": 1, "kmax": 1}
+        durations = [display.duration_ms for display in displays if display.duration_ms is not None]
+        if format_name in TICK_MS:
+            durations = _round_to_ticks(durations, TICK_MS[format_name])
         options = _for_mode(images[0], options)
-        images[0].save(
-            packed, kind, save_all=True, append_images=images[1:], duration=durations, **options
-        )
-        file.write(with_colour_codes(packed.getvalue(), codes))
+        options |= {"save_all": True, "append_images": images[1:], "duration": durations}
+        buffer = io.BytesIO()
+        images[0].save(buffer, format_name, **options)
+        file.write(with_colour_codes(buffer.getvalue(), codes))
 
     return write
 
 
-def _on_ticks(durations: Iterable[float], tick_ms: int) -> list[float]:
-    """Times in whole ticks, rounded where a frame ends and not for how long it is shown, so that the speed stays what it was."""
+def _round_to_ticks(durations: Iterable[float], tick_ms: int) -> list[float]:
+    """Return durations in whole ticks.
+
+    The ends of the frames are rounded, not the durations, so that the total is preserved.
+    """
     ends = [round(end / tick_ms) * tick_ms for end in itertools.accumulate(durations)]
     return [end - start for start, end in itertools.pairwise([0, *ends])]
 
 
 ANIMATION_WRITERS: dict[str, Callable[[Iterable[Picture], BinaryIO], None]] = {
-    "GIF": _moving("GIF", _gif),
-    "PNG": _moving("PNG", _png),
-    "WEBP": _moving("WEBP", _webp),
-    "AVIF": _moving("AVIF", _avif),
+    "GIF": _animation_writer("GIF", _gif_options),
+    "PNG": _animation_writer("PNG", _png_options),
+    "WEBP": _animation_writer("WEBP", _webp_options),
+    "AVIF": _animation_writer("AVIF", _avif_options),
     "TIFF": write_pages,
 }
 
 
-def _given(metadata: Metadata, *names: str) -> Options:
-    """Those of the named fields that are set, as the options of Pillow's writers."""
+def _set_fields(metadata: Metadata, *names: str) -> Options:
+    """Return the named fields that are set, as options of Pillow's writers."""
     values = {name: getattr(metadata, name) for name in names}
     return {
         "icc_profile" if name == "icc" else name: value for name, value in values.items() if value

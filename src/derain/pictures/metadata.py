@@ -1,4 +1,4 @@
-"""What a file says besides its pixels, out of Pillow's readers and into Pillow's writers."""
+"""Metadata: from Pillow's readers to `Metadata`, and from there to Pillow's writers."""
 
 from __future__ import annotations
 
@@ -8,74 +8,97 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
+from PIL.ExifTags import IFD
+from PIL.ExifTags import Base as Tag
+from PIL.ExifTags import Interop as InteropTag
 from PIL.PngImagePlugin import PngInfo
 
-from derain.pictures.heif import AvifBoxes, avif_boxes, heic_coding, uncommon
+from derain.pictures.heif import AvifBoxes, heic_coding, read_avif_boxes, unless_srgb
 from derain.pictures.open_image import HEIF
-from derain.pictures.orientation import upright_exif, upright_xmp
-from derain.pictures.photoshop import kept_resources, resources_of
+from derain.pictures.orientation import SIDEWAYS, upright_exif, upright_xmp
+from derain.pictures.photoshop import read_resources, without_copies
 from derain.pictures.picture import COLOUR_CHUNKS, JpegCoding, Metadata
-from derain.pictures.pillow_arrays import profile_of
+from derain.pictures.pillow_arrays import icc_profile
 from derain.pictures.xmp import remove_references
 
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 EXIF_KEYWORD = b"Raw profile type exif"
-"""The text, in hexadecimal numbers, in which a PNG had its EXIF before there was a chunk for it."""
+"""Keyword of a text with the EXIF in hexadecimal, as in old PNGs without an eXIf chunk."""
 PNG_CHUNKS = {*COLOUR_CHUNKS, b"tIME", b"tEXt", b"zTXt", b"iTXt"}
-EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY = 34665, 34853, 40965
-DIRECTORIES = {EXIF_DIRECTORY, GPS_DIRECTORY}
-WINDOWS_TAGS = (18246, 18249, 40091, 40092, 40093, 40094, 40095)
-"""Rating, the same in percent, title, comment, author, keywords and subject, as Windows shows them."""
-TIFF_TAGS = (270, 271, 272, 305, 306, 315, 316, *WINDOWS_TAGS, 33432, 33723, *DIRECTORIES)
-"""Description, make, model, software, time, artist, host, copyright, IPTC, and the directories of EXIF and GPS. The other tags
-of a TIFF describe how its pixels are stored, and must not follow the picture into another file."""
-PAGE_TAGS = (254, 255, 269, 285, 297)
-"""The kind of page, of new and of old, names of document and page, number of the page: these follow it into another TIFF."""
-SAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
+DIRECTORIES = {int(IFD.Exif), int(IFD.GPSInfo)}
+"""TIFF tags whose value is a directory."""
+WINDOWS_TAGS = (
+    Tag.Rating,
+    Tag.RatingPercent,
+    Tag.XPTitle,
+    Tag.XPComment,
+    Tag.XPAuthor,
+    Tag.XPKeywords,
+    Tag.XPSubject,
+)
+PHOTO_TAGS = (
+    Tag.ImageDescription,
+    Tag.Make,
+    Tag.Model,
+    Tag.Software,
+    Tag.DateTime,
+    Tag.Artist,
+    Tag.HostComputer,
+    *WINDOWS_TAGS,
+    Tag.Copyright,
+    Tag.IPTCNAA,
+    *DIRECTORIES,
+)
+"""TIFF tags about the photo. Others describe how the pixels are stored, and must not be copied."""
+PAGE_TAGS = (
+    Tag.NewSubfileType,
+    Tag.SubfileType,
+    Tag.DocumentName,
+    Tag.PageName,
+    Tag.PageNumber,
+)
+"""TIFF tags about the page; they are copied to another TIFF only."""
+SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
     ((1, 1),) * 3: 0,
     ((2, 1), (1, 1), (1, 1)): 1,
     ((2, 2), (1, 1), (1, 1)): 2,
 }
-"""Pillow's codes; it tells that of three channels only."""
-XMP, PHOTOSHOP = 700, 34377
+"""Pillow's codes by the sampling factors of three channels."""
 UNREADABLE = (SyntaxError, TypeError, ValueError, struct.error)
-"""What Pillow raises for bytes that are no EXIF, or a text that is no hexadecimal number."""
+"""Exceptions of Pillow for invalid EXIF or hexadecimal text."""
 UNWRITABLE = (*UNREADABLE, AttributeError, OverflowError, ArithmeticError, IndexError, KeyError)
-"""What it raises for values that are not of the kind that their tag wants."""
-X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+"""Exceptions of Pillow for values of the wrong type for their tag."""
 NO_UNIT, CENTIMETRE = 1, 3
+"""Values of the TIFF tag ResolutionUnit."""
 
 
 def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
-    """Read the metadata of an open picture, for the upright form of it; `file` is moved."""
+    """Read the metadata of an open picture, adapted to its upright form. Moves in `file`."""
     info = image.info
     xmp = info.get("xmp")
-    exif = (
-        _tiff_exif(image)
-        if image.format == "TIFF"
-        else _readable(info.get("exif") or _exif_of_a_text(info))
-    )
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    if image.format == "TIFF":
+        exif = _tiff_exif(image)
+    else:
+        exif = _if_readable(info.get("exif") or _exif_from_text(info))
     if exif is not None:
         exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
-    dpi = (
-        _tiff_dpi(image.tag_v2)
-        if isinstance(image, TiffImagePlugin.TiffImageFile)
-        else info.get("dpi")
-    )
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        dpi = _tiff_dpi(image.tag_v2)
+    else:
+        dpi = info.get("dpi")
     chunks = _png_chunks(file) if image.format == "PNG" else ()
-    avif = avif_boxes(file) if image.format == "AVIF" else None
+    avif = read_avif_boxes(file) if image.format == "AVIF" else None
     codes = _colour_codes(image, avif, dict(chunks))
     return Metadata(
         exif=exif or None,
-        icc=None
-        if image.mode == "CMYK"
-        else profile_of(image),  # one of inks must not follow the picture into RGB
-        xmp=remove_references(upright_xmp(xmp.encode() if isinstance(xmp, str) else xmp))
-        if xmp
-        else None,
-        dpi=_dpi(dpi, turned=orientation in {5, 6, 7, 8}),
+        # a CMYK profile must not follow the picture into RGB
+        icc=None if image.mode == "CMYK" else icc_profile(image),
+        xmp=remove_references(upright_xmp(xmp)) if xmp else None,
+        dpi=_check_dpi(dpi, is_sideways=orientation in SIDEWAYS),
         comments=_comments(image),
-        photoshop=_photoshop(image),
+        photoshop=_photoshop_resources(image),
         heic=heic_coding(image) if image.format == HEIF else None,
         avif_chroma=avif.chroma if avif is not None else None,
         colour_codes=codes,
@@ -88,17 +111,17 @@ def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Me
 
 
 def tiff_tags(metadata: Metadata) -> dict[int, Any]:
-    """What a TIFF keeps among its own tags; the value of a directory is a dictionary."""
-    tags = _writable({**_described(exif_of(metadata)), **dict(metadata.tiff_page)})
+    """Return the metadata that a TIFF stores as tags; the value of a directory is a dictionary."""
+    tags = _writable({**_photo_tags(parse_exif(metadata)), **dict(metadata.tiff_page)})
     if metadata.xmp:
-        tags[XMP] = metadata.xmp
+        tags[Tag.XMLPacket] = metadata.xmp
     if metadata.photoshop:
-        tags[PHOTOSHOP] = metadata.photoshop
+        tags[Tag.ImageResources] = metadata.photoshop
     return tags
 
 
-def exif_of(metadata: Metadata) -> Image.Exif:
-    """The EXIF as Pillow reads it, as far as it does."""
+def parse_exif(metadata: Metadata) -> Image.Exif:
+    """Return the EXIF parsed by Pillow; empty if Pillow cannot read it."""
     exif = Image.Exif()
     if metadata.exif:
         with suppress(*UNREADABLE):
@@ -107,7 +130,7 @@ def exif_of(metadata: Metadata) -> Image.Exif:
 
 
 def png_info(metadata: Metadata) -> PngInfo:
-    """The chunks that a PNG is to hold besides EXIF, ICC profile and resolution."""
+    """Return the chunks of a PNG other than EXIF, ICC profile and resolution."""
     info = PngInfo()
     for name, data in metadata.png_chunks:
         info.add(name, data)
@@ -117,46 +140,47 @@ def png_info(metadata: Metadata) -> PngInfo:
 
 
 def xmp_chunk(xmp: bytes) -> bytes:
-    """The data of the iTXt chunk that holds an XMP packet: keyword, uncompressed, no language, no translation."""
+    """Return the data of an iTXt chunk with XMP: uncompressed, no language, no translation."""
     return XMP_KEYWORD + b"\0\0\0\0\0" + xmp
 
 
-def has_unwritable(exif: Image.Exif) -> bool:
-    """Whether a TIFF leaves out some of what this says: other programs write texts where numbers should be."""
-    return _writable(found := _described(exif)) != found
+def has_unwritable_tags(exif: Image.Exif) -> bool:
+    """True if a TIFF cannot store some tags: other programs write texts in place of numbers."""
+    tags = _photo_tags(exif)
+    return _writable(tags) != tags
 
 
 def _tiff_exif(image: Image.Image) -> bytes | None:
-    kept = Image.Exif()
-    kept.update(_writable(_described(image.getexif())))
-    return kept.tobytes() if len(kept) else None
+    exif = Image.Exif()
+    exif.update(_writable(_photo_tags(image.getexif())))
+    return exif.tobytes() if len(exif) else None
 
 
-def _writable(tags: dict[int, Any], *, within: int | None = None) -> dict[int, Any]:
-    """Those that Pillow can write; `within` is the tag of the directory that they are in."""
-    kept = {}
+def _writable(tags: dict[int, Any], *, directory_tag: int | None = None) -> dict[int, Any]:
+    """Return the tags that Pillow can write; `directory_tag` is the tag of their directory."""
+    writable = {}
     for tag, value in tags.items():
-        writable = _writable(value, within=tag) if isinstance(value, dict) else value
-        directory = TiffImagePlugin.ImageFileDirectory_v2(group=within)
+        if isinstance(value, dict):
+            value = _writable(value, directory_tag=tag)
+        directory = TiffImagePlugin.ImageFileDirectory_v2(group=directory_tag)
         with suppress(*UNWRITABLE):
-            directory[tag] = writable
+            directory[tag] = value
             directory.tobytes()
-            kept[tag] = writable
-    return kept
+            writable[tag] = value
+    return writable
 
 
-def _described(exif: Image.Exif) -> dict[int, Any]:
-    """Those of TIFF_TAGS that are there, directories as dictionaries."""
-    tags: dict[int, Any] = {tag: exif[tag] for tag in TIFF_TAGS if tag in exif}
+def _photo_tags(exif: Image.Exif) -> dict[int, Any]:
+    """Return the PHOTO_TAGS of an EXIF, with directories as dictionaries."""
+    tags: dict[int, Any] = {int(tag): exif[tag] for tag in PHOTO_TAGS if tag in exif}
     for tag in DIRECTORIES & tags.keys():
         tags[tag] = dict(exif.get_ifd(tag))
-    if INTEROPERABILITY in tags.get(EXIF_DIRECTORY, ()):
-        del tags[EXIF_DIRECTORY][INTEROPERABILITY]  # a place in the old file
-        directory = exif.get_ifd(INTEROPERABILITY)
-        if isinstance(
-            directory.get(1), str
-        ):  # or other programs have left the place behind, and something else lies there
-            tags[EXIF_DIRECTORY][INTEROPERABILITY] = dict(directory)
+    if IFD.Interop in tags.get(IFD.Exif, ()):
+        del tags[IFD.Exif][IFD.Interop]  # an offset in the old file
+        interop = exif.get_ifd(IFD.Interop)
+        # other programs leave stale offsets, which point to something else
+        if isinstance(interop.get(InteropTag.InteropIndex), str):
+            tags[IFD.Exif][int(IFD.Interop)] = dict(interop)
     return tags
 
 
@@ -164,10 +188,10 @@ def _page_tags(image: Image.Image) -> tuple[tuple[int, Any], ...]:
     tags: Mapping[int, Any] = (
         image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
     )
-    return tuple((tag, tags[tag]) for tag in PAGE_TAGS if tag in tags)
+    return tuple((int(tag), tags[tag]) for tag in PAGE_TAGS if tag in tags)
 
 
-def _exif_of_a_text(info: dict[Any, Any]) -> bytes | None:
+def _exif_from_text(info: dict[Any, Any]) -> bytes | None:
     text = info.get(EXIF_KEYWORD.decode())
     try:
         return bytes.fromhex("".join(text.split("\n")[3:])) if text else None
@@ -175,8 +199,8 @@ def _exif_of_a_text(info: dict[Any, Any]) -> bytes | None:
         return None
 
 
-def _readable(exif: bytes | None) -> bytes | None:
-    """The same; None where no program can read it, and some cannot write it."""
+def _if_readable(exif: bytes | None) -> bytes | None:
+    """Return the EXIF; None if it is unreadable, because some writers reject it."""
     try:
         Image.Exif().load(exif or b"")
     except UNREADABLE:
@@ -185,70 +209,68 @@ def _readable(exif: bytes | None) -> bytes | None:
 
 
 def _cicp_chunk(codes: tuple[int, int] | None) -> tuple[tuple[bytes, bytes], ...]:
-    """What a PNG would say of an AVIF's or HEIC's colours: in RGB, of full range."""
+    """Return the PNG chunk for the colours of an AVIF or HEIC: RGB, full range."""
     return () if codes is None else ((b"cICP", bytes([*codes, 0, 1])),)
 
 
 def _colour_codes(
     image: Image.Image, avif: AvifBoxes | None, chunks: Mapping[bytes, bytes]
 ) -> tuple[int, int] | None:
-    """What a picture says by code: an AVIF in its boxes, a PNG in a chunk, a HEIC by way of its reader."""
-    told = chunks.get(b"cICP", b"")
-    if len(told) == 4:
-        return uncommon((told[0], told[1]))
+    """Return the colour codes of a PNG (a chunk), an AVIF (a box) or a HEIC (from its reader)."""
+    cicp = chunks.get(b"cICP", b"")
+    if len(cicp) == 4:
+        return unless_srgb((cicp[0], cicp[1]))
     if avif is not None:
-        return uncommon(avif.colour_codes)
-    codes = image.info.get("nclx_profile") if image.format == HEIF else None
-    return (
-        uncommon((codes["color_primaries"], codes["transfer_characteristics"])) if codes else None
-    )
+        return unless_srgb(avif.colour_codes)
+    nclx = image.info.get("nclx_profile") if image.format == HEIF else None
+    if not nclx:
+        return None
+    return unless_srgb((nclx["color_primaries"], nclx["transfer_characteristics"]))
 
 
 def _tiff_dpi(tags: Mapping[int, Any]) -> tuple[float, float] | None:
-    """What a page of a TIFF says by itself: Pillow hands the resolution of one page on to the others."""
-    across, down, unit = (tags.get(tag) for tag in (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
-    if across is None or down is None or unit == NO_UNIT:
+    """Return the resolution of a page; Pillow's `info` passes it on to later pages."""
+    horizontal, vertical, unit = (
+        tags.get(tag) for tag in (Tag.XResolution, Tag.YResolution, Tag.ResolutionUnit)
+    )
+    if horizontal is None or vertical is None or unit == NO_UNIT:
         return None
-    inch = 2.54 if unit == CENTIMETRE else 1.0
-    return float(across) * inch, float(down) * inch
+    units_per_inch = 2.54 if unit == CENTIMETRE else 1.0
+    return float(horizontal) * units_per_inch, float(vertical) * units_per_inch
 
 
-def _dpi(dpi: Any, *, turned: bool) -> tuple[float, float] | None:
+def _check_dpi(dpi: Any, *, is_sideways: bool) -> tuple[float, float] | None:
+    """Return (horizontal, vertical) of the upright picture; None if they are not plausible."""
     if not isinstance(dpi, tuple) or len(dpi) != 2:
         return None
-    across, down = (float(value) for value in dpi)
-    if not (
-        1 < across < 1e6 and 1 < down < 1e6
-    ):  # 0, 1 and nan dots for an inch mean that nobody knows
+    horizontal, vertical = (float(value) for value in dpi)
+    # 0, 1 and nan stand for an unknown resolution
+    if not (1 < horizontal < 1e6 and 1 < vertical < 1e6):
         return None
-    return (down, across) if turned else (across, down)
+    return (vertical, horizontal) if is_sideways else (horizontal, vertical)
 
 
 def _jpeg_coding(image: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
     progressive = bool(image.info.get("progressive"))
-    if (
-        image.mode == "CMYK"
-    ):  # three channels are going to be written: they take over how the first three were coded
+    if image.mode == "CMYK":
+        # the three channels of the result take over the coding of the first three
         layers = [layer[1:] for layer in image.layer[:3]]
         if any(table not in image.quantization for _, _, table in layers):
             return None
         tables = tuple(tuple(image.quantization[table]) for _, _, table in layers[:2])
-        return JpegCoding(
-            tables,
-            SAMPLINGS.get(tuple((across, down) for across, down, _ in layers), -1),
-            progressive,
-        )
+        factors = tuple((horizontal, vertical) for horizontal, vertical, _ in layers)
+        return JpegCoding(tables, SUBSAMPLINGS.get(factors, -1), progressive)
     tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
     return JpegCoding(tables, JpegImagePlugin.get_sampling(image), progressive)
 
 
-def _photoshop(image: Image.Image) -> bytes | None:
+def _photoshop_resources(image: Image.Image) -> bytes | None:
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        return resources_of(data for name, data in image.applist if name == "APP13")
-    resources = (
-        image.tag_v2.get(PHOTOSHOP) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
-    )
-    return kept_resources(resources) if isinstance(resources, bytes) else None
+        return read_resources(data for name, data in image.applist if name == "APP13")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        resources = image.tag_v2.get(Tag.ImageResources)
+        return without_copies(resources) if isinstance(resources, bytes) else None
+    return None
 
 
 def _comments(image: Image.Image) -> tuple[bytes, ...]:
@@ -267,9 +289,8 @@ def _png_chunks(file: BinaryIO) -> tuple[tuple[bytes, bytes], ...]:
             file.seek(size + 4, 1)
             continue
         data = file.read(size)
-        if not data.startswith(
-            (XMP_KEYWORD, EXIF_KEYWORD)
-        ):  # kept apart, because the orientation in them changes
+        # XMP and EXIF are separate fields, because their orientation changes
+        if not data.startswith((XMP_KEYWORD, EXIF_KEYWORD)):
             chunks.append((name, data))
         file.seek(4, 1)
     return tuple(chunks)
@@ -281,7 +302,6 @@ def _is_lossless_webp(file: BinaryIO) -> bool:
         name, size = struct.unpack("<4sI", head)
         if name in {b"VP8 ", b"VP8L"}:
             return bool(name == b"VP8L")
-        file.seek(
-            16 if name == b"ANMF" else size + size % 2, 1
-        )  # a frame has a head of 16 bytes, and then chunks of its own
+        # a frame has a header of 16 bytes, then chunks
+        file.seek(16 if name == b"ANMF" else size + size % 2, 1)
     return False

@@ -1,4 +1,7 @@
-"""Which way is up: applied to the pixels once, and then taken out of the metadata so that no viewer applies it again."""
+"""Orientation: applied to the pixels, then reset in the metadata.
+
+Otherwise viewers would apply it a second time.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,23 @@ import struct
 from collections.abc import Iterator
 
 import numpy as np
+from PIL.ExifTags import Base as Tag
 
 from derain.pictures.picture import Pixels
 
-ORIENTATION, EXIF_POINTER, WIDTH, HEIGHT = 0x0112, 0x8769, 0xA002, 0xA003
+ORIENTATION = int(Tag.Orientation)
+SIDES = {Tag.ExifImageWidth, Tag.ExifImageHeight}
+SIDEWAYS = {5, 6, 7, 8}
+"""Orientations that swap width and height."""
 
 
 def upright(samples: Pixels, orientation: int) -> Pixels:
-    """Turn (H, W) or (H, W, C) as the EXIF orientation 1 to 8 asks; any other number leaves it as it is. Contiguous."""
-    if orientation in {5, 6, 7, 8}:
-        samples = samples.swapaxes(0, 1)  # 5 is the transposition alone; the others are flips of it
+    """Rotate and flip (H, W) or (H, W, C) according to the EXIF orientation 1 to 8. Contiguous.
+
+    Any other number changes nothing.
+    """
+    if orientation in SIDEWAYS:
+        samples = samples.swapaxes(0, 1)  # 5 is the transposition; the others also flip
     if orientation in {3, 4, 7, 8}:
         samples = samples[::-1]
     if orientation in {2, 3, 6, 7}:
@@ -25,45 +35,47 @@ def upright(samples: Pixels, orientation: int) -> Pixels:
 
 
 def upright_exif(exif: bytes, orientation: int) -> bytes:
-    """The same EXIF for a picture that was turned upright from `orientation`.
+    """Return the EXIF of a picture that was rotated upright from `orientation`.
 
-    Numbers are changed where they lie, so that a camera maker's own block, which points at absolute offsets, still reads. The
-    orientation becomes 1, a width and height that were swapped are swapped, and the thumbnail is unlinked: it shows the rain.
-    What does not read as EXIF is given back untouched.
+    Numbers are changed in place, because the maker note of a camera contains absolute offsets. The
+    orientation becomes 1, swapped sides are swapped, and the thumbnail is unlinked: it shows the
+    rain. Unreadable EXIF is returned unchanged.
     """
     data = bytearray(exif)
     try:
         order = {b"II": "<", b"MM": ">"}[bytes(data[:2])]
         first = struct.unpack_from(order + "I", data, 4)[0]
         for tag, entry in _entries(data, order, first):
-            if tag == ORIENTATION:
+            if tag == Tag.Orientation:
                 struct.pack_into(order + "H", data, entry + 8, 1)
-            elif tag == EXIF_POINTER and orientation in {5, 6, 7, 8}:
+            elif tag == Tag.ExifOffset and orientation in SIDEWAYS:
                 _swap_sides(data, order, struct.unpack_from(order + "I", data, entry + 8)[0])
         count = struct.unpack_from(order + "H", data, first)[0]
-        struct.pack_into(
-            order + "I", data, first + 2 + 12 * count, 0
-        )  # the link to the directory of the thumbnail
+        # the link to the next directory, which holds the thumbnail
+        struct.pack_into(order + "I", data, first + 2 + 12 * count, 0)
     except (KeyError, struct.error):
         return exif
     return bytes(data)
 
 
 def upright_xmp(xmp: bytes) -> bytes:
-    """The same XMP saying that the picture is upright."""
+    """Return the XMP with orientation 1."""
     return re.sub(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)[2-8]""", rb"\g<1>1", xmp)
 
 
 def _entries(data: bytearray, order: str, start: int) -> Iterator[tuple[int, int]]:
-    """(tag, position) of each 12-byte entry of the directory at `start`."""
+    """Yield (tag, position) of each 12-byte entry of the directory at `start`."""
     for index in range(struct.unpack_from(order + "H", data, start)[0]):
         position = start + 2 + 12 * index
         yield struct.unpack_from(order + "H", data, position)[0], position
 
 
 def _swap_sides(data: bytearray, order: str, start: int) -> None:
-    # type, count and value are swapped together: one side may be a short and the other a long
-    sides = {tag: entry for tag, entry in _entries(data, order, start) if tag in {WIDTH, HEIGHT}}
+    # type, count and value are swapped together: one side may be a short, the other a long
+    sides = {tag: entry for tag, entry in _entries(data, order, start) if tag in SIDES}
     if len(sides) == 2:
-        wide, high = (slice(sides[tag] + 2, sides[tag] + 12) for tag in (WIDTH, HEIGHT))
-        data[wide], data[high] = data[high], data[wide]
+        width, height = (
+            slice(sides[tag] + 2, sides[tag] + 12)
+            for tag in (Tag.ExifImageWidth, Tag.ExifImageHeight)
+        )
+        data[width], data[height] = data[height], data[width]

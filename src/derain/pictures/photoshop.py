@@ -1,47 +1,57 @@
-"""Photoshop's image resources: captions and credits of press agencies, paths, guides (Photoshop File Formats, 2019)."""
+"""Photoshop's image resources: captions and credits (IPTC), paths, guides.
+
+Specification: Photoshop File Formats, 2019.
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
 
-HEAD = b"Photoshop 3.0\0"
-"""What a segment of a JPEG begins with that holds resources; if they are too many for one, another goes on where it ends."""
+SIGNATURE = b"Photoshop 3.0\0"
+"""Start of a JPEG segment with resources. Long resources continue in the next segment."""
 IPTC = 1028
-MOST_BYTES = 65533 - len(HEAD)
+MAX_SEGMENT_BYTES = 65533 - len(SIGNATURE)
 COPIES = {1033, 1036, 1039, 1058, 1059, 1060}
-"""Two thumbnails, which show the rain, and copies of the colour profile, the EXIF and the XMP, which have places of their own."""
+"""Two thumbnails, which show the rain, and copies of the ICC profile, the EXIF and the XMP."""
 
 
-def resources_of(segments: Iterable[bytes]) -> bytes | None:
-    """The resources in the APP13 segments of a JPEG, without the copies."""
-    return kept_resources(
-        b"".join(segment.removeprefix(HEAD) for segment in segments if segment.startswith(HEAD))
+def read_resources(segments: Iterable[bytes]) -> bytes | None:
+    """Return the resources in the APP13 segments of a JPEG, without the copies."""
+    return without_copies(
+        b"".join(
+            segment.removeprefix(SIGNATURE) for segment in segments if segment.startswith(SIGNATURE)
+        )
     )
 
 
-def kept_resources(resources: bytes) -> bytes | None:
-    """The same resources byte for byte, without the copies; None if there are none. What does not read as one ends them."""
-    kept = b"".join(resource for number, resource in _each(resources) if number not in COPIES)
-    return kept or None
+def without_copies(resources: bytes) -> bytes | None:
+    """Return resources byte for byte, without the copies; None if none is left.
+
+    Stops at the first invalid resource.
+    """
+    return b"".join(data for number, data in _split(resources) if number not in COPIES) or None
 
 
 def jpeg_segments(resources: bytes) -> bytes:
-    """The APP13 segments, with marker and length, that hold resources."""
+    """Return APP13 segments, with marker and length, that hold resources."""
     parts = (
-        HEAD + resources[start : start + MOST_BYTES]
-        for start in range(0, len(resources), MOST_BYTES)
+        SIGNATURE + resources[start : start + MAX_SEGMENT_BYTES]
+        for start in range(0, len(resources), MAX_SEGMENT_BYTES)
     )
     return b"".join(b"\xff\xed" + struct.pack(">H", len(part) + 2) + part for part in parts)
 
 
 def has_captions(resources: bytes) -> bool:
-    """Whether IPTC is among the resources, which hold settings of Photoshop, too."""
-    return any(number == IPTC for number, _ in _each(resources))
+    """True if the resources contain IPTC. Others are settings of Photoshop."""
+    return any(number == IPTC for number, _ in _split(resources))
 
 
-def _each(resources: bytes) -> Iterator[tuple[int, bytes]]:
-    """(number, all of its bytes) of each resource: signature, number, name and data, the last two filled up to even sizes."""
+def _split(resources: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, all bytes) of each resource.
+
+    A resource is signature, number, name, size and data; name and data are padded to even sizes.
+    """
     start = 0
     while len(resources) >= start + 12:
         (number,) = struct.unpack_from(">H", resources, start + 4)

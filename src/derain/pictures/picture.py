@@ -1,4 +1,4 @@
-"""What a picture is between the file that it came from and the file that it goes to."""
+"""A picture between the file it was read from and the file it is written to."""
 
 from __future__ import annotations
 
@@ -10,72 +10,75 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8 | np.uint16]
 COLOUR_CHUNKS = {b"cHRM", b"cICP", b"gAMA", b"sRGB", b"mDCV", b"cLLI"}
-"""Chunks of a PNG that say which colours its numbers stand for."""
+"""PNG chunks that define the colour space."""
 
 
 @dataclass(frozen=True)
 class JpegCoding:
-    """How a JPEG was coded, so that the restored one is as good and as large: nothing of it says what the picture shows."""
+    """The encoder settings of a JPEG, reused for the result so that quality and size match."""
 
     tables: tuple[tuple[int, ...], ...]
     """Quantisation tables, 64 numbers each."""
     subsampling: int
-    """Pillow's code of the chroma subsampling: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0, -1 is another or none."""
+    """Pillow's code of the chroma subsampling: 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0, else -1."""
     progressive: bool
 
 
 @dataclass(frozen=True)
 class HeicCoding:
-    """How a HEIC was coded."""
+    """The encoder settings of a HEIC."""
 
     bits: int
-    """8, 10 or 12 for a sample."""
+    """8, 10 or 12 per sample."""
     chroma: int | None
     """420, 422 or 444; None for grey."""
-    light: tuple[tuple[str, Any], ...] = ()
-    """What a screen is told of how bright the picture is meant to be, in pillow-heif's words."""
+    light_levels: tuple[tuple[str, Any], ...] = ()
+    """Brightness metadata for HDR screens, as pillow-heif's (option, value)."""
 
 
 @dataclass(frozen=True)
 class FrameDisplay:
-    """How a frame of an animation is shown."""
+    """Display settings of a frame of an animation."""
 
     duration_ms: float | None
-    """A PNG tells fractions of it. None for the picture of an APNG that only viewers without animation show."""
+    """Fractional in a PNG. None for the still of an APNG, for viewers without animation."""
     loop: int | None
-    """How often the animation is played, 0 for ever, None where the file says nothing."""
+    """How often the animation is played: 0 is endless, None is unspecified."""
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says about its pixels. Everything is optional, and is for an upright picture."""
+    """Everything in a file but its pixels. Fields are optional and describe the upright picture."""
 
     exif: bytes | None = None
-    """A TIFF structure without the `Exif\\0\\0` that JPEG puts before it; the orientation in it is 1, a thumbnail is unlinked."""
+    """A TIFF structure without JPEG's prefix `Exif\\0\\0`.
+
+    Its orientation is 1, and its thumbnail is unlinked.
+    """
     icc: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     comments: tuple[bytes, ...] = ()
-    """The comments of a JPEG or a GIF."""
+    """Comments of a JPEG or a GIF."""
     photoshop: bytes | None = None
-    """The image resources of a JPEG or TIFF, among them the caption, credits and rights of press agencies; without thumbnails."""
+    """Image resources of a JPEG or TIFF (caption, credits, rights), without thumbnails."""
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
     """(name, data) of the texts and the colour description of a PNG, byte for byte."""
     jpeg: JpegCoding | None = None
     heic: HeicCoding | None = None
     avif_chroma: str | None = None
-    """How coarse the chroma of an AVIF is, `4:2:0`."""
+    """Chroma subsampling of an AVIF, for example `4:2:0`."""
     colour_codes: tuple[int, int] | None = None
-    """Primaries and transfer of an AVIF, HEIC or PNG in the codes of ITU-T H.273; None for those of sRGB."""
+    """ITU-T H.273 codes of primaries and transfer in an AVIF, HEIC or PNG; None for sRGB."""
     tiff_compression: str | None = None
     tiff_page: tuple[tuple[int, Any], ...] = ()
-    """Tags of a TIFF that say which page this is of which document, and whether it is a reduced copy or a mask of another."""
+    """(tag, value) of the TIFF tags that identify a page: its document, number and kind."""
     webp_lossless: bool = False
-    showing: FrameDisplay | None = None
-    """None in a file of one picture, and for the pages of a TIFF."""
+    display: FrameDisplay | None = None
+    """None for a single picture and for the pages of a TIFF."""
 
     def stripped(self) -> Metadata:
-        """Without what tells of the photo, its maker and its place: only what the pixels need to look as they did."""
+        """Return a copy without personal metadata: only what is needed to display the pixels."""
         colours = tuple(chunk for chunk in self.png_chunks if chunk[0] in COLOUR_CHUNKS)
         page = tuple(entry for entry in self.tiff_page if not isinstance(entry[1], str))
         stripped = replace(self, exif=None, xmp=None, dpi=None, comments=(), photoshop=None)
@@ -84,19 +87,21 @@ class Metadata:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An upright picture in the samples of its file, so that 100 megapixels are 300 MB and not 1.2 GB."""
+    """An upright picture in the sample type of its file: 100 megapixels take 300 MB, not 1.2 GB."""
 
     pixels: Pixels
-    """(H, W, 3), uint8 or uint16, encoded as in the file (sRGB or what the ICC profile says). Of a grey picture the three
-    channels are equal, and may be one array seen three times: it may be read-only."""
+    """(H, W, 3), uint8 or uint16, in the colour space of the file (sRGB or the ICC profile's).
+
+    The three channels of a grey picture are equal. They may be one array, broadcast and read-only.
+    """
     alpha: Pixels | None = None
-    """(H, W) in the type of `pixels`, 0 is transparent; None where the file has no transparency."""
+    """(H, W) in the type of `pixels`, 0 is transparent; None if the file has no transparency."""
     grey: bool = False
     format: str = "PNG"
-    """The kind of file: a key of `derain.suffixes.PICTURE_FORMATS`."""
+    """A key of `derain.suffixes.PICTURE_FORMATS`."""
     metadata: Metadata = field(default_factory=Metadata)
     omissions: tuple[str, ...] = ()
-    """What of the file could not be read and is going to be missing, a sentence each."""
+    """Parts of the file that were not read and that the result will lack, one sentence each."""
 
     @property
     def depth_bits(self) -> int:
@@ -105,22 +110,20 @@ class Picture:
 
     @property
     def image(self) -> Pixels:
-        """What the network is given: (H, W) of a grey picture, else (H, W, 3). A view."""
+        """Input of the network: (H, W) if the picture is grey, else (H, W, 3). A view."""
         return self.pixels[..., 0] if self.grey else self.pixels
 
     def with_image(self, image: Pixels) -> Picture:
-        """The same picture with other pixels, in the shape of `image`."""
+        """Return a copy with other pixels, in the shape of `image`."""
         return replace(self, pixels=as_colour(image))
 
     def as_array(self) -> Pixels:
-        """(H, W) of a grey picture, (H, W, 3) of a coloured one, (H, W, 4) of one with transparency, a copy or a view."""
+        """Return (H, W) for grey, (H, W, 3) for colour, (H, W, 4) with alpha; a copy or a view."""
         if self.alpha is None:
             return self.image
         return np.concatenate([self.pixels, self.alpha[..., None]], axis=-1)
 
 
-def as_colour(samples: Pixels) -> Pixels:
-    """(H, W) or (H, W, 3) -> (H, W, 3). Grey is seen three times, not copied."""
-    return (
-        np.broadcast_to(samples[..., None], (*samples.shape, 3)) if samples.ndim == 2 else samples
-    )
+def as_colour(image: Pixels) -> Pixels:
+    """Return (H, W) or (H, W, 3) as (H, W, 3). Grey is broadcast, not copied."""
+    return np.broadcast_to(image[..., None], (*image.shape, 3)) if image.ndim == 2 else image

@@ -1,4 +1,4 @@
-"""`read`: a file to an upright `Picture`, or one sentence that says why not; `read_frames`: all pictures that it holds."""
+"""Read files: `read` for a single picture, `read_frames` for animations and TIFF pages."""
 
 from __future__ import annotations
 
@@ -10,50 +10,54 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from derain.pictures.heif import deep_heic_channels
+from derain.pictures.heif import decode_deep_heic
 from derain.pictures.metadata import UNREADABLE, read_metadata
 from derain.pictures.omissions import omissions
 from derain.pictures.open_image import HEIF, MAX_MEGAPIXELS, open_image, picture_errors
 from derain.pictures.orientation import ORIENTATION, upright
 from derain.pictures.picture import FrameDisplay, Picture, Pixels, as_colour
 from derain.pictures.pillow_arrays import UnsupportedFormatError, decode_8bit
-from derain.pictures.sixteen_bit import decode_16bit, is_deep
+from derain.pictures.sixteen_bit import decode_16bit, is_16bit
 
-SAME_KIND = {"MPO": "JPEG", "DIB": "BMP", HEIF: "HEIC"}
-"""A phone's MPO is a JPEG with a preview behind it, which shows the rain and is left out."""
-SINGLE_KINDS = {"MPO", HEIF}
-"""What else such a file holds are previews and other shots, and not what its picture shows later."""
+FORMAT_ALIASES = {"MPO": "JPEG", "DIB": "BMP", HEIF: "HEIC"}
+"""Formats written as another one. The previews in a phone's MPO show the rain and are dropped."""
+SINGLE_PICTURE_FORMATS = {"MPO", HEIF}
+"""Formats whose further pictures are previews or other shots, not frames of an animation."""
 
 
 def read(path: str | Path) -> Picture:
-    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC of one picture.
+    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC that holds a single picture.
 
-    The orientation in the metadata is applied to the pixels and taken out. 16 bits stay 16, grey stays grey; a palette and
-    CMYK become RGB, the latter through its profile. Raises PictureError, and nothing else, for whatever is wrong with the file,
-    and for a file of many pictures, which `read_frames` reads.
+    The orientation in the metadata is applied to the pixels and reset. 16-bit samples stay 16-bit,
+    grey stays grey; a palette becomes RGB, and so does CMYK, by its profile.
+
+    Raises PictureError, and no other exception, whatever is wrong with the file. Also raises it for
+    a file with several pictures; use `read_frames` for these.
     """
     path = Path(path)
     with picture_errors(path), path.open("rb") as file, open_image(file) as image:
-        frames = _count(image)
+        frames = _count_frames(image)
         if frames > 1:
             raise UnsupportedFormatError(
-                f"it holds {frames} pictures, and one is needed here; save one of them as a file of its own"
+                f"contains {frames} pictures, but one is expected here; "
+                "save one of them as a separate file"
             )
-        return _decoded(image, file)
+        return _decode(image, file)
 
 
 def count_frames(path: str | Path) -> int:
-    """How many pictures a file holds: frames of an animation or pages of a TIFF. Raises PictureError."""
+    """Return the number of frames of an animation or pages of a TIFF. Raises PictureError."""
     path = Path(path)
     with picture_errors(path), path.open("rb") as file, open_image(file) as image:
-        return _count(image)
+        return _count_frames(image)
 
 
 def read_frames(path: str | Path) -> Iterator[Picture]:
-    """Read the frames of an animation, each as it looks on the screen, or the pages of a TIFF, one after the other.
+    """Yield the frames of an animation as they appear on screen, or the pages of a TIFF.
 
-    How long a frame is shown is in its `metadata.showing`. Raises PictureError as `read` does, also in the middle, and for an
-    animation whose frames have more than MAX_MEGAPIXELS together, because the files are written with all of them in hand.
+    The duration of a frame is in its `metadata.display`. Raises PictureError as `read` does,
+    possibly after some frames. Also raises it for an animation with more than MAX_MEGAPIXELS in
+    total, because the writers hold all frames in memory.
     """
     path = Path(path)
     with picture_errors(path):
@@ -61,42 +65,39 @@ def read_frames(path: str | Path) -> Iterator[Picture]:
     with file:
         with picture_errors(path):
             image = open_image(file)
-            frames = _count(image)
-            if (
-                frames > 1
-                and image.format != "TIFF"
-                and frames * image.width * image.height > MAX_MEGAPIXELS * 1e6
-            ):
+            frames = _count_frames(image)
+            is_animation = frames > 1 and image.format != "TIFF"
+            if is_animation and frames * image.width * image.height > MAX_MEGAPIXELS * 1e6:
                 raise UnsupportedFormatError(
-                    f"its {frames} frames have more than {MAX_MEGAPIXELS} megapixels together; make a video of it first"
+                    f"its {frames} frames have more than {MAX_MEGAPIXELS} megapixels in total; "
+                    "convert it to a video first"
                 )
         with image:
             for index in range(frames):
-                with picture_errors(
-                    path
-                ):  # not around the yield: what goes wrong there is not the fault of this file
+                # not around the yield: exceptions of the caller are not errors of this file
+                with picture_errors(path):
                     image.seek(index)
-                    picture = _decoded(image, file, index=index)
-                    if frames > 1 and image.format != "TIFF":
+                    picture = _decode(image, file, index=index)
+                    if is_animation:
+                        display = _frame_display(image, index)
                         picture = replace(
-                            picture,
-                            metadata=replace(picture.metadata, showing=_showing(image, index)),
+                            picture, metadata=replace(picture.metadata, display=display)
                         )
                 yield picture
 
 
-def _count(image: Image.Image) -> int:
-    return 1 if image.format in SINGLE_KINDS else int(getattr(image, "n_frames", 1))
+def _count_frames(image: Image.Image) -> int:
+    return 1 if image.format in SINGLE_PICTURE_FORMATS else int(getattr(image, "n_frames", 1))
 
 
-def _showing(image: Image.Image, index: int) -> FrameDisplay:
-    is_outside = bool(image.info.get("default_image")) and index == 0
+def _frame_display(image: Image.Image, index: int) -> FrameDisplay:
+    is_still = bool(image.info.get("default_image")) and index == 0
     duration = image.info.get("duration")
-    return FrameDisplay(None if is_outside else float(duration or 0), image.info.get("loop"))
+    return FrameDisplay(None if is_still else float(duration or 0), image.info.get("loop"))
 
 
-def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Picture:
-    def again() -> ImageFile.ImageFile:
+def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Picture:
+    def reopen() -> ImageFile.ImageFile:
         file.seek(0)
         twin = open_image(file)
         twin.seek(index)
@@ -104,10 +105,11 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> P
 
     samples: Pixels
     if image.format == HEIF and image.info.get("bit_depth", 8) > 8:
-        samples = deep_heic_channels(file)
+        samples = decode_deep_heic(file)
     else:
-        samples = decode_16bit(image, again=again) if is_deep(image) else decode_8bit(image)
-    orientation = _orientation(image)  # after decoding: Pillow has turned a TIFF, and then says 1
+        samples = decode_16bit(image, reopen=reopen) if is_16bit(image) else decode_8bit(image)
+    # after decoding: Pillow rotates a TIFF while decoding it, and resets its orientation
+    orientation = _orientation(image)
     samples = upright(samples, orientation)
     channels = 1 if samples.ndim == 2 else samples.shape[2]
     colours = samples[..., 0] if channels == 2 else samples[..., :3] if channels == 4 else samples
@@ -115,14 +117,14 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> P
         pixels=as_colour(colours),
         alpha=np.ascontiguousarray(samples[..., -1]) if channels in {2, 4} else None,
         grey=channels < 3,
-        format=SAME_KIND.get(str(image.format), str(image.format)),
+        format=FORMAT_ALIASES.get(str(image.format), str(image.format)),
         metadata=read_metadata(image, file, orientation=orientation),
         omissions=tuple(omissions(image, file, bits=samples.itemsize * 8)),
     )
 
 
 def _orientation(image: Image.Image) -> int:
-    """What the EXIF says; 1 where it does not read, without which the pixels are whole."""
+    """Return the orientation of the EXIF; 1 if it is unreadable, because the pixels are intact."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except UNREADABLE:

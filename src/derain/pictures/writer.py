@@ -1,4 +1,4 @@
-"""`write`: a `Picture` to a file of the same kind or another, completely or not at all; `write_frames`: many to one file."""
+"""Write files atomically: `write` for a picture, `write_frames` for several in one file."""
 
 from __future__ import annotations
 
@@ -13,144 +13,148 @@ from derain.errors import PictureError
 from derain.files.atomic import atomic_write
 from derain.files.messages import explain_os_error
 from derain.pictures.encoders import ANIMATION_WRITERS, WRITERS
-from derain.pictures.metadata import exif_of, has_unwritable
-from derain.pictures.omissions import UNWRITABLE
+from derain.pictures.metadata import has_unwritable_tags, parse_exif
+from derain.pictures.omissions import UNWRITABLE_EXIF
 from derain.pictures.photoshop import has_captions
 from derain.pictures.picture import Picture
-from derain.pictures.pillow_arrays import is_for_grey
+from derain.pictures.pillow_arrays import is_grey_profile
 from derain.suffixes import PICTURE_FORMATS
 
-OPAQUE = {"JPEG"}
-SELDOM_TRANSPARENT = {*OPAQUE, "BMP"}
-"""Kinds whose alpha is left out if it lets nothing through; of a BMP many programs do not read it."""
-MOST_BITS = {"PNG": 16, "TIFF": 16}
-"""For a sample; of a HEIC it depends on where the picture comes from, all others hold 8."""
-DESCRIPTIONS = {
+OPAQUE_FORMATS = {"JPEG"}
+MOSTLY_OPAQUE_FORMATS = {*OPAQUE_FORMATS, "BMP"}
+"""Formats written without alpha if the picture is opaque. Many programs ignore alpha in a BMP."""
+MAX_BITS = {"PNG": 16, "TIFF": 16}
+"""Bits per sample of a format; 8 for the others, but a HEIC depends on its source."""
+MAX_SIDE_PX = {"WEBP": 16383, "JPEG": 65535, "GIF": 65535, "AVIF": 65536, "HEIC": 16384}
+METADATA_NAMES = {
     "exif": "EXIF",
     "xmp": "XMP",
-    "icc": "the colour profile",
-    "colour_codes": "the codes of its colours",
+    "icc": "colour profile",
+    "colour_codes": "colour codes",
     "photoshop": "captions (IPTC)",
     "comments": "comments",
     "png_chunks": "texts",
-    "png_gamma": "the gamma of its colours",
+    "png_gamma": "gamma",
 }
-"""What a file may say besides its pixels, by the field of `Metadata`."""
-SRGB_GAMMA = 45455
-"""As a PNG writes it: 100,000 / 2.2."""
-TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
-_USUAL = {"exif", "xmp", "icc"}
+"""Metadata that is reported when it is dropped, by the field of `Metadata`."""
+_COMMON_METADATA = {"exif", "xmp", "icc"}
 SUPPORTED_METADATA: dict[str, set[str]] = {
-    "PNG": _USUAL | {"colour_codes", "png_chunks", "png_gamma"},
-    "JPEG": _USUAL | {"photoshop", "comments"},
-    "WEBP": _USUAL,
-    "TIFF": _USUAL | {"photoshop"},
+    "PNG": _COMMON_METADATA | {"colour_codes", "png_chunks", "png_gamma"},
+    "JPEG": _COMMON_METADATA | {"photoshop", "comments"},
+    "WEBP": _COMMON_METADATA,
+    "TIFF": _COMMON_METADATA | {"photoshop"},
     "BMP": set(),
     "GIF": {"comments"},
-    "AVIF": _USUAL | {"colour_codes"},
-    "HEIC": _USUAL | {"colour_codes"},
+    "AVIF": _COMMON_METADATA | {"colour_codes"},
+    "HEIC": _COMMON_METADATA | {"colour_codes"},
 }
-"""Which of them each kind can say."""
-MOST_PX = {"WEBP": 16383, "JPEG": 65535, "GIF": 65535, "AVIF": 65536, "HEIC": 16384}
-"""The longest side that a kind can hold."""
+"""Keys of METADATA_NAMES that a format can store."""
+SRGB_GAMMA = 45455
+"""As a PNG stores it: 100,000 / 2.2."""
+TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
 
 
 def write(picture: Picture, path: str | Path, *, overwrite: bool = True) -> None:
-    """Write the kind of file that the suffix of `path` names, with the metadata that it can hold; replaces a file of that name.
+    """Write a picture in the format of the suffix of `path`, with the metadata that it can store.
 
-    Without `overwrite` it is a PictureError that there is one.
+    An existing file is replaced; without `overwrite` it is an error. The file appears when it is
+    complete: an error, a full disk, a power cut or Ctrl-C leaves nothing behind. Formats with
+    8 bits round 16-bit samples.
 
-    The file appears under its name when it is complete: nothing is left behind by an error, a full disk, a power cut or Ctrl-C. A
-    kind that holds 8 bits rounds 16. Raises PictureError for an unknown suffix, transparency or a size that the kind cannot hold,
-    and whatever the disk says.
+    Raises PictureError for an unknown suffix, for transparency or a size that the format does not
+    support, and for errors of the disk.
     """
     path = Path(path)
-    kind = format_for(path)
-    picture = _fitting(picture, path, kind)
-    _written(path, lambda file: WRITERS[kind](picture, file), overwrite=overwrite)
+    format_name = format_for(path)
+    picture = _prepare(picture, path, format_name)
+    _write_atomically(path, lambda file: WRITERS[format_name](picture, file), overwrite=overwrite)
 
 
 def write_frames(frames: Iterable[Picture], path: str | Path, *, overwrite: bool = True) -> None:
-    """Write an animation (GIF, PNG, WebP, AVIF) or the pages of a TIFF, otherwise as `write` does.
+    """Write an animation (GIF, PNG, WebP, AVIF) or the pages of a TIFF, otherwise like `write`.
 
-    What taking the next frame raises comes through as it is, and no file is left.
+    An exception of `frames` is not changed, and no file is left behind.
     """
     path = Path(path)
-    kind = format_for(path)
-    if kind not in ANIMATION_WRITERS:
-        known = ", ".join(PICTURE_FORMATS[name][0] for name in ANIMATION_WRITERS)
-        raise PictureError(f"{path}: {kind} holds one picture, and there are more; write {known}")
+    format_name = format_for(path)
+    if format_name not in ANIMATION_WRITERS:
+        suffixes = ", ".join(PICTURE_FORMATS[name][0] for name in ANIMATION_WRITERS)
+        raise PictureError(f"{path}: {format_name} cannot store several pictures; write {suffixes}")
 
-    theirs: list[Exception] = []
+    source_errors: list[Exception] = []
 
-    def taken() -> Iterator[Picture]:
+    def recorded() -> Iterator[Picture]:
         try:
             yield from frames
         except Exception as error:
-            theirs.append(error)
+            source_errors.append(error)
             raise
 
     def checked() -> Iterator[Picture]:
-        for frame in taken():
-            if frame.format == "TIFF" != kind:
+        for frame in recorded():
+            if frame.format == "TIFF" != format_name:
                 raise PictureError(
-                    f"{path}: {kind} holds an animation, and the source has pages; write .tif"
+                    f"{path}: {format_name} stores animations, but the source has pages; write .tif"
                 )
-            yield _fitting(frame, path, kind)
+            yield _prepare(frame, path, format_name)
 
-    _written(
+    _write_atomically(
         path,
-        lambda file: ANIMATION_WRITERS[kind](checked(), file),
+        lambda file: ANIMATION_WRITERS[format_name](checked(), file),
         overwrite=overwrite,
-        theirs=theirs,
+        source_errors=source_errors,
     )
 
 
 def omissions_when_writing(picture: Picture, path: Path) -> tuple[str, ...]:
-    """What `write` leaves out because of the kind of file that the suffix of `path` names, a sentence each."""
-    kind, coding = format_for(path), picture.metadata.heic
+    """Return what `write` drops because of the format of `path`, one sentence each."""
+    format_name, coding = format_for(path), picture.metadata.heic
     bits = picture.depth_bits if coding is None else coding.bits
-    kept = {"HEIC": 10 if coding is None else bits}.get(kind, MOST_BITS.get(kind, 8))
-    lost = (
-        [f"its {bits} bits for a sample are written as {kept} in a {path.suffix}"]
-        if bits > kept
-        else []
-    )
-    held = SUPPORTED_METADATA[kind] - (
-        {"icc"} if kind == "WEBP" and is_for_grey(picture.metadata.icc) else set()
-    )  # which has no grey
-    if kind != picture.format and (
-        names := [DESCRIPTIONS[name] for name in _descriptions(picture) if name not in held]
-    ):
-        lost.append(f"what a {path.suffix} cannot say is left out: {', '.join(names)}")
+    heic_bits = 10 if coding is None else bits
+    max_bits = heic_bits if format_name == "HEIC" else MAX_BITS.get(format_name, 8)
+    omissions = []
+    if bits > max_bits:
+        omissions.append(f"its {bits} bits per sample are written as {max_bits} in a {path.suffix}")
+    supported = SUPPORTED_METADATA[format_name]
+    if format_name == "WEBP" and is_grey_profile(picture.metadata.icc):
+        supported = supported - {"icc"}  # a WebP is never grey
+    names = [METADATA_NAMES[key] for key in _present_metadata(picture) if key not in supported]
+    if format_name != picture.format and names:
+        omissions.append(f"dropped, because a {path.suffix} cannot store it: {', '.join(names)}")
     if (
-        kind == "TIFF" != picture.format
+        format_name == "TIFF" != picture.format
         and picture.metadata.exif
-        and has_unwritable(exif_of(picture.metadata))
+        and has_unwritable_tags(parse_exif(picture.metadata))
     ):
-        lost.append(UNWRITABLE)
-    return tuple(lost)
+        omissions.append(UNWRITABLE_EXIF)
+    return tuple(omissions)
 
 
-def _descriptions(picture: Picture) -> Iterator[str]:
-    """Which of DESCRIPTIONS a picture has: not every chunk of a PNG is a text, and not all that Photoshop writes a caption."""
-    said = picture.metadata
-    for name in DESCRIPTIONS:
-        match name:
+def _present_metadata(picture: Picture) -> Iterator[str]:
+    """Yield the keys of METADATA_NAMES that a picture has.
+
+    Some PNG chunks are not texts, and some resources of Photoshop are not captions.
+    """
+    metadata = picture.metadata
+    for key in METADATA_NAMES:
+        match key:
             case "png_chunks":
-                has = any(chunk in TEXT_CHUNKS for chunk, _ in said.png_chunks)
+                is_present = any(name in TEXT_CHUNKS for name, _ in metadata.png_chunks)
             case "png_gamma":
-                has = _has_gamma(dict(said.png_chunks))
+                is_present = _has_gamma(dict(metadata.png_chunks))
             case "photoshop":
-                has = has_captions(said.photoshop or b"")
+                is_present = has_captions(metadata.photoshop or b"")
             case _:
-                has = bool(getattr(said, name))
-        if has:
-            yield name
+                is_present = bool(getattr(metadata, key))
+        if is_present:
+            yield key
 
 
 def _has_gamma(chunks: Mapping[bytes, bytes]) -> bool:
-    """Whether a PNG says a gamma that is not that of sRGB, and nothing that outranks it (PNG, third edition, section 4.3)."""
+    """True if a PNG has a gamma other than that of sRGB, and no chunk that overrides it.
+
+    Source: PNG specification, third edition, section 4.3.
+    """
     gamma = chunks.get(b"gAMA", b"")
     return (
         len(gamma) == 4
@@ -159,32 +163,34 @@ def _has_gamma(chunks: Mapping[bytes, bytes]) -> bool:
     )
 
 
-def check_fits(picture: Picture, path: Path, *, abreast: int = 1) -> None:
-    """Raise PictureError where `write` would: transparency or a size that the kind of file that `path` names cannot hold.
+def check_fits(picture: Picture, path: Path, *, columns: int = 1) -> None:
+    """Raise PictureError if the format of `path` does not support the transparency or the size.
 
-    `abreast` is how many pictures of this size are going to stand side by side in the file.
+    `columns` is the number of pictures of this size that will be placed side by side.
     """
-    kind = format_for(path)
-    most_px = MOST_PX.get(kind)
+    format_name = format_for(path)
+    max_px = MAX_SIDE_PX.get(format_name)
     height, width = picture.pixels.shape[:2]
-    if most_px is not None and max(height, abreast * width) > most_px:
+    if max_px is not None and max(height, columns * width) > max_px:
         raise PictureError(
-            f"{path}: {kind} holds at most {most_px} pixels a side; write .png or .tif"
+            f"{path}: {format_name} is limited to {max_px} pixels per side; write .png or .tif"
         )
-    if kind in OPAQUE and _is_transparent(picture):
+    if format_name in OPAQUE_FORMATS and _is_transparent(picture):
         raise PictureError(
-            f"{path}: {kind} holds no transparency and this picture has some; write .png, .webp or .tif"
+            f"{path}: {format_name} does not support transparency, which this picture has; "
+            "write .png, .webp or .tif"
         )
 
 
 def format_for(path: Path) -> str:
-    """The key of PICTURE_FORMATS that a suffix stands for, or PictureError."""
-    for kind, suffixes in PICTURE_FORMATS.items():
+    """Return the key of PICTURE_FORMATS for the suffix of a path. Raises PictureError."""
+    for format_name, suffixes in PICTURE_FORMATS.items():
         if path.suffix.lower() in suffixes:
-            return kind
+            return format_name
     known = ", ".join(suffixes[0] for suffixes in PICTURE_FORMATS.values())
     raise PictureError(
-        f"{path}: {path.suffix or 'no suffix'} is not a kind of picture that derain writes; use {known}"
+        f"{path}: {path.suffix or 'a name without a suffix'} is not a picture format "
+        f"that derain writes; use {known}"
     )
 
 
@@ -194,33 +200,32 @@ def _is_transparent(picture: Picture) -> bool:
     )
 
 
-def _fitting(picture: Picture, path: Path, kind: str) -> Picture:
-    """The picture, without an alpha that lets nothing through where the kind holds none; or PictureError."""
+def _prepare(picture: Picture, path: Path, format_name: str) -> Picture:
+    """Return the picture, without an opaque alpha if the format does not need it.
+
+    Raises PictureError.
+    """
     check_fits(picture, path)
-    return (
-        replace(picture, alpha=None)
-        if kind in SELDOM_TRANSPARENT and not _is_transparent(picture)
-        else picture
-    )
+    if format_name in MOSTLY_OPAQUE_FORMATS and not _is_transparent(picture):
+        return replace(picture, alpha=None)
+    return picture
 
 
-def _written(
+def _write_atomically(
     path: Path,
-    write_to: Callable[[BinaryIO], None],
+    encode: Callable[[BinaryIO], None],
     *,
     overwrite: bool,
-    theirs: Sequence[Exception] = (),
+    source_errors: Sequence[Exception] = (),
 ) -> None:
-    """Write to a new file; `theirs` is filled with errors that are not of the writing."""
+    """Write a new file; errors in `source_errors`, filled meanwhile, are not errors of writing."""
     try:
         with atomic_write(path, overwrite=overwrite) as file:
-            write_to(file)
+            encode(file)
     except (OSError, ValueError, RuntimeError) as error:
-        if error in theirs:
+        if error in source_errors:
             raise
-        fact = (
-            explain_os_error(error)
-            if isinstance(error, OSError)
-            else f"{explain_os_error(error)}; try another kind of file, .png holds everything"
-        )
+        fact = explain_os_error(error)
+        if not isinstance(error, OSError):
+            fact += "; try another format, .png supports everything"
         raise PictureError(f"{path}: {fact}") from error

@@ -1,4 +1,7 @@
-"""What XMP says of other parts of a file, which derain does not write: it would lie of the file that is written."""
+"""References of the XMP to parts of the file that derain does not write.
+
+They are removed, because they would be false in the result.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class XmpReference:
-    """A property of XMP that is true only beside a part of the file that is not the picture."""
+    """XMP properties that refer to a part of the file other than its picture."""
 
     namespace: bytes
     names: bytes
-    """A pattern of the properties."""
-    loss: str | None
-    """What of the file is missing, if it is said that this is there; None where another claim goes with it."""
-    proof: bytes = rb"\w+"
-    """A pattern of the properties that say so, by any value but 0."""
+    """Pattern of the properties."""
+    part: str | None
+    """The part of the file, as reported to the user; None if another reference covers it."""
+    evidence: bytes = rb"\w+"
+    """Pattern of the properties that prove the part's existence by any value but 0."""
 
 
-CLAIMS = (
+REFERENCES = (
     XmpReference(
         b"http://ns.google.com/photos/1.0/camera/",
         rb"(?:MotionPhoto|MicroVideo)\w*",
-        "the film of its motion photo",
+        "the video of its motion photo",
         rb"(?:MotionPhoto|MicroVideo)",
     ),
-    XmpReference(
-        b"http://ns.adobe.com/hdr-gain-map/1.0/", rb"\w+", "its gain map for bright screens"
-    ),
+    XmpReference(b"http://ns.adobe.com/hdr-gain-map/1.0/", rb"\w+", "its HDR gain map"),
     XmpReference(b"http://ns.google.com/photos/1.0/depthmap/", rb"\w+", "its depth map"),
     XmpReference(
         b"http://ns.google.com/photos/dd/1.0/device/",
@@ -37,46 +38,36 @@ CLAIMS = (
         "its depth map and the pictures of its other cameras",
     ),
     XmpReference(
-        b"http://ns.google.com/photos/1.0/image/",
-        rb"\w+",
-        "the picture before editing that lies in its XMP",
+        b"http://ns.google.com/photos/1.0/image/", rb"\w+", "the unedited picture in its XMP"
     ),
     XmpReference(b"http://ns.google.com/photos/1.0/container/", rb"\w+", None),
-    XmpReference(b"http://ns.adobe.com/xap/1.0/", rb"Thumbnails", None),  # which show the rain
-    XmpReference(
-        b"http://ns.adobe.com/xmp/note/",
-        rb"HasExtendedXMP",
-        "the XMP that lies outside of its first packet",
-    ),
+    XmpReference(b"http://ns.adobe.com/xap/1.0/", rb"Thumbnails", None),  # they show the rain
+    XmpReference(b"http://ns.adobe.com/xmp/note/", rb"HasExtendedXMP", "its extended XMP"),
 )
 
 
 def remove_references(xmp: bytes) -> bytes:
-    """The same XMP without what it says of parts that are not written."""
-    for claim in CLAIMS:
-        for name in _names(xmp, claim.namespace, claim.names):
-            xmp = re.sub(rb"\s+" + name + rb"""\s*=\s*(?:"[^"]*"|'[^']*')""", b"", xmp)
-            xmp = re.sub(
-                rb"<(" + name + rb")(?:\s[^>]*)?(?:/>|(?<!/)>.*?</\1\s*>)",
-                b"",
-                xmp,
-                flags=re.DOTALL,
-            )
+    """Return the XMP without references to parts that are not written."""
+    for reference in REFERENCES:
+        for name in _name_patterns(xmp, reference.namespace, reference.names):
+            attribute = rb"\s+" + name + rb"""\s*=\s*(?:"[^"]*"|'[^']*')"""
+            element = rb"<(" + name + rb")(?:\s[^>]*)?(?:/>|(?<!/)>.*?</\1\s*>)"
+            xmp = re.sub(attribute, b"", xmp)
+            xmp = re.sub(element, b"", xmp, flags=re.DOTALL)
     return xmp
 
 
 def referenced_parts(xmp: bytes) -> Iterator[str]:
-    """The parts of the file of which its XMP says that they are there."""
-    for claim in CLAIMS:
-        for name in _names(xmp, claim.namespace, claim.proof):
+    """Yield the parts of the file that its XMP refers to."""
+    for reference in REFERENCES:
+        for name in _name_patterns(xmp, reference.namespace, reference.evidence):
             values = re.findall(rb"(?<!/)\b" + name + rb"""\s*(?:=\s*["']|>)\s*([^"'<]*)""", xmp)
-            if claim.loss is not None and any(value != b"0" for value in values):
-                yield claim.loss
+            if reference.part is not None and any(value != b"0" for value in values):
+                yield reference.part
 
 
-def _names(xmp: bytes, namespace: bytes, names: bytes) -> Iterator[bytes]:
-    """A pattern of properties with each prefix that stands for their namespace."""
-    for prefix in set(
-        re.findall(rb"""xmlns:([\w.-]+)\s*=\s*["']""" + re.escape(namespace) + rb"""["']""", xmp)
-    ):
+def _name_patterns(xmp: bytes, namespace: bytes, names: bytes) -> Iterator[bytes]:
+    """Yield a pattern of `names` for each prefix that is bound to their namespace."""
+    binding = rb"""xmlns:([\w.-]+)\s*=\s*["']""" + re.escape(namespace) + rb"""["']"""
+    for prefix in set(re.findall(binding, xmp)):
         yield re.escape(prefix) + b":(?:" + names + b")"

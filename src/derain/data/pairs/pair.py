@@ -1,4 +1,4 @@
-"""A rainy and a clean picture of one scene, and how they are decoded."""
+"""A pair of a rainy and a clean picture of one scene, and its decoding."""
 
 from __future__ import annotations
 
@@ -8,39 +8,48 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from derain import pictures
 from derain.errors import DataError, PictureError
 from derain.pictures.open_image import open_image, picture_errors
 from derain.pictures.picture import Pixels, as_colour
-from derain.pictures.pillow_arrays import eight_bits
+from derain.pictures.pillow_arrays import to_8bit
 
 Image8 = NDArray[np.uint8]
 CleanSide = Literal["left", "right"]
 NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
-"""What PBM, PGM and PPM begin with."""
+"""First bytes of PBM, PGM and PPM files."""
+TRANSPOSED_ORIENTATIONS = (5, 6, 7, 8)
+"""Values of the EXIF orientation that exchange width and height."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures of one scene. `clean_side` is None for two files, or says which half of the one file is clean."""
+    """A rainy and a clean picture of one scene."""
 
     name: str
-    """The rainy file's path below the folder, without what merely names the side, and without its suffix: unique in a set."""
+    """Unique in a set: the path of the rainy file, without its suffix and names of sides."""
     rainy_path: Path
     clean_path: Path
     size_px: tuple[int, int]
     """Width and height of each picture."""
     clean_side: CleanSide | None = None
+    """The clean half, if both pictures are in one file; None for two files."""
 
     def load(self) -> tuple[Image8, Image8]:
-        """Return (rainy, clean), uint8 (H, W, 3), upright; alpha is dropped and 16 bits are rounded to 8. Raises DataError."""
+        """Return (rainy, clean), uint8 (H, W, 3), upright. Raises DataError.
+
+        Alpha is dropped, and 16 bits are rounded to 8.
+        """
         rainy, clean = self.read()
-        return eight_bits(rainy), eight_bits(clean)
+        return to_8bit(rainy), to_8bit(clean)
 
     def read(self) -> tuple[Pixels, Pixels]:
-        """Return (rainy, clean), (H, W, 3) uint8 or uint16 as in the file, upright; alpha is dropped. Raises DataError."""
+        """Return (rainy, clean), uint8 or uint16 (H, W, 3) as in the files, upright.
+
+        Alpha is dropped. Raises DataError.
+        """
         if self.clean_side is None:
             return read(self.rainy_path), read(self.clean_path)
         both = read(self.rainy_path)
@@ -50,41 +59,50 @@ class Pair:
 
 
 def displayed_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright picture, from the header of the file. Raises OSError and DerainError."""
+    """Return width and height of the upright picture, read from the header of the file.
+
+    Raises OSError and DerainError.
+    """
     with (
         path.open("rb") as file,
         Image.open(file) if _is_netpbm(path) else open_image(file) as image,
     ):
         width, height = image.size
-        turned = "exif" in image.info and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    return (height, width) if turned else (width, height)
+        orientation = (
+            image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
+        )
+    return (height, width) if orientation in TRANSPOSED_ORIENTATIONS else (width, height)
 
 
 def decode(path: Path, *, grey: bool = False) -> Image8:
-    """Return a file as uint8, see `read`: (H, W, 3), or (H, W) with `grey`; 16 bits are rounded to 8. Raises DataError."""
-    image = eight_bits(read(path))
+    """Read a file as uint8 (H, W, 3), or (H, W) with `grey`. Raises DataError.
+
+    Like `read`, but 16 bits are rounded to 8.
+    """
+    image = to_8bit(read(path))
     return np.array(Image.fromarray(image).convert("L")) if grey else image
 
 
 def read(path: Path) -> Pixels:
-    """Return the pixels of a file as `derain.pictures.read` decodes them, and PPM besides: (H, W, 3) uint8 or uint16, upright.
+    """Read a file as uint8 or uint16 (H, W, 3), upright. Raises DataError.
 
-    Alpha is dropped. Training, `derain data check` and `derain evaluate` all read by this function. Raises DataError.
+    Decodes like `derain.pictures.read`, and also PPM. Alpha is dropped. Training,
+    `derain data check` and `derain evaluate` all use this function.
     """
     return read_with_alpha(path)[0]
 
 
 def read_with_alpha(path: Path) -> tuple[Pixels, Pixels | None]:
-    """Return the pixels of a file, see `read`, and its alpha, (H, W) in their type; None where the file has none."""
+    """Read the pixels of a file, like `read`, and its alpha, (H, W), or None without alpha."""
     try:
         with picture_errors(path):
             if _is_netpbm(path):
-                pixels, alpha = _netpbm(path), None
+                pixels, alpha = _read_netpbm(path), None
             else:
-                read = pictures.read(path)
-                pixels, alpha = read.pixels, read.alpha
+                picture = pictures.read(path)
+                pixels, alpha = picture.pixels, picture.alpha
     except PictureError as error:
-        raise DataError(f"{error}, or take it out of the set") from error
+        raise DataError(f"{error}, or remove it from the data set") from error
     return np.ascontiguousarray(pixels), alpha
 
 
@@ -93,8 +111,11 @@ def _is_netpbm(path: Path) -> bool:
         return file.read(2) in NETPBM
 
 
-def _netpbm(path: Path) -> Pixels:
-    """PPM, PGM or PBM, which `derain.pictures` does not read; Pillow has colour of 16 bits as 8."""
+def _read_netpbm(path: Path) -> Pixels:
+    """Read PPM, PGM or PBM, which `derain.pictures` does not support.
+
+    Pillow decodes 16-bit colour to 8 bits.
+    """
     with Image.open(path, formats=["PPM"]) as image:
         return as_colour(
             np.array(image, np.uint16)
