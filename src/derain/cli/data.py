@@ -1,9 +1,9 @@
-"""`derain data`: look at data sets."""
+"""`derain data`: inspect data sets."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter, validators
@@ -13,9 +13,10 @@ from derain.cli.options import PathArgument, Positive
 if TYPE_CHECKING:
     from derain.data.check import Check, FolderCheck
 
-data = App(name="data", help="Look at data sets of rainy and clean pictures.")
+data = App(name="data", help="Inspect data sets of rainy and clean pictures.")
 
-LINES = 10  # of each kind, unless all are asked for
+MAX_LINES = 10
+"""Lines of each kind that are printed without `--all`."""
 
 
 @data.command
@@ -24,24 +25,25 @@ def check(
     layout: str | None = None,
     measured: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 200,
     jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"], validator=Positive)] = None,
-    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    print_all: Annotated[bool, Parameter(name="--all", negative=())] = False,
 ) -> int:
-    """Say what data sets hold, what is wrong with them, and which backgrounds they share.
+    """Report the contents of data sets, their problems, and the backgrounds that they share.
 
-    Returns 1 if a file cannot be used, a pair does not fit, or two folders share a background.
+    Returns 1 if a file is unusable, a pair does not match, or two folders share a background.
 
     Parameters
     ----------
     folders
-        One data set each, such as a training set and a test set; or the list file of one.
+        One data set each, for example a training set and a test set; list files are accepted too.
     layout
-        How pairs are laid out, where it is not recognised: folders, names, one-to-many, clean-left, clean-right, list.
+        Layout of the pairs, if detection fails: folders, names, one-to-many, clean-left,
+        clean-right, list.
     measured
-        Pairs of each folder on which PSNR and alignment are taken; 0 takes neither.
+        Number of pairs in each folder whose PSNR and alignment are measured; 0 skips both.
     jobs
-        Processes; one for each processor if not given.
-    every
-        Print every line, not the first ten of each kind.
+        Number of processes; one for each core by default.
+    print_all
+        Print every line, not only the first ten of each kind.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -50,83 +52,87 @@ def check(
     from derain.errors import DataError
 
     if not folders:
-        raise DataError("derain data check: no folder is given; name one or more")
+        raise DataError("derain data check: no folder given; name one or more")
     with Progress(
         console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
-        task = bar.add_task("looking at pairs", total=None)
+    ) as progress:
+        task = progress.add_task("inspecting pairs", total=None)
         result = checks.check(
             folders,
             layout=layout,
             measured=measured,
             processes=jobs,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    print("\n".join(report(result, lines=None if every else LINES)))
+    print("\n".join(report_lines(result, max_lines=None if print_all else MAX_LINES)))
     return 0 if result.is_sound else 1
 
 
-def report(result: Check, *, lines: int | None) -> list[str]:
-    """The text of a check, at most `lines` of each kind of finding."""
-    text: list[str] = []
+def report_lines(result: Check, *, max_lines: int | None) -> list[str]:
+    """Return the report of a check, with at most `max_lines` of each kind of finding."""
+    lines: list[str] = []
     for folder in result.folders:
-        text += [*_folder_report(folder, lines=lines), ""]
+        lines += [*_folder_lines(folder, max_lines=max_lines), ""]
     if len(result.folders) > 1:
         if result.shared:
-            text.append(f"{len(result.shared)} backgrounds are in more than one folder:")
-            text += _first([_group(map(str, group), lines) for group in result.shared], lines)
-            text += [
-                f"  {one.found.origin}: {one.shared} of its clean pictures"
-                for one in result.folders
-                if one.shared
+            lines.append(f"{len(result.shared)} backgrounds are in more than one folder:")
+            groups = [_join(map(str, group), max_lines) for group in result.shared]
+            lines += _indent(groups, max_lines)
+            lines += [
+                f"  {folder.pair_set.origin}: {folder.shared} of its clean pictures"
+                for folder in result.folders
+                if folder.shared
             ]
         else:
-            text.append("The folders share no background.")
-    return text
+            lines.append("The folders share no background.")
+    return lines
 
 
-def _folder_report(one: FolderCheck, *, lines: int | None) -> list[str]:
-    text = [
-        str(one.found.origin),
-        f"  layout       {one.found.layout}",
-        f"  pairs        {len(one.found.pairs)}",
+def _folder_lines(folder: FolderCheck, *, max_lines: int | None) -> list[str]:
+    pair_set = folder.pair_set
+    lines = [
+        str(pair_set.origin),
+        f"  layout       {pair_set.layout}",
+        f"  pairs        {len(pair_set.pairs)}",
+        f"  sizes        {_most_frequent(folder.sizes)}",
+        f"  formats      {_most_frequent(folder.formats)}",
     ]
-    text += [f"  sizes        {_counts(one.sizes)}", f"  formats      {_counts(one.formats)}"]
-    if one.input_psnr_db is not None:
-        text.append(
-            f"  input PSNR   {one.input_psnr_db:.2f} dB (RGB, mean of {one.measured} pairs)"
-        )
-    text.append(f"  backgrounds  {one.backgrounds} different ones")
-    if one.duplicates:
-        text.append(f"  {len(one.duplicates)} backgrounds occur more than once:")
-        text += _first(
-            [_group((path.name for path in group), lines) for group in one.duplicates], lines
-        )
-    if one.found.ignored:
-        from derain.data.pairs.find import IGNORED
+    if folder.input_psnr_db is not None:
+        psnr = f"{folder.input_psnr_db:.2f} dB (RGB, mean of {folder.measured} pairs)"
+        lines.append(f"  input PSNR   {psnr}")
+    lines.append(f"  backgrounds  {folder.backgrounds} different ones")
+    if folder.duplicates:
+        lines.append(f"  {len(folder.duplicates)} backgrounds occur more than once:")
+        groups = [_join((path.name for path in group), max_lines) for group in folder.duplicates]
+        lines += _indent(groups, max_lines)
+    if pair_set.ignored:
+        from derain.data.pairs.pair_set import IGNORED_KINDS
 
-        text.append(f"  {len(one.found.ignored)} other pictures ignored ({IGNORED})")
-    if one.problems:
-        text.append(f"  {len(one.problems)} problems:")
-        text += _first([str(problem) for problem in one.problems], lines)
-    return text
+        lines.append(f"  {len(pair_set.ignored)} other pictures ignored ({IGNORED_KINDS})")
+    if folder.problems:
+        lines.append(f"  {len(folder.problems)} problems:")
+        lines += _indent([str(problem) for problem in folder.problems], max_lines)
+    return lines
 
 
-def _counts(counts: dict[str, int], *, shown: int = 4) -> str:
+def _most_frequent(counts: dict[str, int], *, shown: int = 4) -> str:
+    """Return `481x321 (60), 321x481 (40), 2 more`."""
     text = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:shown])
     return text + (f", {len(counts) - shown} more" if len(counts) > shown else "")
 
 
-def _group(names: Iterable[str], most: int | None) -> str:
-    """`a = b = c`; frames of a video make groups of hundreds."""
+def _join(names: Iterable[str], limit: int | None) -> str:
+    """Return `a = b = c`, cut after `limit` names, since a video gives groups of hundreds."""
     every = list(names)
-    return " = ".join(every[:most]) + (
-        f" and {len(every) - most} more" if most is not None and len(every) > most else ""
-    )
-
-
-def _first(found: list[str], lines: int | None) -> list[str]:
-    text = [f"    {line}" for line in found[:lines]]
-    if lines is not None and len(found) > lines:
-        text.append(f"    ... and {len(found) - lines} more (--all prints them)")
+    text = " = ".join(every[:limit])
+    if limit is not None and len(every) > limit:
+        text += f" and {len(every) - limit} more"
     return text
+
+
+def _indent(findings: Sequence[str], limit: int | None) -> list[str]:
+    """Indent the first `limit` findings and say how many more there are."""
+    lines = [f"    {finding}" for finding in findings[:limit]]
+    if limit is not None and len(findings) > limit:
+        lines.append(f"    ... and {len(findings) - limit} more (--all prints them)")
+    return lines

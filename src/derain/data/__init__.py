@@ -1,1 +1,1 @@
-"""Pictures to learn from and to measure with: pairs of every published layout, crops, rain layers, and checks of a download."""
+"""Data for training and evaluation: pairs in published layouts, crops, and checks of data sets."""

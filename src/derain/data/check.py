@@ -1,4 +1,4 @@
-"""What is in data sets, what is wrong with them, and which backgrounds they share: `check([training, test])`."""
+"""Checks of data sets: contents, problems, and shared backgrounds. `check([training, test])`."""
 
 from __future__ import annotations
 
@@ -10,63 +10,69 @@ from pathlib import Path
 
 import numpy as np
 
-from derain.data.duplicates.matches import find_matches, groups
+from derain.data.duplicates.matches import connected_groups, find_matches
 from derain.data.inspection import (
     Inspection,
     InspectionTask,
     Progress,
+    clean_comparison_image,
     inspect_pairs,
     inspection_tasks,
-    working_clean,
 )
-from derain.data.pairs.find import PairSet, Problem, find_pairs
+from derain.data.pairs.find import find_pairs
+from derain.data.pairs.pair_set import PairSet, Problem
 from derain.errors import DataError
 
 
 @dataclass(frozen=True)
 class FolderCheck:
-    """What one folder holds."""
+    """The contents of one folder."""
 
-    found: PairSet
+    pair_set: PairSet
     problems: list[Problem]
-    """Those of `found`, then files that cannot be decoded and measured pairs that are not aligned."""
+    """Those of `pair_set`, then undecodable files and measured pairs that are not aligned."""
     sizes: dict[str, int]
-    """Pairs of each size, `481x321`, the most frequent first."""
+    """Number of pairs by size, such as `481x321`, the most frequent first."""
     formats: dict[str, int]
-    """Pairs of each kind of file, `png`, the most frequent first."""
+    """Number of pairs by format, such as `png`, the most frequent first."""
     input_psnr_db: float | None
-    """Mean PSNR (RGB) of the rainy pictures against the clean ones, over `measured` pairs; None if none was.
-    Pairs of two equal pictures are problems and not measured."""
+    """Mean PSNR (RGB) of rainy against clean pictures over the measured pairs; None without any.
+    Pairs of equal pictures are problems and do not count."""
     measured: int
+    """Number of pairs in that mean."""
     backgrounds: int
-    """Different ones, among the clean pictures that can be decoded."""
+    """Number of different backgrounds among the clean pictures that can be decoded."""
     duplicates: list[list[Path]]
-    """Clean pictures of this folder that show the same background, two and more each."""
+    """Groups of two or more clean pictures of this folder that show the same background."""
     shared: int
-    """Clean pictures whose background another folder has too."""
+    """Number of clean pictures whose background is also in another folder."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What several folders hold, and what they have in common."""
+    """The contents of several folders, and the backgrounds that they share."""
 
     folders: list[FolderCheck]
     shared: list[list[Path]]
-    """Clean pictures of one background that lie in two folders or more."""
+    """Groups of clean pictures of one background, from two or more folders."""
 
     @property
     def is_sound(self) -> bool:
-        """Has no folder a problem, and do no two share a background?"""
+        """True if no folder has a problem and no background is in two folders."""
         return not self.shared and not any(folder.problems for folder in self.folders)
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What was found out about one pair, and the place of its folder."""
+class _Inspected:
+    """The inspection of one pair, and the index of its folder."""
 
     folder: int
-    job: InspectionTask
-    look: Inspection
+    task: InspectionTask
+    inspection: Inspection
+
+
+_Group = list[_Inspected]
+"""Pairs with the same background."""
 
 
 def check(
@@ -77,84 +83,81 @@ def check(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> Check:
-    """Decode every picture in `folders`, and compare all their backgrounds with one another.
+    """Decode every picture in `folders` and compare all their backgrounds with each other.
 
-    PSNR and alignment are taken on at most `measured` pairs of each folder; `progress(done, all)` is called as pairs are done.
-    Raises DataError where find_pairs does, and for a folder that is given twice.
+    PSNR and alignment are measured on at most `measured` pairs of each folder; `progress(done,
+    total)` is called after each pair. Raises DataError where `find_pairs` does, and for a folder
+    that is given twice.
     """
     sets = [find_pairs(folder, layout=layout) for folder in folders]
-    if twice := [
-        path
-        for path, count in Counter(found.origin.resolve() for found in sets).items()
-        if count > 1
-    ]:
-        raise DataError(f"{twice[0]}: is given twice; name each data set once")
-    jobs = [
-        (index, job)
-        for index, found in enumerate(sets)
-        for job in inspection_tasks(found, measured=measured)
+    count = Counter(pair_set.origin.resolve() for pair_set in sets)
+    if repeated := [path for path, times in count.items() if times > 1]:
+        raise DataError(f"{repeated[0]}: given twice; name each data set once")
+    tasks = [
+        (index, task)
+        for index, pair_set in enumerate(sets)
+        for task in inspection_tasks(pair_set, measured=measured)
     ]
-    looks = inspect_pairs([job for _, job in jobs], processes=processes, progress=progress)
-    seen = [_Seen(index, job, look) for (index, job), look in zip(jobs, looks, strict=True)]
-    alike = _alike(seen)
-    shared = [group for group in alike if len({one.folder for one in group}) > 1]
-    checks = []
-    for index, found in enumerate(sets):
-        here = [one for one in seen if one.folder == index]
-        checks.append(
-            _summary(
-                found,
-                here,
-                alike=[own for group in alike if (own := _inside(index, group))],
-                shared=shared,
-            )
+    inspections = inspect_pairs([task for _, task in tasks], processes=processes, progress=progress)
+    inspected = [
+        _Inspected(index, task, inspection)
+        for (index, task), inspection in zip(tasks, inspections, strict=True)
+    ]
+    groups = _same_background(inspected)
+    shared = [group for group in groups if len({pair.folder for pair in group}) > 1]
+    checks = [
+        _summarise(
+            pair_set,
+            [pair for pair in inspected if pair.folder == index],
+            groups=[inside for group in groups if (inside := _of_folder(index, group))],
+            shared=sum(len(_of_folder(index, group)) for group in shared),
         )
-    return Check(checks, [_paths(group) for group in shared])
+        for index, pair_set in enumerate(sets)
+    ]
+    return Check(checks, [_clean_paths(group) for group in shared])
 
 
-def _alike(seen: Sequence[_Seen]) -> list[list[_Seen]]:
-    """Groups of two and more that show one background."""
-    known = [(one, print_) for one in seen if (print_ := one.look.fingerprint) is not None]
-    overlaps = find_matches(
-        [print_ for _, print_ in known], lambda index: working_clean(known[index][0].job.pair)
+def _same_background(inspected: Sequence[_Inspected]) -> list[_Group]:
+    """Return groups of two or more pairs that show the same background."""
+    fingerprints, pairs = [], []
+    for pair in inspected:
+        if pair.inspection.fingerprint is not None:
+            fingerprints.append(pair.inspection.fingerprint)
+            pairs.append(pair)
+    matches = find_matches(
+        fingerprints, lambda index: clean_comparison_image(pairs[index].task.pair)
     )
-    return [[known[index][0] for index in group] for group in groups(len(known), overlaps)]
+    return [[pairs[index] for index in group] for group in connected_groups(len(pairs), matches)]
 
 
-def _inside(folder: int, group: Sequence[_Seen]) -> list[_Seen]:
-    return [one for one in group if one.folder == folder]
+def _of_folder(folder: int, group: _Group) -> _Group:
+    return [pair for pair in group if pair.folder == folder]
 
 
-def _paths(group: Sequence[_Seen]) -> list[Path]:
-    return [one.job.pair.clean_path for one in group]
+def _clean_paths(group: _Group) -> list[Path]:
+    return [pair.task.pair.clean_path for pair in group]
 
 
-def _summary(
-    found: PairSet,
-    seen: Sequence[_Seen],
-    *,
-    alike: Sequence[Sequence[_Seen]],
-    shared: Sequence[Sequence[_Seen]],
+def _summarise(
+    pair_set: PairSet, inspected: Sequence[_Inspected], *, groups: Sequence[_Group], shared: int
 ) -> FolderCheck:
-    """`alike` has the groups' members in this folder, `shared` whole groups that other folders are in too."""
-    psnrs = [one.look.psnr_db for one in seen if one.look.psnr_db is not None]
-    fingerprinted = sum(one.look.fingerprint is not None for one in seen)
-    folder = seen[0].folder
+    """Summarise one folder; `groups` are the members in this folder of each background."""
+    inspections = [pair.inspection for pair in inspected]
+    psnrs = [one.psnr_db for one in inspections if one.psnr_db is not None]
+    fingerprinted = sum(one.fingerprint is not None for one in inspections)
     return FolderCheck(
-        found=found,
-        problems=[
-            *found.problems,
-            *(one.look.problem for one in seen if one.look.problem is not None),
-        ],
-        sizes=_counted("x".join(map(str, pair.size_px)) for pair in found.pairs),
-        formats=_counted(pair.rainy_path.suffix.lower().removeprefix(".") for pair in found.pairs),
+        pair_set=pair_set,
+        problems=[*pair_set.problems, *(one.problem for one in inspections if one.problem)],
+        sizes=_count("x".join(map(str, pair.size_px)) for pair in pair_set.pairs),
+        formats=_count(pair.rainy_path.suffix.lower().removeprefix(".") for pair in pair_set.pairs),
         input_psnr_db=float(np.mean(psnrs)) if psnrs else None,
         measured=len(psnrs),
-        backgrounds=fingerprinted - sum(len(group) - 1 for group in alike),
-        duplicates=[_paths(group) for group in alike if len(group) > 1],
-        shared=sum(len(_inside(folder, group)) for group in shared),
+        backgrounds=fingerprinted - sum(len(group) - 1 for group in groups),
+        duplicates=[_clean_paths(group) for group in groups if len(group) > 1],
+        shared=shared,
     )
 
 
-def _counted(values: Iterable[str]) -> dict[str, int]:
+def _count(values: Iterable[str]) -> dict[str, int]:
+    """Count values, the most frequent first."""
     return dict(Counter(values).most_common())

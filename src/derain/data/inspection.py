@@ -1,4 +1,4 @@
-"""Every file of a set decoded once, by several processes: is it whole, is its pair aligned, what is its background?"""
+"""Inspection of every file of a data set, by several processes: damage, alignment, background."""
 
 from __future__ import annotations
 
@@ -11,129 +11,142 @@ import numpy as np
 from PIL import Image
 
 from derain.data.alignment import misalignment
-from derain.data.duplicates.fingerprints import LONGEST_PX, Fingerprint, fingerprint, working
-from derain.data.pairs.find import Image8, Pair, PairSet, Problem, sample
-from derain.data.pairs.pair import decode, read
+from derain.data.duplicates.fingerprints import (
+    MAX_SIDE_PX,
+    Fingerprint,
+    comparison_image,
+    fingerprint,
+)
+from derain.data.pairs.pair import Image8, Pair, decode, read
+from derain.data.pairs.pair_set import PairSet, Problem, sample_pairs
 from derain.environment import available_cores
 from derain.errors import DataError
 
 Progress = Callable[[int, int], None]
+"""Called with the number of inspected pairs and the number of all pairs."""
 
-CHUNK = 8  # pairs for a process at a time
+CHUNK = 8
+"""Pairs that are sent to a process at a time."""
 
 
 @dataclass(frozen=True)
 class InspectionTask:
-    """What to find out about a pair."""
+    """A pair and what to determine about it."""
 
     pair: Pair
     measured: bool
-    """PSNR and alignment too, which takes both pictures in full."""
+    """True for PSNR and alignment too, which need both pictures at full size."""
     fingerprinted: bool
-    """The clean picture's background; of many pairs with one clean picture, the first only."""
+    """True for the background of the clean picture; set for one pair per clean picture."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found out."""
+    """The outcome of an `InspectionTask`."""
 
     psnr_db: float | None = None
     problem: Problem | None = None
     fingerprint: Fingerprint | None = None
 
 
-def inspection_tasks(found: PairSet, *, measured: int) -> list[InspectionTask]:
-    """One job for each pair; at most `measured` of them, spread over the set, are measured."""
-    chosen = {pair.name for pair in sample(found.pairs, measured)} if measured else set()
-    jobs: list[InspectionTask] = []
-    known: set[Path] = set()
-    for pair in found.pairs:
-        jobs.append(InspectionTask(pair, pair.name in chosen, pair.clean_path not in known))
-        known.add(pair.clean_path)
-    return jobs
+def inspection_tasks(pair_set: PairSet, *, measured: int) -> list[InspectionTask]:
+    """Return one task for each pair. At most `measured` of them, a random sample, are measured."""
+    pairs = pair_set.pairs
+    sampled = {pair.name for pair in sample_pairs(pairs, measured)} if measured else set()
+    tasks: list[InspectionTask] = []
+    seen: set[Path] = set()
+    for pair in pairs:
+        tasks.append(InspectionTask(pair, pair.name in sampled, pair.clean_path not in seen))
+        seen.add(pair.clean_path)
+    return tasks
 
 
 def inspect_pairs(
-    jobs: Sequence[InspectionTask],
+    tasks: Sequence[InspectionTask],
     *,
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> list[Inspection]:
-    """Do the jobs, in order, in `processes` processes (None: one for each processor)."""
-    processes = min(processes or available_cores(), 1 + len(jobs) // CHUNK)
-    looks: list[Inspection] = []
+    """Run the tasks in `processes` processes (None: one for each core); returns them in order."""
+    processes = min(processes or available_cores(), 1 + len(tasks) // CHUNK)
+    inspections: list[Inspection] = []
 
-    def note(look: Inspection) -> None:
-        looks.append(look)
+    def collect(inspection: Inspection) -> None:
+        inspections.append(inspection)
         if progress is not None:
-            progress(len(looks), len(jobs))
+            progress(len(inspections), len(tasks))
 
     if processes == 1:
-        for job in jobs:
-            note(_look(job))
+        for task in tasks:
+            collect(_inspect(task))
     else:
         with ProcessPoolExecutor(processes) as pool:
-            for look in pool.map(_look, jobs, chunksize=CHUNK):
-                note(look)
-    return looks
+            for inspection in pool.map(_inspect, tasks, chunksize=CHUNK):
+                collect(inspection)
+    return inspections
 
 
-def working_clean(pair: Pair) -> Image.Image:
-    """The working picture of a pair's clean side. A large JPEG is decoded at a fraction of its size. Raises DataError."""
+def clean_comparison_image(pair: Pair) -> Image.Image:
+    """Return the clean picture of a pair as backgrounds are compared. Raises DataError.
+
+    A large JPEG is decoded at a fraction of its size.
+    """
     try:
         with Image.open(pair.clean_path) as file:
             if file.format == "JPEG":
-                file.draft("L", (LONGEST_PX, LONGEST_PX))
-                return working(_clean_part(file, pair))
-        return working(_clean_part(Image.fromarray(decode(pair.clean_path, grey=True)), pair))
+                file.draft("L", (MAX_SIDE_PX, MAX_SIDE_PX))
+                return comparison_image(_clean_part(file, pair))
+        decoded = Image.fromarray(decode(pair.clean_path, grey=True))
+        return comparison_image(_clean_part(decoded, pair))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(
-            f"{pair.clean_path}: cannot be decoded ({error}); replace it or take its pair out of the set"
+            f"{pair.clean_path}: cannot be decoded ({error}); "
+            "replace it or remove its pair from the data set"
         ) from error
 
 
 def _clean_part(image: Image.Image, pair: Pair) -> Image.Image:
-    """The clean picture in what its file shows, at any scale."""
+    """Return the clean picture from the picture in the file, which may be downscaled."""
     if pair.clean_side is None:
         return image
     middle = image.width // 2
-    return image.crop(
-        (0, 0, middle, image.height)
-        if pair.clean_side == "left"
-        else (middle, 0, 2 * middle, image.height)
-    )
+    left, right = (0, middle) if pair.clean_side == "left" else (middle, 2 * middle)
+    return image.crop((left, 0, right, image.height))
 
 
-def _look(job: InspectionTask) -> Inspection:
+def _inspect(task: InspectionTask) -> Inspection:
+    pair = task.pair
     try:
-        background = fingerprint(working_clean(job.pair)) if job.fingerprinted else None
+        background = fingerprint(clean_comparison_image(pair)) if task.fingerprinted else None
     except DataError as error:
-        return Inspection(problem=_told(job.pair, error))
+        return Inspection(problem=_as_problem(pair, error))
     try:
-        psnr_db, fact = _measured(job.pair) if job.measured else (None, None)
-        if not job.measured and job.pair.clean_side is None:
-            read(job.pair.rainy_path)
-        return Inspection(psnr_db, Problem(job.pair.rainy_path, fact) if fact else None, background)
+        psnr_db, reason = _measure(pair) if task.measured else (None, None)
+        if not task.measured and pair.clean_side is None:
+            read(pair.rainy_path)
     except DataError as error:
-        return Inspection(problem=_told(job.pair, error), fingerprint=background)
+        return Inspection(problem=_as_problem(pair, error), fingerprint=background)
+    return Inspection(psnr_db, Problem(pair.rainy_path, reason) if reason else None, background)
 
 
-def _told(pair: Pair, error: DataError) -> Problem:
-    path = pair.clean_path if str(error).startswith(f"{pair.clean_path}: ") else pair.rainy_path
-    return Problem(path, str(error).removeprefix(f"{path}: "))
+def _as_problem(pair: Pair, error: DataError) -> Problem:
+    """Turn `PATH: reason` into a problem of that file of the pair."""
+    text = str(error)
+    path = pair.clean_path if text.startswith(f"{pair.clean_path}: ") else pair.rainy_path
+    return Problem(path, text.removeprefix(f"{path}: "))
 
 
-def _measured(pair: Pair) -> tuple[float | None, str | None]:
-    """PSNR, and what is wrong with the pair."""
+def _measure(pair: Pair) -> tuple[float | None, str | None]:
+    """Return the PSNR of a pair and what is wrong with it."""
     rainy, clean = pair.load()
     psnr_db = _psnr_db(rainy, clean)
-    return psnr_db, "is its clean picture, pixel for pixel" if psnr_db is None else misalignment(
-        rainy, clean
-    )
+    if psnr_db is None:
+        return None, "equals its clean picture, pixel for pixel"
+    return psnr_db, misalignment(rainy, clean)
 
 
 def _psnr_db(rainy: Image8, clean: Image8) -> float | None:
-    """RGB, over all pixels; None for equal pictures."""
+    """Return the PSNR in RGB, 10 log10(255^2 / MSE) over all pixels; None for equal pictures."""
     difference = rainy.astype(np.float32) - clean
-    error = float(np.mean(np.square(difference), dtype=np.float64))
-    return float(10 * np.log10(255**2 / error)) if error else None
+    mse = float(np.mean(np.square(difference), dtype=np.float64))
+    return float(10 * np.log10(255**2 / mse)) if mse else None

@@ -1,4 +1,4 @@
-"""The pictures that crops are cut from, decoded once and kept in memory: pairs, dry pictures, rain layers."""
+"""The pictures that crops are cut from, decoded once and kept in memory."""
 
 from __future__ import annotations
 
@@ -10,77 +10,78 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from derain.data.pairs.file_names import is_picture
-from derain.data.pairs.find import Problem
 from derain.data.pairs.folder import PairFolder, select_pairs
 from derain.data.pairs.pair import Image8, Pair, decode
+from derain.data.pairs.pair_set import Problem
 from derain.errors import DataError
 from derain.files.messages import listing_error
 from derain.files.paths import is_folder
 
 WHITE = 255
-PATCH_PX, PATCH_SHARE = (
-    15,
-    0.2,
-)  # of squares of so many pixels, the share of white ones that makes them a patch
-HALVED_ABOVE_PX = 1000  # a background with a longer side is kept at half its size too, so that crops show more than texture
+PATCH_PX = 15
+MAX_WHITE_SHARE = 0.2
+"""Share of white pixels in a square of PATCH_PX above which its rain cannot be measured."""
+HALVE_ABOVE_PX = 1000
+"""Backgrounds with a longer side are also kept at half size, so that crops show whole objects."""
 
 
 @dataclass(frozen=True)
 class PairCollection:
-    """One folder of pairs, and how often its pictures are drawn relative to the others."""
+    """The decoded pairs of one folder. All pictures are uint8 (H, W, 3)."""
 
     name: str
     weight: float
+    """How often its pictures are drawn, relative to the other collections."""
     rainy: list[Image8]
     clean: list[Image8]
     layers: list[Image8]
-    """`added_light`, where the folder's rain was added to the clean picture: it may be laid over other pictures."""
+    """The rain layer of each pair; empty if the rain cannot be reused on other backgrounds."""
     problems: list[Problem] = field(default_factory=list)
-    """Files of the folder that are in no pair."""
+    """Files of the folder without a pair."""
     pairs: list[Pair] = field(default_factory=list)
-    """Where its pictures lie."""
+    """Paths of the pairs."""
 
 
 @dataclass
 class TrainingPictures:
-    """Everything that `derain.data.crops` draws from. All pictures are uint8 (H, W, 3), streak masks uint8 (H, W)."""
+    """Everything that crops are drawn from."""
 
     collections: list[PairCollection] = field(default_factory=list)
     backgrounds: list[Image8] = field(default_factory=list)
+    """Rain-free pictures, uint8 (H, W, 3)."""
     streaks: list[Image8] = field(default_factory=list)
-    small: list[Path] = field(default_factory=list)
-    """Backgrounds and streak masks that are left out, since no crop fits into them."""
+    """Streak masks, uint8 (H, W)."""
+    too_small: list[Path] = field(default_factory=list)
+    """Backgrounds and streak masks that were skipped, since no crop fits into them."""
 
 
 def rain_layer(rainy: Image8, clean: Image8) -> Image8:
-    """Return the light that rain added, (H, W, 3), as far as a pair tells it: rainy - clean, 0 where rain made it darker.
+    """Estimate the light that rain added, rainy - clean, uint8 (H, W, 3); 0 where rain darkened.
 
-    Where a channel is white the sum was cut off, so that the background would show in the difference. It takes the value of the
-    brightest channel there, since such rain is grey. Patches that are white as a whole, as skies are, are those of another place:
-    of the layer turned by 180 degrees, which keeps its direction, or mirrored.
+    Where a channel of the rainy picture is clipped at white, the difference would show the
+    background. The brightest channel replaces it, since added rain is grey. In patches that are
+    white as a whole, such as skies, nothing can be measured. They are filled from the same layer,
+    rotated by 180 degrees (which keeps the direction of the streaks) or mirrored.
     """
     light: Image8 = np.clip(rainy.astype(np.int16) - clean, 0, 255).astype(np.uint8)
-    cut_off = rainy == WHITE
-    light = np.where(cut_off, light.max(axis=2, keepdims=True), light)
-    white = Image.fromarray((cut_off.all(axis=2) * WHITE).astype(np.uint8)).filter(
-        ImageFilter.BoxBlur(PATCH_PX // 2)
-    )
-    unknown = np.asarray(white) > WHITE * PATCH_SHARE
+    clipped = rainy == WHITE
+    light = np.where(clipped, light.max(axis=2, keepdims=True), light)
+    white = Image.fromarray((clipped.all(axis=2) * WHITE).astype(np.uint8))
+    white_share = np.asarray(white.filter(ImageFilter.BoxBlur(PATCH_PX // 2)))
+    unknown = white_share > WHITE * MAX_WHITE_SHARE
     missing, filled = unknown.copy(), light.copy()
     for mirrored in (np.s_[::-1, ::-1], np.s_[::-1], np.s_[:, ::-1]):
-        found = missing & ~unknown[mirrored]
-        filled[found] = light[mirrored][found]
-        missing &= ~found
+        fillable = missing & ~unknown[mirrored]
+        filled[fillable] = light[mirrored][fillable]
+        missing &= ~fillable
     return filled
 
 
-def load_pairs(
-    source: PairFolder, *, with_layers: bool = True, min_px: int = 0
-) -> PairCollection:
-    """Decode the pairs that a folder stands for.
+def load_pairs(source: PairFolder, *, with_layers: bool = True, min_px: int = 0) -> PairCollection:
+    """Decode the pairs that `source` selects.
 
-    Rain layers are computed if `with_layers` and `source.layers` are set. Raises DataError if a
-    pair is smaller than `min_px` on a side.
+    Rain layers are computed if both `with_layers` and `source.layers` are set. Raises DataError if
+    a pair is smaller than `min_px` on a side.
     """
     found = select_pairs(source)
     for pair in found.pairs:
@@ -104,18 +105,18 @@ def load_pairs(
 
 
 def _decode_pairs(pairs: Sequence[Pair]) -> tuple[list[Image8], list[Image8]]:
-    """Both sides of all pairs; a clean picture of several rainy ones is decoded and kept once."""
+    """Decode both sides of all pairs; pairs with the same clean file share its pixels."""
     rainy, clean = [], []
-    known: dict[Path, Image8] = {}
+    clean_by_path: dict[Path, Image8] = {}
     for pair in pairs:
         if pair.clean_side is not None:
-            one, other = pair.load()
+            rainy_side, clean_side = pair.load()
         else:
-            if pair.clean_path not in known:
-                known[pair.clean_path] = decode(pair.clean_path)
-            one, other = decode(pair.rainy_path), known[pair.clean_path]
-        rainy.append(one)
-        clean.append(other)
+            if pair.clean_path not in clean_by_path:
+                clean_by_path[pair.clean_path] = decode(pair.clean_path)
+            rainy_side, clean_side = decode(pair.rainy_path), clean_by_path[pair.clean_path]
+        rainy.append(rainy_side)
+        clean.append(clean_side)
     return rainy, clean
 
 
@@ -126,40 +127,41 @@ def load_pictures(
     min_px: int = 0,
     grey: bool = False,
 ) -> tuple[list[Image8], list[Path]]:
-    """Decode every picture directly in `folders` whose stem is not in `exclude`, and name those smaller than `min_px` apart.
+    """Decode the pictures of `folders`, subfolders not included, except stems in `exclude`.
 
-    Large ones are there a second time at half their size. Raises DataError for a folder that is not there or has no picture, for
-    a stem in `exclude` that is in no folder, and for a picture that cannot be decoded.
+    Returns the pictures and the paths that were skipped because a side is below `min_px`. Large
+    pictures are returned a second time, at half size. Raises DataError for a missing folder, a
+    folder without pictures, a stem in `exclude` that no file has, and a picture that cannot be
+    decoded.
     """
     pictures: list[Image8] = []
-    small: list[Path] = []
+    too_small: list[Path] = []
     for path in background_paths(folders, exclude=exclude):
         picture = decode(path, grey=grey)
         sides = picture.shape[:2]
         if min(sides) < min_px:
-            small.append(path)
+            too_small.append(path)
             continue
         pictures.append(picture)
-        if max(sides) > HALVED_ABOVE_PX and min(sides) // 2 >= min_px:
+        if max(sides) > HALVE_ABOVE_PX and min(sides) // 2 >= min_px:
             pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
-    return pictures, small
+    return pictures, too_small
 
 
 def background_paths(folders: Iterable[str | Path], *, exclude: Sequence[str] = ()) -> list[Path]:
-    """Every picture directly in `folders` whose stem is not in `exclude`. Raises DataError, as `load_pictures` does."""
-    found = [path for folder in map(Path, folders) for path in _pictures(folder)]
-    if found and (missing := set(exclude) - {path.stem for path in found}):
+    """List the pictures of `folders` except stems in `exclude`; raises DataError as above."""
+    paths = [path for folder in map(Path, folders) for path in _list_pictures(folder)]
+    if paths and (missing := set(exclude) - {path.stem for path in paths}):
         raise DataError(
-            f"{min(missing)}: is to be left out by data.exclude, and no background is called so; correct the name or take it out"
+            f"{min(missing)}: listed in data.exclude, but there is no background of that name; "
+            "correct the name or remove it"
         )
-    return [path for path in found if path.stem not in exclude]
+    return [path for path in paths if path.stem not in exclude]
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _list_pictures(folder: Path) -> list[Path]:
     if not is_folder(folder):
-        raise DataError(
-            f"{folder}: no such folder that this user may look into; correct the recipe"
-        )
+        raise DataError(f"{folder}: no such folder, or no access; correct the recipe")
     try:
         paths = sorted(
             path for path in folder.iterdir() if is_picture(path) and path.name[0] != "."
@@ -167,5 +169,8 @@ def _pictures(folder: Path) -> list[Path]:
     except OSError as error:
         raise DataError(listing_error(error)) from error
     if not paths:
-        raise DataError(f"{folder}: has no picture right in it; name the folders in it that have")
+        raise DataError(
+            f"{folder}: contains no pictures (subfolders are not searched); "
+            "name the folders that contain them"
+        )
     return paths

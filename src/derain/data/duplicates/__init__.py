@@ -1,1 +1,1 @@
-"""Pictures that share a background: fingerprints, registration, matches."""
+"""Detection of pictures that show the same background."""

@@ -1,4 +1,4 @@
-"""Which pictures show the same background: candidates from fingerprints, each one confirmed by its pixels."""
+"""Pictures that show the same background: fingerprints give candidates, and pixels confirm them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,28 @@ from derain.data.duplicates.registration import Transform, correlation
 
 Ints = NDArray[np.int64]
 
-BANDS = 3  # two patches meet if one third of their bits agree ...
-ALIKE_BITS = 13  # ... and no more than these differ in all
-NEIGHBOURS = 8  # in a crowded third: frames of a video chain up instead of squaring
-VOTES = 3  # patches that must agree on how one picture lies on the other
+BANDS = 3
+"""Two patches are compared if one of this many equal parts of their bits agrees."""
+MAX_DIFFERING_BITS = 13
+"""Bits of two matching patches that may differ."""
+NEIGHBOURS = 8
+"""Patches that each patch is compared with if many share a band: frames of a video then form a
+chain, instead of as many pairs as the square of their number."""
+MIN_VOTES = 3
+"""Matching patches that must agree on an alignment."""
 VOTE_PX = 20
-TRIES = 3  # placements that are compared by pixels
-AGREEMENT = 0.6  # measured on 902 photos: unrelated ones below 0.4, two photos of one building up to 0.65, one photo above 0.8
+"""Side of the squares in which the shifts of an alignment are counted."""
+MAX_ALIGNMENTS = 3
+"""Alignments of two pictures that are compared by pixels."""
+MIN_CORRELATION = 0.6
+"""Measured on 902 photos: unrelated pictures stay below 0.4, two photos of one building reach 0.65,
+and one photo in two versions stays above 0.8."""
+CACHED_PICTURES = 200
 
 
 @dataclass(frozen=True)
 class Match:
-    """Two pictures, by their place in the list that was searched, that show the same background."""
+    """Two pictures that show the same background, by their index in the searched list."""
 
     first: int
     second: int
@@ -36,43 +46,43 @@ class Match:
 def find_matches(
     fingerprints: Sequence[Fingerprint], load: Callable[[int], Image.Image]
 ) -> list[Match]:
-    """Return pairs of pictures that share a background.
+    """Find pairs of pictures that share a background.
 
-    `load(index)` returns the working picture that was fingerprinted. A background is found whichever way up, mirrored,
-    compressed, resized, or cropped to half its area. Of three pictures of one background two pairs are enough to tell, and are
-    returned.
+    `load(index)` returns the comparison image that was fingerprinted. A background is found even if
+    it was mirrored, rotated by a multiple of 90 degrees, compressed, resized, or cropped to half
+    its area. Three pictures of one background give only two pairs, enough to connect them.
     """
-    found: list[Match] = []
-    joined = _Groups(len(fingerprints))
-    loaded = _Recent(load)
-    for first, second, lies in _candidates(fingerprints):
-        if not joined.same(first, second):
-            one, two = loaded(first), loaded(second)
-            best = 0.0
-            for lie in lies:
-                if best < AGREEMENT:
-                    best = max(best, correlation(one, two, lie.placement(one.size, two.size)))
-            if best >= AGREEMENT:
-                found.append(Match(first, second, best))
-                joined.join(first, second)
-    return found
+    matches: list[Match] = []
+    sets = _DisjointSets(len(fingerprints))
+    cache = _PictureCache(load)
+    for first, second, alignments in _candidates(fingerprints):
+        if sets.connected(first, second):
+            continue
+        pictures = cache[first], cache[second]
+        best = 0.0
+        for alignment in alignments:
+            if best < MIN_CORRELATION:
+                transform = alignment.transform(pictures[0].size, pictures[1].size)
+                best = max(best, correlation(*pictures, transform))
+        if best >= MIN_CORRELATION:
+            matches.append(Match(first, second, best))
+            sets.connect(first, second)
+    return matches
 
 
-def groups(count: int, overlaps: Sequence[Match]) -> list[list[int]]:
-    """The parts of range(count) that overlaps connect, of two and more, each in ascending order."""
-    joined = _Groups(count)
-    for overlap in overlaps:
-        joined.join(overlap.first, overlap.second)
+def connected_groups(count: int, matches: Sequence[Match]) -> list[list[int]]:
+    """Return the groups of range(count) that matches connect, two or more in ascending order."""
+    sets = _DisjointSets(count)
+    for match in matches:
+        sets.connect(match.first, match.second)
     members: dict[int, list[int]] = {}
-    for index in sorted(
-        {index for overlap in overlaps for index in (overlap.first, overlap.second)}
-    ):
-        members.setdefault(joined.root(index), []).append(index)
+    for index in sorted({index for match in matches for index in (match.first, match.second)}):
+        members.setdefault(sets.root(index), []).append(index)
     return sorted(members.values())
 
 
-class _Groups:
-    """Disjoint sets: what has been found to be one background need not be compared again."""
+class _DisjointSets:
+    """Union-find: pictures of one background are connected and not compared again."""
 
     def __init__(self, count: int) -> None:
         self.parent = list(range(count))
@@ -83,23 +93,23 @@ class _Groups:
             index = self.parent[index]
         return index
 
-    def same(self, first: int, second: int) -> bool:
+    def connected(self, first: int, second: int) -> bool:
         return self.root(first) == self.root(second)
 
-    def join(self, first: int, second: int) -> None:
+    def connect(self, first: int, second: int) -> None:
         self.parent[self.root(second)] = self.root(first)
 
 
-class _Recent:
-    """Loads pictures and keeps the last few."""
+class _PictureCache:
+    """Loads pictures on demand and keeps the last few."""
 
-    def __init__(self, load: Callable[[int], Image.Image], *, keep: int = 200) -> None:
-        self.load, self.keep = load, keep
+    def __init__(self, load: Callable[[int], Image.Image]) -> None:
+        self.load = load
         self.pictures: dict[int, Image.Image] = {}
 
-    def __call__(self, index: int) -> Image.Image:
+    def __getitem__(self, index: int) -> Image.Image:
         if index not in self.pictures:
-            while len(self.pictures) >= self.keep:
+            while len(self.pictures) >= CACHED_PICTURES:
                 self.pictures.pop(next(iter(self.pictures)))
             self.pictures[index] = self.load(index)
         return self.pictures[index]
@@ -107,111 +117,124 @@ class _Recent:
 
 @dataclass(frozen=True)
 class _Alignment:
-    """Patches that agree on one placement, as points in both pictures; no seeds if it was the whole pictures that met."""
+    """An alignment of two pictures that several of their patches agree on."""
 
-    matrix: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+    """(2, 2)"""
     scale: float
     seeds: tuple[NDArray[np.float64], NDArray[np.float64]]
+    """Centres of the agreeing patches in both pictures, each (N, 2).
+    N = 0 if only the whole pictures match."""
     points: tuple[NDArray[np.float64], NDArray[np.float64]]
-    """All patches that met and lie the same way."""
+    """Centres of all matching patches with this orientation, each (M, 2)."""
 
-    def placement(self, size: tuple[int, int], onto: tuple[int, int]) -> Transform:
+    def transform(self, size: tuple[int, int], onto: tuple[int, int]) -> Transform:
+        """Return the transform of the first picture, of `size`, to the second, of size `onto`."""
         if not len(self.seeds[0]):
-            return Transform.of_whole(self.matrix, size, onto)
-        return Transform.fitted(self.matrix, self.scale, seeds=self.seeds, points=self.points)
+            return Transform.of_whole(self.orientation, size, onto)
+        return Transform.fitted(self.orientation, self.scale, seeds=self.seeds, points=self.points)
 
 
 def _candidates(fingerprints: Sequence[Fingerprint]) -> Iterator[tuple[int, int, list[_Alignment]]]:
-    """Yield pairs of pictures with the placements, the best supported first, on which enough of their patches agree."""
+    """Yield two pictures and the alignments on which enough patches agree, best supported first."""
     if len(fingerprints) < 2:
         return
     patches = join(list(fingerprints))
     owner = np.repeat(np.arange(len(fingerprints)), [len(one) for one in fingerprints])
-    one, two = _patch_matches(patches, owner)
-    pair = owner[one] * len(fingerprints) + owner[two]
-    whole = patches.scale[one] == 0
+    i, j = _patch_matches(patches, owner)
+    pair = owner[i] * len(fingerprints) + owner[j]
+    is_whole = patches.scale[i] == 0
     _, inverse, counts = np.unique(pair, return_inverse=True, return_counts=True)
-    likely = (counts[inverse] >= VOTES) | whole
-    one, two, pair, whole = one[likely], two[likely], pair[likely], whole[likely]
-    if not len(one):
+    likely = (counts[inverse] >= MIN_VOTES) | is_whole
+    i, j, pair, is_whole = i[likely], j[likely], pair[likely], is_whole[likely]
+    if not len(i):
         return
+    # Every matching pair of patches proposes an orientation, a scale and a shift.
     first, second = (
-        np.stack([patches.x[side], patches.y[side]], -1).astype(np.float64) for side in (one, two)
+        np.stack([patches.x[side], patches.y[side]], -1).astype(np.float64) for side in (i, j)
     )
-    matrix = np.einsum(
-        "nji,njk->nik", _turn_matrix(patches.turn[two]), _turn_matrix(patches.turn[one])
+    orientation = np.einsum(
+        "nji,njk->nik",
+        _orientation_matrix(patches.orientation[j]),
+        _orientation_matrix(patches.orientation[i]),
     )
-    scale = np.where(whole, 1, patches.scale[one] / np.where(whole, 1, patches.scale[two])).astype(
-        np.float64
-    )
-    shift = second - scale[:, None] * np.einsum("nij,nj->ni", matrix, first)
-    lie = np.rint(matrix.reshape(-1, 4) @ (27, 9, 3, 1) + 40).astype(np.int64) * 64 + np.rint(
-        3 * np.log2(scale)
-    ).astype(np.int64)
-    votes, names = count_votes(pair, lie, shift)
-    votes[whole], names[whole] = VOTES, 0
+    scale = np.where(is_whole, 1, patches.scale[i] / np.where(is_whole, 1, patches.scale[j]))
+    scale = scale.astype(np.float64)
+    shift = second - scale[:, None] * np.einsum("nij,nj->ni", orientation, first)
+    votes, names = count_votes(pair, _quantise(orientation, scale), shift)
+    votes[is_whole], names[is_whole] = MIN_VOTES, 0
 
     order = np.lexsort((names, -votes, pair))
     for rows in np.split(order, np.flatnonzero(np.diff(pair[order])) + 1):
-        lies: list[_Alignment] = []
-        for name in dict.fromkeys(names[rows[votes[rows] >= VOTES]].tolist()):
-            if len(lies) == TRIES:
+        alignments: list[_Alignment] = []
+        for name in dict.fromkeys(names[rows[votes[rows] >= MIN_VOTES]].tolist()):
+            if len(alignments) == MAX_ALIGNMENTS:
                 break
-            seeds = rows[names[rows] == name]
-            alike = rows[(matrix[rows] == matrix[seeds[0]]).all(axis=(1, 2)) & ~whole[rows]]
-            seeds_but_whole = seeds[~whole[seeds]]
-            lies.append(
+            agreeing = rows[names[rows] == name]
+            best = agreeing[0]
+            has_orientation = (orientation[rows] == orientation[best]).all(axis=(1, 2))
+            points = rows[has_orientation & ~is_whole[rows]]
+            seeds = agreeing[~is_whole[agreeing]]
+            alignments.append(
                 _Alignment(
-                    matrix[seeds[0]],
-                    float(scale[seeds[0]]),
-                    seeds=(first[seeds_but_whole], second[seeds_but_whole]),
-                    points=(first[alike], second[alike]),
+                    orientation[best],
+                    float(scale[best]),
+                    seeds=(first[seeds], second[seeds]),
+                    points=(first[points], second[points]),
                 )
             )
-        if lies:
-            yield (
-                int(pair[rows[0]] // len(fingerprints)),
-                int(pair[rows[0]] % len(fingerprints)),
-                lies,
-            )
+        if alignments:
+            earlier, later = divmod(int(pair[rows[0]]), len(fingerprints))
+            yield earlier, later, alignments
 
 
 def _patch_matches(patches: Fingerprint, owner: Ints) -> tuple[Ints, Ints]:
-    """Indices (one, two) of patches of different pictures with nearly the same bits, the earlier picture first.
+    """Return indices of patches of different pictures with similar bits, earlier picture first.
 
-    Whole pictures meet whole ones only.
+    Whole pictures are compared with whole pictures only.
     """
-    met: list[Ints] = []
+    matches: list[Ints] = []
     for band in range(BANDS):
-        turned = _rotated(patches.bits, band * BITS // BANDS)
-        order = np.argsort(
-            turned, kind="stable"
-        )  # in a crowd of equal thirds the other bits bring like to like
-        ranked = turned[order] >> np.uint64(BITS - BITS // BANDS)
+        rotated = _rotate_bits(patches.bits, band * BITS // BANDS)
+        # Sorting by all bits brings similar patches together where many share a band.
+        order = np.argsort(rotated, kind="stable")
+        ranked = rotated[order] >> np.uint64(BITS - BITS // BANDS)
         for distance in range(1, NEIGHBOURS + 1):
             near = np.flatnonzero(ranked[distance:] == ranked[:-distance])
-            one, two = order[near], order[near + distance]
-            fits = (owner[one] != owner[two]) & (
-                (patches.scale[one] == 0) == (patches.scale[two] == 0)
+            i, j = order[near], order[near + distance]
+            comparable = (owner[i] != owner[j]) & (
+                (patches.scale[i] == 0) == (patches.scale[j] == 0)
             )
-            one, two = one[fits], two[fits]
-            close = _differing(patches.bits[one], patches.bits[two]) <= ALIKE_BITS
-            met.append(np.minimum(one, two)[close] * len(owner) + np.maximum(one, two)[close])
-    pairs = np.unique(np.concatenate(met))
+            i, j = i[comparable], j[comparable]
+            close = _differing_bits(patches.bits[i], patches.bits[j]) <= MAX_DIFFERING_BITS
+            matches.append(np.minimum(i, j)[close] * len(owner) + np.maximum(i, j)[close])
+    pairs = np.unique(np.concatenate(matches))
     return pairs // len(owner), pairs % len(owner)
 
 
-def count_votes(pair: Ints, lie: Ints, shift: NDArray[np.float64]) -> tuple[Ints, Ints]:
-    """For each meeting, how many of its pair agree with it on lie and shift, and a name for that agreement.
+def _quantise(orientation: NDArray[np.float64], scale: NDArray[np.float64]) -> Ints:
+    """Encode orientations, (N, 2, 2), and scales, (N,), in thirds of an octave, as one integer."""
+    orientation_code = np.rint(orientation.reshape(-1, 4) @ (27, 9, 3, 1) + 40).astype(np.int64)
+    thirds_of_octave = np.rint(3 * np.log2(scale)).astype(np.int64)
+    code: Ints = 64 * orientation_code + thirds_of_octave
+    return code
 
-    Shifts are counted in squares of VOTE_PX, laid in four ways so that no agreement is cut by a border.
+
+def count_votes(
+    pair: Ints, orientation_and_scale: Ints, shift: NDArray[np.float64]
+) -> tuple[Ints, Ints]:
+    """Count, for each of N matching patches, those of its pair that propose the same alignment.
+
+    Returns the votes, (N,), and a name of each alignment, (N,). Shifts, (N, 2), are counted in
+    squares of VOTE_PX, on four grids, so that no border of a square splits an alignment.
     """
     votes = np.zeros(len(pair), np.int64)
     names = np.zeros(len(pair), np.int64)
     for dx, dy in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
-        bins = np.floor(shift / VOTE_PX + (dx, dy)).astype(np.int64)
+        squares = np.floor(shift / VOTE_PX + (dx, dy)).astype(np.int64)
+        grid = np.full(len(pair), round(4 * dx + 2 * dy))
         name = np.zeros(len(pair), np.uint64)
-        for part in (pair, lie, bins[:, 0], bins[:, 1], np.full(len(pair), round(4 * dx + 2 * dy))):
+        for part in (pair, orientation_and_scale, squares[:, 0], squares[:, 1], grid):
             name = (name ^ part.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
             name ^= name >> np.uint64(29)
         _, inverse, counts = np.unique(name, return_inverse=True, return_counts=True)
@@ -221,28 +244,25 @@ def count_votes(pair: Ints, lie: Ints, shift: NDArray[np.float64]) -> tuple[Ints
     return votes, names
 
 
-def _rotated(bits: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
+def _rotate_bits(bits: NDArray[np.uint64], count: int) -> NDArray[np.uint64]:
+    """Rotate words of BITS bits to the left by `count`."""
     low = (np.uint64(1) << np.uint64(BITS - count)) - np.uint64(1)
     return ((bits & low) << np.uint64(count)) | (bits >> np.uint64(BITS - count))
 
 
-_ONES = np.array(
-    [
-        number.bit_count() if hasattr(int, "bit_count") else bin(number).count("1")
-        for number in range(1 << 16)
-    ],
-    np.uint8,
-)
+_ONES = np.array([number.bit_count() for number in range(1 << 16)], np.uint8)
+"""Number of set bits of each 16-bit word."""
 
 
-def _differing(one: NDArray[np.uint64], two: NDArray[np.uint64]) -> Ints:
-    counts: Ints = _ONES[(one ^ two).view(np.uint16).reshape(-1, 4)].sum(axis=1)
+def _differing_bits(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> Ints:
+    """Return the Hamming distances of words, (N,) and (N,) -> (N,)."""
+    counts: Ints = _ONES[(first ^ second).view(np.uint16).reshape(-1, 4)].sum(axis=1)
     return counts
 
 
-def _turn_matrix(turn: NDArray[np.int8]) -> NDArray[np.float64]:
-    """(N,) turns -> (N, 2, 2): from (x, y) in the picture to (x, y) in the patch as it was laid."""
-    matrix = np.zeros((len(turn), 2, 2))
-    matrix[:, 0, 0] = np.where(turn & 1, -1, 1)
-    matrix[:, 1, 1] = np.where(turn & 2, -1, 1)
-    return np.where(((turn & 4) > 0)[:, None, None], matrix[:, ::-1], matrix)
+def _orientation_matrix(orientation: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Return matrices that map (x, y) of a picture to (x, y) of a patch, (N,) -> (N, 2, 2)."""
+    matrix = np.zeros((len(orientation), 2, 2))
+    matrix[:, 0, 0] = np.where(orientation & 1, -1, 1)
+    matrix[:, 1, 1] = np.where(orientation & 2, -1, 1)
+    return np.where(((orientation & 4) > 0)[:, None, None], matrix[:, ::-1], matrix)

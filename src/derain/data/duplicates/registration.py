@@ -1,4 +1,4 @@
-"""How one picture lies on another, and whether their pixels agree where they do."""
+"""Registration: how one picture maps onto another, and whether their pixels agree where they do."""
 
 from __future__ import annotations
 
@@ -10,127 +10,139 @@ from PIL import Image
 
 Floats = NDArray[np.float64]
 
-COMPARED_PX = 96  # the longer side of the common part when its pixels are compared: a placement may be off by a few pixels
-LEAST_PX = 48  # a common part with a shorter side proves nothing
+COMPARED_PX = 96
+"""Longer side of the common part when its pixels are compared, coarse enough for small errors."""
+MIN_OVERLAP_PX = 48
+"""A common part with a shorter side proves nothing."""
 SLACK_PX = 3
+"""Shift that is tried in each direction when pixels are compared."""
+DETAIL_PX = 7
+"""Side of the window whose mean is subtracted to leave fine detail."""
+MAX_SCALE_DEVIATION = 1.34
+"""Largest factor by which a fitted scale may differ from the scale of the seeds."""
+MIN_SPREAD_PX = 20
+"""Standard deviation of points below which they do not determine a scale."""
 
 
 @dataclass(frozen=True)
 class Transform:
-    """(x, y) in the second picture = scale * (lie @ (x, y) in the first) + shift."""
+    """Map (x, y) of the first picture to scale * (orientation @ (x, y)) + shift in the second."""
 
-    lie: Floats
-    """(2, 2) one of the eight ways to turn and mirror: entries 0, 1 and -1."""
+    orientation: Floats
+    """(2, 2) one of the eight ways to rotate and mirror, with entries 0, 1 and -1."""
     scale: Floats
     """(2,)"""
     shift: Floats
     """(2,)"""
 
     @staticmethod
-    def of_whole(lie: Floats, size: tuple[int, int], onto: tuple[int, int]) -> Transform:
-        """The placement of a whole picture of `size` (width, height) on a whole one."""
-        scale = np.array(onto) / (np.abs(lie) @ np.array(size))
-        return Transform(
-            lie, scale, (np.array(onto) - 1) / 2 - scale * (lie @ ((np.array(size) - 1) / 2))
-        )
+    def of_whole(orientation: Floats, size: tuple[int, int], onto: tuple[int, int]) -> Transform:
+        """Map a whole picture of `size` (width, height) onto a whole picture of size `onto`."""
+        scale = np.array(onto) / (np.abs(orientation) @ np.array(size))
+        centre, onto_centre = (np.array(size) - 1) / 2, (np.array(onto) - 1) / 2
+        return Transform(orientation, scale, onto_centre - scale * (orientation @ centre))
 
     @staticmethod
     def fitted(
-        lie: Floats, scale: float, *, seeds: tuple[Floats, Floats], points: tuple[Floats, Floats]
+        orientation: Floats,
+        scale: float,
+        *,
+        seeds: tuple[Floats, Floats],
+        points: tuple[Floats, Floats],
     ) -> Transform:
-        """The placement that takes points of the first picture, (N, 2), closest to those of the second.
+        """Fit a transform to points of both pictures, each (N, 2), by least squares.
 
-        It starts from `seeds`, which agree at `scale`, and takes in those of `points` that come to lie close. The scale may
-        differ by axis, and by a third from `scale`.
+        The fit starts from `seeds`, which agree at `scale`, and adds those of `points` that map
+        close to their partners. The scale may differ between the axes, and by a third from `scale`.
         """
-        placement = _least_squares(lie, scale, *seeds)
+        transform = _least_squares(orientation, scale, *seeds)
         for reach_px in (24.0, 12.0, 6.0):
-            away = placement.scale * (points[0] @ lie.T) + placement.shift - points[1]
-            near = np.abs(away).max(axis=1) < reach_px
+            error = transform.scale * (points[0] @ orientation.T) + transform.shift - points[1]
+            near = np.abs(error).max(axis=1) < reach_px
             if near.sum() >= len(seeds[0]):
-                placement = _least_squares(lie, scale, points[0][near], points[1][near])
-        return placement
+                transform = _least_squares(orientation, scale, points[0][near], points[1][near])
+        return transform
 
 
-def _least_squares(lie: Floats, scale: float, first: Floats, second: Floats) -> Transform:
-    turned = first @ lie.T
-    spread = turned - turned.mean(axis=0)
-    slope = (spread * (second - second.mean(axis=0))).sum(axis=0) / np.maximum(
-        (spread**2).sum(axis=0), 1e-9
+def _least_squares(orientation: Floats, scale: float, first: Floats, second: Floats) -> Transform:
+    """Fit a scale for each axis and a shift to points, each (N, 2)."""
+    oriented = first @ orientation.T
+    spread = oriented - oriented.mean(axis=0)
+    covariance = (spread * (second - second.mean(axis=0))).sum(axis=0)
+    slope = covariance / np.maximum((spread**2).sum(axis=0), 1e-9)
+    is_wide = np.sqrt((spread**2).mean(axis=0)) > MIN_SPREAD_PX
+    scales = np.clip(
+        np.where(is_wide, slope, scale), scale / MAX_SCALE_DEVIATION, scale * MAX_SCALE_DEVIATION
     )
-    ample = np.sqrt((spread**2).mean(axis=0)) > 20  # points in one spot say nothing about scale
-    scales = np.clip(np.where(ample, slope, scale), scale / 1.34, scale * 1.34)
-    return Transform(lie, scales, (second - scales * turned).mean(axis=0))
+    return Transform(orientation, scales, (second - scales * oriented).mean(axis=0))
 
 
-def correlation(first: Image.Image, second: Image.Image, placement: Transform) -> float:
-    """Correlation of fine detail, where two grey pictures (mode L) overlap under `placement`; 0 if they hardly do.
+def correlation(first: Image.Image, second: Image.Image, transform: Transform) -> float:
+    """Return the correlation of fine detail where two grey pictures (mode L) overlap.
 
-    Detail is what a blur takes away: two skies, or two dark scenes with a bright middle, have the rest in common by chance.
+    0 if they hardly overlap. Coarse structure is left out, because two skies, or two dark scenes
+    with a bright centre, share it by chance.
     """
-    parts = _common(first, second, placement)
+    parts = _common_parts(first, second, transform)
     if parts is None:
         return 0.0
-    one, two = (_detail(np.asarray(part, dtype=np.float64)) for part in parts)
-    if placement.lie[0, 0] == 0:
-        one = one.T
-    one = one[
-        :: 1 if placement.lie[1].sum() > 0 else -1, :: 1 if placement.lie[0].sum() > 0 else -1
-    ]
-    inner = one[SLACK_PX:-SLACK_PX, SLACK_PX:-SLACK_PX]
+    first_detail, second_detail = (_detail(np.asarray(part, dtype=np.float64)) for part in parts)
+    if transform.orientation[0, 0] == 0:
+        first_detail = first_detail.T
+    down, across = (1 if transform.orientation[axis].sum() > 0 else -1 for axis in (1, 0))
+    first_detail = first_detail[::down, ::across]
+    inner = first_detail[SLACK_PX:-SLACK_PX, SLACK_PX:-SLACK_PX]
+    height, width = inner.shape
     best = 0.0
     for top in range(2 * SLACK_PX + 1):
         for left in range(2 * SLACK_PX + 1):
-            moved = two[top : top + inner.shape[0], left : left + inner.shape[1]]
-            best = max(
-                best,
-                float((inner * moved).sum() / np.sqrt((inner**2).sum() * (moved**2).sum() + 1e-9)),
-            )
+            shifted = second_detail[top : top + height, left : left + width]
+            norm = np.sqrt((inner**2).sum() * (shifted**2).sum() + 1e-9)
+            best = max(best, float((inner * shifted).sum() / norm))
     return best
 
 
-def _common(
-    first: Image.Image, second: Image.Image, placement: Transform
+def _common_parts(
+    first: Image.Image, second: Image.Image, transform: Transform
 ) -> tuple[Image.Image, Image.Image] | None:
-    """The part that both show, cut out of both and brought to one size; the first is not yet turned."""
+    """Cut the part that both show out of both, at the same size; None if it is too small.
+
+    The part of the first picture is not rotated or mirrored yet.
+    """
     corners = np.array([[-0.5, -0.5], [first.width - 0.5, first.height - 0.5]])
-    ends = np.sort(placement.scale * (corners @ placement.lie.T) + placement.shift, axis=0)
+    mapped = transform.scale * (corners @ transform.orientation.T) + transform.shift
+    ends = np.sort(mapped, axis=0)
     low = np.maximum(ends[0], -0.5)
     high = np.minimum(ends[1], np.array(second.size) - 0.5)
-    if min(high - low) < LEAST_PX:
+    if min(high - low) < MIN_OVERLAP_PX:
         return None
-    back = np.sort(
-        ((np.stack([low, high]) - placement.shift) / placement.scale) @ placement.lie, axis=0
+    second_ends = np.stack([low, high])
+    first_ends = np.sort(
+        ((second_ends - transform.shift) / transform.scale) @ transform.orientation, axis=0
     )
-    if min(back[1] - back[0]) < LEAST_PX:
+    if min(first_ends[1] - first_ends[0]) < MIN_OVERLAP_PX:
         return None
-    width, height = (
-        np.maximum(np.rint((high - low) * COMPARED_PX / max(high - low)), 4 * SLACK_PX)
-        .astype(int)
-        .tolist()
-    )
-    turned = (height, width) if placement.lie[0, 0] == 0 else (width, height)
+    sides = np.rint((high - low) * COMPARED_PX / max(high - low))
+    width, height = np.maximum(sides, 4 * SLACK_PX).astype(int).tolist()
+    first_size = (height, width) if transform.orientation[0, 0] == 0 else (width, height)
     return (
-        first.resize(turned, Image.Resampling.BOX, box=_box(back, first)),
-        second.resize(
-            (width, height), Image.Resampling.BOX, box=_box(np.stack([low, high]), second)
-        ),
+        first.resize(first_size, Image.Resampling.BOX, box=_box(first_ends, first)),
+        second.resize((width, height), Image.Resampling.BOX, box=_box(second_ends, second)),
     )
 
 
 def _box(ends: Floats, image: Image.Image) -> tuple[float, float, float, float]:
+    """Return the box between two points, (2, 2), in Pillow's coordinates."""
     low = np.clip(ends[0] + 0.5, 0, image.size)
     high = np.clip(ends[1] + 0.5, 0, image.size)
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
 def _detail(image: Floats) -> Floats:
-    """What a 7 x 7 mean takes away, limited so that a few strong edges do not decide alone."""
-    sums = np.pad(image, 4, mode="edge").cumsum(axis=0).cumsum(axis=1)
-    size = 7
-    mean = (
-        sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]
-    ) / size**2
+    """Subtract the mean of 7 x 7 pixels, and limit the rest so that no strong edge dominates."""
+    sums = np.pad(image, DETAIL_PX // 2 + 1, mode="edge").cumsum(axis=0).cumsum(axis=1)
+    n = DETAIL_PX
+    mean = (sums[n:, n:] - sums[:-n, n:] - sums[n:, :-n] + sums[:-n, :-n]) / n**2
     detail = image - mean[: image.shape[0], : image.shape[1]]
     limit = 3 * np.abs(detail).mean() + 1e-9
     clipped: Floats = np.clip(detail, -limit, limit)

@@ -1,1 +1,1 @@
-"""Pairs of a rainy and a clean picture, in every published layout."""
+"""Pairs of a rainy and a clean picture, in all published layouts."""

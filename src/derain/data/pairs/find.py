@@ -1,7 +1,8 @@
-"""Rainy and clean pictures of the same scene, found in a folder of any published layout.
+"""Search of a folder for pairs, in any published layout.
 
-`find_pairs(folder)` looks at names and file headers only; `Pair.load()` decodes. What has no partner, cannot be read or differs
-in size is listed as a problem and is never dropped silently or resized.
+`find_pairs(folder)` reads names and file headers only; `Pair.load()` decodes. Pictures without a
+partner, unreadable ones and pairs of different size become problems. Nothing is resized or dropped
+silently.
 """
 
 from __future__ import annotations
@@ -9,105 +10,64 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path, PurePath
 
-import numpy as np
 from PIL import Image
 
 from derain.data.pairs import file_names
 from derain.data.pairs.list_files import is_pair_list, read_pair_list
 from derain.data.pairs.name_index import CleanIndex, split_by_name
-from derain.data.pairs.pair import CleanSide, Image8, Pair, displayed_size
+from derain.data.pairs.pair import CleanSide, Pair, displayed_size
+from derain.data.pairs.pair_set import LAYOUTS, PairSet, Problem
 from derain.data.pairs.side_by_side import detect_clean_half
 from derain.errors import DataError, DerainError
 from derain.files.messages import listing_error
 from derain.files.paths import exists, is_file, walk
 
-__all__ = ["IGNORED", "LAYOUTS", "Image8", "Pair", "PairSet", "Problem", "find_pairs", "sample"]
-
-LAYOUTS = {
-    "folders": "two folders with the same names in them (rainy and clean, input and target, rain and norain, ...)",
-    "names": "both sides told apart by name (rain-001.png and norain-001.png, 001_in.png and 001_GT.png)",
-    "one-to-many": "one clean picture for many rainy ones (901.jpg, and 901_1.jpg to 901_14.jpg)",
-    "clean-left": "both sides in one file, the clean one on the left (Rain800)",
-    "clean-right": "both sides in one file, the clean one on the right (Rain1200)",
-    "list": "a text file with a rainy and a clean path on each line (SPA-Data)",
-}
-
-IGNORED = "masks, streaks, or not in the list"
-"""What the ignored pictures of a set are."""
-
-_Sided = tuple[Path, file_names.Side | None]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A file that is in no pair, and why."""
-
-    path: Path
-    fact: str
-    is_whole: bool = False
-    """Nothing is wrong with this file: its partner, which has a problem of its own, cannot be read."""
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.fact}"
-
-
-@dataclass(frozen=True)
-class PairSet:
-    """Everything that was found in a folder. Each picture file in it is in `pairs`, in `problems` or in `ignored`."""
-
-    folder: Path
-    layout: str
-    """A key of LAYOUTS; several, joined by `, `, where subfolders differ."""
-    pairs: list[Pair] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    ignored: list[Path] = field(default_factory=list)
-    """Masks, streak layers, and pictures that a list file leaves out of the folders that it names."""
-    source: Path | None = None
-    """The list file in whose place `folder` is the one that it lies in."""
-
-    @property
-    def origin(self) -> Path:
-        """The folder or the list file that was asked for."""
-        return self.source or self.folder
-
-    def __len__(self) -> int:
-        return len(self.pairs)
+_Group = tuple[str, ...]
+"""Folders that both pictures of a pair have in common."""
+_SidedPath = tuple[Path, file_names.Side | None]
+"""A picture, and the side that its folder stands for."""
 
 
 def find_pairs(folder: str | os.PathLike[str], *, layout: str | None = None) -> PairSet:
-    """Find the pairs in `folder` and below it, or those that a list file (given in its place) names.
+    """Find the pairs in `folder` and its subfolders, or those of a list file given instead.
 
-    The layout is recognised for each subfolder (train, test, ...) by itself; `layout`, a key of LAYOUTS, settles it for all.
-    Raises DataError if there is no such folder, no such layout or no pair.
+    The layout is detected for each subfolder (train, test, ...) separately; `layout`, a key of
+    LAYOUTS, sets it for all. Raises DataError for a missing folder, an unknown layout, and if no
+    pair is found.
     """
     root = Path(folder)
     if layout is not None and layout not in LAYOUTS:
         raise DataError(f"{layout}: no such layout; choose one of {', '.join(LAYOUTS)}")
     if not exists(root):
         raise DataError(
-            f"{root}: no such folder that this user may look into; give the folder that holds the rainy and the clean pictures"
+            f"{root}: no such folder, or no access; "
+            "give the folder that contains the rainy and the clean pictures"
         )
     if is_file(root):
-        result = replace(_Finder(root.parent, pictures=(), lists=(root,)).run("list"), source=root)
+        finder = _Finder(root.parent, pictures=(), lists=(root,))
+        result = replace(finder.run("list"), list_file=root)
     else:
-        result = _Finder(root, *_walk(root)).run(layout)
+        result = _Finder(root, *_list_files(root)).run(layout)
     if not result.pairs:
         raise DataError(_no_pairs(result))
     return result
 
 
-def _walk(root: Path) -> tuple[list[Path], list[Path]]:
-    """All picture files and all list files below `root`, in natural order. Raises DataError for a folder that is shut."""
+def _list_files(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return all pictures and all list files below `root`, in natural order.
+
+    Raises DataError for a folder that cannot be listed.
+    """
     pictures, lists = [], []
 
-    def refuse(error: OSError) -> None:
+    def fail(error: OSError) -> None:
         raise DataError(listing_error(error))
 
-    for directory, files in walk(root, onerror=refuse, key=file_names.natural):
-        for name in files:
+    for directory, names in walk(root, onerror=fail, key=file_names.natural_key):
+        for name in names:
             path = Path(directory, name)
             if file_names.is_picture(path):
                 pictures.append(path)
@@ -117,7 +77,7 @@ def _walk(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 class _Finder:
-    """Sorts the files of one folder into pairs, problems and ignored ones."""
+    """Sorts the files of one folder into pairs, problems and ignored files."""
 
     def __init__(self, root: Path, pictures: Sequence[Path], lists: Sequence[Path]) -> None:
         self.root, self.pictures, self.lists = root, pictures, lists
@@ -128,184 +88,173 @@ class _Finder:
 
     def run(self, layout: str | None) -> PairSet:
         ignored: list[Path] = []
-        rest = list(self.pictures)
+        remaining = list(self.pictures)
         if layout == "list" or (layout is None and self.lists):
-            settled = self._settled_by(self._from_lists(), whole=layout == "list")
-            ignored = [path for path, listed in settled.items() if not listed]
-            rest = [path for path in rest if path not in settled]
-        groups: dict[tuple[str, ...], list[_Sided]] = defaultdict(list)
-        for path in rest:
+            covered = self._covered_by(self._add_lists(), everything=layout == "list")
+            ignored = [path for path, is_listed in covered.items() if not is_listed]
+            remaining = [path for path in remaining if path not in covered]
+        groups: dict[_Group, list[_SidedPath]] = defaultdict(list)
+        for path in remaining:
             relative = path.relative_to(self.root)
             if file_names.is_other(relative):
                 ignored.append(path)
                 continue
             side, group = file_names.side_by_folder(relative)
             groups[group].append((path, None if layout == "names" else side))
-        for group, files in groups.items():
-            self._from_group(group, files, layout=layout)
+        for group, sided_paths in groups.items():
+            self._add_group(group, sided_paths, layout=layout)
         return PairSet(
             self.root,
             ", ".join(self.layouts) or (layout or "none"),
-            self._named_apart(),
+            self._uniquely_named(),
             self.problems,
             ignored,
         )
 
-    def _named_apart(self) -> list[Pair]:
-        """The pairs; where two would have one name (1.png and 1.jpg), each bears the rainy file's whole path."""
+    def _uniquely_named(self) -> list[Pair]:
+        """Return the pairs; equal names (1.png and 1.jpg) become the path of the rainy file."""
         count = Counter(pair.name for pair in self.pairs)
 
-        def whole(path: Path) -> str:
-            return (
-                path.relative_to(self.root) if path.is_relative_to(self.root) else path
-            ).as_posix()
+        def full_name(path: Path) -> str:
+            inside = path.is_relative_to(self.root)
+            return (path.relative_to(self.root) if inside else path).as_posix()
 
         return [
-            pair if count[pair.name] == 1 else replace(pair, name=whole(pair.rainy_path))
+            pair if count[pair.name] == 1 else replace(pair, name=full_name(pair.rainy_path))
             for pair in self.pairs
         ]
 
-    def _from_group(
-        self,
-        group: tuple[str, ...],
-        files: Sequence[tuple[Path, file_names.Side | None]],
-        *,
-        layout: str | None,
+    def _add_group(
+        self, group: _Group, sided_paths: Sequence[_SidedPath], *, layout: str | None
     ) -> None:
-        paths = [path for path, _ in files]
+        paths = [path for path, _ in sided_paths]
         if layout in ("clean-left", "clean-right"):
-            self._from_halves(
-                group, paths, clean_side="left" if layout == "clean-left" else "right"
-            )
+            clean_side: CleanSide = "left" if layout == "clean-left" else "right"
+            self._add_halves(group, paths, clean_side=clean_side)
             return
-        rainy = [path for path, side in files if side == "rainy"]
-        clean = [path for path, side in files if side == "clean"]
-        unsaid = [path for path, side in files if side is None]
+        rainy = [path for path, side in sided_paths if side == "rainy"]
+        clean = [path for path, side in sided_paths if side == "clean"]
+        undecided = [path for path, side in sided_paths if side is None]
         by_folder = bool(rainy and clean)
-        if not by_folder and not unsaid and layout is None:
-            rainy, clean, unsaid = (
-                [],
-                [],
-                paths,
-            )  # a folder merely called `rain` or `data`: let the names speak
-        if unsaid and layout != "folders":
-            named_rainy, named_clean, unsaid = split_by_name(unsaid, many=not by_folder)
+        if not by_folder and not undecided and layout is None:
+            # One folder that happens to be named `rain` or `data`: decide by file names.
+            rainy, clean, undecided = [], [], paths
+        if undecided and layout != "folders":
+            named_rainy, named_clean, undecided = split_by_name(
+                undecided, one_to_many=not by_folder
+            )
             rainy, clean = [*rainy, *named_rainy], [*clean, *named_clean]
         if rainy and not clean:
-            clean, unsaid = unsaid, []  # 901.jpg beside a folder rainy/
+            clean, undecided = undecided, []  # 901.jpg next to a folder rainy/
         if layout is None and not (rainy and clean) and (side := detect_clean_half(paths)):
-            self._from_halves(group, paths, clean_side=side)
+            self._add_halves(group, paths, clean_side=side)
             return
-        self._match(group, rainy, clean, label="folders" if by_folder else "names")
+        self._match(group, rainy, clean, layout="folders" if by_folder else "names")
         self.problems += [
-            Problem(path, "neither its folder nor its name says whether it is rainy or clean")
-            for path in unsaid
+            Problem(path, "neither its folder nor its name shows if it is rainy or clean")
+            for path in undecided
         ]
 
     def _match(
-        self, group: tuple[str, ...], rainy: Sequence[Path], clean: Sequence[Path], *, label: str
+        self, group: _Group, rainy: Sequence[Path], clean: Sequence[Path], *, layout: str
     ) -> None:
-        partners, taken = CleanIndex(clean), defaultdict(list)
+        """Match rainy and clean pictures by name and add the pairs, in the order of `rainy`."""
+        index = CleanIndex(clean)
+        clean_by_rainy: dict[Path, Path] = {}
         for path in rainy:
-            candidates = partners.of(path)
+            candidates = index.find(path)
             if len(candidates) == 1:
-                taken[candidates[0]].append(path)
+                clean_by_rainy[path] = candidates[0]
             elif candidates:
                 names = ", ".join(candidate.name for candidate in candidates)
-                self.problems.append(Problem(path, f"more than one clean picture fits it: {names}"))
+                self.problems.append(Problem(path, f"matches several clean pictures: {names}"))
             else:
                 self.problems.append(Problem(path, "no clean picture has its name"))
+        uses = Counter(clean_by_rainy.values())
         self.problems += [
-            Problem(path, "no rainy picture has its name") for path in clean if path not in taken
+            Problem(path, "no rainy picture has its name") for path in clean if path not in uses
         ]
-        if any(len(many) > 1 for many in taken.values()):
-            label = "one-to-many"
-        pairs = {path: clean_path for clean_path, many in taken.items() for path in many}
-        for path in rainy:
-            if path in pairs and self._add(group, path, pairs[path]):
-                self.layouts[label] = None
+        if max(uses.values(), default=0) > 1:
+            layout = "one-to-many"
+        for path, clean_path in clean_by_rainy.items():
+            if self._add_pair(group, path, clean_path):
+                self.layouts[layout] = None
 
-    def _add(self, group: tuple[str, ...], rainy: Path, clean: Path) -> bool:
-        size, clean_size = self._size(rainy), self._size(clean)
+    def _add_pair(self, group: _Group, rainy: Path, clean: Path) -> bool:
+        """Add a pair of two files, or a problem; returns True for a pair."""
+        size, clean_size = self._read_size(rainy), self._read_size(clean)
         if size is None or clean_size is None:
             if size is not None:
-                self.problems.append(
-                    Problem(rainy, f"its clean picture {clean.name} cannot be read", is_whole=True)
-                )
+                reason = f"its clean picture {clean.name} cannot be read"
+                self.problems.append(Problem(rainy, reason, is_intact=True))
             elif clean_size is not None:
-                self.problems.append(
-                    Problem(clean, f"its rainy picture {rainy.name} cannot be read", is_whole=True)
-                )
+                reason = f"its rainy picture {rainy.name} cannot be read"
+                self.problems.append(Problem(clean, reason, is_intact=True))
             return False
         if size != clean_size:
-            fact = f"is {size[0]}x{size[1]}, but its clean picture {clean.name} is {clean_size[0]}x{clean_size[1]}"
-            self.problems.append(Problem(rainy, fact))
+            (width, height), (clean_width, clean_height) = size, clean_size
+            clean_text = f"its clean picture {clean.name} is {clean_width}x{clean_height}"
+            self.problems.append(Problem(rainy, f"is {width}x{height}, but {clean_text}"))
             return False
         self.pairs.append(Pair("/".join((*group, rainy.stem)), rainy, clean, size))
         return True
 
-    def _from_halves(
-        self, group: tuple[str, ...], paths: Iterable[Path], *, clean_side: CleanSide
-    ) -> None:
+    def _add_halves(self, group: _Group, paths: Iterable[Path], *, clean_side: CleanSide) -> None:
+        """Add a pair for each file that contains both sides."""
         for path in paths:
-            if (size := self._size(path)) is None:
+            if (size := self._read_size(path)) is None:
                 continue
-            if size[0] % 2:
-                self.problems.append(
-                    Problem(
-                        path, f"is {size[0]} pixels wide, which does not part into two equal halves"
-                    )
-                )
+            width, height = size
+            if width % 2:
+                reason = f"is {width} pixels wide, which cannot be split into equal halves"
+                self.problems.append(Problem(path, reason))
                 continue
-            half = (size[0] // 2, size[1])
-            self.pairs.append(Pair("/".join((*group, path.stem)), path, path, half, clean_side))
+            name = "/".join((*group, path.stem))
+            self.pairs.append(Pair(name, path, path, (width // 2, height), clean_side))
             self.layouts[f"clean-{clean_side}"] = None
 
-    def _from_lists(self) -> set[Path]:
-        """Add the pairs of every list file, and return all files that they name."""
+    def _add_lists(self) -> set[Path]:
+        """Add the pairs of every list file; returns all files that the lists name, resolved."""
         listed: set[Path] = set()
-        first: dict[tuple[Path, Path], str] = {}
+        first_line: dict[tuple[Path, Path], str] = {}
         for path in self.lists:
             for line in read_pair_list(path, root=self.root):
-                both = line.rainy.resolve(), line.clean.resolve()
-                listed |= {*both}
-                if both in first:
-                    self.problems.append(
-                        Problem(
-                            path,
-                            f"its line {line.number} repeats {first[both]}; take one of them out",
-                        )
-                    )
+                files = line.rainy.resolve(), line.clean.resolve()
+                listed.update(files)
+                if files in first_line:
+                    reason = f"its line {line.number} repeats {first_line[files]}; remove one"
+                    self.problems.append(Problem(path, reason))
                     continue
-                first[both] = f"line {line.number} of {path.name}"
+                first_line[files] = f"line {line.number} of {path.name}"
                 missing = [side for side in (line.rainy, line.clean) if not is_file(side)]
                 self.problems += [
-                    Problem(side, f"is named in line {line.number} of {path.name} but is not there")
+                    Problem(side, f"does not exist, but line {line.number} of {path.name} names it")
                     for side in missing
                 ]
                 inside = line.rainy.is_relative_to(self.root)
                 relative: PurePath = (
                     line.rainy.relative_to(self.root) if inside else PurePath(line.rainy.name)
                 )
-                if not missing and self._add(relative.parts[:-1], line.rainy, line.clean):
+                if not missing and self._add_pair(relative.parts[:-1], line.rainy, line.clean):
                     self.layouts["list"] = None
         return listed
 
-    def _settled_by(self, listed: set[Path], *, whole: bool) -> dict[Path, bool]:
-        """The pictures on which the list files have the word, and whether they name them.
+    def _covered_by(self, listed: set[Path], *, everything: bool) -> dict[Path, bool]:
+        """Return the pictures that the list files cover, and whether a list names them.
 
-        These are all in the folders from which a list names a picture, and below them; with `whole`, all that there are.
+        A list covers the folders that it names pictures from, and their subfolders; `everything`
+        extends that to all pictures.
         """
         folders = {path.parent for path in listed}
-        settled = {}
+        covered = {}
         for path in self.pictures:
             real = path.resolve()
-            if whole or real in listed or not folders.isdisjoint(real.parents):
-                settled[path] = real in listed
-        return settled
+            if everything or real in listed or not folders.isdisjoint(real.parents):
+                covered[path] = real in listed
+        return covered
 
-    def _size(self, path: Path) -> tuple[int, int] | None:
-        """Width and height as displayed, from the header; None, and a problem the first time, if there is none."""
+    def _read_size(self, path: Path) -> tuple[int, int] | None:
+        """Return width and height as displayed; None, with one problem, for an unreadable file."""
         if path not in self._sizes:
             try:
                 self._sizes[path] = displayed_size(path)
@@ -322,19 +271,12 @@ class _Finder:
 
 
 def _no_pairs(result: PairSet) -> str:
+    """Return the message for a folder without pairs."""
     count = len(result.problems) + len(result.ignored)
-    first = f" (the first: {result.problems[0]})" if result.problems else ""
+    first = f" (first problem: {result.problems[0]})" if result.problems else ""
     layouts = ", ".join(f"`{name}`" for name in LAYOUTS)
     return (
-        f"{result.origin}: no pair among {count} pictures{first}; put rainy and clean pictures of the same names into folders "
-        f"`rainy` and `clean`, or name the layout, one of {layouts} (docs/data.md shows each)"
+        f"{result.origin}: no pair among {count} pictures{first}; put rainy and clean pictures "
+        "with the same names into folders `rainy` and `clean`, "
+        f"or set the layout, one of {layouts} (docs/data.md shows each)"
     )
-
-
-def sample(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """At most `count` pairs, drawn without replacement, the same each time and in their order.
-
-    Every n-th pair would be of a few kinds of rain only, where each background has the same kinds.
-    """
-    drawn = np.random.default_rng(0).choice(len(pairs), min(count, len(pairs)), replace=False)
-    return [pairs[index] for index in sorted(drawn)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from derain.data.pairs.find import PairSet, find_pairs
+from derain.data.pairs.find import find_pairs
+from derain.data.pairs.pair_set import PairSet
 from derain.errors import DataError
 
 

@@ -1,4 +1,4 @@
-"""List files: a rainy and a clean path on each line, as SPA-Data is published (`real_world.txt`)."""
+"""List files with a rainy and a clean path on each line, such as `real_world.txt` of SPA-Data."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ _LINE = re.compile(rf"^\s*(.+?(?:{_SUFFIX}))[\s,;]+(.+?(?:{_SUFFIX}))\s*$", re.I
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a list file: its number from 1, and the two files, which may not exist."""
+    """One line of a list file."""
 
     number: int
+    """Starts at 1."""
     rainy: Path
+    """May not exist, like `clean`."""
     clean: Path
 
 
 def is_pair_list(path: Path) -> bool:
-    """Does the first line that is not empty name two pictures?"""
+    """True if the first line that is not empty names two pictures."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
-            return any(
-                _LINE.match(line) for line in [next((line for line in file if line.strip()), "")]
-            )
+            first = next((line for line in file if line.strip()), "")
     except OSError:
         return False
+    return bool(_LINE.match(first))
 
 
 def read_pair_list(path: Path, *, root: Path) -> Iterator[Line]:
-    """Yield the lines. A path is taken below the list's folder, below `root`, or as it stands, whichever file exists.
+    """Yield the lines of a list file. Raises DataError for a line without two paths.
 
-    SPA-Data writes `/real_world/...`: a leading slash does not make a path absolute if the file lies beside the list.
+    A path is relative to the folder of the list or to `root`, or it is absolute, whichever file
+    exists. SPA-Data writes `/real_world/...`, so a leading slash alone does not make it absolute.
     """
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
@@ -52,14 +54,16 @@ def read_pair_list(path: Path, *, root: Path) -> Iterator[Line]:
             continue
         if (match := _LINE.match(line)) is None:
             raise DataError(
-                f"{path}: line {number} does not name a rainy and a clean picture; write both paths, rainy first"
+                f"{path}: line {number} does not name a rainy and a clean picture; "
+                "write both paths, rainy first"
             )
         yield Line(number, _locate(match[1], bases=bases), _locate(match[2], bases=bases))
 
 
 def _locate(text: str, *, bases: list[Path]) -> Path:
-    below = text.replace("\\", "/").lstrip("/")
-    candidates = [base / below for base in bases]
+    """Return the first candidate that exists, or the first of all."""
+    relative = text.replace("\\", "/").lstrip("/")
+    candidates = [base / relative for base in bases]
     if Path(text).is_absolute():
         candidates.append(Path(text))
     return next((path for path in candidates if is_file(path)), candidates[0])

@@ -1,4 +1,4 @@
-"""Which pictures of one group are rainy, and which clean one belongs to each, as far as names tell."""
+"""Matching rainy and clean pictures of one group by their names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from derain.data.pairs import file_names
 
 
 class CleanIndex:
-    """The clean pictures of one group, to be asked which of them belongs to a rainy one."""
+    """An index of the clean pictures of one group, by several parts of their names."""
 
     def __init__(self, clean: Sequence[Path]) -> None:
         self.by_stem: dict[str, list[Path]] = defaultdict(list)
@@ -21,11 +21,11 @@ class CleanIndex:
             self.by_key[file_names.scene_key(path.stem)].append(path)
             self.by_scene[file_names.scene_of_frame(path.stem)].append(path)
 
-    def of(self, rainy: Path) -> list[Path]:
-        """One path if all is well, several if names are ambiguous, none if it has no partner."""
+    def find(self, rainy: Path) -> list[Path]:
+        """Return the clean pictures that match: none, one, or several if names are ambiguous."""
         key = file_names.scene_key(rainy.stem)
-        if found := self.by_stem.get(rainy.stem) or self.by_key.get(key):
-            return found
+        if matches := self.by_stem.get(rainy.stem) or self.by_key.get(key):
+            return matches
         scene = file_names.scene_of_frame(rainy.stem)
         if scene is not None:
             return self.by_scene.get(scene, [])
@@ -36,11 +36,14 @@ class CleanIndex:
 
 
 def split_by_name(
-    paths: Sequence[Path], *, many: bool
+    paths: Sequence[Path], *, one_to_many: bool
 ) -> tuple[list[Path], list[Path], list[Path]]:
-    """Rainy, clean and undecided. With `many`, 901 is clean if 901_1 lies beside it."""
+    """Return rainy, clean and undecided paths.
+
+    With `one_to_many`, 901 is clean if the same group has 901_1.
+    """
     sides = {path: file_names.side_by_name(path.stem) for path in paths}
-    if many and not {"rainy", "clean"} <= set(sides.values()):
+    if one_to_many and not {"rainy", "clean"} <= set(sides.values()):
         stems = {path.stem for path in paths}
         heads = {
             path: next((head for head in file_names.shorter_keys(path.stem) if head in stems), None)

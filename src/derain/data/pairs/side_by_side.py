@@ -1,4 +1,4 @@
-"""Pairs that lie side by side in one file: are they, and which half is the clean one?"""
+"""Pairs that share one file, side by side: detection, and which half is clean."""
 
 from __future__ import annotations
 
@@ -13,25 +13,33 @@ from derain.data.alignment import likeness
 from derain.data.pairs.pair import CleanSide, decode
 from derain.errors import DataError
 
-SAMPLE = 12  # files looked at: enough for a vote, and a set of thousands is still listed in seconds
-ALIKE = 0.6  # correlation of the two halves at 16 x 16; two halves of one photo reach it rarely
+SAMPLED_FILES = 12
+"""Enough for a vote, while a set of thousands of files is still listed within seconds."""
+MIN_LIKENESS = 0.6
+"""Correlation of the two halves at 16 x 16 pixels. The halves of one photo rarely reach it."""
+MIN_LIKE_SHARE = 0.7
+"""Share of the sampled files whose halves must be alike."""
 
 
 def detect_clean_half(paths: Sequence[Path]) -> CleanSide | None:
-    """Vote over a sample of the files: the side of the clean half, or None if the halves do not show the same scene.
+    """Return the side of the clean half, by a vote over a sample of the files.
 
-    Rain adds edges, so the clean half is the one with the smaller mean gradient.
+    Rain adds edges, so the clean half has the smaller mean gradient. Returns None if the halves do
+    not show the same scene.
     """
-    step = max(1, len(paths) // SAMPLE)
-    votes = [vote for path in paths[::step][:SAMPLE] if (vote := _vote(path)) is not None]
-    alike = [edges for correlation, edges in votes if correlation > ALIKE]
-    if not alike or len(alike) < 0.7 * len(votes):
+    step = max(1, len(paths) // SAMPLED_FILES)
+    votes = [vote for path in paths[::step][:SAMPLED_FILES] if (vote := _vote(path)) is not None]
+    ratios = [log_ratio for correlation, log_ratio in votes if correlation > MIN_LIKENESS]
+    if not ratios or len(ratios) < MIN_LIKE_SHARE * len(votes):
         return None
-    return "left" if np.median(alike) > 0 else "right"
+    return "left" if np.median(ratios) > 0 else "right"
 
 
 def _vote(path: Path) -> tuple[float, float] | None:
-    """How alike the halves are, and how much more edges the right one has (log ratio); None for a file that cannot be read."""
+    """Return the likeness of both halves and log(edges on the right / edges on the left).
+
+    None for a file that cannot be read; (0, 0) if the halves cannot be compared.
+    """
     try:
         both = decode(path)
     except DataError:
@@ -41,17 +49,18 @@ def _vote(path: Path) -> tuple[float, float] | None:
         return 0.0, 0.0
     halves = both[:, : width // 2], both[:, width // 2 :]
     left, right = (Image.fromarray(half).convert("L") for half in halves)
-    if any(
-        np.ptp(np.asarray(half.resize((16, 16), Image.Resampling.BOX))) == 0
-        for half in (left, right)
-    ):
-        return 0.0, 0.0  # a plain half is like any other
+    if _is_plain(left) or _is_plain(right):  # a plain half resembles any other
+        return 0.0, 0.0
     return likeness(*halves), float(np.log(_edges(right) / _edges(left)))
 
 
+def _is_plain(half: Image.Image) -> bool:
+    """True if all pixels are equal at 16 x 16."""
+    return bool(np.ptp(np.asarray(half.resize((16, 16), Image.Resampling.BOX))) == 0)
+
+
 def _edges(image: Image.Image) -> float:
+    """Return the mean absolute difference of neighbouring pixels, above 0."""
     pixels: NDArray[np.float64] = np.asarray(image, dtype=np.float64)
-    return (
-        float(np.abs(np.diff(pixels, axis=0)).mean() + np.abs(np.diff(pixels, axis=1)).mean())
-        + 1e-6
-    )
+    vertical, horizontal = (np.abs(np.diff(pixels, axis=axis)).mean() for axis in (0, 1))
+    return float(vertical + horizontal) + 1e-6
