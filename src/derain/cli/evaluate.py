@@ -1,18 +1,50 @@
-"""`derain evaluate`: figures that can be set beside a paper's."""
+"""`derain evaluate`: figures that can be compared with those of a paper."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from derain.cli.options import PathArgument, Positive
+from derain.cli.options import Flag, Network, PathArgument, Positive
+from derain.weights import DEFAULT
+
+if TYPE_CHECKING:
+    from derain.inference.restorer import Restorer
+
+__all__ = ["Positive", "evaluate"]  # cyclopts resolves the inherited annotations in this module
 
 Several = Parameter(consume_multiple=True, negative="")
 Names = Annotated[list[str] | None, Several]
+WIDTH = 160
+"""Columns of the report where the output is not a terminal."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class EvaluationNetwork(Network):
+    """How the models run.
+
+    Parameters
+    ----------
+    precision
+        float32 keeps figures independent of the processor; bfloat16 is the default of
+        `derain restore` where it is faster.
+    """
+
+    model: Annotated[str, Parameter(parse=False)] = DEFAULT  # `--model` is a list here
+    precision: Literal["float32", "bfloat16"] | None = "float32"
+
+    def open(self, model: str) -> Restorer:
+        """Open one of the models. Raises WeightsError and EngineError."""
+        return replace(self, model=model).load()
+
+
+DEFAULT_NETWORK = EvaluationNetwork()
 
 
 def evaluate(
@@ -26,82 +58,82 @@ def evaluate(
     only: Names = None,
     layout: str | None = None,
     protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
-    table2: Annotated[bool, Parameter(negative="")] = False,
+    table2: Flag = False,
+    details: Flag = False,
     markdown: PathArgument | None = None,
     json: PathArgument | None = None,
     csv: PathArgument | None = None,
     html: PathArgument | None = None,
-    engine: Literal["openvino", "onnxruntime"] | None = None,
-    device: str = "cpu",
-    precision: Literal["float32", "bfloat16"] = "float32",
-    threads: Annotated[int | None, Parameter(validator=Positive)] = None,
-    ensemble: Literal[1, 4, 8] = 1,
+    network: EvaluationNetwork = DEFAULT_NETWORK,
 ) -> None:
-    """Measure PSNR and SSIM in all the ways in which papers take them.
+    """Compute PSNR and SSIM in all the ways that papers use.
 
-    `derain evaluate --model small --data DIR` restores and scores every pair. `derain evaluate --outputs A=DIR --outputs B=DIR
-    --clean DIR` scores what other programs wrote, and says whether one is better or that is noise. `derain evaluate --model small
-    --photos DIR` takes NIQE of photos of real rain, which have no clean side. `derain evaluate --model small --rain-free DIR`
-    says what is done to pictures without rain, which should come out as they went in.
+    `derain evaluate --model small --data DIR` restores and scores every pair.
+
+    `derain evaluate --outputs A=DIR --outputs B=DIR --clean DIR` scores the outputs of other
+    programs and tests whether one is better.
+
+    `derain evaluate --model small --photos DIR` computes NIQE for photos of real rain, which have
+    no clean side.
+
+    `derain evaluate --model small --rain-free DIR` measures how much rain-free pictures change.
 
     Parameters
     ----------
     model
-        Names of models, or weights files, each as MODEL or NAME=MODEL.
+        Models to score, each as MODEL or NAME=MODEL; MODEL is a name or a weights file.
     data
-        Folders of rainy and clean pictures in any published layout, as DIR or NAME=DIR; each is reported by itself.
+        Folders of rainy and clean pictures in any published layout, as DIR or NAME=DIR; each is
+        reported separately.
     outputs
-        Folders that another program wrote, as DIR or NAME=DIR; names are matched to those of `--data` or `--clean`.
+        Folders written by other programs, as DIR or NAME=DIR; their files are matched by name to
+        those of `--data` or `--clean`.
     clean
-        The folder of clean pictures for `--outputs`, where there are no rainy ones.
+        The folder of clean pictures for `--outputs` if there are no rainy ones.
     photos
-        Folders of photos of real rain, as DIR or NAME=DIR: NIQE, which needs no clean picture.
+        Folders of photos of real rain, as DIR or NAME=DIR; they get NIQE, which needs no clean
+        picture.
     rain_free
-        Folders of pictures without rain, as DIR or NAME=DIR: each is restored and compared with itself.
+        Folders of pictures without rain, as DIR or NAME=DIR; each picture is compared with itself.
     only
-        Score no pictures but those of these names, as held out of a training set.
+        Score only the pictures of these names, for example those held out of training.
     layout
-        How the pairs of `--data` are laid out, where it is not recognised: folders, names, one-to-many, clean-left,
-        clean-right, list.
+        Layout of the pairs of `--data` if it is not detected: folders, names, one-to-many,
+        clean-left, clean-right, list.
     protocol
-        Only these protocols; the first one ranks. All of them by default.
+        Use only these protocols; the first one ranks. Default: all.
     table2
-        Print Table 2 of the paper beside what was measured; works without data, too.
+        Print Table 2 of the paper next to the measured figures; works without data too.
+    details
+        Also print intervals and differences; report files always contain them.
     markdown
         Write the report as Markdown to this file.
     json
-        Write the report, with the score of every picture, as JSON to this file.
+        Write the report and the scores of every picture as JSON to this file.
     csv
-        Write a line for each picture to this file.
+        Write one line per picture to this file.
     html
-        Write a page with the worst and best pictures to this file; it needs no other file.
-    engine
-        What runs the models; without it, the first one that is installed.
-    device
-        Where they run; `derain info` lists the devices of this machine.
-    precision
-        float32, so that figures do not depend on the processor; bfloat16 is what `derain restore` takes where it is faster.
-    threads
-        Threads of the processor for the models; without it, all cores.
-    ensemble
-        Take the mean over 4 flips, or over 8 flips and quarter turns, as many times slower.
+        Write a self-contained page with the worst and best pictures to this file.
     """
     from rich.console import Console
 
+    from derain.cli.evaluate_progress import EvaluationProgress
+    from derain.cli.evaluate_tables import show
     from derain.environment import Environment
     from derain.evaluate.experiments import experiments
     from derain.evaluate.protocols import PROTOCOLS
     from derain.evaluate.provenance import Provenance
-    from derain.evaluate.run import ReportPaths, evaluate
+    from derain.evaluate.run import ReportPaths
+    from derain.evaluate.run import evaluate as run_experiments
     from derain.files.atomic import is_stdout
 
-    given = [*(model or ()), *(data or ()), *(outputs or ()), *(photos or ()), *(rain_free or ())]
-    inputs = [Path(part) for text in given for part in (text, text.partition("=")[2]) if part]
+    folders = [*(model or ()), *(data or ()), *(outputs or ()), *(photos or ()), *(rain_free or ())]
+    inputs = [Path(part) for text in folders for part in (text, text.partition("=")[2]) if part]
     reports = ReportPaths(markdown=markdown, json=json, csv=csv, html=html, inputs=inputs)
-    nothing = table2 and not (model or data or outputs or clean or photos or rain_free)
-    asked = (
+    is_table_only = table2 and not (folders or clean)
+    planned = (
         []
-        if nothing
+        if is_table_only
         else experiments(
             models=model or (),
             data=data or (),
@@ -111,31 +143,24 @@ def evaluate(
             rain_free=rain_free or (),
             only=only or (),
             layout=layout,
-            engine=engine,
-            device=device,
-            precision=precision,
-            threads=threads,
-            ensemble=ensemble,
+            open_model=network.open,
         )
     )
-    is_report = any(
-        path is not None and is_stdout(path) for path in (markdown, json, csv, html)
-    )  # a table would spoil it
-    stream = sys.stderr if is_report else sys.stdout
-    screen = Console(stderr=is_report, width=None if stream.isatty() else 160, emoji=False)
-    session = evaluate(
-        asked,
-        protocol or list(PROTOCOLS),
-        with_table2=table2,
-        console=Console(stderr=True, emoji=False),
-    )
-    try:  # the files first: whoever reads the tables (`| head`) may go away
+    # tables would corrupt a report on standard output
+    on_stderr = any(path is not None and is_stdout(path) for path in (markdown, json, csv, html))
+    stream = sys.stderr if on_stderr else sys.stdout
+    screen = Console(stderr=on_stderr, width=None if stream.isatty() else WIDTH, emoji=False)
+    with EvaluationProgress(sum(len(experiment.samples) for experiment in planned)) as progress:
+        run = run_experiments(
+            planned, protocol or list(PROTOCOLS), with_table2=table2, on_sample=progress.advance
+        )
+    try:  # files first: printing fails if the reader of a pipe (`| head`) is gone
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        written = session.write(reports, Provenance(command, Environment.now(), session.models))
+        written = run.write(reports, Provenance(command, Environment.now(), run.models))
     finally:
-        session.show(screen)
+        show(run, screen, details=details)
     for path in written:
         screen.print(f"wrote {path}", markup=False, highlight=False)
-    if session.was_interrupted:
+    if run.was_interrupted:
         raise KeyboardInterrupt
-    session.raise_for_problems()
+    run.raise_for_problems()

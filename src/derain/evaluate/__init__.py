@@ -1,1 +1,1 @@
-"""Figures that can be trusted: metrics, the protocols under which papers print them, reports. No torch in here."""
+"""Metrics, the protocols of published papers, and reports. Imports no torch."""

@@ -1,23 +1,24 @@
-"""What `derain evaluate` was asked for, as experiments that can be measured: data sets, and candidates to score on them."""
+"""Turns the arguments of `derain evaluate` into experiments: data sets with candidates to score."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from derain.data.pairs.file_names import side_by_folder
-from derain.data.pairs.find import IGNORED, find_pairs
+from derain.data.pairs.find import find_pairs
+from derain.data.pairs.pair_set import IGNORED_KINDS
 from derain.errors import DataError
 from derain.evaluate.external_outputs import (
+    describe_matching,
     files_candidate,
+    find_photos,
+    find_rain_free,
     match_to_clean,
     match_to_samples,
-    notes_on,
-    photos_in,
-    rain_free_pictures_in,
 )
 from derain.evaluate.name_matching import match
 from derain.evaluate.provenance import ModelProvenance
@@ -27,43 +28,62 @@ from derain.evaluate.scoring import (
     Evaluation,
     Sample,
     model_candidate,
-    samples_of,
+    pair_samples,
     score_candidates,
 )
 from derain.files.paths import exists, is_file
 
-_SAVED = "Outputs were scored as they lie on the disk: under `paper`, too, they are rounded by the program that saved them."
+if TYPE_CHECKING:
+    from derain.inference import Restorer
+
+_SAVED = (
+    "Outputs were scored as saved: even under `paper` they are rounded by the program that wrote "
+    "them."
+)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A data set and the candidates to score on it; `problems` and `notes` are what was found out before the first picture."""
+    """A data set and the candidates to score on it."""
 
     data: str
     samples: list[Sample]
     candidates: dict[str, Candidate]
     problems: list[str] = field(default_factory=list)
+    """Problems known before the first picture is scored."""
     notes: list[str] = field(default_factory=list)
+    """Notes known before the first picture is scored."""
     has_clean: bool = True
+    """False for photos of real rain: no protocol applies."""
     models: list[ModelProvenance] = field(default_factory=list)
-    "What those of the candidates that are models are run with."
+    """The candidates that are models."""
     is_rain_free: bool = False
-    "No rain in it: the untouched input is the clean picture, and no row of the table."
+    """True if the input is its own clean side: the untouched input gets no row."""
 
     def run(
-        self, protocols: Sequence[str], *, samples: Iterable[Sample] | None = None
+        self, protocols: Sequence[str], *, on_sample: Callable[[], None] | None = None
     ) -> Evaluation:
-        """Measure; `samples` are the same ones behind whatever shows progress. Without clean pictures no protocol applies."""
-        chosen = protocols if self.has_clean else ()
-        scored = self.samples if samples is None else samples
+        """Score all samples; `on_sample` is called after each of them."""
         evaluation = score_candidates(
-            self.data, scored, self.candidates, protocols=chosen, untouched=not self.is_rain_free
+            self.data,
+            self.samples,
+            self.candidates,
+            protocols=protocols if self.has_clean else (),
+            untouched=not self.is_rain_free,
+            on_sample=on_sample,
         )
         return replace(
             evaluation,
             problems=[*self.problems, *evaluation.problems],
             notes=[*self.notes, *evaluation.notes],
         )
+
+
+def open_in_float32(model: str) -> Restorer:
+    """Open a model so that its figures do not depend on the processor."""
+    from derain.inference import Restorer  # loading the engine takes a second
+
+    return Restorer(model, precision="float32")
 
 
 def experiments(
@@ -76,83 +96,83 @@ def experiments(
     rain_free: Sequence[str] = (),
     only: Sequence[str] = (),
     layout: str | None = None,
-    engine: str | None = None,
-    device: str = "cpu",
-    precision: str | None = "float32",
-    threads: int | None = None,
-    ensemble: int = 1,
+    open_model: Callable[[str], Restorer] = open_in_float32,
 ) -> list[Experiment]:
-    """One experiment for each `data` (DIR or NAME=DIR), or one for `clean`, which is for `outputs` without rainy pictures.
+    """Return one experiment for each data set: pairs first, then photos, then rain-free pictures.
 
-    `photos` (DIR or NAME=DIR too) have no clean side, `rain_free` pictures no rain, so that each is to come out as it went in:
-    one experiment for each, behind the others. `outputs` are DIR or NAME=DIR, `models` names or files, or NAME=MODEL; with
-    `only`, no pictures but those of these names are scored. `layout` is that of all `data`, see `find_pairs`. `engine` to
-    `ensemble` are those of `derain.Restorer`, for all models; in float32 figures do not depend on the processor. Raises
-    DerainError for what cannot be evaluated, before any work.
+    `data` are folders of pairs in the given `layout` (see `find_pairs`), `photos` have no clean
+    side, `rain_free` pictures are their own clean side; each is DIR or NAME=DIR. `clean` is a
+    folder of clean pictures for `outputs` without rainy ones. `outputs` are DIR or NAME=DIR.
+    `models` are names or files, or NAME=MODEL, opened by `open_model`. With `only`, just the
+    pictures of these names are scored. Raises DerainError for what cannot be evaluated, before any
+    work.
     """
-    _check(models=models, data=[*data, *photos, *rain_free], outputs=outputs, clean=clean)
-    if rain_free and not (models or outputs):
-        raise DataError(
-            f"`--rain-free {rain_free[0]}` was given with nothing to score: add `--model NAME` or `--outputs DIR`"
-        )
-    if layout is not None and not data:
-        raise DataError(
-            f"`--layout {layout}` was given without pairs: it is how those of `--data DIR` lie; leave it out"
-        )
-    folders, only = _named(outputs), list(dict.fromkeys(only))
+    _check_arguments(models, data, outputs, clean, photos, rain_free, layout)
+    output_folders, only = _by_name(outputs), list(dict.fromkeys(only))
     if clean is not None:
-        return [_limited(_against_clean(folders, clean), only)]
-    restorers, facts = _restorers(
-        models,
-        engine=engine,
-        device=device,
-        precision=precision,
-        threads=threads,
-        ensemble=ensemble,
-    )
+        return [_select(_on_clean(output_folders, clean), only)]
+    restorers, provenance = _open_models(models, open_model)
     found = [
         *(
-            _on_pairs(name, folder, restorers, folders, layout=layout, only=only)
-            for name, folder in _named(data).items()
+            _on_pairs(name, folder, restorers, output_folders, layout=layout, only=only)
+            for name, folder in _by_name(data).items()
         ),
         *(
-            _limited(_on_photos(name, folder, restorers, folders), only)
-            for name, folder in _named(photos).items()
+            _select(_on_photos(name, folder, restorers, output_folders), only)
+            for name, folder in _by_name(photos).items()
         ),
         *(
-            _limited(_on_rain_free(name, folder, restorers, folders), only)
-            for name, folder in _named(rain_free).items()
+            _select(_on_rain_free(name, folder, restorers, output_folders), only)
+            for name, folder in _by_name(rain_free).items()
         ),
     ]
-    return [replace(one, models=facts) for one in found]
+    return [replace(experiment, models=provenance) for experiment in found]
 
 
-def _check(
-    *, models: Sequence[str], data: Sequence[str], outputs: Sequence[str], clean: Path | None
+def _check_arguments(
+    models: Sequence[str],
+    data: Sequence[str],
+    outputs: Sequence[str],
+    clean: Path | None,
+    photos: Sequence[str],
+    rain_free: Sequence[str],
+    layout: str | None,
 ) -> None:
-    if not data and clean is None:
+    folders = [*data, *photos, *rain_free]
+    if not folders and clean is None:
         raise DataError(
-            "nothing to evaluate on: give rainy and clean pictures with `--data DIR`, clean ones with `--clean DIR`, photos of "
-            "real rain with `--photos DIR`, or rain-free pictures with `--rain-free DIR`"
+            "nothing to evaluate on: add pairs with `--data DIR`, clean pictures with "
+            "`--clean DIR`, photos of real rain with `--photos DIR`, or rain-free pictures with "
+            "`--rain-free DIR`"
         )
-    if data and clean is not None:
+    if folders and clean is not None:
         raise DataError(
-            f"`--clean {clean}` was given with `--data`, `--photos` or `--rain-free`: `--data` brings its own clean pictures, "
-            "photos have none, and rain-free ones are their own; leave one out"
+            f"`--clean {clean}` cannot be combined with `--data`, `--photos` or `--rain-free`: "
+            "pairs include their clean pictures, photos have none, and rain-free pictures are "
+            "their own; drop one of the options"
         )
     if clean is not None and models:
         raise DataError(
-            f"`--clean {clean}` has no rainy pictures for a model to restore: give pairs with `--data DIR`"
+            f"`--clean {clean}` has no rainy pictures that a model could restore; "
+            "give pairs with `--data DIR`"
         )
     if clean is not None and not outputs:
         raise DataError(
-            f"`--clean {clean}` was given without outputs to score: add `--outputs DIR` or `--outputs NAME=DIR`"
+            f"`--clean {clean}` was given without outputs to score; "
+            "add `--outputs DIR` or `--outputs NAME=DIR`"
         )
-    if len(data) > 1 and outputs:
+    if len(folders) > 1 and outputs:
         raise DataError(
-            "`--outputs` belong to one data set: give one `--data DIR`, `--photos DIR` or `--rain-free DIR` with them, and "
-            "run once for each"
+            "`--outputs` belong to one data set; give one `--data DIR`, `--photos DIR` or "
+            "`--rain-free DIR` with them, and run once for each"
         )
+    if rain_free and not (models or outputs):
+        raise DataError(
+            f"`--rain-free {rain_free[0]}` was given with nothing to score; "
+            "add `--model NAME` or `--outputs DIR`"
+        )
+    if layout is not None and not data:
+        raise DataError(f"`--layout {layout}` was given without pairs; add `--data DIR` or drop it")
 
 
 def _on_pairs(
@@ -165,27 +185,29 @@ def _on_pairs(
     only: Sequence[str],
 ) -> Experiment:
     pairs = find_pairs(folder, layout=layout)
-    samples = samples_of(pairs)
+    samples = pair_samples(pairs)
     candidates, notes = _candidates(restorers, outputs, samples)
-    ignored = f"; {len(pairs.ignored)} other pictures ignored ({IGNORED})" if pairs.ignored else ""
+    ignored = (
+        f"; {len(pairs.ignored)} other pictures ignored ({IGNORED_KINDS})" if pairs.ignored else ""
+    )
     notes = [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`{ignored}", *notes]
-    problems = [problem for problem in pairs.problems if not problem.is_whole]
+    problems = [problem for problem in pairs.problems if not problem.is_intact]
     if only:
-        broken = {_name_of(problem.path, pairs.folder): problem for problem in problems}
-        asked = match(only, list(broken), folders=False)
-        problems = [broken[found.scene] for found in asked.matches]
-        known = match(only, [sample.name for sample in samples], folders=False)
-        lost = {found.output for found in asked.matches} & set(known.left_outputs)
-        only = [one for one in only if one not in lost]
+        by_name = {_pair_name(problem.path, pairs.folder): problem for problem in problems}
+        selected = match(only, list(by_name), whole_folders=False)
+        problems = [by_name[item.scene] for item in selected.matches]
+        known = match(only, [sample.name for sample in samples], whole_folders=False)
+        broken = {item.output for item in selected.matches} & set(known.unmatched_outputs)
+        only = [name for name in only if name not in broken]
         if not only:
-            samples, notes = [], [*notes, "none of the pictures that were asked for can be scored"]
-    return _limited(
+            samples, notes = [], [*notes, "none of the pictures in `--only` can be scored"]
+    return _select(
         Experiment(name, samples, candidates, [str(problem) for problem in problems], notes), only
     )
 
 
-def _name_of(path: Path, folder: Path) -> str:
-    """What the pair of a file would be called."""
+def _pair_name(path: Path, folder: Path) -> str:
+    """Return the name that the pair of a file would have."""
     if not path.is_relative_to(folder):
         return path.stem
     return "/".join((*side_by_folder(path.relative_to(folder))[1], path.stem))
@@ -194,19 +216,16 @@ def _name_of(path: Path, folder: Path) -> str:
 def _on_photos(
     name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]
 ) -> Experiment:
-    samples = photos_in(folder)
+    samples = find_photos(folder)
     candidates, notes = _candidates(restorers, outputs, samples)
-    notes = [
-        f"{folder}: {len(samples)} photos without clean pictures: NIQE alone, and your own eyes",
-        *notes,
-    ]
+    notes = [f"{folder}: {len(samples)} photos without clean pictures: NIQE only", *notes]
     return Experiment(name, samples, candidates, [], notes, has_clean=False)
 
 
 def _on_rain_free(
     name: str, folder: Path, restorers: dict[str, Candidate], outputs: dict[str, Path]
 ) -> Experiment:
-    samples = rain_free_pictures_in(folder)
+    samples = find_rain_free(folder)
     candidates, notes = _candidates(restorers, outputs, samples)
     notes = [f"{folder}: {len(samples)} rain-free pictures, each scored against itself", *notes]
     return Experiment(f"{name}, rain-free", samples, candidates, [], notes, is_rain_free=True)
@@ -215,66 +234,65 @@ def _on_rain_free(
 def _candidates(
     restorers: dict[str, Candidate], outputs: dict[str, Path], samples: Sequence[Sample]
 ) -> tuple[dict[str, Candidate], list[str]]:
-    """Models and outputs by name, and what is to be said of the outputs."""
+    """Return models and outputs by name, and notes on the outputs."""
     candidates, notes = dict(restorers), list[str]()
-    for candidate, written in outputs.items():
-        files, matching = match_to_samples(written, samples)
-        _add(candidates, candidate, files_candidate(files), option="--outputs NAME=DIR")
-        notes += notes_on(candidate, matching)
+    for name, folder in outputs.items():
+        files, matching = match_to_samples(folder, samples)
+        _add(candidates, name, files_candidate(files), option="--outputs NAME=DIR")
+        notes += describe_matching(name, matching)
     if outputs:
         notes.append(_SAVED)
     return candidates, notes
 
 
-def _against_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
+def _on_clean(outputs: dict[str, Path], clean: Path) -> Experiment:
     samples, files, matchings = match_to_clean(outputs, clean)
-    notes = [note for name, matching in matchings.items() for note in notes_on(name, matching)]
+    notes = [
+        note for name, matching in matchings.items() for note in describe_matching(name, matching)
+    ]
     candidates: dict[str, Candidate] = {}
     for name in outputs:
         _add(candidates, name, files_candidate(files[name]), option="--outputs NAME=DIR")
     return Experiment(clean.resolve().name, samples, candidates, [], [*notes, _SAVED])
 
 
-def _limited(experiment: Experiment, only: Sequence[str]) -> Experiment:
+def _select(experiment: Experiment, only: Sequence[str]) -> Experiment:
+    """Keep only the samples of these names. Raises DataError for a name that is not exactly one."""
     if not only:
         return experiment
-    matching = match(only, [sample.name for sample in experiment.samples], folders=False)
+    matching = match(only, [sample.name for sample in experiment.samples], whole_folders=False)
     wrong = [
-        *matching.left_outputs,
+        *matching.unmatched_outputs,
         *(name for names in matching.ambiguous.values() for name in names),
     ]
     if wrong:
         raise DataError(
-            f"{experiment.data}: no one picture is called {', '.join(wrong)}; give `--only` the names in the report"
+            f"{experiment.data}: {', '.join(wrong)} does not name exactly one picture; "
+            "use the names in the report with `--only`"
         )
-    chosen = {found.scene for found in matching.matches}
-    samples = [sample for sample in experiment.samples if sample.name in chosen]
-    note = f"only {len(samples)} of its {len(experiment.samples)} pictures: {', '.join(sample.name for sample in samples)}"
+    selected = {item.scene for item in matching.matches}
+    samples = [sample for sample in experiment.samples if sample.name in selected]
+    names = ", ".join(sample.name for sample in samples)
+    note = f"only {len(samples)} of its {len(experiment.samples)} pictures: {names}"
     return replace(experiment, samples=samples, notes=[*experiment.notes, note])
 
 
-def _restorers(
-    models: Sequence[str], **options: Any
+def _open_models(
+    models: Sequence[str], open_model: Callable[[str], Restorer]
 ) -> tuple[dict[str, Candidate], list[ModelProvenance]]:
-    if not models:
-        return {}, []
-    from derain.inference import (
-        Restorer,  # the engine, which takes a second to load, only where something is restored
-    )
-
     candidates: dict[str, Candidate] = {}
-    facts = []
-    for name, model in _named(models, short=_model_name).items():
-        restorer = Restorer(str(model), **options)
+    provenance = []
+    for name, model in _by_name(models, default=_model_name).items():
+        restorer = open_model(str(model))
         _add(candidates, name, model_candidate(restorer), option="--model NAME=MODEL")
-        facts.append(ModelProvenance.of(name, restorer))
-    return candidates, facts
+        provenance.append(ModelProvenance.from_restorer(name, restorer))
+    return candidates, provenance
 
 
 def _add(candidates: dict[str, Candidate], name: str, candidate: Candidate, *, option: str) -> None:
     if name in candidates or name == UNTOUCHED:
         raise DataError(
-            f"two rows of the table would be called {name}: give another name, as in `{option}`"
+            f"two rows of the table would have the name {name}; choose another one with `{option}`"
         )
     candidates[name] = candidate
 
@@ -287,29 +305,28 @@ def _model_name(path: Path) -> str:
     return path.stem if is_file(path) else str(path)
 
 
-def _named(
-    arguments: Sequence[str], *, short: Callable[[Path], str] = _folder_name
+def _by_name(
+    arguments: Sequence[str], *, default: Callable[[Path], str] = _folder_name
 ) -> dict[str, Path]:
-    """NAME=PATH under its name, PATH under its `short` name, or under its whole path if two have one name."""
+    """Return the paths by name: NAME, or the `default` name, or the path if two share that one."""
     split = [_split(argument) for argument in arguments]
-    count = Counter(name or short(path) for name, path in split)
-    named: dict[str, Path] = {}
-    for name, path in split:
-        own = name or short(path)
-        if name and count[own] > 1:
-            raise DataError(
-                f"{path}: {name} is the name of another one too; give each one a name of its own"
-            )
-        named[own if count[own] == 1 else str(path)] = path
-    return named
+    count = Counter(name or default(path) for name, path in split)
+    by_name: dict[str, Path] = {}
+    for explicit, path in split:
+        name = explicit or default(path)
+        if explicit and count[name] > 1:
+            raise DataError(f"{path}: the name {name} is given twice; choose different names")
+        by_name[name if count[name] == 1 else str(path)] = path
+    return by_name
 
 
 def _split(argument: str) -> tuple[str | None, Path]:
     name, equals, folder = argument.partition("=")
     if not argument or (equals and not folder and not exists(Path(argument))):
         raise DataError(
-            f"{argument or 'an input'}: names no file or folder; give one, or . for the current folder"
+            f"{argument or 'an argument'}: names no file or folder; "
+            "give one, or . for the current folder"
         )
-    if equals and name and not exists(Path(argument)):  # a folder or file may have `=` in its name
-        return name, Path(folder).expanduser()  # shells leave the ~ of NAME=~/DIR as it is
+    if equals and name and not exists(Path(argument)):  # a path may contain `=`
+        return name, Path(folder).expanduser()  # shells do not expand the ~ of NAME=~/DIR
     return None, Path(argument)

@@ -1,4 +1,4 @@
-"""What other programs wrote: found by name, read as it is, scored like anything else."""
+"""Outputs of other programs: files that are matched by name and scored without changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from derain.evaluate.scoring import Candidate, Sample, join_names
 
 
 def files_candidate(files: Mapping[str, Path]) -> Candidate:
-    """Make a candidate of files that another program wrote, by the name of their sample."""
+    """Make a candidate of files that another program wrote; `files` are by sample name."""
 
     def read(sample: Sample, _: Image | None) -> Image | None:
         path = files.get(sample.name)
@@ -25,78 +25,89 @@ def files_candidate(files: Mapping[str, Path]) -> Candidate:
 
 
 def read_opaque(path: Path) -> Image:
-    """The pixels of a file, (H, W, 3) uint8 or uint16. Raises DataError where some are transparent: they have no one colour."""
+    """Return the pixels of a file, (H, W, 3) uint8 or uint16.
+
+    Raises DataError for transparent pixels.
+    """
     pixels, alpha = read_with_alpha(path)
     if alpha is not None and alpha.min() < np.iinfo(alpha.dtype).max:
         raise DataError(
-            f"{path}: has transparent pixels, which have no colour to be scored; save it without transparency"
+            f"{path}: has transparent pixels, which cannot be scored; save it without transparency"
         )
     return pixels
 
 
 def match_to_samples(folder: Path, samples: Sequence[Sample]) -> tuple[dict[str, Path], Matching]:
-    """Find the file in `folder` for each sample: the files by sample name, and how the names were matched. Raises DataError."""
+    """Find the file in `folder` for each sample.
+
+    Returns the files by sample name, and how the names were matched. Raises DataError.
+    """
     files = picture_files(folder)
-    matching = match(list(files), [sample.name for sample in samples])
+    names = [sample.name for sample in samples]
+    matching = match(list(files), names)
     if not matching.matches:
-        raise DataError(
-            _no_match(folder, list(files), [sample.name for sample in samples], matching)
-        )
-    return {found.name: files[found.output] for found in matching.matches}, matching
+        raise DataError(_no_match(folder, list(files), names, matching))
+    return {item.name: files[item.output] for item in matching.matches}, matching
 
 
 def match_to_clean(
     folders: Mapping[str, Path], clean: Path
 ) -> tuple[list[Sample], dict[str, dict[str, Path]], dict[str, Matching]]:
-    """Find the clean picture for each file that programs wrote; a clean one may serve many (901_1 and 901_2 of DDN).
+    """Find the clean picture for each output; one may serve many outputs (901_1, 901_2 of DDN).
 
-    `folders` are by candidate name. Returns the samples of which any candidate has a picture, then by candidate the files by
-    sample name, and how the names were matched. Raises DataError.
+    `folders` are by candidate name. Returns the samples for which any candidate has a picture;
+    then, by candidate, the files by sample name, and how the names were matched. Raises DataError.
     """
     scenes = picture_files(clean)
     outputs, matchings = {}, {}
     for name, folder in folders.items():
         outputs[name] = picture_files(folder)
-        matchings[name] = match(list(outputs[name]), list(scenes), several=True)
+        matchings[name] = match(list(outputs[name]), list(scenes), one_to_many=True)
         if not matchings[name].matches:
             raise DataError(_no_match(folder, list(outputs[name]), list(scenes), matchings[name]))
     matchings = unify_names(matchings)
     files = {
-        name: {found.name: outputs[name][found.output] for found in one.matches}
-        for name, one in matchings.items()
+        name: {item.name: outputs[name][item.output] for item in matching.matches}
+        for name, matching in matchings.items()
     }
-    scene_of = {found.name: found.scene for one in matchings.values() for found in one.matches}
-    order = {scene: place for place, scene in enumerate(scenes)}
-    names = sorted(scene_of, key=lambda name: order[scene_of[name]])
-    return (
-        [_clean_sample(name, scenes[scene_of[name]], scene_of[name]) for name in names],
-        files,
-        matchings,
-    )
+    sample_scenes = {
+        item.name: item.scene for matching in matchings.values() for item in matching.matches
+    }
+    order = {scene: index for index, scene in enumerate(scenes)}
+    samples = [
+        _clean_sample(name, scenes[scene], scene)
+        for name, scene in sorted(sample_scenes.items(), key=lambda item: order[item[1]])
+    ]
+    return samples, files, matchings
 
 
-def photos_in(folder: Path) -> list[Sample]:
-    """The photos in a folder and below it as samples without a clean side. Raises DataError for none or no folder."""
+def find_photos(folder: Path) -> list[Sample]:
+    """Return the photos below a folder as samples without a clean side.
+
+    Raises DataError if there is no such folder or no photo.
+    """
     return [_photo_sample(name, path) for name, path in picture_files(folder).items()]
 
 
-def rain_free_pictures_in(folder: Path) -> list[Sample]:
-    """The pictures in a folder and below it, each its own clean side. Raises DataError for none or no folder."""
+def find_rain_free(folder: Path) -> list[Sample]:
+    """Return the pictures below a folder as samples that are their own clean side.
+
+    Raises DataError if there is no such folder or no picture.
+    """
     return [_rain_free_sample(name, path) for name, path in picture_files(folder).items()]
 
 
-def notes_on(name: str, matching: Matching) -> list[str]:
-    """Say what was matched, under which rule, and by name what was not."""
+def describe_matching(name: str, matching: Matching) -> list[str]:
+    """Report the rule, the number of matches, and the names without a match."""
     count = len(matching.matches)
-    notes = [
-        f"{name}: {count} {'picture' if count == 1 else 'pictures'} matched; the names are {matching.rule}"
-    ]
-    if matching.left_outputs:
-        notes.append(f"{name}: no clean picture found for {join_names(matching.left_outputs)}")
-    if matching.left_scenes:
-        notes.append(f"{name}: nothing found for the clean {join_names(matching.left_scenes)}")
+    pictures = "picture" if count == 1 else "pictures"
+    notes = [f"{name}: {count} {pictures} matched; the names are {matching.rule}"]
+    if matching.unmatched_outputs:
+        notes.append(f"{name}: no clean picture for {join_names(matching.unmatched_outputs)}")
+    if matching.unmatched_scenes:
+        notes.append(f"{name}: no output for {join_names(matching.unmatched_scenes)}")
     notes += [
-        f"{name}: {join_names(outputs)} all fit {scene}, so none was scored; keep one of them"
+        f"{name}: {join_names(outputs)} all match {scene}, so none was scored; keep one of them"
         for scene, outputs in matching.ambiguous.items()
     ]
     return notes
@@ -121,11 +132,18 @@ def _rain_free_sample(name: str, path: Path) -> Sample:
 def _no_match(
     folder: Path, outputs: Sequence[str], scenes: Sequence[str], matching: Matching
 ) -> str:
-    only = "if outputs and inputs lie in one folder, name the outputs, as in `--outputs 'NAME=DIR/*_fake_B.png'`"
+    remedy = (
+        "if the folder also has the inputs, select the outputs, "
+        "for example with `--outputs 'NAME=DIR/*_fake_B.png'`"
+    )
     if matching.ambiguous:
-        scene, several = next(iter(matching.ambiguous.items()))
-        return f"{folder}: several of its pictures fit one clean one ({join_names(several[:3])} fit {scene}); {only}"
+        scene, rivals = next(iter(matching.ambiguous.items()))
+        return (
+            f"{folder}: several of its pictures match one clean picture "
+            f"({join_names(rivals[:3])} match {scene}); {remedy}"
+        )
     return (
-        f"{folder}: none of its {len(outputs)} names ({join_names(outputs[:3])}) fits any of the {len(scenes)} names of the clean "
-        f"pictures ({join_names(scenes[:3])}); rename them to those, or, {only}"
+        f"{folder}: none of its {len(outputs)} names ({join_names(outputs[:3])}) matches any of "
+        f"the {len(scenes)} names of the clean pictures ({join_names(scenes[:3])}); "
+        f"rename the files to match, or, {remedy}"
     )

@@ -1,4 +1,4 @@
-"""One page that opens from the disk: the tables, and the worst and best pictures beside what they should look like."""
+"""A self-contained HTML page: the tables, and the worst and best pictures of each candidate."""
 
 from __future__ import annotations
 
@@ -21,39 +21,46 @@ from derain.evaluate.protocols import eight_bit
 from derain.evaluate.provenance import Provenance
 from derain.evaluate.scoring import UNTOUCHED, Evaluation, Result
 from derain.evaluate.summary import Summary
-from derain.evaluate.tables import Table, decibels, legend, number, similarity, tables_of
+from derain.evaluate.tables import (
+    Table,
+    all_tables,
+    format_number,
+    format_psnr,
+    format_ssim,
+    legend,
+)
 
-SHOWN = 3
-"Pictures at either end of the ranking of a candidate."
+GALLERY_SIZE = 3
+"""Number of worst and of best pictures of each candidate."""
 
-SHOWN_PX = 960
-"The longest side of a picture on the page; larger ones are reduced, and the page says so."
+MAX_PICTURE_PX = 960
+"""Longest side of a picture on the page; larger ones are reduced, and the page says so."""
 
 ERROR_LEVELS = (8, 16, 32, 64, 128)
-"The errors, in levels of 255, one of which is drawn white: the same on all pictures of a data set."
+"""Errors in levels of 255 that may be drawn white: the same one on all pictures of a data set."""
 
 
 @dataclass(frozen=True)
 class GalleryEntry:
-    """A picture of the page: what one candidate made of one sample."""
+    """A picture on the page: one candidate's output for one sample."""
 
     candidate: str
     place: str
-    "worst or best"
+    """`worst` or `best`."""
     result: Result
     rainy: Image | None
     restored: Image
     clean: Image | None
     untouched: Result | None
-    "What the rainy picture itself reached."
+    """Result of the rainy picture."""
 
 
 def select_gallery(
-    experiment: Experiment, evaluation: Evaluation, *, shown: int = SHOWN
+    experiment: Experiment, evaluation: Evaluation, *, size: int = GALLERY_SIZE
 ) -> Iterator[GalleryEntry]:
-    """For each candidate its worst and best pictures, by PSNR under the first protocol, or else by NIQE.
+    """Yield the worst and best pictures of each candidate, restored again.
 
-    They are restored once more.
+    They are ranked by PSNR under the first protocol, photos by NIQE.
     """
     samples = {sample.name: sample for sample in experiment.samples}
     protocol = next(iter(evaluation.protocols), None)
@@ -70,8 +77,8 @@ def select_gallery(
             row.results,
             key=lambda result: result.scores[protocol].psnr if protocol else -result.niqe,
         )
-        worst = ranked[: min(shown, (len(ranked) + 1) // 2)]
-        best = ranked[len(worst) :][::-1][:shown]
+        worst = ranked[: min(size, (len(ranked) + 1) // 2)]
+        best = ranked[len(worst) :][::-1][:size]
         for place, result in [
             *(("worst", result) for result in worst),
             *(("best", result) for result in best),
@@ -85,15 +92,15 @@ def select_gallery(
                 )
 
 
-def page(
-    shows: Iterable[tuple[Summary, Iterable[GalleryEntry]]],
+def render_page(
+    galleries: Iterable[tuple[Summary, Iterable[GalleryEntry]]],
     provenance: Provenance,
     *,
-    further: Sequence[Table] = (),
+    extra_tables: Sequence[Table] = (),
 ) -> str:
-    """The whole page as HTML with everything inside it: no script, no file beside it, nothing from the network.
+    """Return the page as HTML without scripts or references to other files.
 
-    Exhibits are taken one by one: the pictures of one are in memory at a time, and JPEGs of the rest.
+    Entries are consumed one by one, so that the pictures of only one are in memory at a time.
     """
     summaries = []
     body = [
@@ -101,18 +108,19 @@ def page(
         f"<pre>{html.escape(provenance.command)}</pre>",
         f"<p>{'<br>'.join(map(html.escape, provenance.lines))}</p>",
     ]
-    for summary, shown in shows:
+    for summary, entries in galleries:
         summaries.append(summary)
-        tables = list(tables_of(summary))
+        tables = all_tables(summary)
         body += [_table(tables[0], level=2), *_lines("Not scored", summary.problems)]
         body += [
-            f"<details><summary>{html.escape(table.title)}</summary>{_table(table, level=3)}</details>"
+            f"<details><summary>{html.escape(table.title)}</summary>"
+            f"{_table(table, level=3)}</details>"
             for table in tables[1:]
         ]
-        body += [*_lines("Notes", summary.notes), *_gallery(summary, shown)]
+        body += [*_lines("Notes", summary.notes), *_gallery(summary, entries)]
     body += [
         *_lines("How to read this", legend(summaries)),
-        *(_table(table, level=2) for table in further),
+        *(_table(table, level=2) for table in extra_tables),
     ]
     style = files("derain.evaluate").joinpath("html_report.css").read_text(encoding="utf-8")
     return (
@@ -124,25 +132,25 @@ def page(
     )
 
 
-def error_of(restored: Image, clean: Image) -> npt.NDArray[np.float64]:
-    """(H, W): the absolute error of the saved pictures in levels of 255, the mean of the channels."""
+def absolute_error(restored: Image, clean: Image) -> npt.NDArray[np.float64]:
+    """Return (H, W): the absolute error as saved, in levels of 255, mean of the channels."""
     return np.asarray(np.abs(eight_bit(restored).astype(np.int16) - eight_bit(clean)).mean(axis=2))
 
 
 def error_map(error: npt.NDArray[np.floating], *, white: int) -> npt.NDArray[np.uint8]:
-    """(H, W) -> (H, W, 3): from black, which is no error, through red and yellow to white: `white` levels of 255 and more."""
+    """Colour an error, (H, W) -> (H, W, 3): black (0), red, yellow, white (`white` and more)."""
     return eight_bit(np.clip(3 * error[..., None] / white - np.arange(3), 0, 1))
 
 
 def white_level(high_errors: Iterable[float]) -> int:
-    """The level at which hardly any error is cut off, given that of each picture which one pixel of a hundred exceeds."""
-    worst = max(high_errors, default=0.0)
-    return next((level for level in ERROR_LEVELS if level >= worst), ERROR_LEVELS[-1])
+    """Choose the level to draw white, given the 99 % quantile of the error of each picture."""
+    highest = max(high_errors, default=0.0)
+    return next((level for level in ERROR_LEVELS if level >= highest), ERROR_LEVELS[-1])
 
 
 @dataclass(frozen=True)
 class _RenderedEntry:
-    """What the page keeps of an exhibit: JPEGs, and the error at their size, whose colours follow from all exhibits."""
+    """An entry as JPEGs, and its error at their size; the colours depend on all entries."""
 
     head: str
     figures: list[str]
@@ -151,17 +159,18 @@ class _RenderedEntry:
     alt: str
 
 
-def _drawn(exhibit: GalleryEntry) -> _RenderedEntry:
-    sample = exhibit.result.sample
-    scores = f"<p>{html.escape(_scores(exhibit.result))}</p>" if exhibit.result.scores else ""
+def _render(entry: GalleryEntry) -> _RenderedEntry:
+    sample = entry.result.sample
+    title = html.escape(f"{entry.candidate}, {entry.place}: {sample}")
+    scores = f"<p>{html.escape(_scores(entry.result))}</p>" if entry.result.scores else ""
     captioned = (
-        (exhibit.rainy, f"rainy{_short(exhibit.untouched)}"),
-        (exhibit.restored, f"restored{_short(exhibit.result)}"),
-        (exhibit.clean, "clean"),
+        (entry.rainy, f"rainy{_caption_scores(entry.untouched)}"),
+        (entry.restored, f"restored{_caption_scores(entry.result)}"),
+        (entry.clean, "clean"),
     )
-    error = None if exhibit.clean is None else error_of(exhibit.restored, exhibit.clean)
+    error = None if entry.clean is None else absolute_error(entry.restored, entry.clean)
     return _RenderedEntry(
-        f"<section><h3>{html.escape(f'{exhibit.candidate}, {exhibit.place}: {sample}')}</h3>{scores}",
+        f"<section><h3>{title}</h3>{scores}",
         [
             _figure(image, caption, alt=f"{caption}: {sample}")
             for image, caption in captioned
@@ -169,73 +178,80 @@ def _drawn(exhibit: GalleryEntry) -> _RenderedEntry:
         ],
         None
         if error is None
-        else np.asarray(_reduced(PillowImage.fromarray(error.astype(np.float32)))),
+        else np.asarray(_reduce(PillowImage.fromarray(error.astype(np.float32)))),
         0.0 if error is None else float(np.quantile(error, 0.99)),
         f"error: {sample}",
     )
 
 
-def _gallery(summary: Summary, shown: Iterable[GalleryEntry]) -> Iterator[str]:
-    drawn = [_drawn(exhibit) for exhibit in shown]
-    if not drawn:
+def _gallery(summary: Summary, entries: Iterable[GalleryEntry]) -> Iterator[str]:
+    rendered = [_render(entry) for entry in entries]
+    if not rendered:
         return
     by = f"PSNR, protocol <code>{summary.protocols[0]}</code>" if summary.protocols else "NIQE"
     yield f"<h2>{html.escape(summary.data)}: worst and best pictures by {by}</h2>"
-    yield f"<p>Pictures are JPEG on this page, and at most {SHOWN_PX} pixels long: the figures are of the originals."
-    white = white_level(one.high_error for one in drawn)
+    yield (
+        f"<p>Pictures on this page are JPEGs of at most {MAX_PICTURE_PX} pixels; "
+        "the figures were computed on the originals."
+    )
+    white = white_level(entry.high_error for entry in rendered)
     if summary.protocols:
         yield (
-            " Error: the absolute one, mean of the channels, in levels of 255: "
+            " Absolute error, mean of the channels, in levels of 255: "
             f'<span class="scale">0 <span></span> {white} and more</span>'
         )
     yield "</p>"
-    for one in drawn:
+    for entry in rendered:
         error = (
             []
-            if one.error is None
-            else [_figure(error_map(one.error, white=white), "error", alt=one.alt)]
+            if entry.error is None
+            else [_figure(error_map(entry.error, white=white), "error", alt=entry.alt)]
         )
-        yield "\n".join([one.head, "<div>", *one.figures, *error, "</div></section>"])
+        yield "\n".join([entry.head, "<div>", *entry.figures, *error, "</div></section>"])
 
 
 def _scores(result: Result) -> str:
-    """Every figure of a picture on one line."""
+    """Return all figures of a picture on one line."""
     scores = [
-        f"{name} {decibels(score.psnr)} / {similarity(score.ssim)}"
+        f"{name} {format_psnr(score.psnr)} / {format_ssim(score.ssim)}"
         for name, score in result.scores.items()
     ]
     return "; ".join(
         [
             *scores,
             *(
-                f"{name} {number(figure, 2)}"
+                f"{name} {format_number(figure, 2)}"
                 for name, figure in (("MAE", result.mae), ("NIQE", result.niqe))
             ),
         ]
     )
 
 
-def _short(result: Result | None) -> str:
-    """For a caption: the figures by which pictures are ranked, so that the gain is seen beside the picture."""
+def _caption_scores(result: Result | None) -> str:
+    """Return the figures by which pictures are ranked, for a caption."""
     if result is None:
         return ""
     score = next(iter(result.scores.values()), None)
     if score is None:
-        return f", NIQE {number(result.niqe, 2)}"
-    return f", {decibels(score.psnr)}{'' if score.psnr == math.inf else ' dB'} / {similarity(score.ssim)}"
+        return f", NIQE {format_number(result.niqe, 2)}"
+    unit = "" if score.psnr == math.inf else " dB"
+    return f", {format_psnr(score.psnr)}{unit} / {format_ssim(score.ssim)}"
 
 
 def _figure(image: Image, caption: str, *, alt: str) -> str:
-    picture = _reduced(PillowImage.fromarray(np.ascontiguousarray(eight_bit(image))))
+    picture = _reduce(PillowImage.fromarray(np.ascontiguousarray(eight_bit(image))))
     jpeg = io.BytesIO()
     picture.save(jpeg, "JPEG", quality=90, subsampling=0)
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg.getvalue()).decode()}"
     size = f'width="{picture.width}" height="{picture.height}"'
-    return f'<figure><img src="{source}" {size} alt="{html.escape(alt)}"><figcaption>{html.escape(caption)}</figcaption></figure>'
+    return (
+        f'<figure><img src="{source}" {size} alt="{html.escape(alt)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
 
 
-def _reduced(picture: PillowImage.Image) -> PillowImage.Image:
-    picture.thumbnail((SHOWN_PX, SHOWN_PX))
+def _reduce(picture: PillowImage.Image) -> PillowImage.Image:
+    picture.thumbnail((MAX_PICTURE_PX, MAX_PICTURE_PX))
     return picture
 
 
@@ -249,7 +265,8 @@ def _table(table: Table, *, level: int) -> str:
     )
     notes = "".join(f"<li>{_text(note)}</li>" for note in table.notes)
     return (
-        f'<h{level}>{_text(table.title)}</h{level}>\n<div class="table"><table>\n<thead><tr>{head}</tr></thead>\n'
+        f'<h{level}>{_text(table.title)}</h{level}>\n<div class="table"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n"
         f"<tbody>{rows}</tbody></table></div>\n" + (f"<ul>{notes}</ul>" if notes else "")
     )
 
@@ -262,5 +279,5 @@ def _lines(title: str, lines: Sequence[str]) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Text as HTML; `names` in backticks are code, as in Markdown."""
+    """Return text as HTML; backticks mark code, as in Markdown."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text)).replace("\n", "<br>")

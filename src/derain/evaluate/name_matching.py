@@ -1,7 +1,8 @@
-"""Which picture that some program wrote belongs to which scene: `rain-001.png`, `001_derained.png` and `norain-1.jpg` are one.
+"""Matches output files to scenes: `rain-001.png`, `001_derained.png` and `norain-1.jpg` are one.
 
-Names are compared under one rule for a whole folder, the strictest that matches most; what fits two scenes, or shares its scene
-with another file, is matched to none. Nothing is matched by its position in a list.
+A whole folder is matched under one rule: the strictest of those that match most. A file that
+matches two scenes, or shares its scene with another file, is not matched. Positions in a list
+never count.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _WORD = re.compile(
 )
 _DOUBLED = re.compile(r"(?<=\d)x2$")  # Rain200 calls the rainy picture of norain-1 norain-1x2
 _PART = re.compile(r"\d+([_-]\d+)+")
-"""3_1 is of scene 3 first of all, also where all begin with 3; 10/1 and epoch_2_1 are not."""
+"""3_1 is first of all part 1 of scene 3, even if all names begin with 3; epoch_2_1 is not."""
 _TOKENS = re.compile(r"\d+|[^\W\d_]+")
 
 Key = tuple[str, ...]
@@ -32,63 +33,69 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Match:
-    """An output and its scene; `part` tells several outputs of one scene apart (901_3: scene 901, part 3), else it is empty."""
+    """An output and its scene."""
 
     output: str
     scene: str
     part: str = ""
+    """Distinguishes several outputs of one scene (901_3: scene 901, part 3); otherwise empty."""
 
     @property
     def name(self) -> str:
-        """What the picture is called in reports, whichever program wrote it."""
+        """Name of the picture in reports, independent of the program that wrote it."""
         return f"{self.scene}_{self.part}" if self.part else self.scene
 
 
 @dataclass(frozen=True)
 class Matching:
-    """What belongs together and what was left over; names are paths below their folder without the suffix."""
+    """Matched and unmatched names; a name is a path below its folder without the suffix."""
 
     rule: str
-    "What the names are to those of the scenes, in words: `the same but for ...`."
+    """The rule in words: `the same except for ...`."""
     matches: list[Match] = field(default_factory=list)
-    left_outputs: list[str] = field(default_factory=list)
-    left_scenes: list[str] = field(default_factory=list)
+    unmatched_outputs: list[str] = field(default_factory=list)
+    unmatched_scenes: list[str] = field(default_factory=list)
     ambiguous: dict[str, list[str]] = field(default_factory=dict)
-    "Scene -> the outputs that all fit it, none of which is matched."
+    """Scene -> outputs that all match it; none of them is in `matches`."""
 
 
 def match(
-    outputs: Sequence[str], scenes: Sequence[str], *, several: bool = False, folders: bool = True
+    outputs: Sequence[str],
+    scenes: Sequence[str],
+    *,
+    one_to_many: bool = False,
+    whole_folders: bool = True,
 ) -> Matching:
-    """Match the names of outputs to the names of scenes; `several`: one clean picture may serve many (901_1 ... 901_14).
+    """Match the names of outputs to the names of scenes.
 
-    `folders`: both are names of whole folders, so that what all names of one share may be left out.
+    With `one_to_many`, one clean picture may serve many outputs (901_1 ... 901_14). With
+    `whole_folders`, the parts that all names of a folder share may be ignored.
     """
     words = "words like `rain` and `derained`"
-    found = [
+    candidates = [
         _match_by_key(
             "the same", outputs, scenes, list(map(_plain, outputs)), list(map(_plain, scenes))
         ),
         _match_by_key(
-            f"the same but for {words} and leading zeros",
+            f"the same except for {words} and leading zeros",
             outputs,
             scenes,
             list(map(_key, outputs)),
             list(map(_key, scenes)),
         ),
     ]
-    if folders:
-        keys = (_distinct(list(map(_key, names))) for names in (outputs, scenes))
-        rule = f"the same but for {words}, leading zeros, and what all names of the folder share"
-        found.append(_match_by_key(rule, outputs, scenes, *keys))
-    if several:
-        found.insert(
-            2 if all(map(_PART.fullmatch, outputs)) else len(found),
+    if whole_folders:
+        keys = (_strip_shared(list(map(_key, names))) for names in (outputs, scenes))
+        rule = f"the same except for {words}, leading zeros, and parts shared by the whole folder"
+        candidates.append(_match_by_key(rule, outputs, scenes, *keys))
+    if one_to_many:
+        candidates.insert(
+            2 if all(map(_PART.fullmatch, outputs)) else len(candidates),
             _match_prefixes(outputs, scenes),
         )
-    # the first of equals: the strictest; where nothing is matched, the one that can say why
+    # `max` takes the first of equals, the strictest; without matches, one that can explain why
     return max(
-        found,
+        candidates,
         key=lambda matching: (
             len(matching.matches),
             0 if matching.matches else len(matching.ambiguous),
@@ -97,35 +104,39 @@ def match(
 
 
 def unify_names(matchings: Mapping[str, Matching]) -> dict[str, Matching]:
-    """The matchings of several programs with one clean folder, so that a picture has one name in as many of them as can be.
+    """Give a picture the same name in the matchings of several programs with one clean folder.
 
-    The first of these under which most names are in all: the parts as they are; without the numbers that all parts of a program
-    share (the epoch in 901_1_100 and 901_14_100); and without parts where a program has one output of each scene.
+    Tries three ways and takes the first one with most names common to all programs: unchanged;
+    without numbers that all parts of a program share (the epoch in 901_1_100 and 901_14_100); and
+    without parts if a program has one output of each scene.
     """
-    ways = [_as_they_are, _without_shared_numbers, _without_part]
-    found = [
-        {name: replace(one, matches=way(one.matches)) for name, one in matchings.items()}
+    ways = [_unchanged, _without_shared_numbers, _without_part]
+    candidates = [
+        {
+            name: replace(matching, matches=way(matching.matches))
+            for name, matching in matchings.items()
+        }
         for way in ways
     ]
-    return max(
-        found,
-        key=lambda ones: len(
-            set.intersection(*({match.name for match in one.matches} for one in ones.values()))
-        ),
-    )
+    return max(candidates, key=_count_common_names)
 
 
-def _as_they_are(matches: list[Match]) -> list[Match]:
+def _unchanged(matches: list[Match]) -> list[Match]:
     return matches
+
+
+def _count_common_names(matchings: Mapping[str, Matching]) -> int:
+    names = [{match.name for match in matching.matches} for matching in matchings.values()]
+    return len(set.intersection(*names))
 
 
 def _without_shared_numbers(matches: list[Match]) -> list[Match]:
     parts = [match.part.split("_") for match in matches]
     if len({len(part) for part in parts}) > 1:
         return matches
-    telling = [place for place in range(len(parts[0])) if len({part[place] for part in parts}) > 1]
+    distinct = [i for i in range(len(parts[0])) if len({part[i] for part in parts}) > 1]
     return [
-        replace(match, part="_".join(part[i] for i in telling or [0]))
+        replace(match, part="_".join(part[i] for i in distinct or [0]))
         for match, part in zip(matches, parts, strict=True)
     ]
 
@@ -137,29 +148,29 @@ def _without_part(matches: list[Match]) -> list[Match]:
 
 
 def picture_files(folder: Path) -> dict[str, Path]:
-    """The pictures in a folder and below it: name -> path, in natural order. Raises DataError for none or no folder.
+    """Return the pictures below a folder in natural order: name -> path.
 
-    `folder` may end in a pattern, `results/*_fake_B.png`, where a program has put inputs and outputs into one folder. The name is
-    the path below the folder without its suffix; with it where two files differ in nothing else.
+    `folder` may end in a pattern such as `results/*_fake_B.png`, for programs that write inputs and
+    outputs to one folder. A name is the path below the folder without its suffix, or with it where
+    two files differ only in the suffix. Raises DataError if there is no such folder or no picture.
     """
     pattern = "*"
     if not is_folder(folder) and "*" in folder.name:
         folder, pattern = folder.parent, folder.name
     if not is_folder(folder):
         raise DataError(
-            f"{folder}: no such folder that this user may look into; give the folder that holds the pictures"
+            f"{folder}: no such folder, or access denied; give the folder of the pictures"
         )
     files = [
         path
         for path in _files(folder, pattern)
         if file_names.is_picture(path) and not path.name.startswith(".")
     ]
-    files.sort(key=lambda path: file_names.natural(path.relative_to(folder).as_posix()))
+    files.sort(key=lambda path: file_names.natural_key(path.relative_to(folder).as_posix()))
     if not files:
-        of_that_name = "" if pattern == "*" else f" called {pattern}"
-        raise DataError(
-            f"{folder}: no picture{of_that_name} in it; derain reads {', '.join(sorted(file_names.PAIR_SUFFIXES))}"
-        )
+        named = "" if pattern == "*" else f" named {pattern}"
+        suffixes = ", ".join(sorted(file_names.PAIR_SUFFIXES))
+        raise DataError(f"{folder}: contains no picture{named}; derain reads {suffixes}")
     relative = {path: path.relative_to(folder) for path in files}
     stems = Counter(name.with_suffix("") for name in relative.values())
     return {
@@ -169,7 +180,7 @@ def picture_files(folder: Path) -> dict[str, Path]:
 
 
 def _files(folder: Path, pattern: str) -> Iterator[Path]:
-    """The files in a folder and below it whose names fit; what is shut or leads nowhere is told of when it is read."""
+    """Yield the files below a folder whose names match, even if unreadable or dangling links."""
 
     def refuse(error: OSError) -> None:
         raise DataError(listing_error(error))
@@ -180,12 +191,12 @@ def _files(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _plain(name: str) -> str:
-    """Case and the two ways of writing an accent (macOS decomposes) tell no pictures apart."""
+    """Ignore case and the two encodings of accents (macOS decomposes them)."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _key(name: str) -> Key:
-    """`Derained/rain-001` -> ("1",): the words that name a side or a step dropped, numbers without leading zeros."""
+    """Drop words for a side or a step, and leading zeros: `Derained/rain-001` -> ("1",)."""
     words = _TOKENS.findall(_DOUBLED.sub("", _without_suffix(_plain(name))))
     tokens = [str(int(word)) if word.isdecimal() else word for word in words]
     return (
@@ -195,23 +206,23 @@ def _key(name: str) -> Key:
     )
 
 
-def _distinct(keys: Sequence[Key]) -> list[Key]:
-    """The keys without what all of them have: `Rain100L-PReNet-7-x2` -> ("7",).
+def _strip_shared(keys: Sequence[Key]) -> list[Key]:
+    """Remove the parts that all keys share: `Rain100L-PReNet-7-x2` -> ("7",).
 
-    A word that all have goes wherever it stands, a number only from the ends that all have in common: 2-x2 is picture 2.
+    Shared words are removed anywhere, shared numbers only at both ends: 2-x2 is picture 2.
     """
     bare = _without_shared_words(keys)
     if len(set(bare)) < 2:
         return list(keys)
     shortest = min(map(len, bare))
     head = next((i for i in range(shortest) if len({key[i] for key in bare}) > 1), shortest - 1)
-    left = shortest - head
-    tail = next((i for i in range(left) if len({key[-1 - i] for key in bare}) > 1), left - 1)
+    rest = shortest - head
+    tail = next((i for i in range(rest) if len({key[-1 - i] for key in bare}) > 1), rest - 1)
     return [key[head : len(key) - tail] for key in bare]
 
 
 def _without_shared_words(keys: Sequence[Key]) -> list[Key]:
-    """`901_PReNet_3` -> ("901", "3"); the keys as they are if one of them has nothing else."""
+    """Remove shared words, `901_PReNet_3` -> ("901", "3"), unless a key would become empty."""
     shared = (
         {word for word in set.intersection(*map(set, keys)) if not word.isdecimal()}
         if keys
@@ -233,47 +244,47 @@ def _match_by_key(
     output_keys: Sequence[Hashable],
     scene_keys: Sequence[Hashable],
 ) -> Matching:
-    scenes_of, outputs_of = defaultdict(list), defaultdict(list)
+    scenes_by_key, outputs_by_key = defaultdict(list), defaultdict(list)
     for scene, key in zip(scenes, scene_keys, strict=True):
-        scenes_of[key].append(scene)
+        scenes_by_key[key].append(scene)
     for output, key in zip(outputs, output_keys, strict=True):
-        outputs_of[key].append(output)
+        outputs_by_key[key].append(output)
     ambiguous = {
-        scene: outputs_of[key]
-        for key, same in scenes_of.items()
-        for scene in same
-        if key in outputs_of and (len(same) > 1 or len(outputs_of[key]) > 1)
+        scene: outputs_by_key[key]
+        for key, same_key in scenes_by_key.items()
+        for scene in same_key
+        if key in outputs_by_key and (len(same_key) > 1 or len(outputs_by_key[key]) > 1)
     }
     matches = [
-        Match(output, scenes_of[key][0])
+        Match(output, scenes_by_key[key][0])
         for output, key in zip(outputs, output_keys, strict=True)
-        if key in scenes_of and scenes_of[key][0] not in ambiguous
+        if key in scenes_by_key and scenes_by_key[key][0] not in ambiguous
     ]
     return _matching(rule, outputs, scenes, matches, ambiguous)
 
 
 def _match_prefixes(outputs: Sequence[str], scenes: Sequence[str]) -> Matching:
-    """901_1, ..., 901_14 all belong to the scene 901: the longest scene that an output's key begins with.
+    """Match 901_1, ..., 901_14 to the scene 901: the longest scene that is a prefix of the key.
 
-    Only numbers may come after it: 901_real_A and 901_fake_B are not two outputs of one scene.
+    Only numbers may follow: 901_real_A and 901_fake_B are not two outputs of one scene.
     """
-    scenes_of = defaultdict(list)
+    scenes_by_key = defaultdict(list)
     for scene, key in zip(scenes, _without_shared_words(list(map(_key, scenes))), strict=True):
-        scenes_of[key].append(scene)
+        scenes_by_key[key].append(scene)
     matches = defaultdict(list)
     for output, key in zip(outputs, _without_shared_words(list(map(_key, outputs))), strict=True):
         numbers = next((i for i in range(len(key)) if all(map(str.isdecimal, key[i:]))), len(key))
         ends = range(len(key), max(numbers, 1) - 1, -1)
-        end = next((end for end in ends if len(scenes_of.get(key[:end], ())) == 1), None)
+        end = next((end for end in ends if len(scenes_by_key.get(key[:end], ())) == 1), None)
         if end is not None:
-            match = Match(output, scenes_of[key[:end]][0], "_".join(key[end:]))
+            match = Match(output, scenes_by_key[key[:end]][0], "_".join(key[end:]))
             matches[match.name].append(match)
-    alone = [same[0] for same in matches.values() if len(same) == 1]
+    unique = [group[0] for group in matches.values() if len(group) == 1]
     ambiguous = {
-        name: [match.output for match in same] for name, same in matches.items() if len(same) > 1
+        name: [match.output for match in group] for name, group in matches.items() if len(group) > 1
     }
     return _matching(
-        "those of the clean pictures with a number after them", outputs, scenes, alone, ambiguous
+        "those of the clean pictures followed by a number", outputs, scenes, unique, ambiguous
     )
 
 
@@ -284,11 +295,12 @@ def _matching(
     matches: list[Match],
     ambiguous: dict[str, list[str]],
 ) -> Matching:
-    seen = {match.output for match in matches} | {
-        output for several in ambiguous.values() for output in several
-    }
-    used = {match.scene for match in matches} | set(ambiguous)
-    left_outputs = [output for output in outputs if output not in seen]
+    used_outputs = {match.output for match in matches}.union(*ambiguous.values())
+    used_scenes = {match.scene for match in matches} | set(ambiguous)
     return Matching(
-        rule, matches, left_outputs, [scene for scene in scenes if scene not in used], ambiguous
+        rule,
+        matches,
+        [output for output in outputs if output not in used_outputs],
+        [scene for scene in scenes if scene not in used_scenes],
+        ambiguous,
     )

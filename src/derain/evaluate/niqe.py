@@ -1,7 +1,8 @@
-"""NIQE: how far the statistics of a photo are from those of clean photos, where there is no clean picture to compare with.
+"""NIQE: distance of a photo's statistics from those of clean photos, without a clean picture.
 
-Mittal, Soundararajan and Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE SPL 20(3), 2013. Lower is better. The
-clean photos behind `pristine()` are our own (docs/protocols/niqe.md): a figure compares with those of derain, not with MATLAB's.
+Mittal, Soundararajan and Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE SPL
+20(3), 2013. Lower is better. The clean photos behind `pristine()` are our own
+(docs/protocols/niqe.md), so figures compare with those of derain only, not with MATLAB's.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from derain.evaluate.protocols import eight_bit, luma
 Floats = npt.NDArray[np.float64]
 
 PATCH_PX = 96
-"The side of the blocks whose statistics are taken; 48 at half size."
+"""Side of the blocks at full size; 48 at half size."""
 
-SMALLEST_PX = 2 * PATCH_PX
-"The shortest side of a photo: fewer than four blocks have no statistics."
+MIN_SIDE_PX = 2 * PATCH_PX
+"""Shortest allowed side of a photo: fewer than four blocks have no covariance worth using."""
 
-SHARP = 0.75
-"Clean photos are learnt from the blocks that have this share of the sharpness of their sharpest block."
+MIN_SHARPNESS = 0.75
+"""Sharpness of the blocks used for clean photos, relative to the sharpest block of the photo."""
 
 _WINDOW = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
 _WINDOW /= _WINDOW.sum()
@@ -39,16 +40,19 @@ _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # right, below, and along both 
 
 @dataclass(frozen=True)
 class Pristine:
-    """The 36 statistics of clean photos as a Gaussian: `mean` (36,) and `covariance` (36, 36)."""
+    """The 36 statistics of clean photos as a Gaussian: `mean` (36,), `covariance` (36, 36)."""
 
     mean: Floats
     covariance: Floats
 
     @staticmethod
-    def fitted(photos: Iterable[Image]) -> Pristine:
-        """Learn from clean photos, (H, W, 3) or (H, W) each, no side shorter than SMALLEST_PX."""
+    def fit(photos: Iterable[Image]) -> Pristine:
+        """Fit to clean photos, (H, W, 3) or (H, W) each, with no side below MIN_SIDE_PX."""
         features = np.concatenate(
-            [blocks[sharp >= SHARP * sharp.max()] for blocks, sharp in map(statistics, photos)]
+            [
+                blocks[sharpness >= MIN_SHARPNESS * sharpness.max()]
+                for blocks, sharpness in map(block_statistics, photos)
+            ]
         )
         return Pristine(features.mean(axis=0), np.cov(features, rowvar=False))
 
@@ -59,42 +63,55 @@ class Pristine:
 
 @lru_cache(maxsize=1)
 def pristine() -> Pristine:
-    """The clean photos that ship with derain, as a Gaussian."""
+    """Return the Gaussian of the clean photos that ships with derain."""
     data = files("derain.evaluate").joinpath("pristine.npz").read_bytes()
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         return Pristine(arrays["mean"], arrays["covariance"])
 
 
 def niqe(photo: Image, *, against: Pristine | None = None) -> float:
-    """How far a photo, (H, W, 3) or (H, W) of any dtype that `protocols.score` takes, is from clean ones: 0 and up.
+    """Return the distance of a photo from clean ones, 0 or more; lower is better.
 
-    Taken on the luma of the 8-bit picture. Raises ValueError for a side shorter than SMALLEST_PX.
+        NIQE = sqrt((v1 - v2)' ((S1 + S2) / 2)^-1 (v1 - v2))    (equation 10)
+        v1, S1: mean and covariance of the photo's blocks; v2, S2: those of clean photos
+
+    The photo is (H, W, 3) or (H, W), of any dtype that `protocols.score` accepts; the figure is
+    taken on the luma of the 8-bit picture. Raises ValueError for a side below MIN_SIDE_PX.
+
+    >>> grey = np.full((192, 192, 3), 128, np.uint8)
+    >>> noise = np.random.default_rng(0).integers(0, 256, grey.shape, dtype=np.uint8)
+    >>> niqe(noise, against=Pristine.fit([noise])) < niqe(grey, against=Pristine.fit([noise]))
+    True
     """
     against = against or pristine()
-    blocks, _ = statistics(photo)
-    away = blocks.mean(axis=0) - against.mean
+    blocks, _ = block_statistics(photo)
+    offset = blocks.mean(axis=0) - against.mean
     covariance = (np.cov(blocks, rowvar=False) + against.covariance) / 2
-    return float(np.sqrt(away @ np.linalg.pinv(covariance) @ away))
+    return float(np.sqrt(offset @ np.linalg.pinv(covariance) @ offset))
 
 
-def statistics(photo: Image) -> tuple[Floats, Floats]:
-    """(N, 36) statistics of the N whole blocks of a photo, 18 at full and 18 at half size, and (N,) how sharp each block is."""
+def block_statistics(photo: Image) -> tuple[Floats, Floats]:
+    """Return (N, 36) statistics of the N whole blocks of a photo, and (N,) the sharpness of each.
+
+    The first 18 statistics are taken at full size, the others at half size.
+    """
     grey = _grey(photo)
     height, width = (length // PATCH_PX * PATCH_PX for length in grey.shape)
-    if min(grey.shape) < SMALLEST_PX:
+    if min(grey.shape) < MIN_SIDE_PX:
         raise ValueError(
-            f"a photo of {grey.shape[1]}x{grey.shape[0]} px is smaller than the {SMALLEST_PX} px that NIQE needs"
+            f"a photo of {grey.shape[1]}x{grey.shape[0]} px is smaller than the "
+            f"{MIN_SIDE_PX} px that NIQE needs"
         )
     full = grey[:height, :width]
     half = PillowImage.fromarray(full.astype(np.float32)).resize(
         (width // 2, height // 2), PillowImage.Resampling.BICUBIC
     )
-    normal, deviation = _normalised(full)
-    normal_half, _ = _normalised(np.asarray(half, dtype=np.float64))
+    normalised, deviation = _normalise(full)
+    normalised_half, _ = _normalise(np.asarray(half, dtype=np.float64))
     features = np.concatenate(
-        [_of_blocks(normal, PATCH_PX), _of_blocks(normal_half, PATCH_PX // 2)], axis=1
+        [_features(normalised, PATCH_PX), _features(normalised_half, PATCH_PX // 2)], axis=1
     )
-    return features, _blocks(deviation, PATCH_PX).mean(axis=1)
+    return features, _split_blocks(deviation, PATCH_PX).mean(axis=1)
 
 
 def _grey(photo: Image) -> Plane:
@@ -104,14 +121,14 @@ def _grey(photo: Image) -> Plane:
     )
 
 
-def _normalised(plane: Plane) -> tuple[Plane, Plane]:
-    """Each pixel less the mean about it, over the deviation about it plus one (equations 1 to 3), and that deviation."""
-    mean = _blurred(plane)
-    deviation = np.sqrt(np.abs(_blurred(plane * plane) - mean * mean))
+def _normalise(plane: Plane) -> tuple[Plane, Plane]:
+    """Return (plane - local mean) / (local deviation + 1) (equations 1 to 3), and the deviation."""
+    mean = _blur(plane)
+    deviation = np.sqrt(np.abs(_blur(plane * plane) - mean * mean))
     return (plane - mean) / (deviation + 1), deviation
 
 
-def _blurred(plane: Plane) -> Plane:
+def _blur(plane: Plane) -> Plane:
     padded = np.pad(plane, 3, mode="edge")
     rows = sum(weight * padded[i : i + plane.shape[0]] for i, weight in enumerate(_WINDOW))
     return np.asarray(
@@ -119,30 +136,35 @@ def _blurred(plane: Plane) -> Plane:
     )
 
 
-def _of_blocks(normal: Plane, side: int) -> Floats:
-    """(N, 18): shape and width of the values, then shape, mean and both widths of the products with four neighbours."""
-    shape, _, left, right = _asymmetric(_blocks(normal, side))
+def _features(normalised: Plane, side: int) -> Floats:
+    """Return (N, 18): shape and width of the values of each block, then its neighbour products.
+
+    The products with each of four neighbours give four features: shape, mean and both widths.
+    """
+    flat_blocks = _split_blocks(normalised, side)
+    shape, _, left, right = _fit_asymmetric(flat_blocks)
     features = [shape, (left + right) / 2]
-    blocks = _blocks(normal, side).reshape(
-        -1, side, side
-    )  # a neighbour is looked for inside the block, round its edge
+    blocks = flat_blocks.reshape(-1, side, side)
     for down, across in _NEIGHBOURS:
-        features += _asymmetric(
-            (blocks * np.roll(blocks, (down, across), axis=(1, 2))).reshape(len(blocks), -1)
-        )
+        # neighbours wrap around inside the block
+        products = blocks * np.roll(blocks, (down, across), axis=(1, 2))
+        features += _fit_asymmetric(products.reshape(len(blocks), -1))
     return np.stack(features, axis=1)
 
 
-def _blocks(plane: Plane, side: int) -> Floats:
-    """(H, W) -> (N, side * side): the blocks side by side, row after row."""
+def _split_blocks(plane: Plane, side: int) -> Floats:
+    """Split into adjacent blocks in row order: (H, W) -> (N, side * side)."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
     return (
         plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(rows * columns, side * side)
     )
 
 
-def _asymmetric(values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Fit a generalised Gaussian with two widths to each row, by moments (Lasmar et al., ICIP 2009): shape, mean, both widths."""
+def _fit_asymmetric(values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Fit a generalised Gaussian with two widths to each row by moments (Lasmar et al., ICIP 2009).
+
+    Returns shape, mean, left and right width.
+    """
     squares, negative = values**2, values < 0
     left, right = (
         np.sqrt((squares * side).sum(axis=1) / np.maximum(side.sum(axis=1), 1))
@@ -152,16 +174,19 @@ def _asymmetric(values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     peaked = np.abs(values).mean(axis=1) ** 2 / np.maximum(squares.mean(axis=1), 1e-12)
     peaked *= (ratio**3 + 1) * (ratio + 1) / (ratio**2 + 1) ** 2
     shapes, ratios, first, third = _gamma_table()
-    place = np.clip(np.searchsorted(ratios, peaked), 0, len(shapes) - 1)
-    scale = np.sqrt(first[place] / third[place])
+    index = np.clip(np.searchsorted(ratios, peaked), 0, len(shapes) - 1)
+    scale = np.sqrt(first[index] / third[index])
     left, right = left * scale, right * scale
-    second = np.array([math.gamma(2 / shape) for shape in shapes[place]])
-    return shapes[place], (right - left) * second / first[place], left, right
+    second = np.array([math.gamma(2 / shape) for shape in shapes[index]])
+    return shapes[index], (right - left) * second / first[index], left, right
 
 
 @lru_cache(maxsize=1)
 def _gamma_table() -> tuple[Floats, Floats, Floats, Floats]:
-    """Shapes from 0.2 to 10, the ratio E|x|^2 / E x^2 of each, which grows with it, gamma(1 / shape) and gamma(3 / shape)."""
+    """Return shapes 0.2 to 10, their ratios (E|x|)^2 / E x^2, gamma(1 / shape), gamma(3 / shape).
+
+    The ratio grows with the shape.
+    """
     shapes = np.arange(200, 10_001) / 1000
     first, second, third = (
         np.array([math.gamma(k / shape) for shape in shapes]) for k in (1, 2, 3)

@@ -1,7 +1,8 @@
-"""The ways in which deraining papers take PSNR and SSIM: between two of them lie 1.3 to 1.6 dB on the same pixels.
+"""The ways in which deraining papers compute PSNR and SSIM.
 
-`PROTOCOLS["paper"]`, `["rgb"]`, `["y"]` and `["y-half"]`; `score(protocol, restored, clean)` takes one picture. docs/protocols/
-has a page on each that says who prints it.
+They can differ by 1.3 to 1.6 dB on the same pixels. The protocols are `PROTOCOLS["paper"]`,
+`["rgb"]`, `["y"]` and `["y-half"]`; `score(protocol, restored, clean)` scores one picture.
+docs/protocols/ describes each of them and names the papers that use it.
 """
 
 from __future__ import annotations
@@ -15,29 +16,31 @@ import numpy.typing as npt
 
 from derain.evaluate.metrics import WINDOW_PX, Border, Image, Plane, psnr, ssim
 
-FARTHEST_MEAN = 2
-"""The mean of a picture in 0..1 lies below it, however far single values overshoot; in 0..255 only a nearly black one's does."""
+MAX_MEAN = 2
+"""Largest plausible mean of a picture in 0..1; in 0..255 only nearly black ones are below."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """One way of taking PSNR and SSIM; every difference that papers have is a field."""
+    """One way to compute PSNR and SSIM; each difference between papers is a field."""
 
     name: str
     summary: str
-    "One line for the head of a table."
+    """One line that describes the protocol in a report."""
     printed_by: str
+    """Papers and programs that print these figures."""
     eight_bit: bool
-    "Score the picture as saved with 8 bits (clipped, rounded) rather than the float output (clipped only)."
+    """True to score the picture as saved with 8 bits (clipped, rounded), False to only clip it."""
     luma: Literal["rounded", "exact"] | None
-    "MATLAB's `rgb2ycbcr`, Y of 16..235: of the 8-bit picture (rounded again) or of the picture in double. None: RGB."
+    """Y of MATLAB's `rgb2ycbcr` in 16..235: rounded to whole levels, or exact; None for RGB."""
     border: Border
+    """Border handling of SSIM."""
     ssim_subsampled: bool
-    "Box-filter and subsample by round(min(H, W) / 256) before SSIM, as Wang's `ssim.m` of 2009 does; PSNR is not touched."
+    """True to average boxes of round(min(H, W) / 256) px before SSIM (Wang's `ssim.m`, 2009)."""
 
     @property
-    def smallest_px(self) -> int:
-        """The shortest side of a picture for which SSIM is defined."""
+    def min_side_px(self) -> int:
+        """The shortest side for which SSIM is defined."""
         return 1 if self.border == "zero" else WINDOW_PX
 
 
@@ -93,12 +96,13 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
-    """PSNR and SSIM of one picture.
+    """Return PSNR and SSIM of one picture.
 
-    Both are (H, W, 3), or (H, W) for grey, which stands for three equal channels; floats in 0..1, or uint8 or uint16 over their
-    whole range. `restored` is the network's own output: clipping and rounding are the protocol's. Raises ValueError for shapes
-    that differ, for a picture smaller than the window of SSIM, and for what is no picture: other types, numbers that are not
-    finite, floats of another scale.
+    Both pictures are (H, W, 3), or (H, W) for grey, which counts as three equal channels. Their
+    values are floats in 0..1, or uint8 or uint16 over their whole range. Pass the raw output of the
+    network: the protocol clips and rounds. Raises ValueError for different sizes, for pictures
+    smaller than the window of SSIM, and for arrays that are not pictures (other types, non-finite
+    numbers, floats of another scale).
     """
     for name, image in (("restored", restored), ("clean", clean)):
         _check(image, name)
@@ -117,7 +121,7 @@ def _check(image: Image, name: str) -> None:
         ("u", 2),
     }:
         raise ValueError(
-            f"{name} is of {image.dtype}; convert it to uint8, uint16 or floats in 0..1"
+            f"{name} has the type {image.dtype}; convert it to uint8, uint16 or floats in 0..1"
         )
     if image.ndim not in {2, 3} or (image.ndim == 3 and image.shape[2] != 3) or 0 in image.shape:
         raise ValueError(f"{name} has the shape {image.shape}; give (H, W, 3) or (H, W)")
@@ -125,16 +129,16 @@ def _check(image: Image, name: str) -> None:
         mean = float(image.mean(dtype=np.float64))
         if not math.isfinite(mean):
             raise ValueError(
-                f"{name} holds numbers that are not finite; the network diverged or the file is damaged"
+                f"{name} contains NaN or infinity; the network diverged or the file is damaged"
             )
-        if abs(mean) > FARTHEST_MEAN:  # single values of a network may lie far outside
+        if abs(mean) > MAX_MEAN:  # single values of a network may be far outside 0..1
             raise ValueError(
-                f"{name} holds floats of {mean:.3g} in the mean, and 0 to 1 are expected; divide by its white first"
+                f"{name} has a mean of {mean:.3g}; expected floats in 0..1, so scale it first"
             )
 
 
 def prepare(protocol: Protocol, image: Image) -> npt.NDArray[np.float64]:
-    """What the protocol looks at, float64 on a scale of 0..1: (H, W, 3) for RGB and (H, W) for luma."""
+    """Return what the protocol compares, float64 in 0..1: (H, W, 3) for RGB, (H, W) for luma."""
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     if protocol.luma == "rounded":
@@ -146,38 +150,42 @@ def prepare(protocol: Protocol, image: Image) -> npt.NDArray[np.float64]:
 
 
 def unit(image: Image) -> npt.NDArray[np.float64]:
-    """Floats as they are, integers divided by the largest value of their dtype."""
+    """Convert to float64; integers are divided by the largest value of their dtype."""
     if np.issubdtype(image.dtype, np.integer):
         return image / np.float64(np.iinfo(image.dtype).max)
     return image.astype(np.float64)
 
 
 def eight_bit(image: Image) -> npt.NDArray[np.uint8]:
-    """The picture as it would be saved with 8 bits: clipped, and rounded to the nearest level."""
+    """Return the picture as saved with 8 bits: clipped, and rounded to the nearest level."""
     if image.dtype == np.uint8:
         return image
     return np.rint(np.clip(unit(image), 0, 1) * 255).astype(np.uint8)
 
 
 def luma(rgb: npt.NDArray[np.float64]) -> Plane:
-    """Y of MATLAB's `rgb2ycbcr` for a picture in double: (H, W, 3) in 0..1 -> (H, W) in 16/255..235/255 (ITU-R BT.601)."""
+    """Return Y of MATLAB's `rgb2ycbcr` for doubles (ITU-R BT.601).
+
+    (H, W, 3) in 0..1 -> (H, W) in 16/255..235/255
+    """
     return np.asarray((16 + rgb @ np.array([65.481, 128.553, 24.966])) / 255)
 
 
 def luma_rounded(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Y of MATLAB's `rgb2ycbcr` for a picture of uint8: (H, W, 3) -> (H, W) in 16..235, rounded half up.
+    """Return Y of MATLAB's `rgb2ycbcr` for uint8: (H, W, 3) -> (H, W) in 16..235, rounded half up.
 
-    In whole thousandths, so that no binary fraction decides a tie.
+    Integer thousandths keep ties independent of binary fractions.
     """
     thousandths = rgb.astype(np.int32) @ np.array([65_481, 128_553, 24_966], dtype=np.int32)
     return ((thousandths + 127_500) // 255_000 + 16).astype(np.uint8)
 
 
 def subsample(plane: Plane) -> Plane:
-    """The automatic downsampling of Wang's `ssim.m`: the mean of each f x f box, f = max(1, round(min(H, W) / 256)).
+    """Downsample like Wang's `ssim.m`: means of f x f boxes, f = max(1, round(min(H, W) / 256)).
 
-    MATLAB's `imfilter(plane, ones(f) / f^2, 'symmetric')` taken at `1:f:end`: the box at pixel i reaches from i - (f - 1) // 2 to
-    i + f // 2, so at steps of f the boxes lie side by side, the first one reaching out over the mirrored border.
+    This is MATLAB's `imfilter(plane, ones(f) / f^2, 'symmetric')` at `1:f:end`. The box at pixel i
+    covers i - (f - 1) // 2 to i + f // 2, so at steps of f the boxes are adjacent, and the first
+    one extends over the mirrored border.
     """
     f = max(1, math.floor(min(plane.shape) / 256 + 0.5))  # MATLAB rounds halves up, Python to even
     if f == 1:

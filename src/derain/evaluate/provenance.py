@@ -1,4 +1,4 @@
-"""Where the figures of a report come from: the command, the machine, and what each model was run with."""
+"""Origin of the figures of a report: the command, the machine, and the models."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelProvenance:
-    """A model as it was run."""
+    """A model and how it was run."""
 
     name: str
-    "That of its row."
+    """Name of its row in the tables."""
     steps: int | None
-    "Of training, as its card says; None where it says nothing."
+    """Steps of training according to its card; None if the card does not give them."""
     sha256: str
-    "Of the exported network, in hexadecimal digits."
+    """Checksum of the exported network, in hexadecimal digits."""
     engine: str
+    """Name of the engine that ran it."""
     device: str
-    "Where it ran, with what and how exactly: processor, precision, and the views of an ensemble."
+    """Processor, precision, and the number of views of an ensemble."""
 
     @staticmethod
-    def of(name: str, restorer: Restorer) -> ModelProvenance:
-        """Ask a restorer."""
+    def from_restorer(name: str, restorer: Restorer) -> ModelProvenance:
+        """Describe the model of a restorer."""
         steps, model = restorer.model.card.get("steps"), restorer.model
         sha256 = hashlib.sha256(model.onnx_path.read_bytes()).hexdigest()
         return ModelProvenance(
@@ -41,19 +42,22 @@ class ModelProvenance:
         )
 
     def __str__(self) -> str:
-        steps = "steps not known" if self.steps is None else f"{self.steps:,} steps"
+        steps = "unknown number of steps" if self.steps is None else f"{self.steps:,} steps"
         return f"{self.name}: {steps}, sha256 {self.sha256[:12]}, {self.engine} on {self.device}"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What one needs to take figures again; `command` is the line that was typed."""
+    """What is needed to reproduce a report."""
 
     command: str
+    """The command line as typed."""
     machine: Environment
+    """The machine, the versions and the date."""
     models: Sequence[ModelProvenance] = ()
+    """The models, in the order of the command line."""
 
     @property
     def lines(self) -> list[str]:
-        """The machine, then each model, a line for each."""
+        """One line for the machine, then one for each model."""
         return [str(self.machine), *map(str, self.models)]

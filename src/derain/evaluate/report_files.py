@@ -1,4 +1,4 @@
-"""Reports as files: Markdown to read, JSON for programs, CSV with a line for each picture."""
+"""Reports as files: Markdown to read, JSON for programs, CSV with one line per picture."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from derain.evaluate.provenance import Provenance
 from derain.evaluate.scoring import Evaluation
 from derain.evaluate.statistics import LEVEL, RESAMPLES, SEED
 from derain.evaluate.summary import Summary
-from derain.evaluate.tables import Table, legend, tables_of
+from derain.evaluate.tables import Table, all_tables, legend
 from derain.files.atomic import check_writable
 from derain.files.paths import is_folder, same_file
 
 
-def markdown(
-    summaries: Sequence[Summary], provenance: Provenance, *, further: Sequence[Table] = ()
+def as_markdown(
+    summaries: Sequence[Summary], provenance: Provenance, *, extra_tables: Sequence[Table] = ()
 ) -> str:
-    """The tables of every data set, then `further` ones, with problems and notes, as one Markdown text."""
+    """Return all tables of every data set, with problems and notes, as Markdown."""
     parts = [
         "# Evaluation\n",
         f"```\n{provenance.command}\n```\n",
         "\n".join(f"- {line}" for line in provenance.lines) + "\n",
     ]
     for summary in summaries:
-        for table in tables_of(summary):
+        for table in all_tables(summary):
             parts += [f"## {table.title}\n", table.markdown()]
         for title, lines in (("Not scored", summary.problems), ("Notes", summary.notes)):
             if lines:
@@ -46,7 +46,7 @@ def markdown(
             "## How to read this\n",
             "\n".join(f"- {line}" for line in legend(summaries)) + "\n",
         ]
-    for table in further:
+    for table in extra_tables:
         parts += [f"## {table.title}\n", table.markdown()]
     return "\n".join(parts)
 
@@ -56,11 +56,12 @@ def as_json(
     evaluations: Sequence[Evaluation],
     provenance: Provenance,
     *,
-    further: Sequence[Table] = (),
+    extra_tables: Sequence[Table] = (),
 ) -> str:
-    """Everything that the tables say, the `further` ones as they are printed, and the score of every picture.
+    """Return the contents of all tables and the scores of every picture as JSON.
 
-    `null` stands where there is no finite number. A picture whose `psnr` is null equals the clean one under that protocol.
+    `null` stands for a number that is not finite: a picture whose `psnr` is null is identical to
+    the clean one under that protocol. The extra tables are stored as printed.
     """
     data = [
         {
@@ -84,17 +85,20 @@ def as_json(
         "protocols": {name: asdict(protocol) for name, protocol in PROTOCOLS.items()},
         "bootstrap": {"level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
         "data": data,
-        "tables": [asdict(table) for table in further],
+        "tables": [asdict(table) for table in extra_tables],
     }
     return json.dumps(_finite(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def as_csv(evaluations: Sequence[Evaluation]) -> str:
-    """One line for each data set, candidate and picture; an infinite PSNR is written `inf`, and nothing what there is not."""
+    """Return one line for each data set, candidate and picture.
+
+    An infinite PSNR is written `inf`; missing figures are empty.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     protocols = (
-        list(dict.fromkeys(name for one in evaluations for name in one.protocols))
+        list(dict.fromkeys(name for evaluation in evaluations for name in evaluation.protocols))
         if evaluations
         else list(PROTOCOLS)
     )
@@ -119,36 +123,37 @@ def as_csv(evaluations: Sequence[Evaluation]) -> str:
                     result.mae,
                     result.niqe,
                 ]
-                written = ["" if math.isnan(figure) else f"{figure:.6f}" for figure in figures]
-                writer.writerow([evaluation.data, row.name, result.sample, *written])
+                cells = ["" if math.isnan(figure) else f"{figure:.6f}" for figure in figures]
+                writer.writerow([evaluation.data, row.name, result.sample, *cells])
     return text.getvalue()
 
 
 def check_paths(*paths: Path | None, inputs: Iterable[Path] = ()) -> None:
-    """Make the folders of reports before hours of measuring, and refuse a path that none can be written to. Raises DataError."""
-    known: set[Path] = set()
+    """Create the folders of reports, and reject unwritable paths before hours of measuring.
+
+    Raises DataError.
+    """
+    seen: set[Path] = set()
     for path in filter(None, paths):
         if is_folder(path):
             raise DataError(f"{path}: is a folder; give a file in it")
         if is_picture(path):
             raise DataError(
-                f"{path}: has the name of a picture; give a report a name such as report{path.suffix}.md"
+                f"{path}: has the name of a picture; choose a name such as report{path.suffix}.md"
             )
-        if any(same_file(path, read) for read in inputs):
+        if any(same_file(path, input_path) for input_path in inputs):
             raise DataError(
-                f"{path}: is read, and would be replaced by a report; give the report a name of its own"
+                f"{path}: is an input and would be overwritten by a report; choose another name"
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(
-                f"{path}: its folder cannot be made ({error.strerror}); give a file somewhere else"
+                f"{path}: its folder cannot be created ({error.strerror}); write to another folder"
             ) from error
-        if path.resolve() in known:
-            raise DataError(
-                f"{path}: two reports would be written there; give each a file of its own"
-            )
-        known.add(path.resolve())
+        if path.resolve() in seen:
+            raise DataError(f"{path}: is given for two reports; choose a file for each")
+        seen.add(path.resolve())
         check_writable(path)
 
 
@@ -157,7 +162,7 @@ def _as_dicts(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows neither infinity nor NaN."""
+    """Replace infinity and NaN, which JSON lacks, by None."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,8 @@
-"""Scores every picture of a data set for every candidate: a restorer, or a folder that another program wrote.
+"""Scores every picture of a data set for every candidate.
 
-A `Sample` is a scene with a clean picture, a `Candidate` makes a restored picture of it. What cannot be scored becomes a problem
-that names the file; nothing is resized and nothing is left out in silence.
+A `Sample` is a picture with its clean side; a `Candidate` makes a restored picture of it: a model,
+or a folder that another program wrote. A picture that cannot be scored becomes a problem that names
+the file. Nothing is resized, and nothing is skipped silently.
 """
 
 from __future__ import annotations
@@ -9,52 +10,58 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from derain.data.alignment import ALIKE, likeness
-from derain.data.pairs.find import PairSet
+from derain.data.alignment import MIN_LIKENESS, likeness
+from derain.data.pairs.pair_set import PairSet
 from derain.errors import DataError, DerainError
 from derain.evaluate.metrics import Image, mae
-from derain.evaluate.niqe import SMALLEST_PX, niqe
+from derain.evaluate.niqe import MIN_SIDE_PX, niqe
 from derain.evaluate.protocols import PROTOCOLS, Protocol, Score, eight_bit, score
+from derain.evaluate.scoring_pool import ScoringPool
 
-_NO_MEMORY = "there is not enough memory to score it; name the others with `--only`, or cut it up"
 UNTOUCHED = "untouched"
-"The first row of every table: the rainy picture itself."
+"""Name of the first row of every table: the rainy picture itself."""
+_NO_MEMORY = "not enough memory to score it; select the others with `--only`, or crop it"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture. `load() -> (rainy, clean)`, (H, W, 3) uint8 or uint16, None for a side that is not there; raises DerainError."""
+    """A picture to score.
+
+    `load() -> (rainy, clean)` returns (H, W, 3) uint8 or uint16, None for a missing side. It raises
+    DerainError.
+    """
 
     name: str
     load: Callable[[], tuple[Image | None, Image | None]]
     scene: str = ""
-    "What several samples have in common that are one background in different rain; its own name where there is none."
+    """Shared by samples that show one background in different rain; empty if there is none."""
 
 
 Candidate = Callable[[Sample, Image | None], Image | None]
-"""(sample, rainy) -> restored (H, W, 3), float in 0..1 or an integer type over its whole range; None: it has none for this
-sample. Raises DerainError."""
+"""(sample, rainy) -> restored (H, W, 3), floats in 0..1 or integers over their whole range.
+
+None if the candidate has no picture of this sample. Raises DerainError.
+"""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one candidate reached on one picture: a score by protocol, and the mean absolute error in 8-bit RGB levels.
-
-    Without a clean picture there are no scores, and `mae` is nan.
-    """
+    """Scores of one candidate on one picture, by protocol; empty without a clean picture."""
 
     sample: str
     scores: dict[str, Score]
     mae: float
+    """Mean absolute error in 8-bit RGB levels; nan without a clean picture."""
     niqe: float = math.nan
-    "nan for a picture that is too small for it."
+    """nan for a picture that is too small."""
     scene: str = ""
-    "That of the sample: what of chance is in the figures is in these, and not in each picture by itself."
+    """Scene of the sample: the unit of the bootstrap, see `statistics.resampled_means`."""
     resembles_clean: bool = True
-    "False for a picture that shows another scene: its name was misleading, or the network failed."
+    """False if the picture shows another scene: a misleading name, or a network that failed."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +74,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A data set, its rows (the untouched input first, if there is one) and everything that went wrong or was left over."""
+    """A data set, its rows (the untouched input first, if present), problems and notes."""
 
     data: str
     protocols: list[str]
-    "None where there are no clean pictures: photos are ranked by NIQE alone."
+    """Empty without clean pictures: photos are ranked by NIQE alone."""
     rows: list[Row]
     problems: list[str] = field(default_factory=list)
-    "Pictures that should have been scored and could not be."
+    """Pictures that could not be scored, and why."""
     notes: list[str] = field(default_factory=list)
-    "What was matched to what, and what was left over."
+    """Matched and unmatched names, and warnings."""
     was_interrupted: bool = False
-    "By Ctrl-C: the pictures that had not been scored by then are in no row."
+    """True after Ctrl-C: pictures that were not scored by then are in no row."""
+
+
+Outcome = Result | str | None
+"""A result; the reason why there is none; or None if the candidate has no picture."""
 
 
 def score_candidates(
@@ -88,138 +99,212 @@ def score_candidates(
     *,
     protocols: Sequence[str] = tuple(PROTOCOLS),
     untouched: bool = True,
+    on_sample: Callable[[], None] | None = None,
 ) -> Evaluation:
-    """Score every candidate, and the untouched input, on every sample; one sample is in memory at a time.
+    """Score every candidate, and the untouched input, on every sample.
 
-    After Ctrl-C (KeyboardInterrupt) the figures are those of the samples that were scored by all, which is a problem of its own.
+    Samples are loaded and restored in this thread, one at a time, and scored in others. `on_sample`
+    is called after each sample. After Ctrl-C (KeyboardInterrupt) the rows hold the samples that all
+    candidates had finished, and a problem gives their number.
     """
-    chosen = [PROTOCOLS[name] for name in protocols]
-    everyone = {**({UNTOUCHED: _untouched} if untouched else {}), **candidates}
-    rows = {name: Row(name) for name in everyone}
-    problems: list[str] = []
-    was_interrupted, done = False, 0
-    try:
-        for sample in samples:
-            outcomes = _outcomes(sample, everyone, chosen)
-            if isinstance(outcomes, str):
-                problems.append(outcomes)
-            else:
-                for name, outcome in outcomes.items():
-                    if isinstance(outcome, Result):
-                        rows[name].results.append(outcome)
-                    elif outcome:
-                        problems.append(f"{name}, {sample.name}: {outcome}")
-            done += 1
-    except KeyboardInterrupt:
-        was_interrupted = True
-        problems.append(f"{data}: stopped after {done} pictures; the figures are of these alone")
+    all_candidates = {**({UNTOUCHED: _untouched} if untouched else {}), **candidates}
+    collector = _Collector(list(all_candidates), on_sample)
+    was_interrupted = False
+    with ScoringPool[Outcome](_NO_MEMORY) as pool:
+        try:
+            for sample in samples:
+                _submit(pool, sample, all_candidates, [PROTOCOLS[p] for p in protocols], collector)
+            pool.drain()
+        except KeyboardInterrupt:
+            was_interrupted = True
+            pool.drain()
+            collector.problems.append(
+                f"{data}: stopped after {collector.done} pictures; the figures cover only these"
+            )
+    rows = collector.rows
     if untouched and not rows[UNTOUCHED].results:
         del rows[UNTOUCHED]
-    notes = [*_notes_on_others(rows.values())]
     return Evaluation(
-        data, list(protocols), list(rows.values()), problems, notes, was_interrupted=was_interrupted
+        data,
+        list(protocols),
+        list(rows.values()),
+        collector.problems,
+        list(_warn_of_other_scenes(rows.values())),
+        was_interrupted=was_interrupted,
     )
 
 
+class _Collector:
+    """Sorts the outcomes into rows and problems, a sample at a time."""
+
+    def __init__(self, names: Sequence[str], on_sample: Callable[[], None] | None) -> None:
+        self.rows = {name: Row(name) for name in names}
+        self.problems: list[str] = []
+        self.done = 0
+        self._on_sample = on_sample
+        self._outcomes: dict[str, Outcome] = {}
+
+    def add(self, sample: Sample, name: str, outcome: Outcome) -> None:
+        """Take the outcome of one candidate; the sample counts once all candidates have theirs."""
+        self._outcomes[name] = outcome
+        if len(self._outcomes) < len(self.rows):
+            return
+        outcomes, self._outcomes = self._outcomes, {}
+        for row, result in outcomes.items():
+            if isinstance(result, Result):
+                self.rows[row].results.append(result)
+        self._finish_sample(_describe_failures(sample, outcomes))
+
+    def reject(self, problem: Outcome) -> None:
+        """Report a sample that cannot be loaded."""
+        self._finish_sample([str(problem)])
+
+    def _finish_sample(self, problems: Iterable[str]) -> None:
+        self.problems += problems
+        self.done += 1
+        if self._on_sample is not None:
+            self._on_sample()
+
+
+def _describe_failures(sample: Sample, outcomes: Mapping[str, Outcome]) -> Iterator[str]:
+    """Say once for each cause which candidates failed; names are omitted if all of them did."""
+    present = [name for name, outcome in outcomes.items() if outcome is not None]
+    causes: dict[str, list[str]] = {}
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, str):
+            causes.setdefault(outcome, []).append(name)
+    for cause, names in causes.items():
+        prefix = "" if names == present else f"{', '.join(names)}, "
+        yield f"{prefix}{sample.name}: {cause}"
+
+
+def _submit(
+    pool: ScoringPool[Outcome],
+    sample: Sample,
+    candidates: Mapping[str, Candidate],
+    protocols: Sequence[Protocol],
+    collector: _Collector,
+) -> None:
+    """Restore a sample with all candidates, and queue the restored pictures for scoring."""
+    try:
+        rainy, clean = pool.run_here(sample.load)
+    except (DerainError, MemoryError) as error:
+        problem = str(error) if isinstance(error, DerainError) else f"{sample.name}: {_NO_MEMORY}"
+        pool.submit(partial(_return, problem), collector.reject, px=0)
+        return
+    for name, candidate in candidates.items():
+        work, px = _restore(pool, candidate, sample, rainy, clean, protocols)
+        pool.submit(work, partial(collector.add, sample, name), px=px)
+
+
+def _restore(
+    pool: ScoringPool[Outcome],
+    candidate: Candidate,
+    sample: Sample,
+    rainy: Image | None,
+    clean: Image | None,
+    protocols: Sequence[Protocol],
+) -> tuple[Callable[[], Outcome], int]:
+    """Restore one picture. Returns the work that scores it, and its size in pixels."""
+    try:
+        restored = pool.run_here(partial(candidate, sample, rainy))
+    except DerainError as error:
+        return partial(_return, str(error)), 0
+    except MemoryError:
+        return partial(_return, _NO_MEMORY), 0
+    if restored is None:
+        return partial(_return, None), 0
+    work = partial(_score_or_explain, sample, restored, clean, protocols)
+    return work, restored.shape[0] * restored.shape[1]
+
+
+def _return(outcome: Outcome) -> Outcome:
+    return outcome
+
+
 def model_candidate(restorer: Callable[[Image], Image]) -> Candidate:
-    """Make a candidate of a callable such as `derain.Restorer`; it is given float32, so that what it returns is not rounded."""
+    """Make a candidate of a callable such as `derain.Restorer`.
+
+    It receives float32, so that its output is not rounded.
+    """
 
     def restore(sample: Sample, rainy: Image | None) -> Image:
         if rainy is None:
-            raise DataError("there is no rainy picture to restore; give the pairs with `--data`")
+            raise DataError("there is no rainy picture to restore; give pairs with `--data`")
         return restorer(rainy.astype(np.float32) / np.float32(np.iinfo(rainy.dtype).max))
 
     return restore
 
 
-def samples_of(pairs: PairSet) -> list[Sample]:
-    """The samples of the pairs that `derain.data` found, with all their bits; alpha is dropped."""
+def pair_samples(pairs: PairSet) -> list[Sample]:
+    """Return the samples of a set of pairs, with all their bits; alpha is dropped."""
     return [
-        Sample(p.name, p.read, str(p.clean_path) if p.clean_side is None else p.name)
-        for p in pairs.pairs
+        Sample(pair.name, pair.read, str(pair.clean_path) if pair.clean_side is None else pair.name)
+        for pair in pairs.pairs
     ]
 
 
-def join_names(names: Sequence[str], *, most: int = 10) -> str:
-    """`a, b, c`, or the first of many and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def join_names(names: Sequence[str], *, limit: int = 10) -> str:
+    """Return `a, b, c`; of many names, the first ones and the number of the rest."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _untouched(_: Sample, rainy: Image | None) -> Image | None:
     return rainy
 
 
-def _notes_on_others(rows: Iterable[Row]) -> Iterator[str]:
+def _warn_of_other_scenes(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
-        others = [result.sample for result in row.results if not result.resembles_clean]
-        if others:
-            names = join_names(others)
-            yield f"{row.name}: {names} do not look like their clean pictures: are they of other scenes with the same names?"
+        names = [result.sample for result in row.results if not result.resembles_clean]
+        if names:
+            yield (
+                f"{row.name}: {join_names(names)} do not look like their clean pictures; "
+                "check that they show the same scenes"
+            )
 
 
-def _outcomes(
-    sample: Sample, candidates: Mapping[str, Candidate], protocols: Sequence[Protocol]
-) -> dict[str, Result | str | None] | str:
-    """What `_attempt` gives for each candidate, or in words why the sample cannot be scored at all."""
+def _score_or_explain(
+    sample: Sample, restored: Image, clean: Image | None, protocols: Sequence[Protocol]
+) -> Result | str:
     try:
-        rainy, clean = sample.load()
+        return _score(sample, restored, clean, protocols)
     except DerainError as error:
         return str(error)
-    except MemoryError:
-        return f"{sample.name}: {_NO_MEMORY}"
-    return {
-        name: _attempt(candidate, sample, rainy, clean, protocols)
-        for name, candidate in candidates.items()
-    }
 
 
-def _attempt(
-    candidate: Candidate,
-    sample: Sample,
-    rainy: Image | None,
-    clean: Image | None,
-    protocols: Sequence[Protocol],
-) -> Result | str | None:
-    """The result, or in words why there is none, or None where the candidate has nothing for this sample."""
-    try:
-        restored = candidate(sample, rainy)
-        return None if restored is None else _result(sample, restored, clean, protocols)
-    except DerainError as error:
-        return str(error)
-    except MemoryError:
-        return _NO_MEMORY
-
-
-def _result(
+def _score(
     sample: Sample, restored: Image, clean: Image | None, protocols: Sequence[Protocol]
 ) -> Result:
     height, width = restored.shape[:2]
     clean_height, clean_width = restored.shape[:2] if clean is None else clean.shape[:2]
     if (height, width) != (clean_height, clean_width):
         raise DataError(
-            f"is {width}x{height} but its clean picture is {clean_width}x{clean_height}; "
-            "derain does not resize what it scores: save it in full size, or crop the clean one in the same way"
+            f"is {width}x{height}, but its clean picture is {clean_width}x{clean_height}; "
+            "derain never resizes what it scores: save it in full size, or crop both alike"
         )
     if not np.all(np.isfinite(restored)):
-        raise DataError(
-            "holds values that are not numbers (NaN or infinity); the network diverged or the file is damaged"
-        )
+        raise DataError("contains NaN or infinity; the network diverged or the file is damaged")
     restored = np.clip(restored, 0, 1) if restored.dtype.kind == "f" else restored
-    naturalness = niqe(restored) if min(height, width) >= SMALLEST_PX else math.nan
+    naturalness = niqe(restored) if min(height, width) >= MIN_SIDE_PX else math.nan
     if clean is None:
         if math.isnan(naturalness):
             raise DataError(
-                f"is {width}x{height}, smaller than the {SMALLEST_PX}x{SMALLEST_PX} of NIQE; leave it out"
+                f"is {width}x{height}, smaller than the {MIN_SIDE_PX}x{MIN_SIDE_PX} that NIQE needs"
             )
         return Result(sample.name, {}, math.nan, naturalness, sample.scene)
-    smallest = max(protocol.smallest_px for protocol in protocols)
-    if min(height, width) < smallest:
+    min_side_px = max(protocol.min_side_px for protocol in protocols)
+    if min(height, width) < min_side_px:
         raise DataError(
-            f"is {width}x{height}, smaller than the {smallest}x{smallest} window of SSIM; leave it out"
+            f"is {width}x{height}, smaller than the {min_side_px}x{min_side_px} window of SSIM"
         )
     scores = {protocol.name: score(protocol, restored, clean) for protocol in protocols}
     saved, target = eight_bit(restored), eight_bit(clean)
-    alike = likeness(saved, target) >= ALIKE
     return Result(
-        sample.name, scores, mae(saved, target), naturalness, sample.scene, resembles_clean=alike
+        sample.name,
+        scores,
+        mae(saved, target),
+        naturalness,
+        sample.scene,
+        resembles_clean=likeness(saved, target) >= MIN_LIKENESS,
     )

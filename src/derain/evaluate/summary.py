@@ -1,4 +1,4 @@
-"""From the results of single pictures to what a report says: means, intervals and differences, worked out once."""
+"""Means, intervals and differences over the results of single pictures."""
 
 from __future__ import annotations
 
@@ -21,38 +21,42 @@ class ScoreSummary:
     """One candidate under one protocol."""
 
     psnr: Mean
-    "Of the dB of single pictures, as papers take it; identical pictures are left out."
+    """Mean of the dB of single pictures, as in papers; identical pictures are left out."""
     ssim: Mean
+    """Mean over pictures."""
     pooled_psnr: float
-    "Of the squared error averaged over pictures: what a few bad pictures do to the whole shows here."
+    """PSNR of the squared error averaged over pictures, which exposes a few bad ones."""
     identical: int
-    "Pictures equal to the clean one under this protocol, whose PSNR is infinite."
+    """Number of pictures equal to the clean one under this protocol, whose PSNR is infinite."""
 
 
 @dataclass(frozen=True)
 class RowSummary:
-    """One candidate: its scores by protocol and its mean absolute error in 8-bit RGB levels."""
+    """One candidate."""
 
     name: str
     pictures: int
     mae: float
+    """Mean absolute error in 8-bit RGB levels."""
     niqe: Mean
-    "Lower is better; over the pictures that are large enough."
+    """Mean over the pictures that are large enough; lower is better."""
     scores: dict[str, ScoreSummary]
+    """By protocol."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two candidates under one protocol in one metric; p is corrected for all the pairs compared so. NIQE has no protocol."""
+    """Two candidates in one metric; p is corrected for the number of pairs in this metric."""
 
     protocol: str
+    """Empty for NIQE, which has no protocol."""
     metric: Metric
     comparison: Comparison
 
 
 @dataclass(frozen=True)
 class Summary:
-    """All of a data set: the untouched input first, then the candidates from the best to the worst."""
+    """A data set: the untouched input first, then the candidates from best to worst."""
 
     data: str
     protocols: list[str]
@@ -63,9 +67,10 @@ class Summary:
 
 
 def summarise(evaluation: Evaluation) -> Summary:
-    """Summarise and rank, by the mean PSNR of the first protocol (photos by NIQE); candidates without a picture come last.
+    """Summarise and rank by the mean PSNR of the first protocol, photos by NIQE.
 
-    Where a candidate restored pictures perfectly, which are in no mean, all are ranked by the pooled PSNR.
+    Candidates without a picture come last. If any candidate restored a picture perfectly, which no
+    mean of dB can include, all are ranked by the pooled PSNR.
     """
     by_name = {row.name: row for row in evaluation.rows}
     first = next(iter(evaluation.protocols), None)
@@ -74,43 +79,50 @@ def summarise(evaluation: Evaluation) -> Summary:
         row.scores[first].identical for row in rows if row.name != UNTOUCHED
     )
     summaries = sorted(rows, key=lambda row: _rank(row, first, pooled=pooled))
-    last = sorted(
-        summaries, key=lambda row: row.name == UNTOUCHED
-    )  # `model - untouched` is the gain
-    compared = [by_name[row.name] for row in last if row.pictures]
-    notes = list(evaluation.notes)
-    if len({frozenset(result.sample for result in row.results) for row in evaluation.rows}) > 1:
-        notes.append(
-            "The rows are means over different pictures; the differences are over those that both candidates have."
-        )
-    notes += [
-        f"{a.name} and {b.name} have no picture in common and are not compared: rename the files of one as those of the other."
-        for a, b in combinations(compared, 2)
-        if {result.sample for result in a.results}.isdisjoint(result.sample for result in b.results)
-    ]
-    pictures = {
-        result.sample: result.scene or result.sample
-        for row in evaluation.rows
-        for result in row.results
-    }
-    if len(scenes := set(pictures.values())) < len(pictures):
-        notes.append(
-            f"Its {len(pictures)} pictures are of {len(scenes)} scenes, over which intervals and p are taken."
-        )
-    differences = list(_differences(compared, evaluation.protocols))
+    # the untouched input comes last, so that differences read `model - untouched`, the gain
+    ranked = sorted(summaries, key=lambda row: row.name == UNTOUCHED)
+    compared = [by_name[row.name] for row in ranked if row.pictures]
     return Summary(
-        evaluation.data, evaluation.protocols, summaries, differences, evaluation.problems, notes
+        evaluation.data,
+        evaluation.protocols,
+        summaries,
+        list(_differences(compared, evaluation.protocols)),
+        evaluation.problems,
+        [*evaluation.notes, *_notes(evaluation.rows, compared)],
     )
+
+
+def _notes(rows: Sequence[Row], compared: Sequence[Row]) -> Iterator[str]:
+    names = {row.name: {result.sample for result in row.results} for row in rows}
+    if len(set(map(frozenset, names.values()))) > 1:
+        yield (
+            "The rows are means over different pictures; differences use the pictures that both "
+            "candidates have."
+        )
+    for a, b in combinations(compared, 2):
+        if names[a.name].isdisjoint(names[b.name]):
+            yield (
+                f"{a.name} and {b.name} have no picture in common and are not compared; "
+                "rename the files of one to match the other."
+            )
+    scenes = {
+        result.sample: result.scene or result.sample for row in rows for result in row.results
+    }
+    if len(set(scenes.values())) < len(scenes):
+        yield (
+            f"The {len(scenes)} pictures show {len(set(scenes.values()))} scenes; "
+            "intervals and p are over scenes."
+        )
 
 
 def _row(row: Row, protocols: list[str]) -> RowSummary:
     errors = [result.mae for result in row.results]
-    natural = [result for result in row.results if not math.isnan(result.niqe)]
+    with_niqe = [result for result in row.results if not math.isnan(result.niqe)]
     return RowSummary(
         row.name,
         len(row.results),
         math.fsum(errors) / len(errors) if errors else math.nan,
-        mean([result.niqe for result in natural], _scenes(natural)),
+        mean([result.niqe for result in with_niqe], _scenes(with_niqe)),
         {protocol: _score(row, protocol) for protocol in protocols},
     )
 
@@ -120,12 +132,13 @@ def _score(row: Row, protocol: str) -> ScoreSummary:
     decibels = [score.psnr for score in scores]
     scenes = _scenes(row.results)
     similarity = mean([score.ssim for score in scores], scenes)
-    ends = np.clip(
-        [similarity.low, similarity.high], -1, 1
-    )  # over few pictures the interval may reach beyond what SSIM can be
-    within = replace(similarity, low=float(ends[0]), high=float(ends[1]))
+    # over few pictures the interval may extend beyond the range of SSIM
+    low, high = np.clip([similarity.low, similarity.high], -1, 1)
     return ScoreSummary(
-        mean(decibels, scenes), within, pooled_psnr(decibels), sum(map(math.isinf, decibels))
+        mean(decibels, scenes),
+        replace(similarity, low=float(low), high=float(high)),
+        pooled_psnr(decibels),
+        sum(map(math.isinf, decibels)),
     )
 
 
@@ -151,14 +164,14 @@ def _differences(rows: list[Row], protocols: list[str]) -> Iterator[Difference]:
 
 
 def _compare(first: Row, second: Row, protocol: str | None, metric: Metric) -> Comparison:
-    theirs = {result.sample: result for result in second.results}
-    both = [result for result in first.results if result.sample in theirs]
+    second_results = {result.sample: result for result in second.results}
+    shared = [result for result in first.results if result.sample in second_results]
     differences = [
-        _figure(result, protocol, metric) - _figure(theirs[result.sample], protocol, metric)
-        for result in both
+        _figure(result, protocol, metric) - _figure(second_results[result.sample], protocol, metric)
+        for result in shared
     ]
     return compare(
-        first.name, second.name, differences, _scenes(both), lower_is_better=metric == "niqe"
+        first.name, second.name, differences, _scenes(shared), lower_is_better=metric == "niqe"
     )
 
 
