@@ -22,7 +22,7 @@ from derain.files.messages import explain_os_error
 from derain.files.paths import exists
 from derain.network.generator import PLNLIN
 from derain.network.weights_file import FORMAT, save_weights
-from derain.weights.headers import safetensors_notes
+from derain.weights.headers import read_safetensors_metadata
 
 TESTED_SIZES = ((112, 112), (1, 1), (7, 300), (57, 111), (321, 481))
 """(height, width) at which `largest_difference` compares: whole windows, a pixel, slivers, one over, a picture of BSDS500."""
@@ -65,7 +65,7 @@ def export(
 def is_export(path: Path) -> bool:
     """Whether a .safetensors file was left beside an exported network, by `export`."""
     try:
-        return "derain.onnx_sha256" in safetensors_notes(path)
+        return "derain.onnx_sha256" in read_safetensors_metadata(path)
     except (ValueError, OSError):
         return False
 

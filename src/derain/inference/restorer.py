@@ -24,7 +24,7 @@ from derain.inference.tile_plan import default_limit_mib, plan_tiles
 from derain.inference.tiling import restore_tiled
 from derain.inference.transparency import fill_transparent
 from derain.pictures import Picture
-from derain.weights import DEFAULT, SUFFIXES, find
+from derain.weights import DEFAULT, MODEL_SUFFIXES, find
 
 SMALL_CHANNELS = 16
 """Feature channels at full resolution of the preset whose memory the engines know."""
@@ -56,7 +56,7 @@ class Restorer:
         ensemble: int = 1,
     ) -> None:
         self.model = find(model)
-        is_file = Path(model).suffix in SUFFIXES
+        is_file = Path(model).suffix in MODEL_SUFFIXES
         self._given = partial(
             type(self),
             Path(model).absolute()
@@ -186,7 +186,7 @@ def _loaded(version: tuple[Any, ...], **options: Any) -> Restorer:
 def _cache_key(model: str | Path) -> tuple[Any, ...]:
     """What tells a network from another one that is named alike: of a file, which and when it was written."""
     path = Path(model)
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in MODEL_SUFFIXES:
         return ()
     with suppress(OSError):  # it is told of where it is opened
         facts = path.with_suffix(".onnx").stat()

@@ -26,7 +26,7 @@ Options = dict[str, Any]
 QUALITY = 90
 """Quality of a lossy WebP, AVIF or HEIC. These files do not record it."""
 JPEG_QUALITY = 95
-"""Quality of a JPEG whose source is not a JPEG."""
+"""Quality of a JPEG made from another format."""
 AVIF_CHROMA = {1: "4:2:2", 2: "4:2:0"}
 """Pillow's name of an AVIF's chroma subsampling, by its code of a JPEG's."""
 MAX_COMMENT_BYTES = 65533

@@ -1,6 +1,6 @@
-"""Read the notes that a weights file carries, without the libraries that wrote it.
+"""Read the metadata of a weights file without the libraries that wrote it.
 
-Both readers look at a few kilobytes, and find out on the way whether the file is complete.
+Both readers read a few kilobytes, and check that the file is complete.
 """
 
 from __future__ import annotations
@@ -10,73 +10,81 @@ from pathlib import Path
 from typing import BinaryIO
 
 METADATA_PROPS = 14
-"""The field of an ONNX `ModelProto` that holds (key, value) pairs of text (onnx.proto)."""
+"""Field of an ONNX `ModelProto` with (key, value) pairs of text (onnx.proto)."""
 MAX_HEADER_BYTES = 100_000_000
-"""The bound that the safetensors format sets itself."""
+"""Limit of the safetensors format."""
+VARINT, LENGTH_DELIMITED = 0, 2
+"""Wire types of Protocol Buffers."""
 
 
-def onnx_notes(path: Path) -> dict[str, str]:
-    """`metadata_props` of an ONNX file. Raises ValueError for what is no ONNX file or is cut short, OSError from the disk."""
-    notes = {}
+def read_onnx_metadata(path: Path) -> dict[str, str]:
+    """Return the `metadata_props` of an ONNX file.
+
+    Raises ValueError if it is not an ONNX file or is truncated, and OSError from the disk.
+    """
+    metadata = {}
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         while file.tell() < size_bytes:
-            field, kind = divmod(_varint(file), 8)
-            if kind == 0:
-                _varint(file)
-            elif kind == 2:
-                length = _varint(file)
+            field, wire_type = divmod(_read_varint(file), 8)
+            if wire_type == VARINT:
+                _read_varint(file)
+            elif wire_type == LENGTH_DELIMITED:
+                length = _read_varint(file)
                 if field == 0 or file.tell() + length > size_bytes:
-                    raise ValueError("it is cut short or is no ONNX file")
+                    raise ValueError("truncated, or not an ONNX file")
                 if field == METADATA_PROPS:
-                    key, value = _pair(file, end=file.tell() + length)
-                    notes[key] = value
+                    key, value = _read_pair(file, end=file.tell() + length)
+                    metadata[key] = value
                 else:
                     file.seek(length, 1)
             else:  # a ModelProto has numbers and nested messages only
-                raise ValueError("it is no ONNX file")
-    return notes
+                raise ValueError("not an ONNX file")
+    return metadata
 
 
-def safetensors_notes(path: Path) -> dict[str, str]:
-    """`__metadata__` of a safetensors file. Raises ValueError for what is none or is cut short, OSError from the disk."""
+def read_safetensors_metadata(path: Path) -> dict[str, str]:
+    """Return the `__metadata__` of a safetensors file.
+
+    Raises ValueError if it is not a safetensors file or is truncated, and OSError from the disk.
+    """
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         header_bytes = int.from_bytes(file.read(8), "little")
         if not 2 <= header_bytes <= min(MAX_HEADER_BYTES, size_bytes - 8):
-            raise ValueError("it is cut short or is no safetensors file")
+            raise ValueError("truncated, or not a safetensors file")
         text = file.read(header_bytes)
     try:
         header = json.loads(text)
     except RecursionError as error:
-        raise ValueError("it is no safetensors file") from error
+        raise ValueError("not a safetensors file") from error
     if not isinstance(header, dict):
-        raise ValueError("it is no safetensors file")
-    notes = header.pop("__metadata__", {})
+        raise ValueError("not a safetensors file")
+    pairs = header.pop("__metadata__", {})
     try:
         end = max((int(tensor["data_offsets"][1]) for tensor in header.values()), default=0)
-        kept = {str(key): str(value) for key, value in notes.items()}
+        metadata = {str(key): str(value) for key, value in pairs.items()}
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError("it is no safetensors file") from error
+        raise ValueError("not a safetensors file") from error
     if size_bytes < 8 + header_bytes + end:
-        raise ValueError("it is cut short")
-    return kept
+        raise ValueError("truncated")
+    return metadata
 
 
-def _pair(file: BinaryIO, *, end: int) -> tuple[str, str]:
-    """A `StringStringEntryProto`: field 1 is the key, field 2 the value, both of them bytes with a length before."""
+def _read_pair(file: BinaryIO, *, end: int) -> tuple[str, str]:
+    """Read a `StringStringEntryProto`: field 1 is the key, field 2 the value."""
     texts = {}
     while file.tell() < end:
-        field = _varint(file) // 8
-        length = _varint(file)
+        field = _read_varint(file) // 8
+        length = _read_varint(file)
         if file.tell() + length > end:
-            raise ValueError("it is cut short or is no ONNX file")
+            raise ValueError("truncated, or not an ONNX file")
         texts[field] = file.read(length).decode()
     return texts.get(1, ""), texts.get(2, "")
 
 
-def _varint(file: BinaryIO) -> int:
-    """A number in groups of seven bits, the lowest first; the eighth bit says that another group follows."""
+def _read_varint(file: BinaryIO) -> int:
+    """Read a number in groups of seven bits, lowest first; the eighth bit marks a continuation."""
     value = 0
     for shift in range(0, 70, 7):
         byte = file.read(1)
@@ -85,4 +93,4 @@ def _varint(file: BinaryIO) -> int:
         value |= (byte[0] & 127) << shift
         if byte[0] < 128:
             return value
-    raise ValueError("it is cut short or is no ONNX file")
+    raise ValueError("truncated, or not an ONNX file")

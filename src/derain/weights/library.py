@@ -1,4 +1,4 @@
-"""Find a model by its name or its file, and refuse what cannot be trusted to be one."""
+"""Find a model by name or file, and reject files that are damaged, altered or too new."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 from derain.errors import WeightsError
 from derain.files.paths import exists, is_file
-from derain.weights.headers import onnx_notes, safetensors_notes
+from derain.weights.headers import read_onnx_metadata, read_safetensors_metadata
 
 FORMAT = 1
 """The newest format of weights files that this version reads."""
 SHIPPED = Path(__file__).parent / "models"
-SUFFIXES = {".onnx", ".safetensors"}
-"""Of the files of a model; what ends otherwise is the name of a shipped one."""
+MODEL_SUFFIXES = {".onnx", ".safetensors"}
+"""Suffixes of model files; any other name refers to a shipped model."""
 DEFAULT = "best"
-"""The shipped model that restores where none is named."""
+"""The shipped model that is used by default."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network that can be run, and what is known about it."""
+    """A network that can be run, with its metadata."""
 
     name: str
     onnx_path: Path
     safetensors_path: Path | None
-    """The weights to train on from; None where a user has only the exported network."""
+    """The weights for further training; None if there is only the exported network."""
     configuration: Mapping[str, Any]
     """The frozen dataclass of the network."""
     card: Mapping[str, Any]
-    """How it was made: hours, steps, data, validation."""
+    """How it was trained: hours, steps, data, validation."""
     multiple_px: int = 1
-    """Sides that are multiples of this are restored without padding: whole windows at all four levels."""
+    """Sides that are multiples of this need no padding: all four levels have whole windows."""
 
     @property
     def channels(self) -> int:
@@ -44,54 +44,59 @@ class Model:
 
 
 def models() -> dict[str, Model]:
-    """The models that ship with derain, by name. Raises WeightsError if one of them is damaged."""
+    """Return the shipped models by name. Raises WeightsError if one of them is damaged."""
     return {path.stem: _load(path) for path in sorted(SHIPPED.glob("*.onnx"))}
 
 
 def find(name_or_path: str | Path) -> Model:
-    """Find a shipped model by name, or a user's by the path of its .onnx or .safetensors file.
+    """Find a shipped model by name, or a user's model by its .onnx or .safetensors file.
 
-    A file beside it of the same name and the other suffix belongs to it; the weights know the checksum of the exported network,
-    so that the two cannot drift apart. Raises WeightsError for an unknown name and a file that is missing, cut short, altered, or
-    of a newer format.
+    Two files with the same name and these suffixes belong together. The weights contain the
+    checksum of the exported network, so that outdated pairs are detected.
+
+    Raises WeightsError for an unknown name and for a file that is missing, truncated, altered, or of
+    a newer format.
     """
     path = Path(name_or_path)
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in MODEL_SUFFIXES:
         known = sorted(file.stem for file in SHIPPED.glob("*.onnx"))
         if str(name_or_path) not in known:
             raise WeightsError(
-                f"{name_or_path}: no model of that name ships with derain; there is {', '.join(known) or 'none'}, "
+                f"{name_or_path}: unknown model; choose from {', '.join(known) or 'none'}, "
                 "or name a .onnx or .safetensors file"
             )
         path = SHIPPED / f"{name_or_path}.onnx"
     if path.suffix == ".safetensors" and is_file(path) and not exists(path.with_suffix(".onnx")):
         raise WeightsError(
-            f"{path}: no exported network lies beside it; `derain export {path}` makes {path.stem}_exported.onnx"
+            f"{path}: there is no exported network beside it; "
+            f"`derain export {path}` writes {path.stem}_exported.onnx"
         )
     if not is_file(path):
         raise WeightsError(
-            f"{path}: there is no such file that this user may read; `derain info` lists the models that ship with derain"
+            f"{path}: no such file, or no permission to read it; "
+            "`derain info` lists the shipped models"
         )
     return _load(path.with_suffix(".onnx"))
 
 
 def _load(onnx_path: Path) -> Model:
     safetensors_path = onnx_path.with_suffix(".safetensors")
-    notes = _notes(onnx_path)
+    metadata = _read_metadata(onnx_path)
     if exists(safetensors_path):
-        _check_pair(onnx_path, expected=_notes(safetensors_path).get("derain.onnx_sha256"))
+        checksum = _read_metadata(safetensors_path).get("derain.onnx_sha256")
+        _check_pair(onnx_path, expected_sha256=checksum)
     return Model(
         name=onnx_path.stem,
         onnx_path=onnx_path,
         safetensors_path=safetensors_path if exists(safetensors_path) else None,
-        configuration=_configuration(onnx_path, notes),
-        card=_json(onnx_path, notes, "derain.card"),
-        multiple_px=_multiple_px(onnx_path, notes),
+        configuration=_parse_configuration(onnx_path, metadata),
+        card=_parse_json(onnx_path, metadata, "derain.card"),
+        multiple_px=_parse_multiple_px(onnx_path, metadata),
     )
 
 
-def _configuration(path: Path, notes: Mapping[str, str]) -> dict[str, Any]:
-    configuration = _json(path, notes, "derain.configuration")
+def _parse_configuration(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    configuration = _parse_json(path, metadata, "derain.configuration")
     channels = configuration.get("channels", [16])
     if (
         not isinstance(channels, list)
@@ -99,57 +104,62 @@ def _configuration(path: Path, notes: Mapping[str, str]) -> dict[str, Any]:
         or not all(type(count) is int and count > 0 for count in channels)
     ):
         raise WeightsError(
-            f"{path}: its channels are no list of numbers above 0; export it anew with `derain export`"
+            f"{path}: its channels are not a list of positive integers; "
+            "export it again with `derain export`"
         )
     return configuration
 
 
-def _multiple_px(path: Path, notes: Mapping[str, str]) -> int:
-    text = notes.get("derain.multiple_px", "1")
+def _parse_multiple_px(path: Path, metadata: Mapping[str, str]) -> int:
+    text = metadata.get("derain.multiple_px", "1")
     if not text.isdecimal() or not int(text):
         raise WeightsError(
-            f"{path}: its derain.multiple_px {text!r} is no number above 0; export it anew with `derain export`"
+            f"{path}: its derain.multiple_px {text!r} is not a positive integer; "
+            "export it again with `derain export`"
         )
     return int(text)
 
 
-def _notes(path: Path) -> dict[str, str]:
+def _read_metadata(path: Path) -> dict[str, str]:
+    read = read_onnx_metadata if path.suffix == ".onnx" else read_safetensors_metadata
     try:
-        notes = onnx_notes(path) if path.suffix == ".onnx" else safetensors_notes(path)
+        metadata = read(path)
     except OSError as error:
         raise WeightsError(
-            f"{path}: cannot be read ({error.strerror}); check that it is there and its permissions"
+            f"{path}: cannot be read ({error.strerror}); check that it exists and is readable"
         ) from error
     except ValueError as error:
         raise WeightsError(
             f"{path}: the weights file is damaged ({error}); copy or install it again"
         ) from error
-    if "derain.format" not in notes:
-        raise WeightsError(f"{path}: was not written by derain; `derain export` makes such files")
-    if not notes["derain.format"].isdecimal() or int(notes["derain.format"]) > FORMAT:
+    file_format = metadata.get("derain.format")
+    if file_format is None:
+        raise WeightsError(f"{path}: was not written by derain; use a file from `derain export`")
+    if not file_format.isdecimal() or int(file_format) > FORMAT:
         raise WeightsError(
-            f"{path}: made for format {notes['derain.format']}, this version reads up to {FORMAT}; install a newer derain"
+            f"{path}: has format {file_format}, but this version reads up to {FORMAT}; "
+            "install a newer derain"
         )
-    return notes
+    return metadata
 
 
-def _check_pair(onnx_path: Path, *, expected: str | None) -> None:
-    if expected is None:
+def _check_pair(onnx_path: Path, *, expected_sha256: str | None) -> None:
+    if expected_sha256 is None:
         return
     with onnx_path.open("rb") as file:
         actual = hashlib.sha256(file.read()).hexdigest()
-    if actual != expected:
+    if actual != expected_sha256:
         weights = onnx_path.with_suffix(".safetensors")
         raise WeightsError(
-            f"{onnx_path}: is not the network that was exported from {weights.name}; `derain export {weights}` anew"
+            f"{onnx_path}: was not exported from {weights.name}; run `derain export {weights}` again"
         )
 
 
-def _json(path: Path, notes: Mapping[str, str], key: str) -> dict[str, Any]:
+def _parse_json(path: Path, metadata: Mapping[str, str], key: str) -> dict[str, Any]:
     try:
-        value = json.loads(notes.get(key, "{}"))
+        value = json.loads(metadata.get(key, "{}"))
     except (ValueError, RecursionError) as error:
         raise WeightsError(
-            f"{path}: its {key} does not read as JSON; export it anew with `derain export`"
+            f"{path}: its {key} is not valid JSON; export it again with `derain export`"
         ) from error
     return value if isinstance(value, dict) else {}
