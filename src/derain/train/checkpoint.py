@@ -1,4 +1,4 @@
-"""The weights of a run: validated and written with a card that says how they were trained."""
+"""The weights of a run: validated, and written with a card about their training."""
 
 from __future__ import annotations
 

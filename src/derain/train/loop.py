@@ -207,10 +207,13 @@ def main(
         pair.load()  # fail on an unreadable picture now, not at the end, and in all processes
     state = create_state(fabric, recipe, weights=weights)
     on_cpu = fabric.device.type == "cpu"
-    if on_cpu:
-        kernels.select(recipe.machine.kernels)
+    for network in (state.network, state.discriminator):
+        if on_cpu and network is not None:
+            kernels.accelerate(network, recipe.machine.kernels)
     engine = (
-        kernels.describe(recipe.network, with_discriminator=bool(recipe.loss.beta))
+        kernels.describe(
+            recipe.network, recipe.machine.kernels, with_discriminator=bool(recipe.loss.beta)
+        )
         if on_cpu
         else str(fabric.device)
     )

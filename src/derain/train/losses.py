@@ -20,7 +20,7 @@ PSNR_EPSILON = 1e-5  # added to the mean squared error of a crop: 50 dB
 
 @lru_cache(maxsize=32)
 def gaussian_band(size: int, *, zero_border: bool, device: torch.device) -> Tensor:
-    """Return the matrix (size, out) that blurs a row of `size` pixels.
+    """Return the matrix (size, out) that blurs a line of `size` pixels.
 
     `out` is `size` with a border of zeros, otherwise size - 10. On a CPU, blurring a crop by a
     matrix product takes a third of the time of a depthwise convolution.

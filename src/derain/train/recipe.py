@@ -159,7 +159,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Record:
-    """Where and how often the run writes its checkpoint, log and weights."""
+    """The run folder, and how often checkpoint and log are written to it."""
 
     folder: str = "runs/run"
     """The run folder, relative to the current folder."""

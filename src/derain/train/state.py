@@ -28,7 +28,7 @@ from derain.train.recipe import Optimiser, Recipe
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """How the weights that a run started from were trained."""
+    """The training of the weights that a run started from."""
 
     steps: int = 0
     hours: float = 0.0
@@ -203,7 +203,7 @@ def _check_compatible(state: State, saved: dict[str, Any], path: Path) -> None:
     if ours["optimiser"]["name"] != theirs["optimiser"]["name"]:
         raise RecipeError(
             f"{path}: was saved by a run with optimiser.name = {theirs['optimiser']['name']!r}; "
-            f"resume it with that one, or start a new run from its weights with --weights"
+            f"resume it with that optimiser, or start a new run from its weights with --weights"
         )
     if _group_sizes(saved["optimiser"]) != _group_sizes(state.optimiser.state_dict()):
         raise RecipeError(
@@ -228,7 +228,7 @@ def _check_compatible(state: State, saved: dict[str, Any], path: Path) -> None:
     if ours["adversarial"]["manner"] != manner:
         raise RecipeError(
             f"{path}: its discriminator was trained with adversarial.manner = {manner!r}; "
-            f"resume it with that one, or with loss.beta=0"
+            f"resume it with that manner, or with loss.beta=0"
         )
 
 

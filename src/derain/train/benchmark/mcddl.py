@@ -71,10 +71,13 @@ def bench_mcddl(
     tune_malloc()
     torch.set_num_threads(threads or available_cores())
     precision = fastest_precision()
-    kernels.select(choice)
     fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
     # this also seeds the random numbers below
     states = {beta: create_state(fabric, recipe) for beta, recipe in recipes.items()}
+    for state in states.values():
+        kernels.accelerate(state.network, choice)
+        if state.discriminator is not None:
+            kernels.accelerate(state.discriminator, choice)
     rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
     crops = Batch(rainy, clean, list(range(batch)))
     every = recipes[1.0].adversarial.discriminator_every
@@ -91,7 +94,7 @@ def bench_mcddl(
     return AlgorithmSpeed(
         preset=name,
         precision=precision,
-        kernels=kernels.describe(network, with_discriminator=True),
+        kernels=kernels.describe(network, choice, with_discriminator=True),
         threads=torch.get_num_threads(),
         batch=batch,
         crop_px=crop_px,

@@ -116,7 +116,6 @@ def _bench_one(
     """Time `steps` whole steps on random crops, after two warm-up steps."""
     tune_malloc()
     torch.set_num_threads(threads)
-    kernels.select(choice)
     dtype = (
         torch.bfloat16
         if (fastest_precision() if precision == "auto" else precision) == "bf16-mixed"
@@ -124,6 +123,7 @@ def _bench_one(
     )
     torch.manual_seed(0)
     network = PLNLIN(preset(name))
+    kernels.accelerate(network, choice)
     optimiser = make_optimiser(network, OPTIMISER)
     rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
     seconds = []
@@ -147,7 +147,7 @@ def _bench_one(
         spread=(max(seconds) - min(seconds)) / statistics.median(seconds),
         gmac_per_patch=count_macs(network, crop_px=crop_px, heads=True) / 1e9,
         product_gflops=matmul_gflops(dtype),
-        kernels=kernels.describe(network.configuration),
+        kernels=kernels.describe(network.configuration, choice),
     )
 
 
