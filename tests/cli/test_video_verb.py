@@ -1,7 +1,8 @@
-"""`derain clip.mp4` as a person runs it."""
+"""`derain clip.mp4` as a user runs it."""
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from derain.cli.main import main
 
 av = pytest.importorskip("av")
+DERAIN = [sys.executable, "-m", "derain.cli.main"]
 
 
 @pytest.fixture
@@ -23,8 +26,8 @@ def darken(networks) -> list[str]:
     return ["--model", str(networks / "darkening.onnx"), "--precision", "float32"]
 
 
-def clip(path: Path, *, frames: int = 10) -> Path:
-    """White, 64 x 48."""
+def write_white_clip(path: Path, *, frames: int = 10) -> Path:
+    """Write a white clip of 64 x 48."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -36,114 +39,142 @@ def clip(path: Path, *, frames: int = 10) -> Path:
     return path
 
 
+@pytest.fixture
+def clip(tmp_path) -> Path:
+    return write_white_clip(tmp_path / "clip.mp4")
+
+
 def brightest(path: Path) -> list[int]:
+    """Return the largest value of each frame."""
     with av.open(str(path)) as container:
         return [int(frame.to_ndarray(format="rgb24").max()) for frame in container.decode(video=0)]
 
 
-def test_a_clip_is_restored_beside_itself(darken, tmp_path):
-    assert main([str(clip(tmp_path / "clip.mp4")), *darken]) == 0
-    lights = brightest(tmp_path / "clip_derained.mp4")
-    assert len(lights) == 10
-    assert max(abs(light - 191) for light in lights) <= 2
+def test_result_is_beside_the_clip(darken, clip):
+    assert main([str(clip), *darken]) == 0
+    values = brightest(clip.with_name("clip_derained.mp4"))
+    assert len(values) == 10
+    assert max(abs(value - 191) for value in values) <= 2
 
 
-def test_options_may_come_first(darken, tmp_path):
-    assert (
-        main(["--crf", "20", "--codec", "libx265", *darken, str(clip(tmp_path / "clip.mp4"))]) == 0
-    )
-    with av.open(str(tmp_path / "clip_derained.mp4")) as container:
+def test_options_before_the_clip(darken, clip):
+    assert main(["--crf", "20", "--codec", "libx265", *darken, str(clip)]) == 0
+    with av.open(str(clip.with_name("clip_derained.mp4"))) as container:
         assert container.streams.video[0].codec_context.name == "hevc"
 
 
-def test_the_summary_says_how_fast_and_what_the_rest_took(darken, tmp_path, capsys):
-    main([str(clip(tmp_path / "clip.mp4")), *darken])
+def test_final_line(darken, clip, capsys):
+    main([str(clip), "--temporal", *darken])
     line = capsys.readouterr().err.splitlines()[-1]
     assert "clip_derained.mp4: 10 frames in " in line
-    assert "frames a second" in line
-    assert "of the time not the network's" in line
+    assert " fps, " in line
+    assert "overhead outside the network" in line
+    assert "flicker 0.00 before and 0.00 after the temporal filter" in line
 
 
-def test_the_temporal_step_says_what_it_did(darken, tmp_path, capsys):
-    main([str(clip(tmp_path / "clip.mp4")), "--temporal", *darken])
-    assert "flicker 0.00 before and 0.00 after the temporal step" in capsys.readouterr().err
+def test_skipped_clips_are_counted(darken, clip, capsys):
+    main([str(clip), *darken])
+    clips = sorted(map(str, clip.parent.iterdir()))
+    capsys.readouterr()
+    assert main([*clips, *darken]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "1 skipped (result exists)",
+        "1 skipped (results of an earlier run)",
+    ]
 
 
-def test_one_bad_clip_does_not_stop_the_others(darken, tmp_path, capsys):
-    (tmp_path / "bad.mp4").write_text("no clip")
-    good = clip(tmp_path / "good.mp4")
-    assert main([str(tmp_path / "bad.mp4"), str(good), *darken]) == 1
-    assert (tmp_path / "good_derained.mp4").exists()
-    assert "bad.mp4: FFmpeg refuses it" in capsys.readouterr().err
+def test_invalid_clip_does_not_stop_the_others(darken, clip, capsys):
+    bad = clip.with_name("bad.mp4")
+    bad.write_text("no clip")
+    assert main([str(bad), str(clip), *darken]) == 1
+    assert clip.with_name("clip_derained.mp4").exists()
+    assert "bad.mp4: FFmpeg reports an error" in capsys.readouterr().err
 
 
-def test_a_photo_is_no_clip(darken, tmp_path, capsys):
+def test_invalid_input_is_one_sentence(darken, tmp_path, capsys):
     (tmp_path / "photo.txt").write_text("a photo")
     assert main(["video", str(tmp_path / "photo.txt"), *darken]) == 1
     assert capsys.readouterr().err.count("\n") == 2  # the model, and the sentence
 
 
-def test_a_folder_of_frames(darken, tmp_path):
+def test_no_clip(capsys):
+    assert main(["video"]) == 1
+    assert "no clip given; try `derain clip.mp4`" in capsys.readouterr().err
+
+
+def test_folder_of_frames(darken, tmp_path):
     (tmp_path / "in").mkdir()
+    white = av.VideoFrame.from_ndarray(np.full((8, 8, 3), 255, np.uint8), format="rgb24")
     for index in range(3):
-        av.VideoFrame.from_ndarray(
-            np.full((8, 8, 3), 255, np.uint8), format="rgb24"
-        ).to_image().save(tmp_path / "in" / f"{index}.png")
-    assert (
-        main(["video", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--temporal", *darken])
-        == 0
-    )
+        white.to_image().save(tmp_path / "in" / f"{index}.png")
+    folders = [str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    assert main(["video", *folders, "--temporal", *darken]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
-def test_a_frame_that_cannot_be_read_makes_the_exit_code_1(darken, tmp_path, capsys):
+def test_invalid_frame_is_a_failure(darken, tmp_path, capsys):
     (tmp_path / "1.png").write_text("no picture")
     assert main(["video", str(tmp_path), "-o", str(tmp_path / "out"), "--quiet", *darken]) == 1
     assert "1.png: is not a picture" in capsys.readouterr().err
 
 
-def test_an_encoder_that_likes_to_talk_is_quiet(darken, tmp_path):
-    source = clip(tmp_path / "clip.mp4")
-    command = [
-        sys.executable,
-        "-m",
-        "derain.cli.main",
-        str(source),
-        "--codec",
-        "libsvtav1",
-        *darken,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "Svt" not in done.stderr
+def test_verbose_encoder_is_silent(darken, clip, capfd):
+    assert main([str(clip), "--codec", "libsvtav1", *darken]) == 0
+    assert "Svt" not in capfd.readouterr().err
 
 
-def test_a_pipe(darken):
-    frames = (
-        b"YUV4MPEG2 W16 H8 F30:1 Ip A1:1 C444\n"
-        + (b"FRAME\n" + bytes([235]) * 128 + bytes([128]) * 256) * 3
-    )
-    command = [sys.executable, "-m", "derain.cli.main", "-", "-o", "-", *darken]
-    done = subprocess.run(command, input=frames, capture_output=True, check=False)
-    assert (done.returncode, done.stdout.count(b"FRAME\n")) == (0, 3), done.stderr
-    luma = np.frombuffer(done.stdout[-384:-256], np.uint8)
-    assert np.abs(luma.astype(int) - (16 + 0.75 * 219)).max() <= 1
+@pytest.fixture
+def pipe(monkeypatch):
+    """`pipe(data)` replaces standard input; returns the bytes on standard output."""
+
+    def replace(data: bytes) -> io.BytesIO:
+        outlet = io.BytesIO()
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=outlet))
+        return outlet
+
+    return replace
 
 
-def test_a_pipe_that_is_cut_ends_in_failure(darken):
-    command = [sys.executable, "-m", "derain.cli.main", "-", "-o", "-", "--raw", "16x8", *darken]
-    done = subprocess.run(command, input=bytes(2 * 384 + 100), capture_output=True, check=False)
-    assert (done.returncode, len(done.stdout)) == (1, 2 * 384)
-    assert b"ends within a frame; the 2 before it were restored" in done.stderr
+def test_pipe(darken, pipe):
+    frame = b"FRAME\n" + bytes([235]) * 128 + bytes([128]) * 256
+    outlet = pipe(b"YUV4MPEG2 W16 H8 F30:1 Ip A1:1 C444\n" + frame * 3)
+    assert main(["-", "-o", "-", *darken]) == 0
+    output = outlet.getvalue()
+    assert output.count(b"FRAME\n") == 3
+    luma = np.frombuffer(output[-384:-256], np.uint8).astype(int)
+    assert np.abs(luma - (16 + 0.75 * 219)).max() <= 1
+
+
+def test_truncated_pipe_is_a_failure(darken, pipe, capsys):
+    outlet = pipe(bytes(2 * 384 + 100))
+    assert main(["-", "-o", "-", "--raw", "16x8", *darken]) == 1
+    assert len(outlet.getvalue()) == 2 * 384
+    message = "ends within a frame; the 2 frames before it were restored"
+    assert message in capsys.readouterr().err
+
+
+def test_pipe_between_processes(darken):
+    command = [*DERAIN, "-", "-o", "-", "--raw", "16x8", *darken]
+    process = subprocess.run(command, input=bytes(2 * 384), capture_output=True, check=True)
+    assert len(process.stdout) == 2 * 384
 
 
 @pytest.mark.parametrize(
     "options", [["--crf", "20"], ["--codec", "libx265"], ["--pix-fmt", "bgr24"]]
 )
-def test_what_a_pipe_cannot_follow_is_refused(options, capsys):
+def test_options_that_do_not_apply_to_a_pipe(options, capsys):
     assert main(["-", "-o", "-", *options]) == 1
     assert options[0] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("raw", ["64", "0x8", "axb"])
+def test_invalid_size_of_raw_frames(raw, capsys):
+    assert main(["-", "-o", "-", "--raw", raw]) == 1
+    assert f"--raw {raw}: expected WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -152,18 +183,9 @@ def test_what_a_pipe_cannot_follow_is_refused(options, capsys):
         pytest.param("SIGHUP", marks=pytest.mark.skipif(os.name == "nt", reason="Windows")),
     ],
 )
-def test_ctrl_c_and_the_end_of_a_service_or_a_terminal_leave_what_can_be_played(
-    name, networks, tmp_path
-):
-    source = clip(tmp_path / "clip.mp4", frames=3000)
-    command = [
-        sys.executable,
-        "-m",
-        "derain.cli.main",
-        str(source),
-        "--model",
-        str(networks / "blurring.onnx"),
-    ]
+def test_signals_leave_a_playable_clip(name, networks, tmp_path):
+    source = write_white_clip(tmp_path / "clip.mp4", frames=3000)
+    command = [*DERAIN, str(source), "--model", str(networks / "blurring.onnx")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not list(tmp_path.glob(".derain-*")):
             time.sleep(0.01)
@@ -175,20 +197,21 @@ def test_ctrl_c_and_the_end_of_a_service_or_a_terminal_leave_what_can_be_played(
     assert 0 < len(brightest(tmp_path / "clip_derained_partial.mp4")) < 3000
 
 
-def test_without_the_extra_it_is_said_with_the_command_that_installs_it(darken, tmp_path):
-    lines = [
-        "import sys",
-        "sys.modules['av'] = None",
-        "from derain.cli.main import main",
-        "sys.exit(main(['clip.mp4']))",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False
+def test_missing_extra_names_the_command_that_installs_it(tmp_path):
+    code = (
+        "import sys; sys.modules['av'] = None; "
+        "from derain.cli.main import main; sys.exit(main(['clip.mp4']))"
     )
-    assert done.returncode == 1
-    assert "needs the extra `video`: install it with `pip install 'derain[video]'`" in done.stderr
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 1
+    message = "needs the extra `video`: install it with `pip install 'derain[video]'`"
+    assert message in process.stderr
 
 
-def test_an_option_is_no_name(darken, tmp_path, capsys):
-    assert main([str(clip(tmp_path / "clip.mp4")), "-o", "--overwrite", *darken]) == 1
-    assert "-o: needs a name, and --overwrite is an option" in capsys.readouterr().err
+def test_option_after_output_is_not_a_name(darken, clip, capsys):
+    assert main([str(clip), "-o", "--overwrite", *darken]) == 1
+    err = capsys.readouterr().err
+    assert "-o: " in err
+    assert "--overwrite" in err

@@ -1,4 +1,4 @@
-"""Which encoder, which layout, which quality."""
+"""Choice of the encoder, the pixel format and the quality."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 import av
 import pytest
 from av.video.format import VideoFormat
+from helpers.clips import restore
 
 from derain.errors import VideoError
 from derain.suffixes import CLIP_SUFFIXES
-from derain.video.clip import restore_clip
-from derain.video.codecs import SAME_CODEC, choose
+from derain.video.codecs import ENCODERS, Encoding, choose_encoding
 from derain.video.containers import can_hold
 
-from .conftest import copying
 
-
-def chosen(target: str, source_codec: str, layout: str, size=(64, 48), **wishes: object):
-    return choose(Path(target), source_codec, VideoFormat(layout), size, **wishes)
+def choose(
+    target: str, source_codec: str, layout: str, size=(64, 48), **settings: object
+) -> Encoding:
+    return choose_encoding(Path(target), source_codec, VideoFormat(layout), size, **settings)
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def chosen(target: str, source_codec: str, layout: str, size=(64, 48), **wishes:
         ("a.wmv", "h264", "msmpeg4"),
     ],
 )
-def test_the_codec_of_the_clip_or_the_usual_one(target, source, encoder):
-    assert chosen(target, source, "yuv420p").codec == encoder
+def test_default_encoder(target, source, encoder):
+    assert choose(target, source, "yuv420p").codec == encoder
 
 
 @pytest.mark.parametrize(
@@ -60,89 +60,96 @@ def test_the_codec_of_the_clip_or_the_usual_one(target, source, encoder):
         ("libvpx", "yuv420p10le", "yuv420p"),
     ],
 )
-def test_the_nearest_layout(codec, layout, nearest):
-    assert chosen("a.mkv", "h264", layout, codec=codec).layout == nearest
-
-
-def test_bits_that_are_lost_are_told():
-    assert (
-        "does not keep 10 bits" in chosen("a.mkv", "h264", "yuv420p10le", codec="libvpx").notes[0]
-    )
+def test_nearest_pixel_format(codec, layout, nearest):
+    assert choose("a.mkv", "h264", layout, codec=codec).layout == nearest
 
 
 @pytest.mark.parametrize(
-    ("target", "remedy"),
+    ("target", "source", "remedy"),
     [
-        ("a.webm", "--codec libsvtav1 keeps them"),
-        ("a.mkv", "--codec libx265 keeps them"),
-        ("a.mp4", "--codec libx265 keeps them"),
-        ("a.ogv", "a .mkv by --codec ffv1 keeps more"),
+        ("a.webm", "vp9", "--codec libsvtav1 keeps them"),
+        ("a.mkv", "vp9", "--codec libx265 keeps them"),
+        ("a.mp4", "vp9", "--codec libx265 keeps them"),
+        ("a.ogv", "vp8", "a .mkv with --codec ffv1 keeps more"),
     ],
 )
-def test_bits_that_are_lost_are_told_with_what_the_format_holds(target, remedy):
-    (note,) = chosen(target, "vp9" if target != "a.ogv" else "vp8", "yuv420p10le").notes
-    assert note.endswith(f"keep 10 bits here: written with 8; {remedy}")
+def test_reduced_depth_is_reported_with_a_remedy(target, source, remedy):
+    (note,) = choose(target, source, "yuv420p10le").notes
+    assert note.endswith(f" reduces 10 bits to 8; {remedy}")
 
 
-def test_a_codec_that_the_format_does_not_hold_is_told():
-    assert chosen("a.mov", "vp9", "yuv420p").notes == (
-        "a .mov does not hold vp9: written with libx264",
-    )
+@pytest.mark.parametrize(
+    ("codec", "layout", "note"),
+    [
+        ("libvpx", "yuv420p10le", "libvpx reduces 10 bits to 8; --codec libx265 keeps them"),
+        ("libx264", "yuv420p12le", "libx264 reduces 12 bits to 10; --codec libx265 keeps them"),
+        ("libx264", "yuva420p", "its transparency is dropped"),
+        ("libx264", "gbrp", "libx264 does not keep RGB here: written as yuv444p"),
+    ],
+)
+def test_note_on_a_lost_property(codec, layout, note):
+    assert choose("a.mkv", "h264", layout, codec=codec).notes == (note,)
+
+
+def test_note_on_an_unsupported_codec():
+    note = ".mov does not support vp9: written with libx264"
+    assert choose("a.mov", "vp9", "yuv420p").notes == (note,)
 
 
 @pytest.mark.parametrize("suffix", sorted(CLIP_SUFFIXES))
-def test_each_codec_that_a_format_is_said_to_hold_can_be_written(suffix, make_clip):
-    source = make_clip("source.mkv", sound=None, color_range=2)  # Motion JPEG has no other range
-    for codec, encoder in SAME_CODEC.items():
+def test_supported_codecs_can_be_written(suffix, make_clip):
+    # Motion JPEG supports full range only
+    source = make_clip("source.mkv", sound=None, color_range=2, frames=4)
+    for codec, encoder in ENCODERS.items():
         if can_hold(suffix, codec):
-            out = source.with_name(codec + suffix)
-            restore_clip(source, out, copying, codec=encoder)
-            with av.open(str(out)) as container:
+            target, _ = restore(source, codec + suffix, codec=encoder)
+            with av.open(str(target)) as container:
                 assert container.streams.video[0].codec_context.codec.canonical_name == codec
-                assert sum(1 for _ in container.decode(video=0)) == 20
+                assert sum(1 for _ in container.decode(video=0)) == 4
 
 
-def test_bits_that_are_lost_in_part_are_told_right():
-    assert (
-        "12 bits here: written with 10;"
-        in chosen("a.mkv", "hevc", "yuv420p12le", codec="libx264").notes[0]
-    )
+@pytest.mark.parametrize("codec", [None, "prores_aw"])
+def test_crf_is_ignored_by_encoders_without_it(codec):
+    encoding = choose("a.mov", "prores", "yuv422p10le", codec=codec, crf=20)
+    assert "crf" not in encoding.options
+    assert encoding.notes == (f"{encoding.codec} has no constant rate factor: --crf is ignored",)
 
 
-def test_a_quality_that_the_codec_does_not_know_is_told():
-    assert chosen("a.mov", "prores", "yuv422p10le", crf=20).notes == (
-        "prores_ks has no constant rate factor: --crf is left out",
-    )
+@pytest.mark.parametrize("codec", ["libx264rgb", "libsvtav1", "libx264"])
+def test_crf(codec):
+    encoding = choose("a.mkv", "h264", "yuv420p", codec=codec, crf=20)
+    assert encoding.options["crf"] == "20"
+    assert not [note for note in encoding.notes if "crf" in note]
 
 
-@pytest.mark.parametrize("codec", ["libx264rgb", "libsvtav1"])
-def test_a_quality_that_the_codec_knows_is_taken(codec):
-    encoding = chosen("a.mkv", "h264", "yuv420p", codec=codec, crf=20)
-    assert (encoding.options["crf"], [note for note in encoding.notes if "crf" in note]) == (
-        "20",
-        [],
-    )
+@pytest.mark.parametrize(
+    ("codec", "crf", "message"),
+    [
+        (
+            "libx264",
+            -3,
+            r"^--crf -3: out of range for libx264; "
+            r"choose from 0 \(best quality\) to 51 \(smallest file\)$",
+        ),
+        ("libvpx-vp9", 64, "^--crf 64: out of range for libvpx-vp9; "),
+    ],
+)
+def test_crf_out_of_range(codec, crf, message):
+    with pytest.raises(VideoError, match=message):
+        choose("a.mkv", "h264", "yuv420p", codec=codec, crf=crf)
 
 
-def test_an_encoder_of_which_nothing_is_known_gets_no_quality():
-    encoding = chosen("a.mov", "prores", "yuv422p10le", codec="prores_aw", crf=20)
-    assert ("crf" in encoding.options, encoding.notes) == (
-        False,
-        ("prores_aw has no constant rate factor: --crf is left out",),
-    )
-
-
-@pytest.mark.parametrize(("codec", "encoder"), SAME_CODEC.items())
-def test_a_codec_stands_for_its_encoder(codec, encoder):
+@pytest.mark.parametrize(("codec", "encoder"), ENCODERS.items())
+def test_codec_names_select_their_encoder(codec, encoder):
     target = "a.avi" if can_hold(".avi", codec) else "a.mov" if codec == "prores" else "a.mkv"
     by_codec, by_encoder = (
-        chosen(target, "h264", "yuv420p", (63, 48), codec=name, crf=20) for name in (codec, encoder)
+        choose(target, "h264", "yuv420p", (63, 48), codec=name, crf=20) for name in (codec, encoder)
     )
     assert by_codec == by_encoder
 
 
 @pytest.mark.parametrize(
-    ("codec", "layout", "same"),
+    ("codec", "layout", "equivalent"),
     [
         ("huffyuv", "bgr0", "bgr24"),
         ("ffv1", "rgb24", "bgr0"),
@@ -151,64 +158,30 @@ def test_a_codec_stands_for_its_encoder(codec, encoder):
         ("ffv1", "gbrp", "bgr0"),
     ],
 )
-def test_lossless_codecs_keep_rgb(codec, layout, same):
-    encoding = chosen("a.avi" if codec != "ffv1" else "a.mkv", "png", layout, codec=codec)
+def test_lossless_encoders_keep_rgb(codec, layout, equivalent):
+    encoding = choose("a.avi" if codec != "ffv1" else "a.mkv", "png", layout, codec=codec)
+    actual, expected = VideoFormat(encoding.layout), VideoFormat(equivalent)
     assert encoding.notes == ()
-    assert VideoFormat(encoding.layout).is_rgb
-    assert max(part.bits for part in VideoFormat(encoding.layout).components) == max(
-        part.bits for part in VideoFormat(same).components
+    assert actual.is_rgb
+    assert max(part.bits for part in actual.components) == max(
+        part.bits for part in expected.components
     )
 
 
-def test_transparency_that_is_lost_is_told():
-    assert chosen("a.mkv", "vp9", "yuva420p", codec="libx264").notes == (
-        "its transparency is left out",
-    )
-
-
-def test_odd_sides_keep_every_pixel():
-    assert chosen("a.mp4", "h264", "yuv420p", (63, 48)).layout == "yuv444p"
-
-
-def test_quality_is_handed_to_the_encoder():
-    assert chosen("a.mp4", "h264", "yuv420p", crf=31).options["crf"] == "31"
-
-
-def test_an_unknown_codec_is_refused_with_some_that_there_are():
-    with pytest.raises(VideoError, match="no such encoder; try libx264"):
-        chosen("a.mp4", "h264", "yuv420p", codec="steam")
-
-
-def test_a_codec_for_sound_is_refused():
-    with pytest.raises(VideoError, match="encodes audio and not pictures"):
-        chosen("a.mp4", "h264", "yuv420p", codec="aac")
+def test_odd_sides_are_written_without_subsampling():
+    assert choose("a.mp4", "h264", "yuv420p", (63, 48)).layout == "yuv444p"
 
 
 @pytest.mark.parametrize(
-    ("codec", "crf", "said"),
-    [
-        (
-            "libx264",
-            -3,
-            r"^--crf -3: is out of range for libx264; choose from 0 \(best\) to 51 \(smallest\)$",
-        ),
-        ("libvpx-vp9", 64, "^--crf 64: is out of range for libvpx-vp9; "),
-    ],
+    ("codec", "message"),
+    [("steam", "no such encoder; try libx264"), ("aac", "encodes audio, not video")],
 )
-def test_a_quality_that_there_is_not_is_refused(codec, crf, said):
-    with pytest.raises(VideoError, match=said):
-        chosen("a.mkv", "h264", "yuv420p", codec=codec, crf=crf)
+def test_invalid_encoder(codec, message):
+    with pytest.raises(VideoError, match=message):
+        choose("a.mp4", "h264", "yuv420p", codec=codec)
 
 
-def test_a_codec_that_the_target_does_not_hold_is_refused_with_one_that_it_does():
-    with pytest.raises(
-        VideoError,
-        match=r"^--codec libx264: a \.webm does not hold h264; try libvpx-vp9, or write a \.mkv$",
-    ):
-        chosen("a.webm", "vp9", "yuv420p", codec="libx264")
-
-
-def test_rgb_that_becomes_luma_and_chroma_is_told():
-    assert chosen("a.mp4", "h264", "gbrp").notes == (
-        "libx264 does not keep RGB here: written as yuv444p",
-    )
+def test_encoder_that_the_container_does_not_support():
+    message = r"^--codec libx264: \.webm does not support h264; try libvpx-vp9, or write a \.mkv$"
+    with pytest.raises(VideoError, match=message):
+        choose("a.webm", "vp9", "yuv420p", codec="libx264")

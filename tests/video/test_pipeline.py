@@ -1,7 +1,8 @@
-"""Three stages at a time."""
+"""Three concurrent stages."""
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -10,126 +11,116 @@ import pytest
 from derain.video.pipeline import run_pipeline
 
 
-def same(items):
+def identity(items):
     return items
 
 
-def test_everything_comes_through_in_order():
-    taken: list[int] = []
-    run_pipeline(range(500), lambda items: (2 * item for item in items), taken.append)
-    assert taken == [2 * item for item in range(500)]
+def discard(item: int) -> None:
+    pass
 
 
-def test_work_may_give_more_or_less_than_comes():
-    taken: list[int] = []
+def test_order_is_kept():
+    consumed: list[int] = []
+    run_pipeline(range(500), lambda items: (2 * item for item in items), consumed.append)
+    assert consumed == [2 * item for item in range(500)]
+
+
+def test_transform_may_change_the_number_of_items():
+    consumed: list[int] = []
     run_pipeline(
         range(10),
         lambda items: (item for item in items if item % 5 == 0 for _ in range(3)),
-        taken.append,
+        consumed.append,
     )
-    assert taken == [0, 0, 0, 5, 5, 5]
+    assert consumed == [0, 0, 0, 5, 5, 5]
 
 
-def test_what_lies_between_is_bounded():
-    brought, taken, most = [], [], []
+def test_number_of_waiting_items_is_bounded():
+    produced, consumed, waiting = [], [], []
 
-    def bring():
+    def produce():
         for item in range(60):
-            brought.append(item)
-            most.append(len(brought) - len(taken))
+            produced.append(item)
+            waiting.append(len(produced) - len(consumed))
             yield item
 
-    def take(item: int) -> None:
+    def consume(item: int) -> None:
         time.sleep(0.001)
-        taken.append(item)
+        consumed.append(item)
 
-    run_pipeline(bring(), same, take, depth=3)
-    assert max(most) <= 3 + 3 + 3  # two belts, and one in the hands of each stage
+    run_pipeline(produce(), identity, consume, depth=3)
+    assert max(waiting) <= 3 + 3 + 3  # two queues, and one item inside each stage
 
 
-def test_stages_run_at_the_same_time():
+def test_stages_run_concurrently():
     """Two stages that wait 30 ms for each of ten items take 0.3 s together and not 0.6 s."""
 
-    def bring():
+    def produce():
         for item in range(10):
             time.sleep(0.03)
             yield item
 
     start = time.perf_counter()
-    run_pipeline(bring(), same, lambda item: time.sleep(0.03))
+    run_pipeline(produce(), identity, lambda item: time.sleep(0.03))
     assert time.perf_counter() - start < 0.5
 
 
-def failing_bring():
+def failing_produce():
     yield 1
-    raise ValueError("bring")
+    raise ValueError("produce")
 
 
-def failing_work(items):
+def failing_transform(items):
     yield next(items)
-    raise ValueError("work")
+    raise ValueError("transform")
 
 
-def failing_take(item: int) -> None:
-    raise ValueError("take")
-
-
-def endless():
-    while True:
-        yield 1
+def failing_consume(item: int) -> None:
+    raise ValueError("consume")
 
 
 @pytest.mark.parametrize(
-    ("bring", "work", "take", "stage"),
+    ("produce", "transform", "consume", "stage"),
     [
-        (failing_bring(), same, len, "bring"),
-        (endless(), failing_work, lambda item: None, "work"),
-        (endless(), same, failing_take, "take"),
+        (failing_produce(), identity, discard, "produce"),
+        (itertools.count(), failing_transform, discard, "transform"),
+        (itertools.count(), identity, failing_consume, "consume"),
     ],
-    ids=["bring", "work", "take"],
+    ids=["produce", "transform", "consume"],
 )
-def test_a_failure_of_any_stage_comes_out_and_ends_the_others(bring, work, take, stage):
+def test_failure_of_a_stage_ends_the_others(produce, transform, consume, stage):
     before = threading.active_count()
-    if stage == "bring":
-        take = lambda item: None  # noqa: E731
     with pytest.raises(ValueError, match=stage):
-        run_pipeline(bring, work, take)
+        run_pipeline(produce, transform, consume)
     assert threading.active_count() == before
 
 
-def test_what_was_done_before_ctrl_c_is_taken():
-    taken: list[int] = []
+def test_items_before_an_interrupt_are_consumed():
+    consumed: list[int] = []
 
-    def work(items):
+    def transform(items):
         for item in items:
             if item == 7:
                 raise KeyboardInterrupt
             yield item
 
     with pytest.raises(KeyboardInterrupt):
-        run_pipeline(endless_count(), work, taken.append)
-    assert taken == list(range(7))
+        run_pipeline(itertools.count(), transform, consumed.append)
+    assert consumed == list(range(7))
 
 
-def test_ctrl_c_after_a_failure_comes_out_as_it_is():
+def test_interrupt_after_a_failure_is_raised():
     failed = threading.Event()
 
-    def take(item: int) -> None:
+    def consume(item: int) -> None:
         failed.set()
-        raise ValueError("take")
+        raise ValueError("consume")
 
-    def work(items):
+    def transform(items):
         yield next(items)
         failed.wait()
         time.sleep(0.1)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_pipeline(endless(), work, take)
-
-
-def endless_count():
-    item = 0
-    while True:
-        yield item
-        item += 1
+        run_pipeline(itertools.count(), transform, consume)
