@@ -1,4 +1,4 @@
-"""Names of results: how they are built, how results of earlier runs are recognised, and which of them conflict."""
+"""Names of results: building them, recognising those of earlier runs, and detecting conflicts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESULT_SUFFIXES = (DERAINED_SUFFIX, COMPARED_SUFFIX)
 RAIN_SUFFIX = "_rain"
 """End of a rain layer's name, after the suffix of its result."""
 APPLE_DOUBLE_PREFIX = "._"
-"""Prefix of the AppleDouble files that macOS writes on foreign file systems; never pictures or clips."""
+"""Prefix of the AppleDouble files that macOS writes on foreign file systems; never pictures."""
 
 
 def check_suffix(suffix: str) -> None:
@@ -29,9 +29,10 @@ def check_suffix(suffix: str) -> None:
 
 
 def possible_sources(path: Path, suffix: str = DERAINED_SUFFIX) -> set[Path]:
-    """Return the inputs that `path` could be a result of, judged by its name, without file extensions.
+    """Return the inputs, without file extensions, that `path` could be a result of by its name.
 
-    The set is empty unless the name ends with `suffix` or one of RESULT_SUFFIXES, or with RAIN_SUFFIX after it.
+    The set is empty unless the name ends with `suffix` or one of RESULT_SUFFIXES; RAIN_SUFFIX may
+    follow.
     """
     name = path.stem.removesuffix(RAIN_SUFFIX)
     return {
@@ -63,7 +64,10 @@ class ConflictCheck:
         return None
 
     def conflicting_input(self, source: Path, targets: Sequence[Path]) -> Path | None:
-        """Return the earlier input with one of these targets, if any; reserve the free targets for `source`."""
+        """Return the earlier input with one of these targets, if any.
+
+        The other targets are reserved for `source`.
+        """
         places = [self._place(target) for target in targets]
         earlier = next((self._sources[place] for place in places if place in self._sources), None)
         for place in places:

@@ -23,9 +23,10 @@ def info() -> None:
     from derain.environment import installed_version
 
     console = plain_console()
+    instructions = ", ".join(_instructions()) or "unknown instructions"
     for line in (
         f"derain {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"processor: {os.cpu_count()} threads, {', '.join(_instructions()) or 'unknown instructions'}",
+        f"processor: {os.cpu_count()} threads, {instructions}",
         ", ".join(f"{name} {installed_version(name) or 'not installed'}" for name in PACKAGES),
     ):
         console.print(line, markup=False)

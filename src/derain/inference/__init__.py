@@ -1,4 +1,4 @@
-"""Pixels to pixels: one network, any size of picture. Imports no torch."""
+"""Pixels to pixels: one network, pictures of any size. Imports no torch."""
 
 from derain.inference.engines.engine import Engine, open_engine
 from derain.inference.restorer import Restorer, restore

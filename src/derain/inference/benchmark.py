@@ -1,4 +1,7 @@
-"""Seconds and memory for one picture, engine by engine, interleaved so that a slow minute of the machine hits all alike."""
+"""Benchmark of the engines: seconds and memory for one picture.
+
+The engines take turns, so that a slow minute of the machine affects all of them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from derain.inference.restorer import Restorer
 from derain.weights import DEFAULT
 
 SIZES = ((481, 321), (1920, 1080), (4000, 3000))
-"""(width, height) of the pictures that are timed."""
+"""(width, height) of the timed pictures."""
 
 
 def bench_restore(
@@ -31,106 +34,104 @@ def bench_restore(
     sizes: Sequence[tuple[int, int]] | None = None,
     repeats: int = 3,
 ) -> Table:
-    """Restore noise of each size with every engine and precision, each in a process of its own, and tabulate the medians.
+    """Restore noise of each size, (width, height), with every engine and precision.
 
-    The first restoration of a size warms up and is not counted. Peak memory is that of the whole process, which has seen the
-    smaller sizes before. Where an engine computes in another precision than it was asked for, the row says both. Raises
-    EngineError for an engine that is not installed, DerainError for a size that is not WIDTHxHEIGHT.
+    Each engine runs in its own process. The table has the median of `repeats` runs, after one that
+    warms up, and the peak memory of the process, including smaller sizes. If an engine uses another
+    precision than the requested one, the row shows both. Raises EngineError for an unknown engine
+    or one that fails.
     """
     shapes = sorted(((height, width) for width, height in sizes or SIZES), key=math.prod)
-    names = list(engines or [name for name, kind in ENGINES.items() if kind.version()])
+    names = list(engines or [name for name, backend in ENGINES.items() if backend.version()])
     if unknown := [name for name in names if name not in ENGINES]:
-        raise EngineError(
-            f"there is no engine {unknown[0]!r}; the engines are {', '.join(ENGINES)}"
-        )
+        raise EngineError(f"unknown engine {unknown[0]!r}; choose from {', '.join(ENGINES)}")
     runners = [
         _Runner(model, name, precision)
         for name in names
         for precision in precisions or ENGINES[name].precisions
     ]
-    table = Table()
-    for name in (
-        "engine",
-        "precision",
-        *(f"{w}x{h} s" if unit else "MiB" for h, w in shapes for unit in (1, 0)),
-    ):
-        table.add_column(name, no_wrap=True, overflow="fold")
     cells: dict[_Runner, list[str]] = {}
     try:
         for runner in runners:
-            taken = runner.taken_precision()
-            told = (
-                runner.precision
-                if taken == runner.precision
-                else f"{taken} (not {runner.precision})"
-            )
-            cells[runner] = [runner.engine, told]
+            cells[runner] = [runner.engine, runner.describe_precision()]
         for shape in shapes:
             seconds: dict[_Runner, list[float]] = {runner: [] for runner in runners}
             for _ in range(repeats + 1):
                 for runner in runners:
                     seconds[runner].append(runner.restore(shape))
             for runner in runners:
-                cells[runner] += [
-                    f"{statistics.median(seconds[runner][1:]):.2f}",
-                    _number(runner.peak_mib()),
-                ]
+                median = statistics.median(seconds[runner][1:])
+                cells[runner] += [f"{median:.2f}", _format_mib(runner.peak_mib())]
     finally:
         for runner in runners:
             runner.close()
+    table = Table()
+    for name in ("engine", "precision", *(_headers(shapes))):
+        table.add_column(name, no_wrap=True, overflow="fold")
     for row in cells.values():
         table.add_row(*row)
     return table
 
 
+def _headers(shapes: Sequence[tuple[int, int]]) -> list[str]:
+    return [header for height, width in shapes for header in (f"{width}x{height} s", "MiB")]
+
+
 class _Runner:
-    """A process that holds one engine."""
+    """A process with one engine."""
 
     def __init__(self, model: str, engine: str, precision: str) -> None:
-        self.engine, self.precision = engine, precision
+        self.engine = engine
+        self.precision = precision
         context = multiprocessing.get_context("spawn")
-        self.here, there = context.Pipe()
-        self.process = context.Process(
-            target=_serve, args=(there, model, engine, precision), daemon=True
+        self._connection, remote = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(remote, model, engine, precision), daemon=True
         )
-        self.process.start()
-        there.close()
+        self._process.start()
+        remote.close()
 
-    def taken_precision(self) -> str:
-        """What the engine really computes in."""
-        return str(self._ask("precision"))
+    def actual_precision(self) -> str:
+        """Return the precision that the engine uses."""
+        return str(self._request("precision"))
+
+    def describe_precision(self) -> str:
+        """Return the actual precision, and the requested one if it differs."""
+        actual = self.actual_precision()
+        return actual if actual == self.precision else f"{actual} (not {self.precision})"
 
     def restore(self, shape: tuple[int, int]) -> float:
-        """Seconds for one picture of (height, width)."""
-        return float(self._ask(shape))
+        """Return the seconds for one picture of (height, width)."""
+        return float(self._request(shape))
 
     def peak_mib(self) -> float:
-        """Greatest resident memory of the process so far."""
-        return float(self._ask("peak"))
+        """Return the peak resident memory of the process."""
+        return float(self._request("peak"))
 
     def close(self) -> None:
-        self.process.terminate()
-        self.process.join()
+        """End the process."""
+        self._process.terminate()
+        self._process.join()
 
-    def _ask(self, question: tuple[int, int] | str) -> float | str:
+    def _request(self, request: tuple[int, int] | str) -> float | str:
         try:
-            self.here.send(question)
-            answer = self.here.recv()
+            self._connection.send(request)
+            response = self._connection.recv()
         except (EOFError, OSError):
             raise EngineError(
-                f"{self.engine}, {self.precision}: the process died, perhaps for want of memory"
+                f"{self.engine}, {self.precision}: the process died; it may have run out of memory"
             ) from None
-        if isinstance(answer, EngineError):
-            raise answer
-        return cast("float | str", answer)
+        if isinstance(response, EngineError):
+            raise response
+        return cast("float | str", response)
 
 
-def _number(mib: float) -> str:
+def _format_mib(mib: float) -> str:
     return "-" if math.isnan(mib) else f"{mib:.0f}"
 
 
 def _peak_mib() -> float:
-    """The most memory that this process has held, in MiB; nan on Windows, which does not say."""
+    """Return the peak memory of this process in MiB; nan on Windows, which does not report it."""
     try:
         import resource
     except ImportError:
@@ -139,39 +140,35 @@ def _peak_mib() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def _serve(pipe: Connection, model: str, engine: str, precision: str) -> None:
-    """Answer each question by a number or a word, or by an EngineError, which is the last answer."""
+def _serve(connection: Connection, model: str, engine: str, precision: str) -> None:
+    """Answer each request with a number or a word, until one fails with an EngineError."""
     try:
         restorer = Restorer(model, engine=engine, precision=precision)
     except DerainError as error:
-        pipe.recv()
-        pipe.send(EngineError(str(error)))
+        connection.recv()
+        connection.send(EngineError(str(error)))
         return
     rng = np.random.default_rng(0)
     while True:
         try:
-            question = pipe.recv()
+            request = connection.recv()
         except EOFError:
             return
-        if isinstance(question, str):
-            pipe.send(restorer.engine.precision if question == "precision" else _peak_mib())
+        if isinstance(request, str):
+            is_precision = request == "precision"
+            connection.send(restorer.engine.precision if is_precision else _peak_mib())
             continue
         try:
-            rainy = rng.integers(0, 256, (*question, 3), dtype=np.uint8)
-        except (
-            MemoryError,
-            ValueError,
-        ):  # numpy says the latter of a size beyond what it can count
-            pipe.send(
-                EngineError(
-                    "there is not enough memory for a picture of this size; give a smaller --size"
-                )
+            rainy = rng.integers(0, 256, (*request, 3), dtype=np.uint8)
+        except (MemoryError, ValueError):  # numpy raises ValueError for sizes beyond its range
+            connection.send(
+                EngineError("not enough memory for a picture of this size; use a smaller --size")
             )
             return
-        began = time.perf_counter()
+        start = time.perf_counter()
         try:
             restorer(rainy)
         except DerainError as error:
-            pipe.send(EngineError(str(error)))
+            connection.send(EngineError(str(error)))
             return
-        pipe.send(time.perf_counter() - began)
+        connection.send(time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""How much of the estimated rain is taken out, and where; and the rain itself as a picture."""
+"""How much of the estimated rain is removed, and where; and the rain layer as a picture."""
 
 from __future__ import annotations
 
@@ -25,64 +25,65 @@ def blend(
     strength: float = 1.0,
     mask: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """rainy - strength * mask * (rainy - restored), in the type and shape of both: (H, W) or (H, W, 3).
+    """Return rainy - strength * mask * (rainy - restored), in the dtype and shape of both.
 
-    `strength` is the share of the rain that is taken out, 0 to 1; `mask`, (H, W) of uint8, uint16, bool or floats in 0..1,
-    takes it out in full where it is white and not at all where it is black. Raises PictureError for any other of the two.
+    The pictures are (H, W) or (H, W, 3). `strength` is the share of the rain to remove, 0 to 1.
+    `mask`, (H, W) of uint8, uint16, bool or floats in 0..1, says where: white means fully, black
+    not at all. Raises PictureError if one of them is not valid.
     """
     check_blend(rainy, strength=strength, mask=mask)
     if mask is None and strength == 1:
         return restored
 
-    def mix(rows: slice) -> NDArray[np.float32]:
-        share = (
-            np.full((1, 1), strength, np.float32)
-            if mask is None
-            else np.float32(strength) * np.clip(to_unit_range(mask[rows]), 0, 1)
-        )
+    def blend_rows(rows: slice) -> NDArray[np.float32]:
+        if mask is None:
+            weights = np.full((1, 1), strength, np.float32)
+        else:
+            weights = np.float32(strength) * np.clip(to_unit_range(mask[rows]), 0, 1)
         if rainy.ndim == 3:
-            share = share[..., None]
+            weights = weights[..., None]
         before = to_unit_range(rainy[rows])
-        return before - share * (before - to_unit_range(restored[rows]))
+        return before - weights * (before - to_unit_range(restored[rows]))
 
-    return _in_bands(mix, like=rainy)
+    return _in_bands(blend_rows, like=rainy)
 
 
 def check_blend(rainy: NDArray[Any], *, strength: float, mask: NDArray[Any] | None) -> None:
-    """Raise PictureError for a strength that is no share, and for a mask of another size than the picture's or another type.
+    """Raise PictureError for a strength outside of 0..1, or a mask of another size or dtype.
 
     A mask is (H, W): uint8, uint16, bool, or floats in 0..1.
     """
     if not 0 <= strength <= 1:
-        raise PictureError(
-            f"a strength of {strength:g} is not a share of the rain; give a number from 0 to 1"
-        )
+        raise PictureError(f"a strength of {strength:g} is out of range; choose one from 0 to 1")
     if mask is None:
         return
     if mask.ndim != 2:
         shape = ", ".join(str(side) for side in mask.shape)
         raise PictureError(
-            f"an array of shape ({shape}) is not a mask; give (H, W), for instance one channel of it"
+            f"an array of shape ({shape}) cannot be a mask; pass (H, W), for example one channel"
         )
     if mask.shape != rainy.shape[:2]:
         sizes = [f"{width}x{height}" for height, width in (mask.shape, rainy.shape[:2])]
         raise PictureError(
-            f"the mask has {sizes[0]} pixels and the picture {sizes[1]}; give a mask of the picture's size"
+            f"the mask has {sizes[0]} pixels, but the picture has {sizes[1]}; use equal sizes"
         )
     if mask.dtype.name not in {"uint8", "uint16", "bool"} and mask.dtype.kind != "f":
         raise PictureError(
-            f"an array of {mask.dtype} is not a mask; convert it to uint8, uint16, bool or floats in 0..1"
+            f"an array of {mask.dtype} cannot be a mask; "
+            "convert it to uint8, uint16, bool or floats in 0..1"
         )
-    if (
-        mask.dtype.kind == "f"
-        and mask.size
-        and not (mask.min() >= -RANGE_TOLERANCE and mask.max() <= 1 + RANGE_TOLERANCE)
-    ):
-        raise PictureError("the mask holds floats outside of 0..1; divide it by its white first")
+    if mask.dtype.kind == "f" and mask.size:
+        low, high = mask.min(), mask.max()
+        # not a comparison with < and >, which NaN would pass
+        if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
+            raise PictureError("the mask has floats outside of 0..1; divide it by its white first")
 
 
 def read_mask(path: str | os.PathLike[str]) -> Pixels:
-    """The brightness of a picture, (H, W), uint8 or uint16; its own transparency is not looked at. Raises PictureError."""
+    """Return the brightness of a picture, (H, W), uint8 or uint16, ignoring its alpha channel.
+
+    Raises PictureError.
+    """
     mask = pictures.read(Path(path))
     if mask.grey:
         return np.ascontiguousarray(mask.image)
@@ -91,22 +92,24 @@ def read_mask(path: str | os.PathLike[str]) -> Pixels:
 
 
 def rain_layer(rainy: Picture, restored: Picture) -> Picture:
-    """What was taken out, on black: where the network made a pixel brighter it is black too."""
+    """Return the removed rain, rainy - restored, as a picture; negative values become black."""
     layer = _in_bands(
         lambda rows: to_unit_range(rainy.image[rows]) - to_unit_range(restored.image[rows]),
         like=rainy.image,
     )
-    return replace(
-        rainy, alpha=None, metadata=replace(rainy.metadata.stripped(), tiff_page=())
-    ).with_image(layer)
+    metadata = replace(rainy.metadata.stripped(), tiff_page=())
+    return replace(rainy, alpha=None, metadata=metadata).with_image(layer)
 
 
 def _in_bands(
-    values: Callable[[slice], NDArray[np.float32]], *, like: NDArray[Any]
+    compute: Callable[[slice], NDArray[np.float32]], *, like: NDArray[Any]
 ) -> NDArray[Any]:
-    """An array like another, a few rows of it computed at a time: floats of 100 megapixels are 1.2 GB."""
+    """Compute an array of the shape and dtype of `like`, a band of rows at a time.
+
+    The floats of a whole 100-megapixel picture would take 1.2 GB.
+    """
     result = np.empty(like.shape, like.dtype)
     for top in range(0, len(like), BAND_ROWS):
         rows = slice(top, top + BAND_ROWS)
-        result[rows] = to_dtype(values(rows), like.dtype)
+        result[rows] = to_dtype(compute(rows), like.dtype)
     return result

@@ -27,20 +27,21 @@ from derain.pictures import Picture
 from derain.weights import DEFAULT, MODEL_SUFFIXES, find
 
 SMALL_CHANNELS = 16
-"""Feature channels at full resolution of the preset whose memory the engines know."""
-_LOADING = threading.Lock()
-"""So that threads that begin at once load one network."""
-PILLOW_MODES = {"L", "RGB", "RGBA", "I;16"}
-DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
+"""Feature channels at full resolution of the preset `small`, which `Engine.bytes_per_px` is for."""
+SUPPORTED_MODES = {"L", "RGB", "RGBA", "I;16"}
+"""Modes of Pillow images whose values are brightness or colours."""
+SUPPORTED_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
+_loading = threading.Lock()
+"""Held while `restore` loads a network, so that concurrent first calls load it once."""
 
 
 class Restorer:
-    """Takes the rain out of pictures with one model that stays loaded; may be called from several threads.
+    """Removes rain from pictures with one model that stays loaded. Thread-safe.
 
-    `model` is the name of a shipped model or the path of a weights file. `tile_px` bounds the side of a tile; without it the tile
-    follows from `limit_mib`, the memory that the network may take. `ensemble` is the number of views of each tile whose mean is
-    taken: 1, 4 or 8.
-    Raises WeightsError and EngineError.
+    `model` is the name of a shipped model or the path of a weights file. `tile_px` limits the side
+    of a tile; by default, the tile follows from `limit_mib`, the memory of the network. `ensemble`
+    is the number of views of each tile that are averaged: 1, 4 or 8. `open_engine` describes the
+    other arguments. Raises WeightsError and EngineError.
     """
 
     def __init__(
@@ -57,11 +58,10 @@ class Restorer:
     ) -> None:
         self.model = find(model)
         is_file = Path(model).suffix in MODEL_SUFFIXES
-        self._given = partial(
+        self._rebuild = partial(
             type(self),
-            Path(model).absolute()
-            if is_file
-            else model,  # whoever is given a copy may be in another folder
+            # the process that unpickles it may run in another folder
+            Path(model).absolute() if is_file else model,
             engine=engine,
             device=device,
             tile_px=tile_px,
@@ -70,16 +70,16 @@ class Restorer:
             precision=precision,
             ensemble=ensemble,
         )
-        opened = open_engine(
+        single = open_engine(
             self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision
         )
-        self.engine: Engine = opened if ensemble == 1 else Ensemble(opened, views=ensemble)
+        self.engine: Engine = single if ensemble == 1 else Ensemble(single, views=ensemble)
         self.tile_px = tile_px
         self.limit_mib = limit_mib
 
     def __reduce__(self) -> tuple[Callable[[], Restorer], tuple[()]]:
-        """In another process, or as a copy, the network is loaded anew."""
-        return self._given, ()
+        """Copies and other processes load the network again."""
+        return self._rebuild, ()
 
     def __call__(
         self,
@@ -89,23 +89,28 @@ class Restorer:
         mask: NDArray[Any] | None = None,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> NDArray[Any]:
-        """Restore (H, W), (H, W, 3) or (H, W, 4): uint8, uint16, or floats in 0..1; the same shape and type come out.
+        """Restore (H, W), (H, W, 3) or (H, W, 4) of uint8, uint16 or floats in 0..1.
 
-        The channels are R, G, B as a file holds them (sRGB), not linear light. OpenCV's three are B, G, R: turn them round before
-        and after, `restorer(image[..., ::-1])[..., ::-1]`.
-        The fourth channel is an alpha and is handed through; colours where it is 0 stay as they are and are not looked at.
-        `strength` and `mask`, (H, W), say how much of the rain is taken out, see `derain.inference.blending.blend`.
-        `on_tile(done, total)` is called after every tile, and may raise to stop. Raises PictureError for another shape, type or
-        range, and for a strength or mask that cannot be used; EngineError where the network cannot be run.
+        The result has the same shape and dtype. Channels are R, G, B in the encoding of a file
+        (sRGB), not linear light. For OpenCV's B, G, R, reverse them before and after:
+        `restorer(image[..., ::-1])[..., ::-1]`. The fourth channel is an alpha channel and stays
+        unchanged; so do the colours of fully transparent pixels, which the network does not see.
+        `strength` and `mask`, (H, W), select how much rain is removed, and where; see
+        `derain.inference.blending.blend`. `on_tile(done, total)` is called after each tile and may
+        raise an exception to stop.
+        Raises PictureError for another shape, dtype or range and for an invalid strength or mask,
+        EngineError if the network fails.
         """
-        image = _validate(_array_of(image))
+        image = _validate(_to_array(image))
         mask = None if mask is None else np.asarray(mask)
         check_blend(image, strength=strength, mask=mask)
         if image.ndim == 3 and image.shape[2] == 4:
-            colours = self._visible(image[..., :3], image[..., 3], on_tile)
-            seen = blend(image[..., :3], colours, strength=strength, mask=mask)
-            return np.concatenate([seen, image[..., 3:]], axis=-1, dtype=image.dtype)
-        return blend(image, self._tiled(image, on_tile), strength=strength, mask=mask)
+            colours, alpha = image[..., :3], image[..., 3]
+            restored = self._restore_visible(colours, alpha, on_tile)
+            blended = blend(colours, restored, strength=strength, mask=mask)
+            return np.concatenate([blended, image[..., 3:]], axis=-1, dtype=image.dtype)
+        restored = self._restore_tiled(image, on_tile)
+        return blend(image, restored, strength=strength, mask=mask)
 
     def restore_picture(
         self,
@@ -115,39 +120,38 @@ class Restorer:
         mask: NDArray[Any] | None = None,
         on_tile: Callable[[int, int], None] | None = None,
     ) -> Picture:
-        """Restore a picture that `derain.pictures.read` gave; what it carries besides its pixels stays.
+        """Restore a picture from `derain.pictures.read`, and keep its alpha channel and metadata.
 
-        Raises PictureError for a strength or mask that cannot be used, EngineError where the network cannot be run.
+        Raises PictureError for an invalid strength or mask, EngineError if the network fails.
         """
         mask = None if mask is None else np.asarray(mask)
         check_blend(rainy.image, strength=strength, mask=mask)
-        restored = self._visible(rainy.image, rainy.alpha, on_tile)
+        restored = self._restore_visible(rainy.image, rainy.alpha, on_tile)
         return rainy.with_image(blend(rainy.image, restored, strength=strength, mask=mask))
 
-    def _visible(
+    def _restore_visible(
         self,
         image: NDArray[Any],
         alpha: NDArray[Any] | None,
         on_tile: Callable[[int, int], None] | None,
     ) -> NDArray[Any]:
-        """Restore what an alpha lets see."""
+        """Restore the visible pixels; fully transparent ones are left unchanged."""
         if alpha is None or alpha.all():
-            return self._tiled(image, on_tile)
-        hidden = alpha == 0
-        restored = self._tiled(fill_transparent(image, hidden), on_tile)
-        np.copyto(
-            restored, image, where=hidden if image.ndim == 2 else hidden[..., None]
-        )  # an index would be 16 bytes a pixel
+            return self._restore_tiled(image, on_tile)
+        transparent = alpha == 0
+        restored = self._restore_tiled(fill_transparent(image, transparent), on_tile)
+        where = transparent if image.ndim == 2 else transparent[..., None]
+        np.copyto(restored, image, where=where)  # an index would take 16 bytes per pixel
         return restored
 
-    def _tiled(
+    def _restore_tiled(
         self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None
     ) -> NDArray[Any]:
         plan = plan_tiles(
             image.shape[:2],
             tile_px=self.tile_px,
             limit_mib=default_limit_mib(image.nbytes) if self.limit_mib is None else self.limit_mib,
-            bytes_px=self.engine.bytes_px * self.model.channels // SMALL_CHANNELS,
+            bytes_per_px=self.engine.bytes_per_px * self.model.channels // SMALL_CHANNELS,
             multiple_px=self.model.multiple_px,
         )
         return restore_tiled(image, network=self.engine, plan=plan, on_tile=on_tile)
@@ -160,71 +164,72 @@ def restore(
     mask: NDArray[Any] | str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> NDArray[Any]:
-    """Take the rain out of one picture: an array (RGB), see `Restorer.__call__`, or the path of a file, whose pixels come back.
+    """Remove rain from one picture: an array (RGB), see `Restorer.__call__`, or a file.
 
-    `mask` is an array or the path of a picture, whose brightness counts.
-    `options` are those of `Restorer`. The last model used stays loaded, so that calling this in a loop is fine; its file is read
-    anew when it has changed. Raises
-    PictureError, WeightsError and EngineError, all of them DerainError.
+    `mask` is an array, or the path of a picture, whose brightness is used. `options` are those of
+    `Restorer`. The last model stays loaded, so that calling this in a loop is fast; a weights file
+    is read again after it has changed.
+    Returns pixels. Raises PictureError, WeightsError and EngineError, all of them DerainError.
     """
-    with _LOADING:
-        restorer = _loaded(_cache_key(options.get("model", DEFAULT)), **options)
-    where = read_mask(mask) if isinstance(mask, (str, os.PathLike)) else mask
+    with _loading:
+        restorer = _load(_cache_key(options.get("model", DEFAULT)), **options)
+    mask_pixels = read_mask(mask) if isinstance(mask, (str, os.PathLike)) else mask
     if isinstance(image_or_path, (str, os.PathLike)):
-        array = restorer.restore_picture(
-            pictures.read(Path(image_or_path)), strength=strength, mask=where
-        ).as_array()
+        rainy = pictures.read(Path(image_or_path))
+        array = restorer.restore_picture(rainy, strength=strength, mask=mask_pixels).as_array()
         return array if array.flags.writeable else array.copy()
-    return restorer(image_or_path, strength=strength, mask=where)
+    return restorer(image_or_path, strength=strength, mask=mask_pixels)
 
 
 @lru_cache(maxsize=1)
-def _loaded(version: tuple[Any, ...], **options: Any) -> Restorer:
+def _load(cache_key: tuple[Any, ...], **options: Any) -> Restorer:
     return Restorer(**options)
 
 
 def _cache_key(model: str | Path) -> tuple[Any, ...]:
-    """What tells a network from another one that is named alike: of a file, which and when it was written."""
+    """Return path, time and size of a weights file, which distinguish it from an older version."""
     path = Path(model)
     if path.suffix not in MODEL_SUFFIXES:
         return ()
-    with suppress(OSError):  # it is told of where it is opened
-        facts = path.with_suffix(".onnx").stat()
-        return path.absolute(), facts.st_mtime_ns, facts.st_size
+    with suppress(OSError):  # opening the file will report the error
+        status = path.with_suffix(".onnx").stat()
+        return path.absolute(), status.st_mtime_ns, status.st_size
     return (path.absolute(),)
 
 
-def _array_of(image: Any) -> NDArray[Any]:
-    """Pixels; of a Pillow picture only where they are what they look like. Raises PictureError."""
-    if isinstance(image, Image.Image) and image.mode not in PILLOW_MODES:
+def _to_array(image: Any) -> NDArray[Any]:
+    """Return the pixels of an array-like object. Raises PictureError for some Pillow modes."""
+    if isinstance(image, Image.Image) and image.mode not in SUPPORTED_MODES:
         raise PictureError(
-            f"a Pillow picture of mode {image.mode} holds no R, G, B; give image.convert('RGB'), or the path of the file"
+            f"a Pillow image of mode {image.mode} has no R, G, B values; "
+            "pass image.convert('RGB') or the path of the file"
         )
     return np.asarray(image)
 
 
 def _validate(image: NDArray[Any]) -> NDArray[Any]:
-    if image.dtype.name not in DTYPES:
+    if image.dtype.name not in SUPPORTED_DTYPES:
         raise PictureError(
-            f"an array of {image.dtype} is not a picture that derain reads; convert it to one of {', '.join(DTYPES)}"
+            f"an array of {image.dtype} cannot be restored; "
+            f"convert it to one of {', '.join(SUPPORTED_DTYPES)}"
         )
-    if (
-        image.ndim not in {2, 3}
-        or (image.ndim == 3 and image.shape[2] not in {3, 4})
-        or 0 in image.shape
-    ):
+    has_channels = image.ndim == 3 and image.shape[2] in {3, 4}
+    if not (image.ndim == 2 or has_channels) or 0 in image.shape:
         shape = ", ".join(str(side) for side in image.shape)
         raise PictureError(
-            f"an array of shape ({shape}) is not a picture; give (H, W), (H, W, 3) or (H, W, 4), H and W at least 1"
+            f"an array of shape ({shape}) cannot be restored; "
+            "pass (H, W), (H, W, 3) or (H, W, 4) with H and W of at least 1"
         )
     if image.dtype.kind == "f":
         low, high = float(image.min()), float(image.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise PictureError(
-                "the array holds numbers that are not finite; replace them first, for instance with np.nan_to_num"
+                "the array has values that are not finite; replace them, "
+                "for example with np.nan_to_num"
             )
         if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
             raise PictureError(
-                f"the array holds floats from {low:g} to {high:g}, and 0 to 1 are expected; divide by its white first"
+                f"the array has floats from {low:g} to {high:g}, expected 0 to 1; "
+                "divide it by its white first"
             )
     return image

@@ -1,6 +1,7 @@
-"""Run the network over a picture tile by tile, and blend the tiles so that it does not show where they meet.
+"""Run the network tile by tile, and blend the tiles without visible seams.
 
-Beside the picture and the result only two strips are held: what the tile to the left and the row of tiles above have to add.
+In addition to the picture and the result, only two strips are kept: the contributions of the tile
+on the left and of the tiles above.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ def restore_tiled(
     plan: TilePlan,
     on_tile: Callable[[int, int], None] | None = None,
 ) -> NDArray[Any]:
-    """(H, W) or (H, W, 3), uint8, uint16 or floats in 0..1 -> the same, restored and clamped.
+    """Restore (H, W) or (H, W, 3) of uint8, uint16 or floats in 0..1; clamp the result.
 
-    `on_tile(done, total)` is called after every tile, and may raise to stop. Raises EngineError if the network gives numbers that
-    are not finite.
+    `on_tile(done, total)` is called after each tile and may raise an exception to stop. Raises
+    EngineError if the network returns values that are not finite.
     """
     restored = np.empty(rainy.shape, rainy.dtype)
     canvas = restored if rainy.ndim == 3 else restored[..., None]
@@ -39,7 +40,7 @@ def restore_tiled(
         above, below = below, np.empty((fade, *canvas.shape[1:]), np.float32)
         beside = np.empty((0, 0, 0), np.float32)
         for column in plan.columns:
-            block = _tile(rainy, network, plan, row, column)
+            block = _restore_tile(rainy, network, plan, row, column)
             block *= _fade_weights(row, plan.rows, fade)[:, None, None]
             block *= _fade_weights(column, plan.columns, fade)[:, None]
             if column is not plan.columns[0]:
@@ -58,17 +59,17 @@ def restore_tiled(
     return restored
 
 
-def _tile(
+def _restore_tile(
     rainy: NDArray[Any], network: Network, plan: TilePlan, row: Span, column: Span
 ) -> NDArray[np.float32]:
-    """The used part of one restored tile, (height, width, 1 or 3)."""
-    samples = rainy[
+    """Return the used part of one restored tile, (height, width, 1 or 3)."""
+    image = rainy[
         row.start : row.start + plan.height_px, column.start : column.start + plan.width_px
     ]
-    missing = [(0, plan.height_px - samples.shape[0]), (0, plan.width_px - samples.shape[1])]
-    if missing != [(0, 0), (0, 0)]:  # the same mirror that the network holds up to a whole picture
-        samples = np.pad(samples, [*missing, (0, 0)][: samples.ndim], mode="reflect")
-    planes = network(to_network_input(samples))[0]
+    missing = [(0, plan.height_px - image.shape[0]), (0, plan.width_px - image.shape[1])]
+    if missing != [(0, 0), (0, 0)]:  # reflect, as the network does at the edge of a whole picture
+        image = np.pad(image, [*missing, (0, 0)][: image.ndim], mode="reflect")
+    planes = network(to_network_input(image))[0]
     used = planes[
         :,
         row.keep - row.start : row.stop - row.start,
@@ -76,18 +77,19 @@ def _tile(
     ]
     if not np.isfinite(used).all():
         raise EngineError(
-            "the network gave numbers that are not finite; try --precision float32 or another --model"
+            "the network returned values that are not finite; "
+            "try --precision float32 or another --model"
         )
     block = np.ascontiguousarray(used.transpose(1, 2, 0))
     return as_luma(block) if rainy.ndim == 2 else block
 
 
 def _fade_weights(span: Span, spans: tuple[Span, ...], fade: int) -> NDArray[np.float32]:
-    """The share of a tile in the result along one axis: it fades in and out where it has a neighbour."""
-    shares = np.ones(span.stop - span.keep, np.float32)
+    """Return the weight of a tile along one axis: it fades towards each neighbour."""
+    weights = np.ones(span.stop - span.keep, np.float32)
     ramp = (np.arange(fade, dtype=np.float32) + np.float32(0.5)) / np.float32(fade)
     if span is not spans[0]:
-        shares[:fade] *= ramp
+        weights[:fade] *= ramp
     if span is not spans[-1]:
-        shares[len(shares) - fade :] *= 1 - ramp
-    return shares
+        weights[len(weights) - fade :] *= 1 - ramp
+    return weights

@@ -47,7 +47,7 @@ class PhotoBatch:
         self._lock = threading.Lock()
 
     def run(self, jobs: JobList) -> Summary:
-        """Run all pending jobs. After Ctrl-C, each thread stops at its next tile, without a file."""
+        """Run all pending jobs. After Ctrl-C, each thread stops at its next tile without output."""
         start = time.perf_counter()
         summary = Summary.from_jobs(jobs)
         queue = iter(jobs.pending)

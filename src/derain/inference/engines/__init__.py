@@ -1,1 +1,1 @@
-"""The engines that run an exported network, and the protocol they share."""
+"""Engines that run an exported network."""

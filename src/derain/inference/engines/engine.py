@@ -1,4 +1,4 @@
-"""What runs the exported network: one protocol, and the choice between its bodies."""
+"""The protocol of an engine, and the choice between the backends."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 class Engine(Protocol):
-    """A network that is ready to run. May be called from several threads at once."""
+    """A network that is ready to run. Thread-safe."""
 
     @property
     def name(self) -> str:
-        """The library that runs it: `openvino` or `onnxruntime`."""
+        """Library that runs the network: `openvino` or `onnxruntime`."""
 
     @property
     def device(self) -> str:
-        """Where it runs, with what and how exactly, in words for a person."""
+        """Description of the device and the precision for the user."""
 
     @property
     def precision(self) -> str:
-        """What it really computes in, whatever it was asked for: float32, bfloat16, or what its library says."""
+        """Actual precision, which may differ from the requested one: float32, bfloat16, ..."""
 
     @property
-    def bytes_px(self) -> int:
-        """Memory that the preset `small` takes for one pixel, measured and rounded up: tiles follow from it."""
+    def bytes_per_px(self) -> int:
+        """Memory of the preset `small` per pixel, measured and rounded up; it limits the tiles."""
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 3, H, W) in 0..1 -> (N, 3, H, W), not clamped. Any H and W; the first call of a new size takes longer.
+        """Restore (N, 3, H, W) in 0..1, without clamping.
 
-        Raises EngineError when the engine fails, as it does when memory runs out.
+        Any H and W are valid; the first call of a new size takes longer. Raises EngineError if the
+        engine fails, for example because memory runs out.
         """
 
 
@@ -48,12 +49,12 @@ class EngineBackend:
 
     open: Callable[..., Engine]
     version: Callable[[], str | None]
-    """None where the library is not installed."""
+    """Returns None if the library is not installed."""
     devices: Callable[[], tuple[str, ...]]
     requirement: str
-    """What to give to `pip install`."""
+    """Argument of `pip install`."""
     precisions: tuple[str, ...] = PRECISIONS
-    """What it can be asked to compute in."""
+    """Precisions that can be requested."""
 
 
 ENGINES = {
@@ -68,7 +69,7 @@ ENGINES = {
         precisions=("float32",),
     ),
 }
-"""In the order in which they are tried."""
+"""Backends in order of preference."""
 
 
 def open_engine(
@@ -79,39 +80,36 @@ def open_engine(
     threads: int | None = None,
     precision: str | None = None,
 ) -> Engine:
-    """Load an exported network into `engine`, or into the first one that is installed and has `device`.
+    """Load an exported network into `engine`, or into the first installed one that has `device`.
 
-    `threads` bounds the processor's threads (None: the engine's choice). `precision` is float32 or bfloat16; None is bfloat16
-    where the processor has instructions for it and the engine uses them, which is faster; in `small` the two agree to 64 dB on
-    photos and 56 dB on noise. Raises EngineError for an engine, a device or a precision that is not there, and says which are.
+    `threads` limits the CPU threads; None leaves the number to the engine. `precision` is float32
+    or bfloat16; None means bfloat16 if the CPU has instructions for it and the engine uses them,
+    which is faster. In `small`, the two agree to 64 dB on photos and 56 dB on noise.
+    Raises EngineError for an unavailable engine, device or precision, and lists the available ones.
     """
     if engine is not None and engine not in ENGINES:
-        raise EngineError(f"there is no engine {engine!r}; the engines are {', '.join(ENGINES)}")
+        raise EngineError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
     if precision is not None and precision not in PRECISIONS:
-        raise EngineError(
-            f"there is no precision {precision!r}; the precisions are {', '.join(PRECISIONS)}"
-        )
+        raise EngineError(f"unknown precision {precision!r}; choose from {', '.join(PRECISIONS)}")
     if threads is not None and threads < 1:
-        raise EngineError(
-            f"an engine cannot run on {threads} threads; give 1 or more, or leave it out"
-        )
-    names = (
-        [engine]
-        if engine is not None
-        else [name for name, kind in ENGINES.items() if kind.version() is not None]
-    )
+        raise EngineError(f"an engine cannot run on {threads} threads; use 1 or more")
+    if engine is not None:
+        names = [engine]
+    else:
+        names = [name for name, backend in ENGINES.items() if backend.version() is not None]
     for name in names or ["openvino"]:
-        if ENGINES[name].version() is None:
-            requirement = ENGINES[name].requirement
+        backend = ENGINES[name]
+        if backend.version() is None:
             raise EngineError(
-                f"the engine {name} is not installed; install it with `pip install '{requirement}'`"
+                f"the engine {name} is not installed; "
+                f"install it with `pip install '{backend.requirement}'`"
             )
-        if device.lower() in ENGINES[name].devices():
-            return ENGINES[name].open(
+        if device.lower() in backend.devices():
+            return backend.open(
                 onnx_path, device=device.lower(), threads=threads, precision=precision
             )
-    known = "; ".join(f"{name} has {', '.join(ENGINES[name].devices())}" for name in names)
-    who = f"{engine} has no" if engine is not None else "no engine that is installed has a"
+    available = "; ".join(f"{name} has {', '.join(ENGINES[name].devices())}" for name in names)
+    subject = "no installed engine has a" if engine is None else f"{engine} has no"
     raise EngineError(
-        f"{who} device {device!r} on this machine: {known}; give one of these to --device"
+        f"{subject} device {device!r} on this machine; choose another --device ({available})"
     )

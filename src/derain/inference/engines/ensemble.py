@@ -1,6 +1,7 @@
-"""Several looks at one picture: the mean of what the network gives for each flip and rotation of it (self-ensemble).
+"""Self-ensemble: the mean of the results for flips and rotations of the same picture.
 
-Timofte, Rothe and Van Gool, Seven ways to improve example-based single image super resolution, CVPR 2016, section 3.4.
+Timofte, Rothe and Van Gool, Seven ways to improve example-based single image super resolution,
+CVPR 2016, section 3.4.
 """
 
 from __future__ import annotations
@@ -12,26 +13,27 @@ from derain.errors import EngineError
 from derain.inference.engines.engine import Engine
 
 VIEWS = {4: (0, 2), 8: (0, 1, 2, 3)}
-"""Quarter turns of an ensemble of so many views; each is also flipped."""
+"""Number of views -> quarter turns; each of them is also flipped."""
 
 
 class Ensemble:
-    """An `Engine` that asks another one several times. It takes as many times as long and no more memory for a pixel.
+    """An `Engine` that runs another one for several views of a picture.
 
-    8 views are all flips and quarter turns; 4 are the flips alone, for a network that was never shown rain from the side.
+    It takes as many times as long, and no more memory per pixel. 8 views are all flips and quarter
+    turns. 4 views are the flips only, for a network that has not learned rain from the side.
     """
 
     def __init__(self, engine: Engine, *, views: int = 8) -> None:
+        """Raises EngineError for another number of views than 4 or 8."""
         if views not in VIEWS:
-            raise EngineError(
-                f"an ensemble of {views} views is not known; take {' or '.join(str(count) for count in VIEWS)}"
-            )
+            choices = " or ".join(str(count) for count in VIEWS)
+            raise EngineError(f"unknown ensemble of {views} views; choose {choices}")
         self._engine = engine
         self._views = views
         self.name = engine.name
         self.device = f"{engine.device}, mean of {views} views"
         self.precision = engine.precision
-        self.bytes_px = engine.bytes_px
+        self.bytes_per_px = engine.bytes_per_px
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine`."""

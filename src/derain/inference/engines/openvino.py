@@ -1,4 +1,4 @@
-"""The network in OpenVINO: the default, because it is the fastest on the processors that we measured."""
+"""The network in OpenVINO: the default, because it was the fastest engine on all tested CPUs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from derain.errors import EngineError
 
 HINT = "INFERENCE_PRECISION_HINT"
 OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
-"""Kinds of numbers, in our words and in OpenVINO's."""
+"""Names of precisions in derain and in OpenVINO."""
+UNKNOWN_PRECISION = "the precision of the device"
 
 
 class OpenVinoEngine:
-    """An `Engine` (see there) on any device that OpenVINO has: cpu, gpu, npu, or auto.
+    """An `Engine` on any device that OpenVINO supports: cpu, gpu, npu, or auto.
 
-    `precision` is what the network is really computed in, also where the device has not what it was asked for: float32,
-    bfloat16, float16, or `the precision of the device` where OpenVINO does not say.
+    `precision` is the actual one, even if the device does not support the requested one: float32,
+    bfloat16, float16, or UNKNOWN_PRECISION if OpenVINO does not report it.
     """
 
     name = "openvino"
@@ -35,13 +36,13 @@ class OpenVinoEngine:
         threads: int | None = None,
         precision: str | None = None,
     ) -> None:
+        """Raises EngineError. See `open_engine` for the arguments."""
         import openvino
 
         core = openvino.Core()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if device == "auto" or HINT in core.get_property(
-            device.upper(), "SUPPORTED_PROPERTIES"
-        ):  # auto hands it on
+        # auto passes the hint to the device that it selects
+        if device == "auto" or HINT in core.get_property(device.upper(), "SUPPORTED_PROPERTIES"):
             options[HINT] = OPENVINO_PRECISIONS[precision or _best_precision(core, device)]
         if device == "cpu" and threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
@@ -50,39 +51,40 @@ class OpenVinoEngine:
             self._request = self._compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(
-                f"{onnx_path}: OpenVINO refuses it on {device} ({_first_line(error)}); try --engine onnxruntime"
+                f"{onnx_path}: OpenVINO cannot load it on {device} ({_first_line(error)}); "
+                "try --engine onnxruntime"
             ) from error
-        full_name = (
-            core.get_property(device.upper(), "FULL_DEVICE_NAME")
-            if device != "auto"
-            else "the best device"
-        )
-        self.precision = _actual_precision(self._compiled) or "the precision of the device"
+        if device == "auto":
+            full_name = "the best device"
+        else:
+            full_name = core.get_property(device.upper(), "FULL_DEVICE_NAME")
+        self.precision = _actual_precision(self._compiled) or UNKNOWN_PRECISION
         self.device = f"{device} ({full_name}), {self.precision}"
-        self.bytes_px = 1000 if self.precision in {"bfloat16", "float16"} else 2400
-        self._one_at_a_time = threading.Lock()
+        self.bytes_per_px = 1000 if self.precision in {"bfloat16", "float16"} else 2400
+        self._lock = threading.Lock()
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine`."""
-        # one request uses all threads of the processor; a second one beside it would double the memory and not the speed
-        with self._one_at_a_time:
+        # one request uses all CPU threads; a second one would double the memory, not the speed
+        with self._lock:
             try:
                 self._request.infer([np.ascontiguousarray(rainy)], share_inputs=True)
             except RuntimeError as error:
                 size = "x".join(str(side) for side in rainy.shape[:1:-1])
                 raise EngineError(
-                    f"OpenVINO failed on {size} pixels ({_first_line(error)}); try a smaller --limit-mib"
+                    f"OpenVINO failed on {size} pixels ({_first_line(error)}); "
+                    "try a smaller --limit-mib"
                 ) from error
             return np.array(self._request.get_output_tensor(0).data)
 
 
 def version() -> str | None:
-    """The version of the library, or None where it is not installed; does not import it."""
+    """Return the version of the library, or None if it is not installed, without importing it."""
     return installed_version("openvino") if importlib.util.find_spec("openvino") else None
 
 
 def devices() -> tuple[str, ...]:
-    """The devices that the library finds on this machine, in lower case."""
+    """Return the devices that the library finds on this machine, in lower case."""
     import openvino
 
     return (*(device.lower() for device in openvino.Core().available_devices), "auto")
@@ -94,23 +96,19 @@ def _best_precision(core: Any, device: str) -> str:
 
 
 def _actual_precision(compiled: Any) -> str | None:
-    """What a compiled network computes in, in our words; None where OpenVINO does not say."""
+    """Return the precision of a compiled network; None if OpenVINO does not report it."""
     try:
-        taken = compiled.get_property(HINT)
-    except RuntimeError:  # auto does not know it, but the devices that it took do
+        hint = compiled.get_property(HINT)
+    except RuntimeError:  # auto does not report it, but the devices that it selected do
         try:
             devices = compiled.get_property("DEVICE_PROPERTIES").values()
         except RuntimeError:
             return None
-        taken = next((properties[HINT] for properties in devices if HINT in properties), None)
-    return next(
-        (
-            ours
-            for ours, theirs in OPENVINO_PRECISIONS.items()
-            if taken is not None and taken.get_type_name() == theirs
-        ),
-        None,
-    )
+        hint = next((properties[HINT] for properties in devices if HINT in properties), None)
+    if hint is None:
+        return None
+    names = {openvino_name: name for name, openvino_name in OPENVINO_PRECISIONS.items()}
+    return names.get(hint.get_type_name())
 
 
 def _first_line(error: Exception) -> str:

@@ -98,9 +98,16 @@ class BatchReports:
 
     def _for_each(self, act: Callable[[Report], None]) -> None:
         for report in list(self._reports):
-            try:
-                act(report)
-            except DerainError as error:
+            error = _attempt(act, report)
+            if error is not None:
                 report.discard()
                 self._reports.remove(report)
                 self.problems.append(str(error))
+
+
+def _attempt(act: Callable[[Report], None], report: Report) -> DerainError | None:
+    try:
+        act(report)
+    except DerainError as error:
+        return error
+    return None
