@@ -1,4 +1,4 @@
-"""What happens to files: three ways, each by the draws of a seeded generator."""
+"""Three kinds of corruption, drawn from a seeded generator."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ import zlib
 
 import numpy as np
 
-SECONDS = 10
-"""No file is looked at for longer; most take a hundredth of a second."""
+MAX_SECONDS = 10
+"""Time limit for a file; most take a hundredth of a second."""
 
 
-def cut(data: bytes, rng: np.random.Generator) -> bytes:
-    """Without its end."""
+def truncate(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return the data without its end."""
     return data[: int(len(data) * rng.uniform(0, 0.98))]
 
 
-def flipped(data: bytes, rng: np.random.Generator) -> bytes:
-    """With up to eight other bytes."""
+def flip_bytes(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return the data with up to eight changed bytes."""
     damaged = np.frombuffer(data, np.uint8).copy()
     damaged[rng.integers(0, len(data), 8)] ^= rng.integers(1, 256, 8).astype(np.uint8)
     return damaged.tobytes()
 
 
-def lying(data: bytes, rng: np.random.Generator, *, head_bytes: int = 96) -> bytes:
-    """With a number at its head, where sizes and counts are, as large as can be; a PNG has its checksum mended."""
+def corrupt_header(data: bytes, rng: np.random.Generator, *, head_bytes: int = 96) -> bytes:
+    """Return the data with an extreme number among the sizes and counts of its header.
+
+    The checksum of a PNG header is updated.
+    """
     damaged = bytearray(data)
     position = int(rng.integers(8, head_bytes))
     damaged[position : position + 4] = rng.choice(

@@ -1,4 +1,4 @@
-"""A user for whom permissions count: root may do everything."""
+"""Run code as a user with few permissions: root ignores permissions, and tests may run as root."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-# everything is imported before root's rights are given up, because nobody may not read the interpreter of root
-GIVE_UP = "import os; from PIL import Image; Image.init(); {imports}; os.getuid() or os.setuid(65534); {statement}"
+NOBODY = 65534
+# imports come first: another user may have no access to root's Python
+CODE = """
+import os
+from PIL import Image
+Image.init()
+{imports}
+if os.getuid() == 0:
+    os.setuid({user})
+{statement}
+"""
 
 
-def as_nobody(imports: str, statement: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a statement as nobody, who may look into pytest's own folders; `imports` are run as whoever runs the tests."""
-    for parent in [
-        folder,
-        folder.parent,
-        folder.parent.parent,
-    ]:  # pytest closes its folders to others
+def run_unprivileged(
+    imports: str, statement: str, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run `imports` as the current user, then `statement` as a user who can read `folder`."""
+    for parent in [folder, folder.parent, folder.parent.parent]:  # pytest's folders are private
         parent.chmod(0o755)
-    code = GIVE_UP.format(imports=imports, statement=statement)
+    code = CODE.format(imports=imports, statement=statement, user=NOBODY)
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd="/", check=False
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.unprivileged import as_nobody
+from helpers.unprivileged import run_unprivileged
 
 from derain.errors import DerainError, PictureError
 from derain.photos.jobs import Job, JobList, find_jobs
@@ -209,7 +209,7 @@ def test_photo_in_an_inaccessible_folder_fails_when_read(mode, tree, tmp_path):
     path = str(tree / "b.jpg")
     tree.chmod(mode)
     statement = f"(job,) = find_jobs([Path({path!r})]).pending; read(job.source)"
-    run = as_nobody(f"{FIND}; from derain.pictures import read", statement, tmp_path)
+    run = run_unprivileged(f"{FIND}; from derain.pictures import read", statement, tmp_path)
     tree.chmod(0o755)
     assert run.stderr.splitlines()[-1].startswith(f"derain.errors.PictureError: {path}: ")
 
@@ -221,7 +221,7 @@ def test_inaccessible_subfolder_does_not_affect_others(tree, tmp_path):
     (tree / "été").chmod(0o444)
     call = f"find_jobs([Path({str(tree)!r})], output=Path({str(tmp_path / 'out')!r}))"
     statement = f"jobs = {call}; print([job.source.name for job in jobs.pending + jobs.existing])"
-    run = as_nobody(FIND, statement, tmp_path)
+    run = run_unprivileged(FIND, statement, tmp_path)
     (tree / "été").chmod(0o755)
     assert run.stderr == ""
     assert run.stdout == "['b.jpg', 'ä b.PNG']\n"

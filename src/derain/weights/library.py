@@ -54,8 +54,8 @@ def find(name_or_path: str | Path) -> Model:
     Two files with the same name and these suffixes belong together. The weights contain the
     checksum of the exported network, so that outdated pairs are detected.
 
-    Raises WeightsError for an unknown name and for a file that is missing, truncated, altered, or of
-    a newer format.
+    Raises WeightsError for an unknown name, and for a file that is missing, truncated, altered or
+    of a newer format.
     """
     path = Path(name_or_path)
     if path.suffix not in MODEL_SUFFIXES:
@@ -151,7 +151,8 @@ def _check_pair(onnx_path: Path, *, expected_sha256: str | None) -> None:
     if actual != expected_sha256:
         weights = onnx_path.with_suffix(".safetensors")
         raise WeightsError(
-            f"{onnx_path}: was not exported from {weights.name}; run `derain export {weights}` again"
+            f"{onnx_path}: was not exported from {weights.name}; "
+            f"run `derain export {weights}` again"
         )
 
 
