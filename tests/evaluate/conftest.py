@@ -12,7 +12,7 @@ def rng():
 
 @pytest.fixture
 def write_png(tmp_path):
-    """write_png("folder/name.png", array) below the test's own folder -> path."""
+    """write_png("folder/name.png", array) writes below the folder of the test -> path."""
 
     def write(name, array):
         path = tmp_path / name
@@ -33,7 +33,7 @@ def scenes(rng):
 
 @pytest.fixture
 def pairs_folder(tmp_path, scenes, write_png, rng):
-    """Six pairs in the layout rainy/NNN.png, clean/NNN.png, with noise for rain."""
+    """Six pairs in the layout rainy/NNN.png, clean/NNN.png; the rain is noise."""
     for name, clean in scenes.items():
         write_png(f"set/clean/{name}.png", clean)
         write_png(f"set/rainy/{name}.png", clean + rng.integers(0, 30, clean.shape))
@@ -42,7 +42,10 @@ def pairs_folder(tmp_path, scenes, write_png, rng):
 
 @pytest.fixture
 def write_outputs(tmp_path, scenes, write_png):
-    """write_outputs("folder", off=3, pattern="{}_derained") writes every scene, `off` levels too bright -> folder."""
+    """write_outputs("folder", off=3, pattern="{}_derained") writes all scenes -> folder.
+
+    They are `off` levels too bright.
+    """
 
     def write(folder, *, off, pattern="{}"):
         for name, clean in scenes.items():

@@ -188,7 +188,7 @@ def test_an_unlistable_subfolder_is_an_error(tmp_path):
     imports = "from pathlib import Path; from derain.evaluate.name_matching import picture_files"
     run = run_unprivileged(imports, f"picture_files(Path({str(tmp_path)!r}))", tmp_path)
     assert run.stderr.splitlines()[-1].startswith(
-        f"derain.errors.DataError: {tmp_path / 'shut'}: cannot be searched ("
+        f"derain.errors.DataError: {tmp_path / 'shut'}: cannot be listed ("
     )
 
 

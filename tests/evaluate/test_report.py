@@ -17,11 +17,17 @@ from rich.console import Console
 from derain.environment import Environment
 from derain.errors import DataError
 from derain.evaluate.experiments import experiments
-from derain.evaluate.html_report import error_map, error_of, page, select_gallery, white_level
+from derain.evaluate.html_report import (
+    absolute_error,
+    error_map,
+    render_page,
+    select_gallery,
+    white_level,
+)
 from derain.evaluate.protocols import PROTOCOLS
 from derain.evaluate.provenance import ModelProvenance, Provenance
 from derain.evaluate.run import ReportPaths, evaluate
-from derain.evaluate.tables import tables_of
+from derain.evaluate.tables import all_tables
 from derain.files.atomic import write_text
 
 MACHINE = Environment(
@@ -151,7 +157,7 @@ def test_exhibits_are_the_worst_and_the_best(session, pairs_folder):
     by_psnr = sorted(evaluation.rows[1].results, key=lambda result: result.scores["paper"].psnr)
     shown = [
         e
-        for e in select_gallery(experiment, evaluation, shown=1)
+        for e in select_gallery(experiment, evaluation, size=1)
         if e.candidate == evaluation.rows[1].name
     ]
     assert [(e.place, e.result) for e in shown] == [("worst", by_psnr[0]), ("best", by_psnr[-1])]
@@ -160,7 +166,7 @@ def test_exhibits_are_the_worst_and_the_best(session, pairs_folder):
 def test_no_picture_is_shown_twice_where_there_are_few(session):
     shown = [
         e
-        for e in select_gallery(session.experiments[0], session.evaluations[0], shown=50)
+        for e in select_gallery(session.experiments[0], session.evaluations[0], size=50)
         if e.candidate == "A"
     ]
     assert ([e.place for e in shown], len({e.result.sample for e in shown})) == (
@@ -175,7 +181,9 @@ def test_no_picture_is_shown_twice_where_there_are_few(session):
 )
 def test_the_error_map_goes_from_black_to_white(levels, colour):
     clean = np.zeros((2, 2, 3), np.uint8)
-    assert tuple(error_map(error_of(clean + np.uint8(levels), clean), white=64)[0, 0]) == colour
+    assert (
+        tuple(error_map(absolute_error(clean + np.uint8(levels), clean), white=64)[0, 0]) == colour
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,7 +202,7 @@ def test_the_page_holds_the_pictures_of_one_exhibit_at_a_time(session):
             alive.append(sum(picture() is not None for picture in pictures))
             yield exhibit
 
-    page([(session.summaries[0], watched())], PROVENANCE)
+    render_page([(session.summaries[0], watched())], PROVENANCE)
     assert (
         len(alive) == 12 and max(alive) == 2
     )  # the one before is let go when the next one is there
@@ -365,6 +373,6 @@ def test_tables_of_a_narrow_terminal_leave_out_no_digit(session, columns):
     text = io.StringIO()
     session.show(Console(file=text, width=columns))
     assert "\N{HORIZONTAL ELLIPSIS}" not in text.getvalue()
-    for table in (table for summary in session.summaries for table in tables_of(summary)):
+    for table in (table for summary in session.summaries for table in all_tables(summary)):
         missing = [cell for row in table.rows for cell in row[1:] if cell not in text.getvalue()]
         assert missing == []

@@ -1,4 +1,4 @@
-"""The SSIM that networks are trained with and the SSIM that they are scored with are one definition."""
+"""The SSIM of the training loss and the SSIM of the evaluation have one definition."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ losses = pytest.importorskip("derain.train.losses")
 
 @pytest.mark.parametrize("border", ["zero", "valid"])
 @pytest.mark.parametrize("size", [(11, 11), (23, 57), (112, 112)])
-def test_the_loss_and_the_metric_are_one_ssim(border, size):
+def test_ssim_metric_equals_the_loss(border, size):
     rng = np.random.default_rng(3)
     clean = rng.random((2, *size, 3))
     restored = np.clip(clean + rng.normal(0, 0.1, clean.shape), 0, 1)
