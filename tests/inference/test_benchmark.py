@@ -1,120 +1,107 @@
 """`derain bench restore`, with a network that darkens."""
 
+from __future__ import annotations
+
 import multiprocessing
 import threading
 
 import pytest
 
 from derain.cli.main import main
-from derain.errors import DerainError, EngineError, WeightsError
+from derain.environment import Environment
+from derain.errors import DerainError, EngineError
 from derain.inference import benchmark
 from derain.inference.benchmark import bench_restore
 
+OPENVINO = {"engines": ["openvino"], "precisions": ["float32"], "repeats": 1}
+
 
 @pytest.fixture(scope="module")
-def toy(networks):
+def toy(networks) -> str:
     return str(networks / "darkening.onnx")
 
 
-def test_there_is_a_row_for_each_engine_and_precision(toy):
+def serve(*arguments: str) -> multiprocessing.connection.Connection:
+    """Run the process of an engine as a thread; return the connection to it."""
+    connection, remote = multiprocessing.Pipe()
+    threading.Thread(target=benchmark._serve, args=(remote, *arguments), daemon=True).start()
+    return connection
+
+
+@pytest.mark.slow
+def test_table_has_a_row_per_engine_and_precision(toy):
     table = bench_restore(
         toy,
         engines=["openvino", "onnxruntime"],
         precisions=["float32"],
-        sizes=["48x32", "16x24"],
+        sizes=[(48, 32), (16, 24)],
         repeats=1,
     )
     assert table.row_count == 2
-    assert [column.header for column in table.columns] == [
-        "engine",
-        "precision",
-        "16x24 s",
-        "MiB",
-        "48x32 s",
-        "MiB",
-    ]
+    headers = [column.header for column in table.columns]
+    assert headers == ["engine", "precision", "16x24 s", "MiB", "48x32 s", "MiB"]
 
 
-def test_size_that_is_none_is_refused(toy):
-    with pytest.raises(DerainError, match="WIDTHxHEIGHT"):
-        bench_restore(toy, sizes=["large"])
-
-
-def test_unknown_model_is_said_by_the_process_that_opens_it():
-    with pytest.raises((DerainError, WeightsError), match="nowhere"):
-        bench_restore(
-            "nowhere", engines=["openvino"], precisions=["float32"], sizes=["8x8"], repeats=1
-        )
-
-
-def test_a_picture_that_memory_does_not_hold_is_a_sentence(toy):
-    with pytest.raises(
-        DerainError, match="not enough memory for a picture of this size; give a smaller --size"
-    ):
-        bench_restore(
-            str(toy),
-            engines=["openvino"],
-            precisions=["float32"],
-            sizes=["10000000x10000000"],
-            repeats=1,
-        )
-
-
-def test_an_engine_that_fails_while_it_restores_is_an_answer(monkeypatch):
-    def failing(*_: object, **__: object):
-        def restore(rainy):
-            raise EngineError("out of memory; give a smaller picture")
-
-        return restore
-
-    monkeypatch.setattr(benchmark, "Restorer", failing)
-    here, there = multiprocessing.Pipe()
-    threading.Thread(
-        target=benchmark._serve, args=(there, "toy", "openvino", "float32"), daemon=True
-    ).start()
-    here.send((8, 8))
-    assert here.poll(5)
-    answer = here.recv()
-    assert (type(answer), str(answer)) == (EngineError, "out of memory; give a smaller picture")
-
-
-def test_a_row_says_what_was_really_computed_in(toy, monkeypatch):
-    class Runner(benchmark._Runner):
-        def taken_precision(self) -> str:
-            return "float32" if super().taken_precision() else ""
-
-    monkeypatch.setattr(benchmark, "_Runner", Runner)
+@pytest.mark.slow
+def test_row_shows_the_actual_precision(toy, monkeypatch):
+    monkeypatch.setattr(benchmark._Runner, "actual_precision", lambda runner: "float32")
     table = bench_restore(
-        toy, engines=["openvino"], precisions=["bfloat16", "float32"], sizes=["16x16"], repeats=1
+        toy, engines=["openvino"], precisions=["bfloat16", "float32"], sizes=[(16, 16)], repeats=1
     )
     assert list(table.columns[1].cells) == ["float32 (not bfloat16)", "float32"]
 
 
-def test_the_process_knows_what_it_computes_in(toy):
-    here, there = multiprocessing.Pipe()
-    threading.Thread(
-        target=benchmark._serve, args=(there, toy, "openvino", "float32"), daemon=True
-    ).start()
-    here.send("precision")
-    assert here.poll(30)
-    assert here.recv() == "float32"
-    here.close()
+def test_unknown_engine_is_rejected(toy):
+    with pytest.raises(EngineError, match="unknown engine 'steam'"):
+        bench_restore(toy, engines=["steam"])
 
 
-def test_verb_says_where_it_measured(toy, capsys):
-    arguments = [
-        "--model",
-        toy,
-        "--engine",
-        "openvino",
-        "--precision",
-        "float32",
-        "--size",
-        "16x16",
-        "--repeats",
-        "1",
-    ]
-    assert main(["bench", "restore", *arguments]) == 0
-    said = capsys.readouterr().out
-    assert f"{Environment.now().processor}, " in said.replace("\n", " ")
-    assert "16x16 s" in said
+def test_unknown_model_is_reported_by_its_process():
+    connection = serve("nowhere", "openvino", "float32")
+    connection.send("precision")
+    assert connection.poll(30)
+    assert "nowhere" in str(connection.recv())
+
+
+@pytest.mark.slow
+def test_picture_that_does_not_fit_into_memory_is_reported(toy):
+    with pytest.raises(DerainError, match=r"not enough memory .*; use a smaller --size"):
+        bench_restore(toy, sizes=[(10_000_000, 10_000_000)], **OPENVINO)
+
+
+def test_failing_engine_is_reported(monkeypatch):
+    def failing_restorer(*_: object, **__: object):
+        def restore(rainy):
+            raise EngineError("out of memory; use a smaller picture")
+
+        return restore
+
+    monkeypatch.setattr(benchmark, "Restorer", failing_restorer)
+    connection = serve("toy", "openvino", "float32")
+    connection.send((8, 8))
+    assert connection.poll(5)
+    error = connection.recv()
+    assert isinstance(error, EngineError)
+    assert str(error) == "out of memory; use a smaller picture"
+
+
+def test_process_reports_its_precision(toy):
+    connection = serve(toy, "openvino", "float32")
+    connection.send("precision")
+    assert connection.poll(30)
+    assert connection.recv() == "float32"
+    connection.close()
+
+
+@pytest.mark.slow
+def test_verb_prints_environment_and_table(toy, capsys):
+    options = ["--engine", "openvino", "--precision", "float32", "--size", "16x16"]
+    assert main(["bench", "restore", "--model", toy, *options, "--repeats", "1"]) == 0
+    output = capsys.readouterr().out.replace("\n", " ")
+    assert f"{Environment.now().processor}, " in output
+    assert "16x16 s" in output
+
+
+def test_verb_rejects_an_invalid_size(toy, capsys):
+    assert main(["bench", "restore", "--model", toy, "--size", "large"]) == 1
+    assert "--size large: expected WIDTHxHEIGHT" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`derain.Restorer` and `derain.inference`: arrays in, arrays out, and no torch."""
+"""`derain.Restorer` and `derain.restore`: arrays in, arrays out, and no torch."""
 
 from __future__ import annotations
 
@@ -18,218 +18,211 @@ from derain.inference import restorer
 from derain.pictures import Picture
 from derain.pictures.picture import as_colour
 
+WITHOUT_TORCH = """
+import derain, numpy, sys
+derain.restore(numpy.zeros((9, 9, 3), numpy.uint8), model={model!r})
+heavy = {{"torch", "onnx", "safetensors", "scipy", "skimage"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+HUNDRED_MEGAPIXELS = """
+import resource
+from derain import Restorer, pictures
+
+def restore(restorer):
+    rainy = pictures.read({source!r})
+    restored = restorer.restore_picture(rainy)
+    del rainy
+    pictures.write(restored, {target!r})
+
+restore(Restorer({model!r}, threads=1))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
 
 @pytest.fixture(scope="module")
 def darken(networks) -> derain.Restorer:
-    """Takes a quarter of full brightness away."""
+    """A restorer that subtracts 0.25."""
     return derain.Restorer(networks / "darkening.onnx", precision="float32")
 
 
-def test_the_public_names():
+@pytest.fixture(scope="module")
+def copying(networks) -> dict[str, str]:
+    """Options of `restore` for a network that copies."""
+    return {"model": str(networks / "copying.onnx"), "precision": "float32"}
+
+
+def run_python(code: str) -> str:
+    """Run code in a new process; return its output."""
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return run.stdout
+
+
+def test_public_names():
     assert derain.__all__ == ["DerainError", "Restorer", "__version__", "restore"]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "white"),
-    [("uint8", 255), ("uint16", 65535), ("float16", 1.0), ("float32", 1.0), ("float64", 1.0)],
-)
+# arrays
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64", ">u2"])
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4), (1, 1)])
-def test_shape_and_type_come_back(darken, dtype, white, shape):
-    restored = darken(np.full(shape, white, dtype))
-    assert (restored.shape, restored.dtype) == (shape, dtype)
+def test_result_has_the_shape_and_dtype_of_the_input(darken, dtype, shape):
+    restored = darken(np.zeros(shape, dtype))
+    assert restored.shape == shape
+    assert restored.dtype == np.dtype(dtype)
 
 
 @pytest.mark.parametrize(
     ("dtype", "white", "tolerance"),
     [("uint8", 255, 1), ("uint16", 65535, 1), ("float16", 1.0, 1e-3), ("float64", 1.0, 1e-6)],
 )
-def test_every_type_is_restored_to_the_same_light(darken, dtype, white, tolerance):
-    assert abs(float(darken(np.full((3, 3, 3), white, dtype))[1, 1, 1]) - 0.75 * white) <= tolerance
+def test_all_dtypes_have_the_same_brightness(darken, dtype, white, tolerance):
+    restored = darken(np.full((3, 3, 3), white, dtype))
+    assert float(restored[1, 1, 1]) == pytest.approx(0.75 * white, abs=tolerance)
 
 
-def test_alpha_is_handed_through(darken, rng):
+def test_alpha_is_unchanged(darken, rng):
     rainy = rng.integers(0, 256, (6, 9, 4), dtype=np.uint8)
     np.testing.assert_array_equal(darken(rainy)[..., 3], rainy[..., 3])
 
 
-def test_the_input_is_left_alone(darken):
+def test_input_is_unchanged(darken):
     rainy = np.full((4, 4, 3), 200, np.uint8)
     darken(rainy)
     assert rainy.min() == 200
 
 
-def test_an_array_with_gaps_between_its_rows_is_read_as_it_looks(darken, rng):
-    large = rng.integers(80, 256, (20, 30, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(
-        darken(large[::-2, ::3]), darken(np.ascontiguousarray(large[::-2, ::3]))
-    )
+def test_strided_input(darken, rng):
+    rainy = rng.integers(80, 256, (20, 30, 3), dtype=np.uint8)[::-2, ::3]
+    np.testing.assert_array_equal(darken(rainy), darken(np.ascontiguousarray(rainy)))
 
 
 @pytest.mark.parametrize(
-    ("image", "sentence"),
+    ("image", "message"),
     [
-        (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\) is not a picture"),
-        (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\) is not a picture"),
-        (np.zeros((2, 4, 4, 3), np.uint8), "is not a picture"),
+        (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\) cannot be restored"),
+        (np.zeros((0, 4, 3), np.uint8), r"shape \(0, 4, 3\) cannot be restored"),
+        (np.zeros((2, 4, 4, 3), np.uint8), r"shape \(2, 4, 4, 3\) cannot be restored"),
         (np.zeros((4, 4, 3), np.int64), "array of int64"),
         (np.full((4, 4, 3), np.nan), "not finite"),
-        (np.full((4, 4, 3), 255.0), "floats from 255 to 255, and 0 to 1 are expected"),
+        (np.full((4, 4, 3), 255.0), "floats from 255 to 255, expected 0 to 1"),
     ],
 )
-def test_what_is_no_picture_is_refused(darken, image, sentence):
-    with pytest.raises(PictureError, match=sentence):
+def test_invalid_arrays_are_rejected(darken, image, message):
+    with pytest.raises(PictureError, match=message):
         darken(image)
 
 
-@pytest.mark.parametrize("wishes", [{"strength": 2}, {"mask": np.zeros((2, 2), np.uint8)}])
-def test_what_cannot_be_mixed_is_refused_before_any_work(darken, wishes):
-    done = []
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_pillow_images(mode, darken):
+    image = Image.new("RGB", (9, 8), (255, 255, 255)).convert(mode)
+    assert int(darken(image)[0, 0].min()) == 191
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK"])
+def test_pillow_images_without_rgb_are_rejected(mode, darken):
+    image = Image.new("RGB", (9, 8), (255, 255, 255)).convert(mode)
+    with pytest.raises(PictureError, match=rf"mode {mode} .* pass image\.convert\('RGB'\)"):
+        darken(image)
+
+
+def test_small_tiles_give_the_same_result(networks, rng):
+    rainy = rng.integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    tiled, whole = (
+        derain.Restorer(networks / "darkening.onnx", precision="float32", tile_px=tile_px)(rainy)
+        for tile_px in (96, None)
+    )
+    np.testing.assert_array_equal(tiled, whole)
+
+
+# strength and mask
+
+
+@pytest.mark.parametrize("options", [{"strength": 2}, {"mask": np.zeros((2, 2), np.uint8)}])
+def test_invalid_strength_or_mask_is_rejected_before_any_work(darken, options):
+    tiles = []
     with pytest.raises(PictureError):
-        darken(np.zeros((5, 7, 3), np.uint8), on_tile=lambda *tile: done.append(tile), **wishes)
-    assert not done
+        darken(np.zeros((5, 7, 3), np.uint8), on_tile=lambda *tile: tiles.append(tile), **options)
+    assert tiles == []
 
 
-@pytest.mark.parametrize("kind", ["list of bools", "picture", "path"])
-def test_a_mask_may_be_whatever_numpy_or_pillow_reads(kind, networks, rng, tmp_path):
+@pytest.mark.parametrize("kind", ["list of bools", "image", "path"])
+def test_masks_of_other_types(kind, networks, rng, tmp_path):
     rainy = rng.integers(50, 256, (12, 10, 3), dtype=np.uint8)
-    mask = np.zeros((12, 10), np.uint8)
-    mask[:, :5] = 255
-    Image.fromarray(mask).save(tmp_path / "mask.png")
-    given = {
-        "list of bools": (mask > 0).tolist(),
-        "picture": Image.fromarray(mask),
+    array = np.zeros((12, 10), np.uint8)
+    array[:, :5] = 255
+    Image.fromarray(array).save(tmp_path / "mask.png")
+    mask = {
+        "list of bools": (array > 0).tolist(),
+        "image": Image.fromarray(array),
         "path": tmp_path / "mask.png",
     }[kind]
-    restored = derain.restore(rainy, mask=given, model=str(networks / "darkening.onnx"))
-    assert (restored[:, 5:] == rainy[:, 5:]).all()
+    restored = derain.restore(rainy, mask=mask, model=str(networks / "darkening.onnx"))
+    np.testing.assert_array_equal(restored[:, 5:], rainy[:, 5:])
     assert (restored[:, :5] != rainy[:, :5]).any()
 
 
-def test_a_feathered_mask_may_exceed_white_by_rounding(darken, rng):
+def test_mask_may_exceed_white_by_rounding(darken, rng):
     rainy = rng.integers(50, 256, (12, 10, 3), dtype=np.uint8)
     mask = np.full((12, 10), 1 + 2.4e-7, np.float32)
     np.testing.assert_array_equal(darken(rainy, mask=mask), darken(rainy))
 
 
-def test_another_process_loads_the_network_anew(darken, rng):
+# copies for other processes
+
+
+def test_pickled_restorer_loads_the_network_again(darken, rng):
     rainy = rng.random((12, 10, 3), dtype=np.float32)
-    other = pickle.loads(pickle.dumps(darken))
-    assert (other.model, other.engine is darken.engine) == (darken.model, False)
-    np.testing.assert_array_equal(other(rainy), darken(rainy))
+    copy = pickle.loads(pickle.dumps(darken))
+    assert copy.model == darken.model
+    assert copy.engine is not darken.engine
+    np.testing.assert_array_equal(copy(rainy), darken(rainy))
 
 
-def test_restore_may_be_sent_to_another_process_however_often(networks, rng):
-    rainy = rng.random((12, 10, 3), dtype=np.float32)
-    for _ in range(2):
-        other = pickle.loads(pickle.dumps(derain.inference))
-        np.testing.assert_array_equal(other(rainy, model=networks / "copying.onnx"), rainy)
+def test_pickled_restorer_finds_its_model_from_another_folder(networks, tmp_path, monkeypatch):
+    monkeypatch.chdir(networks)
+    pickled = pickle.dumps(derain.Restorer("copying.onnx"))
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(pickled).model.name == "copying"
 
 
-def test_restore_tells_what_it_takes():
-    assert (
-        list(inspect.signature(derain.inference).parameters)[:2]
-        == list(inspect.signature(restorer.restore).parameters)[:2]
-    )
+def test_restore_can_be_pickled():
+    assert pickle.loads(pickle.dumps(derain.restore)) is restorer.restore
 
 
-def test_a_path_gives_the_pixels_of_the_file(networks, rng, tmp_path):
+# derain.restore
+
+
+def test_signature_of_restore():
+    parameters = list(inspect.signature(derain.restore).parameters)
+    assert parameters == ["image_or_path", "strength", "mask", "options"]
+
+
+def test_restore_returns_the_pixels_of_a_file(copying, rng, tmp_path):
     rainy = rng.integers(0, 256, (12, 10, 3), dtype=np.uint8)
     pictures.write(Picture(rainy), tmp_path / "photo.png")
-    restored = derain.restore(
-        tmp_path / "photo.png", model=networks / "copying.onnx", precision="float32"
-    )
-    np.testing.assert_array_equal(restored, rainy)
+    np.testing.assert_array_equal(derain.restore(tmp_path / "photo.png", **copying), rainy)
 
 
-def test_the_pixels_of_a_grey_file_can_be_written_to(networks, tmp_path):
-    pictures.write(
-        Picture(as_colour(np.full((12, 10), 90, np.uint8)), grey=True), tmp_path / "photo.png"
-    )
-    restored = derain.restore(
-        tmp_path / "photo.png", model=networks / "copying.onnx", precision="float32"
-    )
+def test_restored_pixels_of_a_grey_file_are_writable(copying, tmp_path):
+    grey = Picture(as_colour(np.full((12, 10), 90, np.uint8)), grey=True)
+    pictures.write(grey, tmp_path / "photo.png")
+    restored = derain.restore(tmp_path / "photo.png", **copying)
     restored += 1
-    assert (restored.shape, int(restored.max())) == ((12, 10), 91)
+    np.testing.assert_array_equal(restored, np.full((12, 10), 91))
 
 
-def test_the_one_call_form_works_however_its_package_was_imported(networks):
-    lines = [
-        "import derain, numpy",
-        f"call = lambda: derain.restore(numpy.zeros((9, 9), numpy.uint8), model={str(networks / 'copying.onnx')!r}).shape",
-        "assert call() == (9, 9)",
-        "import derain.inference.engines.engine",
-        "assert call() == (9, 9)",
-    ]
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
-
-
-def test_a_small_tile_gives_what_a_large_one_gives(networks, rng):
-    rainy = rng.integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    small = derain.Restorer(networks / "darkening.onnx", precision="float32", tile_px=96)
-    large = derain.Restorer(networks / "darkening.onnx", precision="float32")
-    np.testing.assert_array_equal(small(rainy), large(rainy))
-
-
-def test_restoring_imports_no_torch(networks):
-    lines = [
-        "import derain, numpy, sys",
-        f"derain.restore(numpy.zeros((9, 9, 3), numpy.uint8), model={str(networks / 'copying.onnx')!r})",
-        "heavy = {'torch', 'onnx', 'safetensors', 'scipy', 'skimage'} & set(sys.modules)",
-        "assert not heavy, heavy",
-    ]
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
-
-
-@pytest.mark.slow
-def test_a_hundred_megapixels_stay_below_two_gibibytes(networks, tmp_path):
-    """From file to file with a network that copies, plus the memory that the real one is allowed."""
-    lines = [
-        "import sys, resource, numpy as np",
-        "from derain import Restorer, picture",
-        "from derain.inference.tile_plan import LIMIT_MIB",
-        f"photo, out = {str(tmp_path / 'in.jpg')!r}, {str(tmp_path / 'out.jpg')!r}",
-        "def errand(restorer):",
-        "    rainy = picture.read(photo)",
-        "    restored = restorer.restore_picture(rainy)",
-        "    del rainy",
-        "    picture.write(restored, out)",
-        f"errand(Restorer({str(networks / 'copying.onnx')!r}, threads=1))",
-        "peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024",
-        "print(round(peak_mib + LIMIT_MIB))",
-    ]
-    pictures.write(Picture(np.zeros((10_000, 10_000, 3), np.uint8)), tmp_path / "in.jpg")
-    run = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, text=True
-    )
-    assert int(run.stdout) < 2048
-
-
-def test_any_path_like_object_names_a_file(tmp_path, networks):
+def test_restore_accepts_path_like_objects(copying, tmp_path):
     class Entry:
         def __fspath__(self):
             return str(tmp_path / "photo.png")
 
     pictures.write(Picture(np.full((4, 5, 3), 90, np.uint8)), tmp_path / "photo.png")
-    assert derain.restore(Entry(), model=networks / "copying.onnx").shape == (4, 5, 3)
+    assert derain.restore(Entry(), **copying).shape == (4, 5, 3)
 
 
-@pytest.mark.parametrize(
-    ("mode", "is_taken"),
-    [("RGB", True), ("RGBA", True), ("L", True), ("P", False), ("CMYK", False)],
-)
-def test_pillow_pictures_are_taken_where_their_samples_are_colours(mode, is_taken, darken):
-    image = Image.new("RGB", (9, 8), (255, 255, 255)).convert(mode)
-    if is_taken:
-        assert int(darken(image)[0, 0].min()) == 191
-    else:
-        with pytest.raises(
-            PictureError, match=rf"of mode {mode} holds no R, G, B; give image\.convert\('RGB'\)"
-        ):
-            darken(image)
-
-
-def test_a_model_that_was_made_anew_is_read_anew(networks, tmp_path, monkeypatch):
-    """As in a notebook in which one trains, exports and looks."""
+def test_restore_reads_a_changed_model_again(networks, tmp_path, monkeypatch):
+    """As in a notebook that trains, exports and restores."""
     white = np.full((9, 8, 3), 255, np.uint8)
     for folder, name in (("a", "copying"), ("b", "darkening")):
         (tmp_path / folder).mkdir()
@@ -242,13 +235,19 @@ def test_a_model_that_was_made_anew_is_read_anew(networks, tmp_path, monkeypatch
     assert derain.restore(white, model="mine.onnx").max() == 255
 
 
-def test_a_restorer_finds_its_model_from_another_folder(networks, tmp_path, monkeypatch):
-    monkeypatch.chdir(networks)
-    packed = pickle.dumps(derain.Restorer("copying.onnx"))
-    monkeypatch.chdir(tmp_path)
-    assert pickle.loads(packed).model.name == "copying"
+@pytest.mark.slow
+def test_restore_imports_no_torch(networks):
+    run_python(WITHOUT_TORCH.format(model=str(networks / "copying.onnx")))
 
 
-@pytest.mark.parametrize("channels", [3, 4])
-def test_the_order_of_bytes_comes_back(channels, darken):
-    assert darken(np.full((5, 6, channels), 65535, ">u2")).dtype == np.dtype(">u2")
+@pytest.mark.slow
+def test_100_megapixels_need_less_than_2_gib(networks, tmp_path):
+    """From file to file with a network that copies, plus the memory that a real one may use."""
+    from derain.inference.tile_plan import LIMIT_MIB
+
+    source, target = str(tmp_path / "in.jpg"), str(tmp_path / "out.jpg")
+    pictures.write(Picture(np.zeros((10_000, 10_000, 3), np.uint8)), source)
+    model = str(networks / "copying.onnx")
+    code = HUNDRED_MEGAPIXELS.format(source=source, target=target, model=model)
+    peak_mib = int(run_python(code)) / 1024
+    assert peak_mib + LIMIT_MIB < 2048

@@ -1,4 +1,4 @@
-"""Tiling: where pictures are cut, and that it does not show."""
+"""Tiling: where pictures are cut, without visible seams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from derain.inference.tiling import restore_tiled
 SIDES = st.integers(1, 500)
 
 
-def copying(rainy: np.ndarray) -> np.ndarray:
+def copy(rainy: np.ndarray) -> np.ndarray:
     return rainy
 
 
@@ -30,14 +30,12 @@ def copying(rainy: np.ndarray) -> np.ndarray:
     st.sampled_from(["uint8", "uint16"]),
 )
 @settings(max_examples=60, deadline=None)
-def test_tiling_is_exact_for_a_network_that_copies_its_input(
-    height, width, multiple, overlap, tile, dtype
-):
+def test_tiling_is_exact_for_a_copying_network(height, width, multiple, overlap, tile, dtype):
     photo = np.random.default_rng(0).integers(
         0, np.iinfo(dtype).max, (height, width, 3), dtype=dtype, endpoint=True
     )
     plan = plan_tiles((height, width), tile_px=tile, multiple_px=multiple, overlap_px=overlap)
-    np.testing.assert_array_equal(restore_tiled(photo, network=copying, plan=plan), photo)
+    np.testing.assert_array_equal(restore_tiled(photo, network=copy, plan=plan), photo)
 
 
 @given(
@@ -47,25 +45,25 @@ def test_tiling_is_exact_for_a_network_that_copies_its_input(
     st.sampled_from([1, 8, 56]),
 )
 @settings(deadline=None)
-def test_a_tile_keeps_to_the_limit(height, width, limit, multiple):
-    plan = plan_tiles((height, width), limit_mib=limit, bytes_px=1000, multiple_px=multiple)
+def test_tiles_respect_the_limit(height, width, limit, multiple):
+    plan = plan_tiles((height, width), limit_mib=limit, bytes_per_px=1000, multiple_px=multiple)
     padded = (plan.height_px + -plan.height_px % multiple) * (
         plan.width_px + -plan.width_px % multiple
     )
-    smallest = (3 * 56) ** 2  # below it, nothing but the overlap would be computed
+    smallest = (3 * 56) ** 2  # a smaller tile would consist of overlaps
     assert padded <= max(limit * 2**20 / 1000, smallest)
 
 
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(300, 3000))
 @settings(deadline=None)
-def test_every_tile_starts_at_a_multiple(height, width, tile):
+def test_tiles_start_at_multiples(height, width, tile):
     plan = plan_tiles((height, width), tile_px=tile, multiple_px=56)
     assert {span.start % 56 for span in (*plan.rows, *plan.columns)} == {0}
 
 
 @given(st.integers(1, 20_000), st.integers(1, 200_000), st.integers(60, 3000))
 @settings(deadline=None)
-def test_neighbours_share_no_more_than_the_fade(height, width, limit):
+def test_neighbours_share_only_the_fade(height, width, limit):
     plan = plan_tiles((height, width), limit_mib=limit, multiple_px=56)
     for spans in (plan.rows, plan.columns):
         assert all(left.stop - right.keep == plan.fade_px for left, right in pairwise(spans))
@@ -73,11 +71,11 @@ def test_neighbours_share_no_more_than_the_fade(height, width, limit):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (321, 481), (800, 900)])
-def test_a_picture_that_fits_is_not_cut(size):
-    assert len(plan_tiles(size, limit_mib=1000, bytes_px=1000, multiple_px=56)) == 1
+def test_picture_that_fits_is_one_tile(size):
+    assert len(plan_tiles(size, limit_mib=1000, bytes_per_px=1000, multiple_px=56)) == 1
 
 
-def test_of_100_megapixels_less_than_a_fifth_is_computed_twice():
+def test_overlap_of_100_megapixels_is_below_a_fifth():
     plan = plan_tiles((10_000, 10_000), multiple_px=56)
     assert len(plan) * plan.height_px * plan.width_px < 1.2 * 10_000**2
 
@@ -88,60 +86,63 @@ def blur(networks):
 
 
 @pytest.mark.parametrize("size", [(200, 333), (64, 900), (401, 257)])
-def test_no_seam_where_the_network_sees_less_far_than_the_overlap(size, blur, rng):
+def test_no_seam_if_the_overlap_exceeds_the_receptive_field(size, blur, rng):
     photo = rng.random((*size, 3), dtype=np.float32)
     whole = restore_tiled(photo, network=blur, plan=plan_tiles(size, tile_px=4000, multiple_px=8))
     cut = restore_tiled(
         photo, network=blur, plan=plan_tiles(size, tile_px=96, multiple_px=8, overlap_px=32)
     )
-    # the edges are left out: there a tile is padded by its mirror and the toy network by black
+    # without the edges, where tiles are padded by reflection but the network pads with black
     np.testing.assert_allclose(cut[4:-12, 4:-12], whole[4:-12, 4:-12], atol=1e-5)
 
 
-def test_tiles_that_disagree_are_mixed_without_a_step():
+def test_different_tiles_blend_gradually():
     brightness = iter(np.linspace(0, 1, 4))
 
-    def moody(rainy: np.ndarray) -> np.ndarray:
+    def next_brightness(rainy: np.ndarray) -> np.ndarray:
         return np.full_like(rainy, next(brightness))
 
     plan = plan_tiles((8, 500), tile_px=160, multiple_px=1, overlap_px=40)
-    row = restore_tiled(np.zeros((8, 500, 3), np.float32), network=moody, plan=plan)[4, :, 0]
+    row = restore_tiled(np.zeros((8, 500, 3), np.float32), network=next_brightness, plan=plan)[
+        4, :, 0
+    ]
     assert np.abs(np.diff(row)).max() < 1.01 / 3 / plan.fade_px
 
 
-def test_every_tile_has_one_size():
+def test_all_tiles_have_the_same_size():
     sizes = set()
 
-    def noting(rainy: np.ndarray) -> np.ndarray:
+    def record(rainy: np.ndarray) -> np.ndarray:
         sizes.add(rainy.shape)
         return rainy
 
     restore_tiled(
         np.zeros((500, 700, 3), np.uint8),
-        network=noting,
+        network=record,
         plan=plan_tiles((500, 700), tile_px=168, multiple_px=56),
     )
     assert sizes == {(1, 3, 168, 168)}
 
 
-def test_grey_is_restored_as_grey(rng):
+def test_grey_pictures_stay_grey(rng):
     photo = rng.integers(0, 256, (90, 130), dtype=np.uint8)
     cut = restore_tiled(
-        photo, network=copying, plan=plan_tiles((90, 130), tile_px=64, multiple_px=8, overlap_px=16)
+        photo, network=copy, plan=plan_tiles((90, 130), tile_px=64, multiple_px=8, overlap_px=16)
     )
     np.testing.assert_array_equal(cut, photo)
 
 
-def test_numbers_are_rounded_and_clamped():
-    wanted = np.array([-0.5, 0.4 / 255, 0.6 / 255, 1.7], np.float32).reshape(1, 1, 1, 4)
-    plan = plan_tiles((1, 4))
-    got = restore_tiled(
-        np.zeros((1, 4, 3), np.uint8), network=lambda rainy: wanted + 0 * rainy, plan=plan
+def test_values_are_rounded_and_clamped():
+    values = np.array([-0.5, 0.4 / 255, 0.6 / 255, 1.7], np.float32).reshape(1, 1, 1, 4)
+    restored = restore_tiled(
+        np.zeros((1, 4, 3), np.uint8),
+        network=lambda rainy: values + 0 * rainy,
+        plan=plan_tiles((1, 4)),
     )
-    assert got[0, :, 0].tolist() == [0, 0, 1, 255]
+    assert restored[0, :, 0].tolist() == [0, 0, 1, 255]
 
 
-def test_numbers_that_are_not_finite_are_refused():
+def test_values_that_are_not_finite_are_rejected():
     with pytest.raises(EngineError, match="not finite; try --precision float32"):
         restore_tiled(
             np.zeros((2, 2, 3), np.uint8),
@@ -150,13 +151,13 @@ def test_numbers_that_are_not_finite_are_refused():
         )
 
 
-def test_the_caller_hears_of_every_tile():
-    heard: list[tuple[int, int]] = []
+def test_on_tile_is_called_after_each_tile():
+    calls: list[tuple[int, int]] = []
     plan = plan_tiles((300, 8), tile_px=120, overlap_px=20)
     restore_tiled(
         np.zeros((300, 8), np.uint8),
-        network=copying,
+        network=copy,
         plan=plan,
-        on_tile=lambda *tile: heard.append(tile),
+        on_tile=lambda *tile: calls.append(tile),
     )
-    assert heard == [(index + 1, len(plan)) for index in range(len(plan))]
+    assert calls == [(index + 1, len(plan)) for index in range(len(plan))]

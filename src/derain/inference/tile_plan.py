@@ -89,7 +89,8 @@ def _cheapest_tile(axis: _Axis, size: tuple[int, int], *, max_px: int) -> tuple[
     min_height, min_width = (_round_up(min(min_side, length), axis.multiple_px) for length in size)
     max_px = max(max_px, min_height * min_width)
     tiles = set()
-    for max_width in range(min_width, max_px // min_height + 1, axis.multiple_px):
+    widest = min(max_px // min_height, _round_up(size[1], axis.multiple_px))
+    for max_width in range(min_width, widest + 1, axis.multiple_px):
         width = axis.side(size[1], max_side=max_width)
         max_height = max(max_px // _round_up(width, axis.multiple_px), min_height)
         tiles.add((axis.side(size[0], max_side=max_height), width))

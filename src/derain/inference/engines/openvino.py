@@ -105,10 +105,8 @@ def _actual_precision(compiled: Any) -> str | None:
         except RuntimeError:
             return None
         hint = next((properties[HINT] for properties in devices if HINT in properties), None)
-    if hint is None:
-        return None
-    names = {openvino_name: name for name, openvino_name in OPENVINO_PRECISIONS.items()}
-    return names.get(hint.get_type_name())
+    type_name = None if hint is None else hint.get_type_name()
+    return next((name for name, other in OPENVINO_PRECISIONS.items() if other == type_name), None)
 
 
 def _first_line(error: Exception) -> str:
