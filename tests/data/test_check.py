@@ -1,142 +1,181 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.pairs import plant
 from PIL import Image, ImageOps
-from skimage import data
 
-from derain.data.alignment import misalignment
 from derain.data.check import check
 from derain.errors import DataError
 from derain.rain import render
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "pairs"
-PHOTOS = {name: getattr(data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")}
 
-
-def plant(folder, backgrounds):
-    """A set of two folders: `backgrounds` maps a file name to a clean picture."""
-    for seed, (name, clean) in enumerate(backgrounds.items()):
-        for side, image in (("rainy", render(clean, rain="light", seed=seed)), ("clean", clean)):
-            (folder / side).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(folder / side / name)
-    return folder
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory, photos):
+    backgrounds = {"a.png": photos["astronaut"], "b.png": photos["chelsea"]}
+    return plant(tmp_path_factory.mktemp("planted"), backgrounds)
 
 
 @pytest.fixture
-def train(tmp_path):
-    return plant(tmp_path / "train", {"a.png": PHOTOS["astronaut"], "b.png": PHOTOS["chelsea"]})
+def train(planted, tmp_path):
+    """Two pairs in two folders: a.png and b.png."""
+    return Path(shutil.copytree(planted, tmp_path / "train"))
 
 
-def test_a_sound_set_has_no_problem(train):
+def check_one(folder, **options):
+    (result,) = check([folder], processes=1, **options).folders
+    return result
+
+
+def test_sound_set_has_no_problem(train):
     assert check([train], processes=1).is_sound
 
 
-def test_layout_sizes_and_formats_are_counted(train):
-    (one,) = check([train], processes=1).folders
-    assert (one.found.layout, one.sizes, one.formats) == (
-        "folders",
-        {"512x512": 1, "451x300": 1},
-        {"png": 2},
-    )
+def test_contents_are_counted(train):
+    result = check_one(train)
+    assert result.pair_set.layout == "folders"
+    assert result.sizes == {"512x512": 1, "451x300": 1}
+    assert result.formats == {"png": 2}
 
 
-def test_the_input_psnr_is_the_mean_over_pictures(train):
-    from skimage.metrics import peak_signal_noise_ratio
-
-    (one,) = check([train], processes=1).folders
-    expected = [peak_signal_noise_ratio(pair.load()[1], pair.load()[0]) for pair in one.found.pairs]
-    assert one.input_psnr_db == pytest.approx(np.mean(expected), abs=1e-3)
-
-
-def test_no_more_pairs_are_measured_than_asked(train):
-    assert check([train], measured=1, processes=1).folders[0].measured == 1
+def test_input_psnr_is_the_mean_over_pictures(train):
+    result = check_one(train)
+    errors = [np.subtract(*pair.load(), dtype=float) / 255 for pair in result.pair_set.pairs]
+    psnrs_db = [-10 * np.log10(np.mean(error**2)) for error in errors]
+    assert result.input_psnr_db == pytest.approx(np.mean(psnrs_db), abs=1e-3)
 
 
-def test_a_background_in_two_folders_is_found(train, tmp_path):
-    other = plant(
-        tmp_path / "test",
-        {"x.jpg": PHOTOS["coffee"], "y.jpg": np.ascontiguousarray(PHOTOS["chelsea"][:, ::-1])},
-    )
+def test_measured_limits_the_pairs(train):
+    assert check_one(train, measured=1).measured == 1
+
+
+def test_shared_background_is_found(train, tmp_path, photos):
+    mirrored = np.ascontiguousarray(photos["chelsea"][:, ::-1])
+    other = plant(tmp_path / "test", {"x.jpg": photos["coffee"], "y.jpg": mirrored})
     result = check([train, other], processes=1)
     assert result.shared == [[train / "clean" / "b.png", other / "clean" / "y.jpg"]]
+    assert not result.is_sound
 
 
-def test_a_background_of_sixteen_bits_is_found(tmp_path):
+def test_shared_background_of_16_bits_is_found(tmp_path, photos):
     for folder, dtype, white in (("train", np.uint8, 1), ("test", np.uint16, 257)):
-        for side, off in (("rainy", 20), ("clean", 0)):
-            grey = PHOTOS["chelsea"][..., 1].astype(np.uint16) // 2 + off
+        for side, offset in (("rainy", 20), ("clean", 0)):
+            grey = photos["chelsea"][..., 1].astype(np.uint16) // 2 + offset
             (tmp_path / folder / side).mkdir(parents=True)
             Image.fromarray((grey * white).astype(dtype)).save(tmp_path / folder / side / "a.png")
     assert len(check([tmp_path / "train", tmp_path / "test"], processes=1).shared) == 1
 
 
-def test_each_folder_says_how_many_of_its_pictures_are_shared(train, tmp_path):
-    turned = {f"{turn}.png": np.rot90(PHOTOS["chelsea"], turn).copy() for turn in range(3)}
-    other = plant(tmp_path / "test", turned)
-    assert [one.shared for one in check([train, other], processes=1).folders] == [1, 3]
+def test_shared_pictures_are_counted_for_each_folder(train, tmp_path, photos):
+    rotated = {f"{turns}.png": np.rot90(photos["chelsea"], turns).copy() for turns in range(3)}
+    other = plant(tmp_path / "test", rotated)
+    result = check([train, other], processes=1)
+    assert [folder.shared for folder in result.folders] == [1, 3]
 
 
-def test_a_shared_background_makes_a_check_unsound(train, tmp_path):
-    other = plant(tmp_path / "test", {"y.png": PHOTOS["chelsea"]})
-    assert not check([train, other], processes=1).is_sound
+def test_shared_background_is_found_despite_a_damaged_rainy_file(train, tmp_path, photos):
+    many = tmp_path / "many"
+    for side in ("rainy", "clean"):
+        (many / side).mkdir(parents=True)
+    Image.fromarray(photos["chelsea"]).save(many / "clean" / "901.png")
+    for number in (1, 2):
+        rainy = render(photos["chelsea"], rain="light", seed=number)
+        Image.fromarray(rainy).save(many / "rainy" / f"901_{number}.png")
+    damaged = many / "rainy" / "901_1.png"
+    damaged.write_bytes(damaged.read_bytes()[:20_000])
+    for measured in (0, 100):
+        result = check([train, many], measured=measured, processes=1)
+        assert result.shared == [[train / "clean" / "b.png", many / "clean" / "901.png"]]
+        assert [problem.path for problem in result.folders[1].problems] == [damaged]
 
 
-def test_duplicates_inside_a_folder_are_found(tmp_path):
-    clean = PHOTOS["rocket"]
-    folder = plant(
-        tmp_path,
-        {
-            "1.png": clean,
-            "2.png": PHOTOS["coffee"],
-            "3.jpg": np.asarray(ImageOps.flip(Image.fromarray(clean))),
-        },
-    )
-    (one,) = check([folder], processes=1).folders
-    assert (one.backgrounds, one.duplicates) == (
-        2,
-        [[folder / "clean" / "1.png", folder / "clean" / "3.jpg"]],
-    )
+def test_duplicates_in_a_folder_are_found(tmp_path, photos):
+    rocket = photos["rocket"]
+    flipped = np.asarray(ImageOps.flip(Image.fromarray(rocket)))
+    plant(tmp_path, {"1.png": rocket, "2.png": photos["coffee"], "3.jpg": flipped})
+    result = check_one(tmp_path)
+    assert result.backgrounds == 2
+    assert result.duplicates == [[tmp_path / "clean" / "1.png", tmp_path / "clean" / "3.jpg"]]
 
 
-def test_one_clean_file_for_many_rainy_ones_is_no_duplicate(tmp_path):
-    Image.fromarray(PHOTOS["chelsea"]).save(tmp_path / "901.jpg")
+def test_several_duplicates_are_grouped(tmp_path, photos):
+    """Like Rain100L, whose pictures 006 = 025, 007 = 036 and so on show the same backgrounds."""
+    halves = {name: Image.fromarray(photo).reduce(2) for name, photo in photos.items()}
+    first = {f"{index:03}.webp": np.asarray(half) for index, half in enumerate(halves.values())}
+    repeated = {
+        "010.webp": np.asarray(ImageOps.mirror(halves["coffee"])),
+        "011.webp": np.asarray(ImageOps.mirror(halves["astronaut"])),
+    }
+    plant(tmp_path, first | repeated)
+    duplicates = check_one(tmp_path, measured=0).duplicates
+    assert [[path.stem for path in group] for group in duplicates] == [
+        ["000", "011"],
+        ["002", "010"],
+    ]
+
+
+def test_clean_file_of_many_rainy_ones_is_not_a_duplicate(tmp_path, photos):
+    Image.fromarray(photos["chelsea"]).save(tmp_path / "901.jpg")
     for index in range(3):
-        Image.fromarray(render(PHOTOS["chelsea"], seed=index)).save(tmp_path / f"901_{index}.jpg")
-    (one,) = check([tmp_path], processes=1).folders
-    assert (len(one.found), one.backgrounds, one.duplicates) == (3, 1, [])
+        rainy = render(photos["chelsea"], seed=index)
+        Image.fromarray(rainy).save(tmp_path / f"901_{index}.jpg")
+    result = check_one(tmp_path)
+    assert len(result.pair_set) == 3
+    assert result.backgrounds == 1
+    assert result.duplicates == []
 
 
 @pytest.mark.parametrize("side", ["rainy", "clean"])
 @pytest.mark.parametrize("measured", [0, 10])
-def test_a_file_that_is_cut_off_is_named(train, side, measured):
+def test_truncated_file_is_named(train, side, measured):
     path = train / side / "b.png"
     path.write_bytes(path.read_bytes()[:-3000])
-    (one,) = check([train], measured=measured, processes=1).folders
-    assert [problem.path for problem in one.problems] == [path]
+    problems = check_one(train, measured=measured).problems
+    assert [problem.path for problem in problems] == [path]
 
 
-def test_a_rainy_picture_without_rain_is_reported(train):
+def test_pair_without_rain_is_reported(train):
     path = train / "rainy" / "a.png"
     path.write_bytes((train / "clean" / "a.png").read_bytes())
-    (one,) = check([train], processes=1).folders
-    assert [str(problem) for problem in one.problems] == [
-        f"{path}: is its clean picture, pixel for pixel"
-    ]
+    problems = check_one(train).problems
+    assert list(map(str, problems)) == [f"{path}: equals its clean picture, pixel for pixel"]
 
 
-def test_halves_in_one_file_are_checked(tmp_path):
-    for name, clean in PHOTOS.items():
+def test_side_by_side_pairs_are_checked(tmp_path, photos):
+    for name, photo in photos.items():
+        clean = photo[::2, ::2]
         Image.fromarray(np.hstack([render(clean, seed=0), clean])).save(tmp_path / f"{name}.png")
-    (one,) = check([tmp_path], processes=1).folders
-    assert (one.found.layout, one.backgrounds, one.problems) == ("clean-right", 4, [])
+    result = check_one(tmp_path)
+    assert result.pair_set.layout == "clean-right"
+    assert result.backgrounds == 4
+    assert result.problems == []
 
 
-def test_several_processes_see_what_one_sees(train, tmp_path):
-    other = plant(
-        tmp_path / "test",
-        {f"{index}.png": np.roll(PHOTOS["coffee"], 40 * index, axis=1) for index in range(7)},
-    )
+def test_multi_page_file_is_reported_without_measuring(train):
+    path = (train / "rainy" / "b.png").with_suffix(".tiff")
+    with Image.open(train / "rainy" / "b.png") as image:
+        page = Image.new("RGB", image.size, (90, 90, 90))
+    (train / "rainy" / "b.png").unlink()
+    page.save(path, save_all=True, append_images=[page])
+    (problem,) = check_one(train, measured=0).problems
+    assert problem.path == path
+    assert "2 pictures" in problem.reason
+
+
+def test_two_lists_in_one_folder_are_two_sets(train):
+    for name in ("a", "b"):
+        (train / f"{name}.txt").write_text(f"rainy/{name}.png clean/{name}.png\n")
+    result = check([train / "a.txt", train / "b.txt"], processes=1)
+    names = [[pair.rainy_path.name for pair in one.pair_set.pairs] for one in result.folders]
+    assert names == [["a.png"], ["b.png"]]
+    assert result.shared == []
+
+
+def test_several_processes_agree_with_one(train, tmp_path, photos):
+    small = photos["coffee"][::4, ::4]
+    shifted = {f"{index}.png": np.roll(small, 10 * index, axis=1) for index in range(7)}
+    other = plant(tmp_path / "test", shifted)
     assert check([train, other], processes=2) == check([train, other], processes=1)
 
 
@@ -146,99 +185,6 @@ def test_progress_counts_every_pair(train):
     assert calls == [(1, 2), (2, 2)]
 
 
-def test_pairs_that_are_not_measured_are_refused_as_others_read_them(train):
-    path = train / "rainy" / "b.png"
-    pages = [Image.new("RGB", Image.open(path).size, (90, 90, 90))] * 2
-    path.unlink()
-    pages[0].save(path.with_suffix(".tiff"), save_all=True, append_images=pages[1:])
-    (one,) = check([train], measured=0, processes=1).folders
-    assert [problem.path for problem in one.problems] == [path.with_suffix(".tiff")]
-    assert "contains 2 pictures" in one.problems[0].fact
-
-
-def test_two_lists_of_one_folder_are_two_data_sets(train):
-    for name, line in (
-        ("train.txt", "rainy/a.png clean/a.png"),
-        ("test.txt", "rainy/b.png clean/b.png"),
-    ):
-        (train / name).write_text(line + "\n")
-    found = check([train / "train.txt", train / "test.txt"], processes=1)
-    assert [[pair.rainy_path.name for pair in one.found.pairs] for one in found.folders] == [
-        ["a.png"],
-        ["b.png"],
-    ]
-    assert not found.shared
-
-
-def test_a_folder_given_twice_is_an_error(train):
+def test_folder_given_twice_is_an_error(train):
     with pytest.raises(DataError, match="given twice"):
         check([train, train / ".." / "train"])
-
-
-def test_an_aligned_pair_is_accepted_in_any_rain():
-    clean = PHOTOS["coffee"]
-    assert [
-        misalignment(render(clean, rain=rain, seed=1), clean)
-        for rain in ("light", "moderate", "heavy")
-    ] == [None] * 3
-
-
-@pytest.mark.parametrize(("right", "down"), [(1, 0), (0, 1), (-3, 2), (8, -5)])
-def test_a_shifted_pair_is_reported_with_its_shift(right, down):
-    clean = PHOTOS["chelsea"]
-    rainy = np.roll(render(clean, rain="moderate", seed=1), (down, right), axis=(0, 1))
-    assert (
-        misalignment(rainy, clean)
-        == f"is shifted against its clean picture by {right} pixels to the right and {down} down"
-    )
-
-
-def test_another_scene_is_reported():
-    assert "another scene" in misalignment(PHOTOS["rocket"][:300, :451], PHOTOS["chelsea"])
-
-
-@pytest.mark.parametrize("size", [(1, 1), (2, 300), (16, 16)])
-def test_tiny_pairs_are_looked_at_without_failing(size):
-    image = np.zeros((*size, 3), np.uint8)
-    assert misalignment(image, image) is None
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the research data are not here")
-def test_rain100_is_found_to_repeat_five_backgrounds():
-    """They were seen with the eye: 006 = 025, 007 = 036, 009 = 058, 011 = 080, 012 = 091."""
-    (one,) = check([SHARED / "rain100L"], measured=0, processes=2).folders
-    assert [[path.stem for path in group] for group in one.duplicates] == [
-        ["006", "025"],
-        ["007", "036"],
-        ["009", "058"],
-        ["011", "080"],
-        ["012", "091"],
-    ]
-
-
-def test_a_shared_background_is_found_where_the_first_of_its_rains_is_broken(train, tmp_path):
-    many = tmp_path / "many"
-    for number in (1, 2):
-        (many / "rainy").mkdir(parents=True, exist_ok=True)
-        Image.fromarray(render(PHOTOS["chelsea"], rain="light", seed=number)).save(
-            many / "rainy" / f"901_{number}.png"
-        )
-    (many / "clean").mkdir()
-    Image.fromarray(PHOTOS["chelsea"]).save(many / "clean" / "901.png")
-    first = many / "rainy" / "901_1.png"
-    first.write_bytes(first.read_bytes()[:20_000])
-    for measured in (0, 100):
-        result = check([train, many], measured=measured, processes=1)
-        assert result.shared == [[train / "clean" / "b.png", many / "clean" / "901.png"]]
-        assert [problem.path for one in result.folders for problem in one.problems] == [first]
-
-
-@pytest.mark.parametrize(
-    ("rainy", "clean", "alike"), [(255, 0, True), (None, 0, False), (255, None, False)]
-)
-def test_a_plain_picture_is_no_other_picture(rainy, clean, alike):
-    pair = [
-        PHOTOS["coffee"] if value is None else np.full_like(PHOTOS["coffee"], value)
-        for value in (rainy, clean)
-    ]
-    assert (misalignment(*pair) is None) == alike

@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from helpers.pairs import noise_pair
+from PIL import Image
+
+from derain.data.pairs.folder import PairFolder, select_pairs
+from derain.data.training_pictures import load_pairs, load_pictures, rain_layer
+from derain.errors import DataError
+
+
+def save_noise(path, rng, *, size=(60, 60)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+
+
+def add_clipped(clean, layer):
+    return np.minimum(clean + layer, 255).astype(np.uint8), clean.astype(np.uint8)
+
+
+def test_rain_layer_is_the_added_light():
+    rainy, clean = np.array([[[10, 200, 30]]], np.uint8), np.array([[[4, 250, 30]]], np.uint8)
+    assert rain_layer(rainy, clean).tolist() == [[[6, 0, 0]]]
+
+
+def test_clipped_channel_is_reconstructed(rng):
+    layer = np.repeat(rng.integers(0, 100, (60, 50, 1)), 3, axis=2)
+    clean = rng.integers(0, 150, (60, 50, 3))
+    clean[:30, :, 0] = 240  # a sky with one clipped channel
+    np.testing.assert_array_equal(rain_layer(*add_clipped(clean, layer)), layer)
+
+
+def test_white_patch_is_filled_from_the_same_layer(rng):
+    layer = np.repeat(rng.integers(0, 100, (60, 50, 1)), 3, axis=2)
+    clean = rng.integers(0, 150, (60, 50, 3))
+    clean[5:20, 5:20] = 255  # a white lamp
+    estimate = rain_layer(*add_clipped(clean, layer))
+    np.testing.assert_array_equal(estimate[5:20, 5:20], layer[::-1, ::-1][5:20, 5:20])
+    np.testing.assert_array_equal(estimate[30:], layer[30:])
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """Three pairs of 60 x 60 pixels: a, b and c."""
+    return str(noise_pair(tmp_path, "abc", rng))
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"), [({"exclude": ("b",)}, ["a", "c"]), ({"only": ("b",)}, ["b"])]
+)
+def test_pairs_are_selected_by_name(folder, choice, names):
+    collection = load_pairs(PairFolder(folder, **choice))
+    assert [pair.name for pair in collection.pairs] == names
+    assert len(collection.rainy) == len(names)
+
+
+def test_selecting_no_pair_is_an_error(folder):
+    with pytest.raises(DataError, match="none of its 3 pairs"):
+        select_pairs(PairFolder(folder, exclude=tuple("abc")))
+
+
+@pytest.mark.parametrize("choice", [{"exclude": ("bb",)}, {"only": ("b", "bb")}])
+def test_unknown_pair_is_an_error(folder, choice):
+    with pytest.raises(DataError, match="no pair 'bb'"):
+        select_pairs(PairFolder(folder, **choice))
+
+
+def test_pair_smaller_than_a_crop_is_an_error(folder):
+    with pytest.raises(DataError, match="smaller than a crop"):
+        load_pairs(PairFolder(folder), min_px=61)
+
+
+@pytest.mark.parametrize(("layers", "with_layers"), [(False, True), (True, False)])
+def test_rain_layers_are_optional(folder, layers, with_layers):
+    assert load_pairs(PairFolder(folder, layers=layers), with_layers=with_layers).layers == []
+
+
+def test_shared_clean_picture_is_kept_once(tmp_path, rng):
+    for number in (1, 2):
+        save_noise(tmp_path / "clean" / f"{number}.png", rng)
+        for rain in (1, 2, 3):
+            save_noise(tmp_path / "rainy" / f"{number}_{rain}.png", rng)
+    collection = load_pairs(PairFolder(str(tmp_path)), with_layers=False)
+    assert len(collection.clean) == 6
+    assert len({id(picture) for picture in collection.clean}) == 2
+
+
+def test_files_without_a_pair_are_kept_as_problems(folder, tmp_path, rng):
+    save_noise(tmp_path / "rainy" / "alone.png", rng)
+    problems = load_pairs(PairFolder(folder, exclude=("b",))).problems
+    assert [problem.path.name for problem in problems] == ["alone.png"]
+
+
+def test_large_backgrounds_are_also_kept_at_half_size(tmp_path, rng):
+    save_noise(tmp_path / "wide.png", rng, size=(300, 1200))
+    save_noise(tmp_path / "little.png", rng, size=(50, 50))
+    pictures, too_small = load_pictures([tmp_path], min_px=56)
+    assert [picture.shape for picture in pictures] == [(300, 1200, 3), (150, 600, 3)]
+    assert too_small == [tmp_path / "little.png"]
+
+
+def test_folder_without_pictures_is_an_error(tmp_path):
+    (tmp_path / "._resource_fork.png").write_bytes(b"left by an archive of macOS")
+    with pytest.raises(DataError, match="contains no pictures"):
+        load_pictures([tmp_path])
+
+
+def test_damaged_background_is_named(tmp_path):
+    (tmp_path / "torn.png").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match=r"torn\.png: "):
+        load_pictures([tmp_path])
+
+
+def test_backgrounds_are_excluded_by_name(tmp_path, rng):
+    for name in "ab":
+        save_noise(tmp_path / f"{name}.png", rng)
+    assert len(load_pictures([tmp_path], exclude=["a"])[0]) == 1
+
+
+def test_excluding_an_unknown_background_is_an_error(tmp_path, rng):
+    save_noise(tmp_path / "a.png", rng)
+    with pytest.raises(DataError, match=r"bb: listed in data\.exclude, but there is no background"):
+        load_pictures([tmp_path], exclude=["a", "bb"])
+
+
+def test_16_bit_streak_mask_is_scaled(tmp_path):
+    Image.fromarray(np.full((9, 9), 0x8000, np.uint16)).save(tmp_path / "mask.png")
+    (mask,) = load_pictures([tmp_path], grey=True)[0]
+    assert (mask == 0x80).all()
+
+
+def test_missing_folder_is_named():
+    with pytest.raises(DataError, match="nowhere"):
+        load_pictures(["nowhere"])
