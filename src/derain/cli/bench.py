@@ -28,26 +28,27 @@ def train(
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto",
     kernels: Literal["auto", "vector", "eager"] = "auto",
 ) -> None:
-    """Time whole training steps, in crops (patches) per second. Run it on an otherwise idle machine.
+    """Time training steps, in crops (patches) per second. Use an otherwise idle machine.
 
     Parameters
     ----------
     preset
-        The network: small, best or paper.
+        Network: small, best or paper.
     processes
-        How many to run at once.
+        Number of concurrent processes.
     threads
-        Of each process; 0 divides the cores.
+        Threads per process; 0 divides the cores among them.
     batch
-        Crops in a step of each process.
+        Crops per step and process.
     crop
         Side of a crop in pixels.
     steps
         Steps to time, after two that warm up.
     precision
-        auto measures whether bfloat16 products are faster here.
+        auto measures whether bfloat16 is faster on this machine.
     kernels
-        auto takes the C++ kernels where they compile, vector too, but no matrix unit (AMX), eager PyTorch's operations alone.
+        auto uses the C++ kernels if they compile, vector the same without the matrix unit (AMX),
+        eager only the operations of PyTorch.
     """
     from derain.environment import environment_line
     from derain.train.benchmark.step import bench_train
@@ -64,10 +65,11 @@ def train(
     )
     print(environment_line("torch"))
     print(
-        f"{speed.preset}, {speed.precision}, {speed.kernels}, {speed.processes} x {speed.threads} threads, "
+        f"{speed.preset}, {speed.precision}, {speed.kernels}, "
+        f"{speed.processes} x {speed.threads} threads, "
         f"batch {speed.batch} each, {speed.crop_px} px: "
-        f"{speed.patches_per_s:.2f} patches/s (spread {speed.spread:.0%}), {speed.share:.0%} of the matrix-product rate, "
-        f"{speed.product_gflops:.0f} GFLOP/s"
+        f"{speed.patches_per_s:.2f} patches/s (spread {speed.spread:.0%}), "
+        f"{speed.share:.0%} of the matrix-product rate, {speed.product_gflops:.0f} GFLOP/s"
     )
 
 
@@ -82,22 +84,23 @@ def mcddl(
     cycles: Count = 2,
     kernels: Literal["auto", "vector", "eager"] = "auto",
 ) -> None:
-    """Time steps of Algorithm 1, with and without the discriminator. Run it on an otherwise idle machine.
+    """Time Algorithm 1 with and without the discriminator. Use an otherwise idle machine.
 
     Parameters
     ----------
     preset
-        The network: small, best or paper.
+        Network: small, best or paper.
     threads
-        0 takes all cores.
+        Number of threads; 0 means all cores.
     batch
-        Crops in a step.
+        Crops per step.
     crop
         Side of a crop in pixels.
     cycles
-        Of five steps each, after one that warms up.
+        Cycles of five steps to time, after one that warms up.
     kernels
-        auto takes the C++ kernels where they compile, vector too, but no matrix unit (AMX), eager PyTorch's operations alone.
+        auto uses the C++ kernels if they compile, vector the same without the matrix unit (AMX),
+        eager only the operations of PyTorch.
     """
     from derain.environment import environment_line
     from derain.train.benchmark.mcddl import bench_mcddl
@@ -107,10 +110,13 @@ def mcddl(
     )
     print(environment_line("torch"))
     print(
-        f"{speed.preset}, {speed.precision}, {speed.kernels}, {speed.threads} threads, batch {speed.batch}, {speed.crop_px} px: "
-        f"{speed.alone_s:.2f} s a step without discriminator, {speed.adversarial_s:.2f} with the adversarial term, "
-        f"{speed.both_s:.2f} with the discriminator's update too; {speed.mean_s:.2f} on average at r = {speed.every}, "
-        f"of which the discriminator's share is {speed.share:.0%}"
+        f"{speed.preset}, {speed.precision}, {speed.kernels}, {speed.threads} threads, "
+        f"batch {speed.batch}, {speed.crop_px} px: "
+        f"{speed.alone_s:.2f} s per step without discriminator, "
+        f"{speed.adversarial_s:.2f} s with the adversarial term, "
+        f"{speed.both_s:.2f} s with the update of the discriminator; "
+        f"{speed.mean_s:.2f} s on average at r = {speed.every}, "
+        f"{speed.share:.0%} of it for the discriminator"
     )
 
 
@@ -123,20 +129,20 @@ def restore(
     size: list[str] | None = None,
     repeats: Count = 3,
 ) -> None:
-    """Time the restoring of one picture with each engine, in seconds and MiB. Run it on an otherwise idle machine.
+    """Time the engines on one picture, in seconds and MiB. Use an otherwise idle machine.
 
     Parameters
     ----------
     model
-        The model's name or file.
+        Name of the model, or path of a weights file.
     engine
-        Engines to measure; default all that are installed.
+        Engines to time. Default: all that are installed.
     precision
-        float32 and bfloat16 by default.
+        Precisions to time. Default: float32 and bfloat16.
     size
-        WIDTHxHEIGHT; default 481x321, 1920x1080 and 4000x3000.
+        Sizes, WIDTHxHEIGHT. Default: 481x321, 1920x1080 and 4000x3000.
     repeats
-        Restorations of each, of which the median counts, after one that warms up; interleaved among engines.
+        Runs per size, after one that warms up; the engines take turns, and the table has medians.
     """
     from derain.cli.console import plain_console
     from derain.environment import environment_line

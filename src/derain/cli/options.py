@@ -1,4 +1,4 @@
-"""The options of every verb that restores: which network, on what, within how much memory."""
+"""Options that several verbs share: which network runs, where, and within which memory."""
 
 from __future__ import annotations
 
@@ -17,24 +17,23 @@ if TYPE_CHECKING:
     from derain.inference.restorer import Restorer
 
 
-def _named(_: type, tokens: Sequence[Token]) -> Path:
-    """A path, unless it is empty, as of a shell variable that is not set: that would be the current folder."""
-    if not tokens[0].value:
+def _parse_path(_: type, tokens: Sequence[Token]) -> Path:
+    """Return a path. Raises DerainError for an empty one, such as an unset shell variable."""
+    text, option = tokens[0].value, tokens[0].keyword
+    if not text:  # Path("") would be the current folder
         raise DerainError(
-            f"{tokens[0].keyword or 'an input'}: is empty; name a file or a folder, or . for this one"
+            f"{option or 'an input'}: is empty; name a file or a folder, or . for this one"
         )
-    if tokens[0].keyword and tokens[0].value[0] == "-" != tokens[0].value:
-        raise DerainError(
-            f"{tokens[0].keyword}: needs a name, and {tokens[0].value} is an option; write ./{tokens[0].value} for a file"
-        )
-    return Path(tokens[0].value)
+    if option and text.startswith("-") and text != "-":
+        raise DerainError(f"{option}: needs a name, but {text} is an option; write ./{text}")
+    return Path(text)
 
 
 def result_suffix(suffix: str | None, *, default: str, output: Path | None) -> str:
-    """What the names of results beside their sources end with. Raises DerainError for a suffix of results that lie elsewhere."""
+    """Return the suffix of results. Raises DerainError if both `suffix` and `output` are given."""
     if suffix is not None and output is not None:
         raise DerainError(
-            f"--suffix {suffix}: ends the names of results beside their sources, and -o puts them elsewhere; leave one out"
+            f"--suffix {suffix}: applies to results beside their sources only; remove it or -o"
         )
     return default if suffix is None else suffix
 
@@ -47,7 +46,7 @@ def parse_size(text: str, *, option: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-PathArgument = Annotated[Path, Parameter(converter=_named)]
+PathArgument = Annotated[Path, Parameter(converter=_parse_path)]
 Positive = validators.Number(gte=1)
 Fraction = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
 Flag = Annotated[bool, Parameter(negative=())]
@@ -57,28 +56,28 @@ Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=())]
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Network:
-    """What runs.
+    """A model, the engine that runs it, and its limits.
 
     Parameters
     ----------
     model
-        The name of a model (`derain info` lists them) or the path of a weights file.
+        Name of a model (`derain info` lists them), or path of a weights file.
     engine
-        What runs the network; without it, the first one that is installed.
+        Library that runs the network. Default: the first one that is installed.
     device
-        Where it runs; `derain info` lists the devices of this machine.
+        Device that runs the network; `derain info` lists those of this machine.
     precision
-        float32 is exact; bfloat16 is faster on processors that have it, and is then the default.
+        float32 is exact. bfloat16 is faster on CPUs that support it, and their default.
     threads
-        Threads of the processor for the network; without it, all cores.
+        CPU threads for the network. Default: all cores.
     tile_px
-        Largest side of a tile in pixels; less than 168, three overlaps, counts as that. Without it, the tile follows from
-        --limit-mib.
+        Maximum side of a tile in pixels, at least 168 (three overlaps). Default: as large as
+        --limit-mib allows.
     limit_mib
-        Memory for the network in MiB; less than the smallest tile needs counts as that.
+        Memory for the network in MiB, at least that of the smallest tile.
     ensemble
-        Take the mean over 4 flips, or over 8 flips and quarter turns, as many times slower: 4 is a little better, 8 is with a
-        network that knows rain from all sides.
+        Average over 4 flips, or over 8 flips and quarter turns, which takes as many times longer.
+        4 views are slightly better than 1; 8 are for networks trained on rain from all sides.
     """
 
     model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT
@@ -91,7 +90,7 @@ class Network:
     ensemble: Literal[1, 4, 8] = 1
 
     def load(self) -> Restorer:
-        """The network as it was asked for. Raises WeightsError and EngineError."""
+        """Load the network. Raises WeightsError and EngineError."""
         from derain.inference.restorer import Restorer
 
         return Restorer(**vars(self))
