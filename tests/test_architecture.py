@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "inference": {*BASE, "weights", "pictures"},
     "photos": {*BASE, "result_names", "pictures", "inference"},
     "video": {*BASE, "result_names", "pictures", "inference"},
+    "serve": {*BASE, "weights", "pictures", "inference", "photos"},
     "data": {*BASE, "pictures", "rain"},
     "evaluate": {*BASE, "weights", "pictures", "inference", "data"},
     "network": {"errors", "files", "weights"},

@@ -15,6 +15,7 @@ from cyclopts import App
 
 from derain import DerainError, __version__
 from derain.cli.console import one_line
+from derain.cli.exit_codes import ExitCode
 from derain.errors import MissingExtraError
 from derain.files.paths import exists, is_folder
 from derain.suffixes import PIPE, READABLE_CLIP_SUFFIXES
@@ -22,6 +23,7 @@ from derain.suffixes import PIPE, READABLE_CLIP_SUFFIXES
 VERBS = {
     "restore": "Remove rain from photos and folders of photos. Default for `derain photo.jpg`.",
     "video": "Remove rain from clips and pipes. Default for `derain clip.mp4`.",
+    "serve": "Restore photos over HTTP.",
     "info": "Show models, engines, devices and versions.",
     "rain": "Render rain onto a clean photo.",
     "train": "Train a network from a recipe.",
@@ -40,6 +42,7 @@ ABOUT = {"--help", "-h", "--version"}
 EXTRAS = dict.fromkeys(
     ["torch", "lightning_fabric", "safetensors", "onnx", "pydantic", "filelock", "tomli"], "train"
 ) | {"matplotlib": "plot"}
+EXTRAS |= dict.fromkeys(["fastapi", "starlette", "uvicorn", "prometheus_client"], "serve")
 EXTRAS["av"] = "video"
 """Modules that a plain `pip install derain` lacks -> the extra that installs them."""
 PYAV_NEEDS = (3, 11)
@@ -96,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(MissingExtraError(f"derain {tokens[0]}", extra=EXTRAS[module])))
     except KeyboardInterrupt:
         print("derain: interrupted", file=sys.stderr)
-        return 130
+        return ExitCode.INTERRUPTED
 
 
 def _verb_for(tokens: Sequence[str]) -> str:
@@ -145,7 +148,7 @@ def _handle_signals_like_ctrl_c() -> None:
 
 def _refuse(text: str) -> int:
     print(f"derain: {one_line(text)}", file=sys.stderr)
-    return 1
+    return ExitCode.FAILURE
 
 
 def _missing_module(error: BaseException | None) -> str:

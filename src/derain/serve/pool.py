@@ -1,0 +1,222 @@
+"""The queue in front of the worker process: bounded, in order, and safe against its death."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import multiprocessing
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+from derain.serve.problems import Problem
+from derain.serve.process import CONCURRENT_JOBS, Event, Task, run_worker
+from derain.serve.settings import Settings
+
+STOP_S = 5.0
+"""How long a worker may take to end before it is killed."""
+MAX_ATTEMPTS = 2
+"""Workers that a photo may outlive; reading it may be what kills them."""
+
+
+@dataclass
+class _Entry:
+    task: Task
+    future: asyncio.Future[Event]
+    is_sent: bool = False
+    is_computing: bool = False
+    attempts: int = 0
+    added: float = field(default_factory=time.monotonic)
+
+
+class Pool:
+    """Runs tasks in one worker process, which it starts on demand and replaces when it dies."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.is_draining = False
+        self.mean_seconds = 5.0
+        """Moving average of a task's time, for Retry-After."""
+        self.restarts = 0
+        self._entries: dict[int, _Entry] = {}
+        self._numbers = itertools.count(1)
+        self._process: BaseProcess | None = None
+        self._connection: Connection | None = None
+        self._is_ready = False
+        self._broken = ""
+        self._last_used = time.monotonic()
+        self._sending = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """Tasks behind the running one."""
+        return max(len(self._entries) - 1, 0)
+
+    @property
+    def has_room(self) -> bool:
+        """True if another task would be accepted."""
+        return not self.is_draining and len(self._entries) <= self.settings.queue
+
+    @property
+    def is_ready(self) -> bool:
+        """True if the worker runs and has its network."""
+        return self._is_ready
+
+    @property
+    def broken(self) -> str:
+        """Why the default model cannot be loaded, or an empty text."""
+        return self._broken
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Process id of the worker, if it runs."""
+        return self._process.pid if self._process is not None else None
+
+    def reserve(self) -> None:
+        """Raise a Problem if there is no room for another task."""
+        if self.is_draining:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the server is shutting down")
+        if not self.has_room:
+            seconds = max(1, round(self.mean_seconds * len(self._entries)))
+            text = f"{len(self._entries)} photos are waiting; try again in {seconds} s"
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, text, headers={"Retry-After": str(seconds)})
+
+    async def run(self, task: Task) -> Event:
+        """Run a task and return its last event: `done` or `failed`. Raises Problem.
+
+        Cancelling the coroutine cancels the task before its next tile.
+        """
+        self.reserve()
+        number = next(self._numbers)
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        entry = self._entries[number] = _Entry(replace(task, number=number), future)
+        try:
+            self._feed()
+            event = await asyncio.wait_for(future, self.settings.deadline_s)
+        except TimeoutError:
+            text = f"not finished within {self.settings.deadline_s:g} s; try a smaller photo"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, text) from None
+        finally:
+            if not future.done() or future.cancelled():
+                self._cancel(entry)
+            self._entries.pop(number, None)
+            self._last_used = time.monotonic()
+            self._feed()
+        self.mean_seconds += 0.2 * (time.monotonic() - entry.added - self.mean_seconds)
+        return event
+
+    def start(self) -> None:
+        """Start the worker process unless it runs."""
+        if self._process is not None and self._process.is_alive():
+            return
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        arguments = (theirs, self.settings.model, dict(self.settings.network))
+        self._process = context.Process(target=run_worker, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()
+        self._last_used = time.monotonic()
+        listening = (self._connection, self._process, asyncio.get_running_loop())
+        threading.Thread(target=self._listen, args=listening, daemon=True).start()
+
+    def drain(self) -> None:
+        """Reject the tasks that wait; the running one may finish."""
+        self.is_draining = True
+        for entry in self._entries.values():
+            if not entry.is_sent and not entry.future.done():
+                entry.future.set_exception(
+                    Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the server is shutting down")
+                )
+
+    async def stop_when_idle(self) -> None:
+        """End the worker process whenever it has been idle for `idle_minutes`, until cancelled."""
+        limit_s = self.settings.idle_minutes * 60
+        while True:
+            await asyncio.sleep(min(max(limit_s / 10, 0.05), 10))
+            if self._process and not self._entries and time.monotonic() - self._last_used > limit_s:
+                await asyncio.to_thread(self.stop)
+
+    def stop(self) -> None:
+        """End the worker process."""
+        process, connection = self._process, self._connection
+        self._process = self._connection = None
+        self._is_ready = False
+        if process is None or connection is None:
+            return
+        with suppress(OSError), self._sending:
+            connection.send(None)
+        process.join(STOP_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        connection.close()
+
+    def _feed(self) -> None:
+        """Send the oldest tasks to the worker, as many as it works on at once."""
+        sent = sum(entry.is_sent for entry in self._entries.values())
+        for entry in list(self._entries.values()):
+            if sent >= CONCURRENT_JOBS:
+                return
+            if entry.is_sent or entry.future.done():
+                continue
+            self.start()
+            entry.is_sent = True
+            entry.attempts += 1
+            sent += 1
+            self._send(entry.task)
+
+    def _cancel(self, entry: _Entry) -> None:
+        if entry.is_sent:
+            self._send(entry.task.number)
+
+    def _send(self, message: Task | int) -> None:
+        connection = self._connection
+        with suppress(OSError), self._sending:  # a dead worker is noticed by `_listen`
+            if connection is not None:
+                connection.send(message)
+
+    def _listen(
+        self, connection: Connection, process: BaseProcess, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Pass the worker's events to the loop, in a thread, until the worker ends."""
+        while True:
+            try:
+                event = connection.recv()
+            except (EOFError, OSError):
+                break
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._on_event, event)
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._on_end, process)
+
+    def _on_event(self, event: Event) -> None:
+        if event.kind in {"ready", "broken"}:
+            self._is_ready, self._broken = event.kind == "ready", event.detail
+            return
+        entry = self._entries.get(event.number)
+        if entry is None:  # its client is gone
+            return
+        if event.kind == "computing":
+            entry.is_computing = True
+        elif not entry.future.done():
+            entry.future.set_result(event)
+
+    def _on_end(self, process: BaseProcess) -> None:
+        """Fail the task that a dead worker computed, and give the others to a new one."""
+        if process is not self._process:  # stopped on purpose
+            return
+        self._process = None
+        self._is_ready = False
+        self.restarts += 1
+        for entry in self._entries.values():
+            is_lost = entry.is_computing or entry.attempts >= MAX_ATTEMPTS
+            if is_lost and not entry.future.done():
+                text = "the worker process died while it restored this photo; try again"
+                entry.future.set_exception(Problem(HTTPStatus.SERVICE_UNAVAILABLE, text))
+            entry.is_sent = False
+        if not self.is_draining:
+            self._feed()

@@ -1,0 +1,59 @@
+"""Errors as `application/problem+json` (RFC 9457), with the sentences of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):  # the term of the RFC
+    """A request that fails with a status, one sentence, and headers such as Retry-After."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, dict(headers or {})
+
+
+def problem_response(
+    status: int, detail: str, *, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Return the response for a failed request."""
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    return JSONResponse(
+        content | {"detail": detail}, status, headers=dict(headers or {}), media_type=MEDIA_TYPE
+    )
+
+
+async def on_problem(request: Request, error: Exception) -> JSONResponse:
+    """Answer a `Problem`."""
+    assert isinstance(error, Problem)
+    return problem_response(error.status, error.detail, headers=error.headers)
+
+
+async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """Answer an exception of the framework, such as 404 and 405."""
+    assert isinstance(error, HTTPException)
+    return problem_response(error.status_code, str(error.detail), headers=error.headers)
+
+
+async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+    """Answer parameters that do not fit the OpenAPI document."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, f"{place}: {first['msg']}")
+
+
+async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    """Answer a bug without its traceback, which goes to the log."""
+    text = "internal error; the server's log has the details under this request's id"
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, text)

@@ -1,0 +1,117 @@
+"""Receiving a photo: its bytes and pixels are counted before anything is decoded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from derain.errors import MissingExtraError, PictureError
+from derain.serve.problems import Problem
+from derain.serve.settings import Settings
+
+CHUNK_BYTES = 1 << 20
+FIELDS = {"strength", "model", "format"}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A photo in the request's own folder, and the form's fields."""
+
+    path: Path
+    fields: dict[str, str]
+
+
+async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
+    """Write the body, or the file of a multipart form, into `folder`.
+
+    Raises Problem: 400 for a malformed form, 408 for a slow client, 413 for too many bytes.
+    """
+    try:
+        return await asyncio.wait_for(_receive(request, folder, settings), settings.upload_s)
+    except TimeoutError:
+        text = f"the upload took more than {settings.upload_s:g} s; send a smaller photo"
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, text, headers={"Connection": "close"}) from None
+
+
+async def _receive(request: Request, folder: Path, settings: Settings) -> Upload:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > settings.max_upload_bytes:
+        raise _too_large(settings)
+    path = folder / "photo"
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        with path.open("wb") as file:
+            async for chunk in _limited(request, settings):
+                file.write(chunk)
+        if not path.stat().st_size:
+            raise Problem(HTTPStatus.BAD_REQUEST, "the body is empty; send a photo")
+        return Upload(path, {})
+    parser = MultiPartParser(
+        request.headers, _limited(request, settings), max_files=1, max_fields=len(FIELDS)
+    )
+    try:
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"malformed form: {error.message}") from error
+    except (ValueError, KeyError) as error:  # of the parser library, for lying headers
+        raise Problem(HTTPStatus.BAD_REQUEST, f"malformed form: {error}") from error
+    try:
+        photo = form.get("photo")
+        if not isinstance(photo, UploadFile):
+            raise Problem(HTTPStatus.BAD_REQUEST, "the form has no file named `photo`; add it")
+        with path.open("wb") as file:
+            while chunk := await photo.read(CHUNK_BYTES):
+                file.write(chunk)
+        return Upload(path, {k: v for k, v in form.items() if k in FIELDS and isinstance(v, str)})
+    finally:
+        await form.close()
+
+
+async def _limited(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:
+    """Yield the body, and raise a Problem as soon as it is too large."""
+    received = 0
+    try:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > settings.max_upload_bytes:
+                raise _too_large(settings)
+            yield chunk
+    except ClientDisconnect:
+        raise Problem(HTTPStatus.BAD_REQUEST, "the client closed the connection") from None
+
+
+def _too_large(settings: Settings) -> Problem:
+    text = f"the upload has more than {settings.max_upload_mib} MiB; send a smaller file"
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text, headers={"Connection": "close"})
+
+
+def check_photo(path: Path, settings: Settings) -> str:
+    """Return the format of a photo, a key of PICTURE_FORMATS, from its header alone.
+
+    Raises Problem: 413 for too many pixels, 415 for anything that is not a photo.
+    """
+    from derain.pictures.open_image import open_image, picture_errors
+    from derain.pictures.reader import FORMAT_ALIASES
+
+    try:
+        with picture_errors(path), path.open("rb") as file, open_image(file) as image:
+            pixels = image.width * image.height * int(getattr(image, "n_frames", 1))
+            kind = FORMAT_ALIASES.get(str(image.format), str(image.format))
+    except (PictureError, MissingExtraError) as error:
+        text = str(error).replace(str(path), "photo")
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text) from error
+    if pixels > settings.max_megapixels * 1e6:
+        text = (
+            f"the photo has {pixels / 1e6:.1f} megapixels, and this server accepts up to "
+            f"{settings.max_megapixels:g}; send a smaller one"
+        )
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+    return kind
