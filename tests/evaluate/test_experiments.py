@@ -408,7 +408,7 @@ def test_outputs_without_matches_are_an_error(write_png, tmp_path):
     write_png("written/dog.png", np.zeros((20, 20, 3)))
     with pytest.raises(
         DataError,
-        match=r"none of its 1 names \(dog\) matches any of the 1 names of the clean pictures \(cat\)",
+        match=r"none of its 1 names \(dog\) matches any of the 1 names .* \(cat\)",
     ):
         experiments(outputs=[str(tmp_path / "written")], clean=tmp_path / "clean")
 

@@ -27,7 +27,7 @@ WIDTH = 160
 @Parameter(name="*")
 @dataclass(frozen=True)
 class EvaluationNetwork(Network):
-    """How the models run.
+    """Engine and options of the models.
 
     Parameters
     ----------

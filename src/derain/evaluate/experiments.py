@@ -109,24 +109,26 @@ def experiments(
     """
     _check_arguments(models, data, outputs, clean, photos, rain_free, layout)
     output_folders, only = _by_name(outputs), list(dict.fromkeys(only))
+    pair_folders, photo_folders = _by_name(data), _by_name(photos)
+    rain_free_folders = _by_name(rain_free)
     if clean is not None:
         return [_select(_on_clean(output_folders, clean), only)]
     restorers, provenance = _open_models(models, open_model)
-    found = [
+    planned = [
         *(
             _on_pairs(name, folder, restorers, output_folders, layout=layout, only=only)
-            for name, folder in _by_name(data).items()
+            for name, folder in pair_folders.items()
         ),
         *(
             _select(_on_photos(name, folder, restorers, output_folders), only)
-            for name, folder in _by_name(photos).items()
+            for name, folder in photo_folders.items()
         ),
         *(
             _select(_on_rain_free(name, folder, restorers, output_folders), only)
-            for name, folder in _by_name(rain_free).items()
+            for name, folder in rain_free_folders.items()
         ),
     ]
-    return [replace(experiment, models=provenance) for experiment in found]
+    return [replace(experiment, models=provenance) for experiment in planned]
 
 
 def _check_arguments(
@@ -308,7 +310,7 @@ def _model_name(path: Path) -> str:
 def _by_name(
     arguments: Sequence[str], *, default: Callable[[Path], str] = _folder_name
 ) -> dict[str, Path]:
-    """Return the paths by name: NAME, or the `default` name, or the path if two share that one."""
+    """Return the paths by NAME, else by `default` name, or by path where two names are equal."""
     split = [_split(argument) for argument in arguments]
     count = Counter(name or default(path) for name, path in split)
     by_name: dict[str, Path] = {}

@@ -34,7 +34,7 @@ GALLERY_SIZE = 3
 """Number of worst and of best pictures of each candidate."""
 
 MAX_PICTURE_PX = 960
-"""Longest side of a picture on the page; larger ones are reduced, and the page says so."""
+"""Longest side of a picture on the page; larger ones are reduced."""
 
 ERROR_LEVELS = (8, 16, 32, 64, 128)
 """Errors in levels of 255 that may be drawn white: the same one on all pictures of a data set."""

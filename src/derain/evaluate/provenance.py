@@ -48,7 +48,7 @@ class ModelProvenance:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is needed to reproduce a report."""
+    """Everything needed to reproduce a report."""
 
     command: str
     """The command line as typed."""
