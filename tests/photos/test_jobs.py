@@ -112,7 +112,7 @@ def test_other_files_are_counted(tree):
 
 
 @pytest.mark.parametrize("name", ["._b.jpg", "pipe.png"])
-def test_apple_double_files_and_pipes_are_no_pictures(name, tree):
+def test_apple_double_files_and_pipes_are_skipped(name, tree):
     if name == "pipe.png":
         os.mkfifo(tree / name)
     else:

@@ -14,7 +14,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601 weights that turn the three restored channels of a grey picture into one."""
 
 RANGE_TOLERANCE = 1e-3
-"""How far floats may lie outside of 0..1, as they do after a filter."""
+"""Tolerated excess of floats over 0..1, such as a filter leaves."""
 
 
 def to_network_input(image: NDArray[Any]) -> NDArray[np.float32]:

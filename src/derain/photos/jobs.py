@@ -207,7 +207,7 @@ def _first_clip(folder: Path) -> Path | None:
 
 
 def _find_conflict(job: Job, conflicts: ConflictCheck) -> tuple[str | None, bool]:
-    """Return the problem of a job that conflicts with another, and whether it repeats that one."""
+    """Return the problem of a job that conflicts with an earlier one, and whether it repeats it."""
     source = job.source
     overwritten = conflicts.overwritten_input(source, job.targets)
     if overwritten is not None:

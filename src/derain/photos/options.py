@@ -12,7 +12,7 @@ from derain.pictures.picture import as_colour
 
 @dataclass(frozen=True, eq=False)
 class RestoreOptions:
-    """How pictures are restored and written."""
+    """Choices for restoring and writing a picture."""
 
     strength: float = 1.0
     """Share of the estimated rain to remove, 0 to 1."""

@@ -78,7 +78,7 @@ class HtmlReport:
             )
 
     def add_existing(self, job: Job) -> None:
-        """Show a picture whose result exists, as it is on disk, after the new ones."""
+        """Show an existing result, as it is on disk, after the new ones."""
         self._existing.append(job)
 
     def discard(self) -> None:

@@ -51,7 +51,7 @@ class JsonReport:
         self.add_result(PhotoResult(source, source, error=error))
 
     def add_existing(self, job: Job) -> None:
-        """Write the entry of a picture whose result exists."""
+        """Write the entry of a job with an existing result."""
         self._add({"source": str(job.source), "target": str(job.target), "status": "already_there"})
 
     def discard(self) -> None:
