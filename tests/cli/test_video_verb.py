@@ -79,7 +79,7 @@ def test_skipped_clips_are_counted(darken, clip, capsys):
     assert main([*clips, *darken]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "1 skipped (result exists)",
-        "1 skipped (results of an earlier run)",
+        "1 skipped (result of an earlier run)",
     ]
 
 

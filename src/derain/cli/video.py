@@ -75,6 +75,7 @@ def video(
     from derain.cli.video_progress import VideoProgress
     from derain.inference.blending import read_mask
     from derain.pictures.open_image import silence_libtiff
+    from derain.result_names import DERAINED_SUFFIX
     from derain.video.frames import FrameOptions
     from derain.video.jobs import find_video_jobs
 
@@ -84,7 +85,7 @@ def video(
     jobs = find_video_jobs(
         inputs,
         output=output,
-        suffix=result_suffix(suffix, default="_derained", output=output),
+        suffix=result_suffix(suffix, default=DERAINED_SUFFIX, output=output),
         overwrite=overwrite,
         raw=None if raw is None else parse_size(raw, option="--raw"),
         pix_fmt=pix_fmt,

@@ -29,7 +29,7 @@ class VideoProgress(Console):
         if jobs.existing:
             self.info(f"{jobs.existing} skipped (result exists)")
         if jobs.earlier_results:
-            self.info(f"{jobs.earlier_results} skipped (results of an earlier run)")
+            self.info(f"{jobs.earlier_results} skipped (result of an earlier run)")
 
     def run(self, job: VideoJob, work: Callable[[], VideoResult]) -> None:
         """Call `work` under the progress bar and print its result. DerainError is printed."""

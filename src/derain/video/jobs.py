@@ -18,7 +18,13 @@ from derain.files.paths import (
     same_file,
 )
 from derain.inference.restorer import Restorer
-from derain.result_names import ConflictCheck, check_suffix, is_repeated, possible_sources
+from derain.result_names import (
+    DERAINED_SUFFIX,
+    ConflictCheck,
+    check_suffix,
+    is_repeated,
+    possible_sources,
+)
 from derain.suffixes import (
     CLIP_SUFFIXES,
     MATROSKA,
@@ -115,7 +121,7 @@ def find_video_jobs(
     inputs: Sequence[Path],
     *,
     output: Path | None = None,
-    suffix: str = "_derained",
+    suffix: str = DERAINED_SUFFIX,
     overwrite: bool = False,
     raw: tuple[int, int] | None = None,
     pix_fmt: str | None = None,
