@@ -1,4 +1,4 @@
-"""Tags of a TIFF, Photoshop's resources and comments: what follows the picture, read by tifffile and by hand."""
+"""TIFF tags, Photoshop resources and comments that are kept, read by tifffile and by hand."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from helpers.reference_readers import exif_tag
-from helpers.reference_readers import jpeg_segments as segments_of
+from helpers.reference_readers import jpeg_segments as read_segments
+from helpers.reference_readers import read_exif_tag
+from helpers.round_trip import round_trip
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
@@ -20,8 +21,9 @@ from PIL.TiffImagePlugin import AppendingTiffWriter, ImageFileDirectory_v2
 from derain import pictures
 from derain.errors import PictureError
 from derain.pictures.orientation import upright_xmp
-from derain.pictures.photoshop import HEAD, jpeg_segments, kept_resources, resources_of
+from derain.pictures.photoshop import SIGNATURE, jpeg_segments, read_resources, without_copies
 
+WRONG_TYPE = ("EXIF values of the wrong type are dropped",)
 CAPTION = b"\x1c\x02\x78\0\x06a rain"
 
 
@@ -31,26 +33,9 @@ def photo() -> Image.Image:
 
 
 def resource(number: int, data: bytes, name: bytes = b"") -> bytes:
-    named = bytes([len(name)]) + name
-    return (
-        b"8BIM"
-        + struct.pack(">H", number)
-        + named
-        + bytes(len(named) % 2)
-        + struct.pack(">I", len(data))
-        + data
-        + bytes(len(data) % 2)
-    )
-
-
-def through(source: Path, suffix: str | None = None) -> Path:
-    target = source.with_name(f"out{suffix or source.suffix}")
-    frames = list(pictures.read_frames(source))
-    if len(frames) == 1:
-        pictures.write(frames[0], target)
-    else:
-        pictures.write_frames(frames, target)
-    return target
+    pascal_name = bytes([len(name)]) + name
+    head = b"8BIM" + struct.pack(">H", number) + pascal_name + bytes(len(pascal_name) % 2)
+    return head + struct.pack(">I", len(data)) + data + bytes(len(data) % 2)
 
 
 @pytest.fixture
@@ -63,44 +48,37 @@ def exif() -> bytes:
 
 
 def interoperability(path: Path) -> bytes | int | None:
-    """The first tag of that directory of a TIFF, wherever the EXIF says that it lies; None if it says nothing."""
+    """Return the first tag of the interoperability directory of a TIFF, None without one."""
     with tifffile.TiffFile(path) as file:
-        place = file.pages[0].tags[34665].value.get("InteroperabilityTag")
+        offset = file.pages[0].tags[34665].value.get("InteroperabilityTag")
     data = path.read_bytes()
-    return None if place is None else exif_tag(data[:4] + struct.pack("<I", place) + data[8:], 1)
+    if offset is None:
+        return None
+    return read_exif_tag(data[:4] + struct.pack("<I", offset) + data[8:], 1)
 
 
-def test_the_directory_of_interoperability_goes_with_the_exif_into_a_tiff_and_on(
-    exif, photo, tmp_path
-):
+def test_interoperability_directory_is_kept(exif, photo, tmp_path):
     photo.save(tmp_path / "in.jpg", exif=exif)
-    first = through(tmp_path / "in.jpg", ".tif").rename(tmp_path / "first.tif")
-    assert (interoperability(first), interoperability(through(first))) == (b"R98", b"R98")
+    first = round_trip(tmp_path / "in.jpg", ".tif").rename(tmp_path / "first.tif")
+    assert interoperability(first) == b"R98"
+    assert interoperability(round_trip(first)) == b"R98"
 
 
 @pytest.mark.filterwarnings("ignore:Tag data larger:UserWarning")
-def test_a_place_of_interoperability_that_another_program_left_behind_is_dropped(
-    exif, photo, tmp_path
-):
-    photo.save(
-        tmp_path / "in.tif", exif=exif
-    )  # Pillow copies the place where it lay in the EXIF of a JPEG
+def test_stale_interoperability_offset_is_dropped(exif, photo, tmp_path):
+    photo.save(tmp_path / "in.tif", exif=exif)  # Pillow copies the offset in the EXIF of a JPEG
     with tifffile.TiffFile(tmp_path / "in.tif") as file:
         assert file.pages[0].tags[34665].value["InteroperabilityTag"]
-    assert interoperability(through(tmp_path / "in.tif")) is None
+    assert interoperability(round_trip(tmp_path / "in.tif")) is None
 
 
-def with_a_text_for_a_number(photo: Image.Image, path: Path) -> Path:
-    """A photo whose altitude is a text, where GPS wants a fraction."""
+def save_with_text_altitude(photo: Image.Image, path: Path) -> Path:
+    """Save a photo with a text as its GPS altitude, which should be a fraction."""
     tags = Image.Exif()
     tags[271], tags[34853] = "Maker", {1: "N", 6: 2.0}
     exif = tags.tobytes()
-    entry = (
-        exif.index(struct.pack(">HHI", 6, 5, 1))
-        if b"MM" in exif[6:8]
-        else exif.index(struct.pack("<HHI", 6, 5, 1))
-    )
     order = ">" if b"MM" in exif[6:8] else "<"
+    entry = exif.index(struct.pack(order + "HHI", 6, 5, 1))
     text = struct.pack(order + "HHI", 6, 2, 4) + b"2.5\0"
     exif = exif[:entry] + text + exif[entry + len(text) :]
     photo.save(path, exif=exif)
@@ -108,23 +86,23 @@ def with_a_text_for_a_number(photo: Image.Image, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".webp"])
-def test_what_a_tiff_cannot_say_because_it_is_of_the_wrong_kind_is_left_out_and_told_of(
-    suffix, photo, tmp_path
-):
-    source = with_a_text_for_a_number(photo, tmp_path / f"photo{suffix}")
-    assert pictures.omissions_when_writing(pictures.read(source), Path("a.tif")) == (
-        "part of its EXIF has values of the wrong kind and is left out",
-    )
-    exif = Image.open(through(source, ".tif")).getexif()
-    assert (exif[271], dict(exif.get_ifd(34853))) == ("Maker", {1: "N"})
-    assert pictures.omissions_when_writing(pictures.read(source), Path(f"a{suffix}")) == ()
+def test_tiff_drops_exif_values_of_the_wrong_type(suffix, photo, tmp_path):
+    source = save_with_text_altitude(photo, tmp_path / f"photo{suffix}")
+    with Image.open(round_trip(source, ".tif")) as after:
+        exif = after.getexif()
+        assert exif[271] == "Maker"
+        assert dict(exif.get_ifd(34853)) == {1: "N"}
 
 
-def test_a_tiff_whose_exif_is_of_the_wrong_kind_is_read(photo, tmp_path):
-    data = bytearray(with_a_text_for_a_number(photo, tmp_path / "photo.jpg").read_bytes())
-    exif = pictures.read(tmp_path / "photo.jpg").metadata.exif
-    assert exif is not None
-    assert data
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_dropped_exif_values_are_reported(suffix, photo, tmp_path):
+    rainy = pictures.read(save_with_text_altitude(photo, tmp_path / f"photo{suffix}"))
+    assert pictures.omissions_when_writing(rainy, Path("a.tif")) == WRONG_TYPE
+    assert pictures.omissions_when_writing(rainy, Path(f"a{suffix}")) == ()
+
+
+def test_tiff_with_exif_of_the_wrong_type_is_read(photo, tmp_path):
+    exif = pictures.read(save_with_text_altitude(photo, tmp_path / "photo.jpg")).metadata.exif
     order = "<" if exif[:2] == b"II" else ">"
     strip = np.asarray(photo).tobytes()
     first = struct.unpack(order + "I", exif[4:8])[0]
@@ -149,35 +127,35 @@ def test_a_tiff_whose_exif_is_of_the_wrong_kind_is_read(photo, tmp_path):
     (tmp_path / "photo.tif").write_bytes(
         (head.ljust(start, b"\0") + directory).ljust(start + 400, b"\0") + strip
     )
-    read = pictures.read(tmp_path / "photo.tif")
-    assert (read.pixels == np.asarray(photo)).all()
-    assert read.omissions == ("part of its EXIF has values of the wrong kind and is left out",)
-    assert pictures.read(through(tmp_path / "photo.tif")).omissions == ()
+    rainy = pictures.read(tmp_path / "photo.tif")
+    np.testing.assert_array_equal(rainy.pixels, photo)
+    assert rainy.omissions == WRONG_TYPE
+    assert pictures.read(round_trip(tmp_path / "photo.tif")).omissions == ()
 
 
 @pytest.mark.parametrize(
-    "said",
+    "xmp",
     [
         b'tiff:Orientation="6"',
         b"tiff:Orientation = '6'",
         b"<tiff:Orientation> 6 </tiff:Orientation>",
     ],
 )
-def test_the_orientation_of_the_xmp_is_set_upright_however_it_is_written(said):
-    assert upright_xmp(said) == said.replace(b"6", b"1")
+def test_orientation_in_xmp_is_reset(xmp):
+    assert upright_xmp(xmp) == xmp.replace(b"6", b"1")
 
 
-def test_a_png_with_a_large_profile_and_large_texts_is_read(photo, tmp_path):
+def test_png_with_large_profile_and_texts_is_read(photo, tmp_path):
     info = PngInfo()
     info.add_text("notes", "ab" * 10**6, zip=True)
     photo.save(tmp_path / "a.png", pnginfo=info, icc_profile=bytes(3 * 2**20))
-    read = pictures.read(tmp_path / "a.png")
-    assert read.metadata.icc == bytes(3 * 2**20)
-    assert [name for name, _ in read.metadata.png_chunks] == [b"zTXt"]
+    rainy = pictures.read(tmp_path / "a.png")
+    assert rainy.metadata.icc == bytes(3 * 2**20)
+    assert [name for name, _ in rainy.metadata.png_chunks] == [b"zTXt"]
 
 
-def test_a_tiff_whose_grey_and_alpha_lie_apart_is_refused(tmp_path):
-    planes = np.random.default_rng(1).integers(0, 256, (2, 48, 64), dtype=np.uint8)
+def test_planar_grey_with_alpha_is_rejected(rng, tmp_path):
+    planes = rng.integers(0, 256, (2, 48, 64), dtype=np.uint8)
     options = {
         "photometric": "minisblack",
         "planarconfig": "separate",
@@ -189,7 +167,7 @@ def test_a_tiff_whose_grey_and_alpha_lie_apart_is_refused(tmp_path):
         pictures.read(tmp_path / "a.tif")
 
 
-def test_pages_of_a_tiff_keep_their_kind_their_names_and_their_numbers(photo, tmp_path):
+def test_page_tags_are_kept(photo, tmp_path):
     with AppendingTiffWriter(str(tmp_path / "in.tif"), True) as file:
         for index, page in enumerate([photo, photo.resize((32, 24))]):
             tags = ImageFileDirectory_v2()
@@ -201,49 +179,49 @@ def test_pages_of_a_tiff_keep_their_kind_their_names_and_their_numbers(photo, tm
             )
             page.save(file, "TIFF", tiffinfo=tags)
             file.newFrame()
-    with tifffile.TiffFile(through(tmp_path / "in.tif")) as file:
-        told = [[page.tags[tag].value for tag in (254, 269, 285, 297)] for page in file.pages]
-    assert told == [[0, "a document", "page 0", (0, 2)], [1, "a document", "page 1", (1, 2)]]
+    with tifffile.TiffFile(round_trip(tmp_path / "in.tif")) as file:
+        values = [[page.tags[tag].value for tag in (254, 269, 285, 297)] for page in file.pages]
+    assert values == [[0, "a document", "page 0", (0, 2)], [1, "a document", "page 1", (1, 2)]]
 
 
-def test_the_tags_of_pages_do_not_follow_the_picture_into_a_jpeg(photo, tmp_path):
+def test_jpeg_has_no_page_tags(photo, tmp_path):
     photo.save(tmp_path / "in.tif", tiffinfo={254: 1, 285: "page 1"})
-    with Image.open(through(tmp_path / "in.tif", ".jpg")) as after:
+    with Image.open(round_trip(tmp_path / "in.tif", ".jpg")) as after:
         assert dict(after.getexif()) == {}
 
 
-def test_strip_drops_the_names_of_pages_and_not_their_kind(photo, tmp_path):
+def test_strip_drops_page_names_only(photo, tmp_path):
     photo.save(tmp_path / "in.tif", tiffinfo={254: 1, 285: "page 1"})
     rainy = pictures.read(tmp_path / "in.tif")
     pictures.write(replace(rainy, metadata=rainy.metadata.stripped()), tmp_path / "out.tif")
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
-        assert (file.pages[0].tags[254].value, 285 in file.pages[0].tags) == (1, False)
+        assert file.pages[0].tags[254].value == 1
+        assert 285 not in file.pages[0].tags
 
 
 @pytest.mark.parametrize(
     ("before", "after"), [*itertools.product([".tif", ".jpg"], repeat=2), (".png", ".tif")]
 )
-def test_what_windows_says_of_a_photo_survives(before, after, photo, tmp_path):
+def test_windows_tags_are_kept(before, after, photo, tmp_path):
     exif = Image.Exif()
-    exif[18246], exif[40093] = 4, "author\0".encode("utf-16le")
+    author = "author\0".encode("utf-16le")
+    exif[18246], exif[40093] = 4, author
     photo.save(tmp_path / f"in{before}", exif=exif)
-    with Image.open(through(tmp_path / f"in{before}", after)) as image:
-        assert (image.getexif()[18246], image.getexif()[40093]) == (
-            4,
-            "author\0".encode("utf-16le"),
-        )
+    with Image.open(round_trip(tmp_path / f"in{before}", after)) as image:
+        assert image.getexif()[18246] == 4
+        assert image.getexif()[40093] == author
 
 
 @pytest.mark.parametrize(("before", "after"), itertools.product([".tif", ".jpg"], repeat=2))
-def test_captions_survive_and_thumbnails_of_the_rain_do_not(before, after, photo, tmp_path):
+def test_captions_are_kept_without_thumbnails(before, after, photo, tmp_path):
     thumbnail, caption = resource(1036, b"\xff\xd8 a thumbnail"), resource(1028, CAPTION, b"odd")
     if before == ".jpg":
         photo.save(tmp_path / "in.jpg", extra=jpeg_segments(thumbnail + caption))
     else:
         photo.save(tmp_path / "in.tif", tiffinfo={34377: thumbnail + caption})
-    out = through(tmp_path / f"in{before}", after)
+    out = round_trip(tmp_path / f"in{before}", after)
     if after == ".jpg":
-        assert HEAD + caption in list(segments_of(out.read_bytes()))
+        assert SIGNATURE + caption in list(read_segments(out.read_bytes()))
     else:
         with tifffile.TiffFile(out) as file:
             tag = file.pages[0].tags[34377]
@@ -251,53 +229,44 @@ def test_captions_survive_and_thumbnails_of_the_rain_do_not(before, after, photo
     assert b"a thumbnail" not in out.read_bytes()
 
 
-def test_resources_that_fill_several_segments_come_back_whole():
+def test_resources_of_several_segments_are_joined():
     resources = resource(1028, CAPTION) + resource(2000, bytes(range(256)) * 600)
-    assert (
-        resources_of(
-            body for body in segments_of(b"\xff\xd8" + jpeg_segments(resources) + b"\xff\xda")
-        )
-        == resources
-    )
+    jpeg = b"\xff\xd8" + jpeg_segments(resources) + b"\xff\xda"
+    assert read_resources(read_segments(jpeg)) == resources
 
 
 @pytest.mark.parametrize("size", range(1, 23))
-def test_resources_that_are_cut_short_end_there(size):
-    assert kept_resources(resource(1028, CAPTION)[:size]) is None
+def test_truncated_resource_is_dropped(size):
+    assert without_copies(resource(1028, CAPTION)[:size]) is None
 
 
-def test_every_comment_of_a_jpeg_survives(photo, tmp_path):
+def test_all_jpeg_comments_are_kept(photo, tmp_path):
     file = io.BytesIO()
     photo.save(file, "JPEG", comment=b"first")
     second = b"\xff\xfe" + struct.pack(">H", 8) + b"second"
-    (tmp_path / "in.jpg").write_bytes(
-        b"".join(part for part in (file.getvalue()[:2], second, file.getvalue()[2:]))
-    )
-    comments = [
-        body
-        for body in segments_of(through(tmp_path / "in.jpg").read_bytes())
-        if body in {b"first", b"second"}
-    ]
+    (tmp_path / "in.jpg").write_bytes(file.getvalue()[:2] + second + file.getvalue()[2:])
+    segments = read_segments(round_trip(tmp_path / "in.jpg").read_bytes())
+    comments = [body for body in segments if body in {b"first", b"second"}]
     assert comments == [b"second", b"first"]
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_the_comment_of_a_gif_survives(count, photo, tmp_path):
-    more = [photo.rotate(90 * index) for index in range(1, count)]
-    photo.save(tmp_path / "in.gif", save_all=True, append_images=more, comment=b"a rain " * 50)
-    with Image.open(through(tmp_path / "in.gif")) as after:
+def test_gif_comment_is_kept(count, photo, tmp_path):
+    others = [photo.rotate(90 * index) for index in range(1, count)]
+    photo.save(tmp_path / "in.gif", save_all=True, append_images=others, comment=b"a rain " * 50)
+    with Image.open(round_trip(tmp_path / "in.gif")) as after:
         assert after.info["comment"] == b"a rain " * 50
 
 
-def test_comments_go_from_a_jpeg_into_a_gif_and_back(photo, tmp_path):
+def test_comment_is_kept_from_jpeg_to_gif_and_back(photo, tmp_path):
     photo.save(tmp_path / "in.jpg", comment=b"a rain")
-    through(tmp_path / "in.jpg", ".gif").rename(tmp_path / "gif.gif")
-    with Image.open(through(tmp_path / "gif.gif", ".jpg")) as after:
+    round_trip(tmp_path / "in.jpg", ".gif").rename(tmp_path / "gif.gif")
+    with Image.open(round_trip(tmp_path / "gif.gif", ".jpg")) as after:
         assert after.info["comment"] == b"a rain"
 
 
-def test_each_page_of_a_tiff_keeps_its_own_profile_and_resolution(tmp_path):
-    """Pillow hands those of one page on to all others."""
+def test_each_page_keeps_its_profile_and_resolution(tmp_path):
+    """Pillow passes those of one page on to later pages."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     pages = [
         ({"resolution": (300, 300), "resolutionunit": "INCH"}, None),
