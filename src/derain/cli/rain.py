@@ -1,9 +1,9 @@
-"""`derain rain`: rain rendered onto a clean photo."""
+"""`derain rain`: render rain onto a clean photo."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -35,35 +35,36 @@ def rain(
     Parameters
     ----------
     photo
-        The clean photo.
+        Clean photo.
     output
-        The rainy one, or a folder for it; without it, `photo_rainy.jpg` beside `photo.jpg`.
+        Rainy photo, or a folder for it; by default `photo_rainy.jpg` next to `photo.jpg`.
     preset
-        The kind of rain. `random` draws one from all plausible kinds, by the seed.
+        Kind of rain; `random` draws one from the whole plausible range.
     seed
-        The same seed gives the same rain.
+        Random seed; the same seed gives the same rain.
     coverage
-        Streaks over a pixel on average, 0 to 6.
+        Mean number of streaks over a pixel, 0 to 6.
     length_px
-        Length of a streak, 1 to 200, in pixels of a picture of 400 x 400; larger pictures have longer streaks.
+        Length of a streak, 1 to 200, in pixels of a 400 x 400 picture; it grows with the picture.
     width_px
         Width of a streak, 0.5 to 12, in the same pixels.
     angle_deg
-        Lean in degrees, -70 to 70: 0 falls straight down, positive drifts to the right.
+        Angle in degrees, -70 to 70: 0 falls straight down, positive drifts to the right.
     brightness
         Light that a streak adds, 0 to 1.
     depth
-        How many times larger the nearest streaks are than the farthest, 1 to 20.
+        Ratio of the size of the nearest streaks to that of the farthest, 1 to 20.
     defocus_px
         Blur of the nearest streaks, 0 to 12.
     mist
-        Veil of far rain, 0 to 1.
+        Mist of distant rain, 0 to 1.
     composite
-        How streaks join the picture: `add` as the synthetic data sets do, `screen`, or `blend` as a camera sees drops.
+        How streaks are combined with the photo: `add` as in the synthetic data sets, `screen`, or
+        `blend` as drops look to a camera.
     scale
-        Multiplies every length; without it, 1 up to 400 x 400, more for larger pictures.
+        Factor for every length; by default 1 up to 400 x 400 pixels, more for larger photos.
     overwrite
-        Replace a file that is already there.
+        Replace an existing file.
     """
     from derain import pictures
     from derain.cli.console import Console, one_line
@@ -78,7 +79,7 @@ def rain(
     target = jobs.pending[0].target
     pictures.check_fits(clean, target)
     create_folder(target.parent)
-    given = {
+    options = {
         "coverage": coverage,
         "length_px": length_px,
         "width_px": width_px,
@@ -89,9 +90,12 @@ def rain(
         "mist": mist,
         "composite": composite,
     }
-    changed = {name: value for name, value in given.items() if value is not None}
-    kind = random(seed, **changed) if preset == "random" else replace(PRESETS[preset], **changed)  # type: ignore[arg-type]
-    pictures.write(clean.with_image(render(clean.image, rain=kind, seed=seed, scale=scale)), target)
+    changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    parameters = (
+        random(seed, **changes) if preset == "random" else replace(PRESETS[preset], **changes)
+    )
+    rainy = render(clean.image, rain=parameters, seed=seed, scale=scale)
+    pictures.write(clean.with_image(rainy), target)
     print(one_line(f"{photo} -> {target}"))
-    for text in clean.omissions + pictures.omissions_when_writing(clean, target):
-        Console(is_quiet=False).info(f"{photo}: {text}")
+    for omission in clean.omissions + pictures.omissions_when_writing(clean, target):
+        Console(is_quiet=False).info(f"{photo}: {omission}")

@@ -1,4 +1,4 @@
-"""What rain is: the numbers that describe it, presets, and a sampler over the plausible range."""
+"""Parameters of rain, presets, and a sampler over the plausible range."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ RANGES: dict[str, tuple[float, float]] = {
     "mist": (0.0, 1.0),
     "airlight": (0.0, 1.0),
 }
-"""The least and the greatest value of each number of `Rain`."""
+"""Minimum and maximum of each parameter of `Rain`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rain:
-    """One kind of rain. Pixels are those of a picture of 400 x 400; on larger ones streaks grow with the picture.
+    """Parameters of one kind of rain.
 
-    Drops are spread evenly through the air, so every depth layer covers the same share of the picture: the far ones with many
-    short, thin and faint streaks, the near ones with few long, wide, bright and blurred ones. A value out of its range
-    (`RANGES`) raises DerainError.
+    Pixels are those of a picture of 400 x 400; streaks grow with larger pictures. Drops are spread
+    evenly through the air, so every depth layer covers the same share of the picture: distant
+    layers with many short, thin and faint streaks, near layers with few long, wide, bright and
+    blurred ones. Raises DerainError for a value out of its range (`RANGES`).
     """
 
     coverage: float = 0.6
-    """Streaks over a pixel, on average, all layers together; about `1 - exp(-coverage)` of the picture lies under one."""
+    """Mean number of streaks over a pixel, all layers together.
+    About `1 - exp(-coverage)` of the picture is under a streak."""
     length_px: float = 24.0
     """Length of a streak in the middle of the depth range."""
     length_spread: float = 0.4
@@ -49,44 +51,51 @@ class Rain:
     width_px: float = 1.8
     """Width of a streak at half its brightness, in the middle of the depth range."""
     angle_deg: float = 8.0
-    """Lean of the streaks: 0 falls straight down, positive drifts to the right while falling."""
+    """Angle of the streaks: 0 falls straight down, positive drifts to the right while falling."""
     angle_spread_deg: float = 2.0
-    """Standard deviation of the lean from streak to streak."""
+    """Standard deviation of the angle between streaks."""
     layer_spread_deg: float = 1.0
-    """Standard deviation of the lean from layer to layer: gusts; large values make streaks cross."""
+    """Standard deviation of the angle between layers: gusts. Large values make streaks cross."""
     layers: int = 4
-    """Depth layers, from far to near."""
+    """Number of depth layers."""
     depth: float = 4.0
-    """How many times longer and wider a streak of the nearest layer is than one of the farthest."""
+    """Ratio of the size of streaks in the nearest layer to that in the farthest."""
     brightness: float = 0.25
-    """Light that a streak adds at its brightest in the middle of the depth range, 1 being white."""
+    """Light that a streak adds at its brightest point, in the middle of the depth range.
+    1 is white."""
     brightness_spread: float = 0.4
-    """Standard deviation of that light from streak to streak, relative to its mean."""
+    """Standard deviation of that light between streaks, relative to its mean."""
     defocus_px: float = 1.0
-    """Blur of the nearest layer; it falls to nothing at the farthest."""
+    """Blur of the nearest layer; it decreases to 0 at the farthest."""
     mist: float = 0.0
-    """Share of the light that comes from rain too far away to show as streaks: 0 is clear air, 1 hides everything."""
+    """Share of the light that comes from rain too distant to show as streaks.
+    0 is clear air, 1 hides everything."""
     airlight: float = 0.8
-    """Brightness of the mist, and of the streaks where they are blended."""
+    """Brightness of the mist, and of the streaks with `composite = "blend"`."""
     composite: Composite = "add"
-    """How streaks join the picture: `add`, clipped, as the synthetic sets are made; `screen`; or `blend`, towards the airlight,
-    which is how a drop looks: plain before a dark tree, unseen before a bright sky."""
+    """How streaks are combined with the picture.
+
+    - `add`: added and clipped, as in the synthetic data sets
+    - `screen`: 1 - (1 - picture) (1 - streaks)
+    - `blend`: moved towards the airlight, like real drops, which show in front of a dark tree and
+      vanish in front of a bright sky
+    """
 
     def __post_init__(self) -> None:
-        for name, (least, greatest) in RANGES.items():
+        for name, (minimum, maximum) in RANGES.items():
             value = getattr(self, name)
-            if not least <= value <= greatest:
+            if not minimum <= value <= maximum:
                 raise DerainError(
-                    f"{name} = {value:g} is out of range for rain; choose a value from {least:g} to {greatest:g}"
+                    f"{name} = {value:g} is out of range for rain; "
+                    f"choose a value from {minimum:g} to {maximum:g}"
                 )
         if self.layers != int(self.layers):
             raise DerainError(
-                f"layers = {self.layers:g} is no whole number; choose one from 1 to 8"
+                f"layers = {self.layers:g} is not a whole number; choose one from 1 to 8"
             )
         if self.composite not in get_args(Composite):
-            raise DerainError(
-                f"composite = {self.composite} is not known; choose one of {', '.join(get_args(Composite))}"
-            )
+            known = ", ".join(get_args(Composite))
+            raise DerainError(f"composite = {self.composite} is unknown; choose one of {known}")
 
 
 PRESETS: dict[str, Rain] = {
@@ -122,7 +131,8 @@ PRESETS: dict[str, Rain] = {
         mist=0.15,
     ),
 }
-"""`light` and `heavy` have the streak statistics of Rain100L and Rain100H (docs/data.md); mist apart, which those sets lack."""
+"""Named kinds of rain. `light` and `heavy` have the streak statistics of Rain100L and Rain100H
+(docs/data.md); `heavy` also has mist, which that set lacks."""
 
 
 def resolve(rain: Rain | str) -> Rain:
@@ -135,7 +145,10 @@ def resolve(rain: Rain | str) -> Rain:
 
 
 def generator(seed: Seed) -> np.random.Generator:
-    """Random numbers from a seed, or those of a generator. Raises DerainError for a negative seed."""
+    """Return random numbers for a seed; a generator is returned unchanged.
+
+    Raises DerainError for a negative seed.
+    """
     try:
         return np.random.default_rng(seed)
     except ValueError as error:
@@ -143,41 +156,41 @@ def generator(seed: Seed) -> np.random.Generator:
 
 
 def random(seed: Seed, **fixed: Any) -> Rain:
-    """Draw one rain from the whole plausible range: drizzle to downpour, calm to gusty, clear air to mist, all composites.
+    """Draw rain from the whole plausible range.
 
-    `fixed` names fields of `Rain` that are given instead of drawn. The same seed gives the same rain.
+    The range includes drizzle and downpour, calm and gusty, clear air and mist, and all composites.
+    `fixed` sets fields of `Rain` instead of drawing them. The same seed gives the same rain.
     """
     rng = generator(seed)
 
-    def between(low: float, high: float) -> float:
+    def uniform(low: float, high: float) -> float:
         return float(low + (high - low) * rng.random())
 
-    def ratio(low: float, high: float) -> float:
+    def log_uniform(low: float, high: float) -> float:
         return float(low * (high / low) ** rng.random())
 
-    coverage = ratio(0.08, 4.5)
+    coverage = log_uniform(0.08, 4.5)
     drawn: dict[str, Any] = {
         "coverage": coverage,
-        "length_px": ratio(6.0, 60.0),
-        "length_spread": between(0.2, 0.6),
-        "width_px": ratio(1.0, 4.5),
-        "angle_deg": 28.0 * between(-1, 1) + 17.0 * between(-1, 1),
-        "angle_spread_deg": between(0.3, 4.0),
-        "layer_spread_deg": between(0.0, 3.0) if rng.random() < 0.75 else between(3.0, 15.0),
+        "length_px": log_uniform(6.0, 60.0),
+        "length_spread": uniform(0.2, 0.6),
+        "width_px": log_uniform(1.0, 4.5),
+        "angle_deg": 28.0 * uniform(-1, 1) + 17.0 * uniform(-1, 1),
+        "angle_spread_deg": uniform(0.3, 4.0),
+        "layer_spread_deg": uniform(0.0, 3.0) if rng.random() < 0.75 else uniform(3.0, 15.0),
         "layers": int(rng.integers(1, 7)),
-        "depth": ratio(1.2, 8.0),
-        "brightness": min(
-            ratio(0.08, 0.9), 0.6 / coverage
-        ),  # dense and bright at once is a white sheet
-        "brightness_spread": between(0.2, 0.6),
-        "defocus_px": between(0.0, 3.0),
-        "mist": between(0.0, 0.4) if rng.random() < 0.5 else 0.0,
-        "airlight": between(0.6, 0.95),
+        "depth": log_uniform(1.2, 8.0),
+        # dense rain that is also bright would be a white sheet
+        "brightness": min(log_uniform(0.08, 0.9), 0.6 / coverage),
+        "brightness_spread": uniform(0.2, 0.6),
+        "defocus_px": uniform(0.0, 3.0),
+        "mist": uniform(0.0, 0.4) if rng.random() < 0.5 else 0.0,
+        "airlight": uniform(0.6, 0.95),
         "composite": ("add", "add", "screen", "blend")[int(rng.integers(4))],
     }
-    unknown = sorted(set(fixed) - {field.name for field in fields(Rain)})
-    if unknown:
+    known = [field.name for field in fields(Rain)]
+    if unknown := sorted(set(fixed) - set(known)):
         raise DerainError(
-            f"{', '.join(unknown)}: rain has no such field; it has {', '.join(field.name for field in fields(Rain))}"
+            f"{', '.join(unknown)}: not a parameter of rain; known are {', '.join(known)}"
         )
     return Rain(**{**drawn, **fixed})
