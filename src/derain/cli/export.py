@@ -27,7 +27,7 @@ def export(
     from derain.cli.console import plain_console
     from derain.errors import WeightsError
     from derain.export.export import export as write
-    from derain.export.export import largest_difference
+    from derain.export.export import largest_differences
     from derain.network.weights_file import load_network, resolve_path
 
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
@@ -41,5 +41,5 @@ def export(
     console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB", markup=False)
     if check:
         exported, _ = load_network(output.with_suffix(".safetensors"))
-        for (height, width), difference in largest_difference(exported, output).items():
+        for (height, width), difference in largest_differences(exported, output).items():
             console.print(f"largest difference to torch at {width}x{height}: {difference:.1e}")

@@ -1,1 +1,1 @@
-"""Exporting a trained network to ONNX. Needs the extra `train`."""
+"""Export of a trained network to ONNX. Needs the extra `train`."""

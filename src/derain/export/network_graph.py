@@ -1,8 +1,9 @@
 """A generator as an ONNX graph, node by node.
 
-It is written instead of traced, because the engines' time goes into copies: layer norms and the scale of the attention are folded
-into the products that follow them, pointwise products stay in the layout of the convolutions, a window is cut and merged in one
-transposition, and the masks of shifted windows are built once for a level.
+It is written instead of traced because copies dominate the time of inference engines. Layer norms
+and the scale of the attention are folded into the products that follow them. Pointwise products keep
+the layout of the convolutions. A window is cut and merged in one transposition each, and the mask of
+shifted windows is built once for each level.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from derain.network.plnlim import PLNLIM
 from derain.network.swin import BLOCKED, SwinBlock
 from derain.network.variants import Concatenation, WithoutFusion
 
-Kind = TypeVar("Kind", bound=nn.Module)
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class LevelShapes:
-    """What the blocks of one level share: its size and the shapes for cutting windows, all computed in the graph."""
+    """Shared by the blocks of one level: its size and the shapes for cutting windows.
+
+    All are computed in the graph.
+    """
 
     def __init__(
         self,
@@ -38,13 +42,12 @@ class LevelShapes:
         window_px: int,
         shift_px: int,
     ) -> None:
-        g, self.window_px, self.shift_px = graph, window_px, shift_px
+        g = self.graph = graph
+        self.batch, self.height, self.width = batch, height, width
+        self.window_px, self.shift_px = window_px, shift_px
         self.side = side = g.integers([window_px])
-        self.rows, self.columns = rows, columns = (
-            g.node("Div", height, side),
-            g.node("Div", width, side),
-        )
-        self.graph, self.height, self.width, self.batch = graph, height, width, batch
+        self.rows = rows = g.node("Div", height, side)
+        self.columns = columns = g.node("Div", width, side)
         self.windows = g.node("Mul", rows, columns)
         self.cut_shape = g.concat([batch, g.integers([-1]), rows, side, columns, side])
         self.cut_rows = [batch, self.windows, g.integers([window_px**2])]
@@ -54,18 +57,15 @@ class LevelShapes:
 
     @property
     def mask(self) -> Name:
-        """(1, windows, area, area): 0 within a half, BLOCKED across the wrap; built once (`swin.shift_mask`)."""
+        """The attention mask of `swin.shift_mask`, (1, windows, area, area), built once."""
         if self._mask is None:
             g = self.graph
 
             def is_wrapped(size: Name, shape: list[int]) -> Name:
                 last = g.node("Sub", size, g.integers([self.shift_px]))
-                place = g.node("Range", g.scalar(0), g.node("Squeeze", size), g.scalar(1))
-                return g.node(
-                    "Reshape",
-                    g.node("Cast", g.node("GreaterOrEqual", place, last), to=1),
-                    g.integers(shape),
-                )
+                position = g.node("Range", g.scalar(0), g.node("Squeeze", size), g.scalar(1))
+                wrapped = g.node("Cast", g.node("GreaterOrEqual", position, last), to=1)
+                return g.node("Reshape", wrapped, g.integers(shape))
 
             area, one = self.window_px**2, g.integers([1])
             part = g.node(
@@ -84,31 +84,30 @@ class LevelShapes:
 
 
 class NetworkGraph:
-    """Writes the modules of one generator into a graph, each method the counterpart of one `forward`."""
+    """Writes the modules of one generator into a graph; each method corresponds to one `forward`."""
 
     def __init__(self, graph: OnnxGraph, network: PLNLIN) -> None:
         self.g, self.network = graph, network
 
     def generator(self) -> Name:
-        """`PLNLIN.forward`."""
+        """Write `PLNLIN.forward` and return its output."""
         g, network = self.g, self.network
         configuration = network.configuration
-        batch, height, width = g.size_of("rainy", 0), g.size_of("rainy", 2), g.size_of("rainy", 3)
+        batch, height, width = (g.axis_length("rainy", axis) for axis in (0, 2, 3))
         rows, columns = self._reflected(height), self._reflected(width)
         padded = g.node("Gather", g.node("Gather", "rainy", rows, axis=2), columns, axis=3)
         levels = []
         for k in range(LEVELS):
-            sizes = (
-                g.node("Div", g.node("Shape", index), g.integers([2**k]))
-                for index in (rows, columns)
+            scale = g.integers([configuration.unshuffle * 2**k])
+            level_height, level_width = (
+                g.node("Div", g.node("Shape", index), scale) for index in (rows, columns)
             )
-            h, w = sizes
             levels.append(
                 LevelShapes(
                     g,
                     batch=batch,
-                    height=h,
-                    width=w,
+                    height=level_height,
+                    width=level_width,
                     window_px=configuration.window_px,
                     shift_px=configuration.shift_px,
                 )
@@ -117,7 +116,7 @@ class NetworkGraph:
         down, up, join = (
             as_type(nn.Conv2d, layers) for layers in (network.down, network.up, network.join)
         )
-        x = self.convolution(padded, network.enter)
+        x = self.enter(padded)
         encoded = [self.unit(x, encoder[0], levels[0])]
         for k in range(1, LEVELS):
             encoded.append(
@@ -136,19 +135,33 @@ class NetworkGraph:
             )
             joined = g.node("Concat", encoded[k], self.convolution(enlarged, up[k]), axis=1)
             x = self.unit(self.convolution(joined, join[k]), decoder[k], levels[k])
-        restored = g.node("Add", padded, self.convolution(x, network.leave))
+        change = self.convolution(x, network.leave)
+        if configuration.unshuffle > 1:
+            change = g.node("DepthToSpace", change, blocksize=configuration.unshuffle, mode="CRD")
+        restored = g.node("Add", padded, change)
         ends = g.concat([height, width])
         return g.node("Slice", restored, g.integers([0, 0]), ends, g.integers([2, 3]))
 
+    def enter(self, padded: Name) -> Name:
+        """Write `pixel_unshuffle` and the first convolution.
+
+        ONNX orders the unshuffled channels differently: colours are last.
+        """
+        g, layer, side = self.g, self.network.enter, self.network.configuration.unshuffle
+        if side == 1:
+            return self.convolution(padded, layer)
+        weight, bias = parameters(layer)
+        by_colour = weight.reshape(len(weight), 3, side**2, 3, 3)
+        weight = by_colour.swapaxes(1, 2).reshape(weight.shape)
+        x = g.node("SpaceToDepth", padded, blocksize=side)
+        return self._convolution(x, weight, bias, layer.stride)
+
     def _reflected(self, size: Name) -> Name:
-        """`generator.reflected`: the index that each position of the padded side shows."""
+        """Write `generator.reflected`: the source index of each position of a padded side."""
         g, multiple = self.g, self.g.integers([self.network.configuration.multiple_px])
         one = g.integers([1])
-        padded = g.node(
-            "Mul",
-            g.node("Div", g.node("Sub", g.node("Add", size, multiple), one), multiple),
-            multiple,
-        )
+        rounded_up = g.node("Sub", g.node("Add", size, multiple), one)
+        padded = g.node("Mul", g.node("Div", rounded_up, multiple), multiple)
         period = g.node("Max", g.node("Mul", g.node("Sub", size, one), g.integers([2])), one)
         position = g.node(
             "Mod", g.node("Range", g.scalar(0), g.node("Squeeze", padded), g.scalar(1)), period
@@ -157,7 +170,7 @@ class NetworkGraph:
         return g.node("Min", position, mirrored)
 
     def unit(self, x: Name, module: nn.Module, level: LevelShapes) -> Name:
-        """`forward` of any of `variants.UNITS`."""
+        """Write the `forward` of any of `variants.UNITS`."""
         if isinstance(module, PLNLIM):
             return self.plnlim(x, module, level)
         for block in module.children():  # a chain
@@ -165,13 +178,11 @@ class NetworkGraph:
         return x
 
     def plnlim(self, x: Name, module: PLNLIM, level: LevelShapes) -> Name:
-        """`PLNLIM.forward`, and those of Table 3."""
+        """Write `PLNLIM.forward`, or that of a variant of Table 3."""
         g = self.g
-        fusions = (
-            []
-            if isinstance(module, WithoutFusion)
-            else [*as_type(Fusion, module.fusion), module.end]
-        )
+        fusions: list[Fusion] = []
+        if not isinstance(module, WithoutFusion):
+            fusions = [*as_type(Fusion, module.fusion), module.end]
         stages = zip(
             module.local[1:-1],
             module.nonlocal_[1:-1],
@@ -179,53 +190,47 @@ class NetworkGraph:
             module.to_nonlocal,
             strict=True,
         )
-        local, nonlocal_ = (
-            self.block(x, module.local[0], level),
-            self.block(x, module.nonlocal_[0], level),
-        )
-        fused = [self.joined([local, nonlocal_], fusions[0])] if fusions else []
+        local = self.block(x, module.local[0], level)
+        nonlocal_ = self.block(x, module.nonlocal_[0], level)
+        fused = [self.concat_conv([local, nonlocal_], fusions[0])] if fusions else []
         for index, (rb, stb, to_local, to_nonlocal) in enumerate(stages, 1):
             local, nonlocal_ = (
                 self.block(self.interaction(local, nonlocal_, to_local), rb, level),
                 self.block(self.interaction(nonlocal_, local, to_nonlocal), stb, level),
             )
-            fused = [self.joined([*fused, local, nonlocal_], fusions[index])] if fusions else []
+            fused = [self.concat_conv([*fused, local, nonlocal_], fusions[index])] if fusions else []
         ends = g.node(
             "Add",
             self.block(local, module.local[-1], level),
             self.block(nonlocal_, module.nonlocal_[-1], level),
         )
-        return (
-            g.node("Add", ends, self.joined([*fused, local, nonlocal_], fusions[-1]))
-            if fusions
-            else ends
-        )
+        if not fusions:
+            return ends
+        return g.node("Add", ends, self.concat_conv([*fused, local, nonlocal_], fusions[-1]))
 
     def block(self, x: Name, block: nn.Module, level: LevelShapes) -> Name:
-        """A residual or a Swin block."""
-        return (
-            self.swin(x, block, level)
-            if isinstance(block, SwinBlock)
-            else self.residual(x, cast(ResidualBlock, block))
-        )
+        """Write a residual or a Swin block."""
+        if isinstance(block, SwinBlock):
+            return self.swin(x, block, level)
+        return self.residual(x, cast(ResidualBlock, block))
 
     def interaction(self, x: Name, guide: Name, module: nn.Module) -> Name:
-        """What one branch learns of the other: SFT, concatenation or nothing."""
+        """Write the modulation of one branch by the other: SFT, concatenation or none."""
         if isinstance(module, Concatenation):
-            return self.joined([x, guide], module.join)
+            return self.concat_conv([x, guide], module.join)
         return self.sft(x, guide, module) if isinstance(module, SFT) else x
 
-    def joined(self, maps: Sequence[Name], layer: nn.Linear) -> Name:
-        """A 1x1 convolution of maps side by side."""
+    def concat_conv(self, maps: Sequence[Name], layer: nn.Linear) -> Name:
+        """Write a 1x1 convolution of concatenated maps."""
         return self.pointwise(self.g.node("Concat", *maps, axis=1), layer)
 
     def residual(self, x: Name, block: ResidualBlock) -> Name:
-        """`ResidualBlock.forward`."""
+        """Write `ResidualBlock.forward`."""
         inner = self.g.node("LeakyRelu", self.convolution(x, block.first), alpha=0.2)
         return self.g.node("Add", x, self.convolution(inner, block.second))
 
     def sft(self, x: Name, guide: Name, module: SFT) -> Name:
-        """`SFT.forward`."""
+        """Write `SFT.forward`."""
         g = self.g
         inner = g.node("LeakyRelu", self.pointwise(guide, module.first), alpha=0.1)
         scale, shift = g.split(inner, 2, axis=1)
@@ -235,7 +240,7 @@ class NetworkGraph:
         return g.node("Add", g.node("Mul", x, g.node("Add", scale, g.floats([1.0]))), shift)
 
     def swin(self, x: Name, block: SwinBlock, level: LevelShapes) -> Name:
-        """`SwinBlock.forward` for whole windows."""
+        """Write `SwinBlock.forward` for whole windows."""
         g = self.g
         if block.shift_px:
             x = self._roll(x, block.shift_px)
@@ -248,9 +253,9 @@ class NetworkGraph:
             "Add", windows, self.attention(self.normalised(windows, channels), block, level)
         )
         expand, contract = as_type(nn.Linear, (block.mlp[0], block.mlp[2]))
-        first = self.folded(*parameters(expand), block.mlp_norm)
+        first = self.fold_norm(*parameters(expand), block.mlp_norm)
         hidden = g.node("Gelu", self.linear(self.normalised(windows, channels), *first))
-        windows = g.node("Add", windows, self.linear(hidden, *self.unfolded(contract)))
+        windows = g.node("Add", windows, self.linear(hidden, *self.linear_weights(contract)))
         x = g.node(
             "Transpose", g.node("Reshape", windows, level.merge_shape), perm=[0, 5, 1, 3, 2, 4]
         )
@@ -258,12 +263,15 @@ class NetworkGraph:
         return self._roll(x, -block.shift_px) if block.shift_px else x
 
     def attention(self, x: Name, block: SwinBlock, level: LevelShapes) -> Name:
-        """`WindowAttention.forward` on (N, windows, area, C), the norm before it and its scale folded into q, k and v."""
+        """Write `WindowAttention.forward` on (N, windows, area, C).
+
+        The norm before it and its scale are folded into q, k and v.
+        """
         g, attention = self.g, block.attention
         weight, bias = parameters(attention.qkv)
         channels, heads = weight.shape[0] // 3, attention.heads
         q, k, v = (
-            self.linear(x, *self.folded(w, b, block.attention_norm, scale=scale))
+            self.linear(x, *self.fold_norm(w, b, block.attention_norm, scale=scale))
             for w, b, scale in zip(
                 np.split(weight, 3), np.split(bias, 3), (attention.scale, 1.0, 1.0), strict=True
             )
@@ -277,7 +285,7 @@ class NetworkGraph:
             )
             if block.shift_px:
                 logits = g.node("Add", logits, level.mask)
-            mixed = g.node("MatMul", g.node("Softmax", logits, axis=-1), v)
+            y = g.node("MatMul", g.node("Softmax", logits, axis=-1), v)
         else:
             split = g.concat([*level.cut_rows, g.integers([heads, channels // heads])])
             q, k, v = (
@@ -287,16 +295,13 @@ class NetworkGraph:
             logits = g.node("Add", g.node("MatMul", q, k), g.weights(position[None, None]))
             if block.shift_px:
                 logits = g.node("Add", logits, g.node("Unsqueeze", level.mask, g.integers([2])))
-            mixed = g.node(
-                "Transpose",
-                g.node("MatMul", g.node("Softmax", logits, axis=-1), v),
-                perm=[0, 1, 3, 2, 4],
-            )
-            mixed = g.node("Reshape", mixed, g.concat([*level.cut_rows, g.integers([channels])]))
-        return self.linear(mixed, *self.unfolded(attention.projection))
+            y = g.node("MatMul", g.node("Softmax", logits, axis=-1), v)
+            y = g.node("Transpose", y, perm=[0, 1, 3, 2, 4])
+            y = g.node("Reshape", y, g.concat([*level.cut_rows, g.integers([channels])]))
+        return self.linear(y, *self.linear_weights(attention.projection))
 
     def normalised(self, x: Name, channels: int) -> Name:
-        """A layer norm whose affine part is folded into what follows."""
+        """Write a layer norm without its affine part, which `fold_norm` folds into the next layer."""
         return self.g.node(
             "LayerNormalization",
             x,
@@ -305,7 +310,7 @@ class NetworkGraph:
             epsilon=1e-5,
         )
 
-    def folded(
+    def fold_norm(
         self,
         weight: NDArray[np.float32],
         bias: NDArray[np.float32],
@@ -313,32 +318,42 @@ class NetworkGraph:
         *,
         scale: float = 1.0,
     ) -> tuple[Name, Name]:
-        """Weight (in, out) and bias (out,) of a linear layer after the affine part of `norm` and before a scale, as one.
+        """Fold the affine part of `norm` and a scale into a linear layer.
 
-        Written as products of constants, which every engine computes once when it loads: so the stored weights, in float16 too,
-        are those of the training.
+        Returns weight (in, out) and bias (out,). They are written as products of constants, which
+        every engine computes once when it loads the graph. So the stored weights, in float16 too,
+        are the trained ones.
         """
         g = self.g
         gain, offset = parameters(norm)
-        kept = g.weights(weight.T)
-        moved = g.node("Add", g.node("MatMul", g.weights(offset), kept), g.weights(bias))
-        scaled = g.node("Mul", kept, g.weights(gain[:, None]))
+        trained = g.weights(weight.T)
+        folded_bias = g.node("Add", g.node("MatMul", g.weights(offset), trained), g.weights(bias))
+        folded = g.node("Mul", trained, g.weights(gain[:, None]))
         if scale == 1:
-            return scaled, moved
-        return g.node("Mul", scaled, g.floats([scale])), g.node("Mul", moved, g.floats([scale]))
+            return folded, folded_bias
+        factor = g.floats([scale])
+        return g.node("Mul", folded, factor), g.node("Mul", folded_bias, factor)
 
-    def unfolded(self, layer: nn.Linear) -> tuple[Name, Name]:
-        """Weight (in, out) and bias (out,) of a linear layer."""
+    def linear_weights(self, layer: nn.Linear) -> tuple[Name, Name]:
+        """Return weight (in, out) and bias (out,) of a linear layer."""
         weight, bias = parameters(layer)
         return self.g.weights(weight.T), self.g.weights(bias)
 
     def linear(self, x: Name, weight: Name, bias: Name) -> Name:
-        """(..., in) -> (..., out), `weight` (in, out)."""
+        """Write a linear layer, (..., in) -> (..., out), with `weight` (in, out)."""
         return self.g.node("Add", self.g.node("MatMul", x, weight), bias)
 
     def convolution(self, x: Name, layer: nn.Conv2d) -> Name:
-        """A 3x3 convolution with one pixel of zeros around."""
-        weight, bias = parameters(layer)
+        """Write a 3x3 convolution with a border of one zero."""
+        return self._convolution(x, *parameters(layer), layer.stride)
+
+    def _convolution(
+        self,
+        x: Name,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        strides: Sequence[int],
+    ) -> Name:
         return self.g.node(
             "Conv",
             x,
@@ -346,11 +361,11 @@ class NetworkGraph:
             self.g.weights(bias),
             kernel_shape=[3, 3],
             pads=[1, 1, 1, 1],
-            strides=list(layer.stride),
+            strides=list(strides),
         )
 
     def pointwise(self, x: Name, layer: nn.Linear) -> Name:
-        """A 1x1 convolution, so that the engine keeps the layout of its neighbours."""
+        """Write a 1x1 convolution, so that the engine keeps the layout of the neighbouring layers."""
         weight, bias = parameters(layer)
         return self.g.node(
             "Conv",
@@ -361,7 +376,7 @@ class NetworkGraph:
         )
 
     def _roll(self, x: Name, by_px: int) -> Name:
-        """Move a map up and to the left by `by_px`, cyclically; back if it is negative."""
+        """Roll a map up and to the left by `by_px`, cyclically; back if it is negative."""
         g = self.g
         far = g.integers([2**31 - 1])
         for axis in (2, 3):
@@ -378,11 +393,11 @@ class NetworkGraph:
 def parameters(
     layer: nn.Linear | nn.Conv2d | nn.LayerNorm,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weight and bias of a layer in float32."""
+    """Return weight and bias of a layer in float32."""
     assert layer.bias is not None
     return layer.weight.float().numpy().copy(), layer.bias.float().numpy().copy()
 
 
-def as_type(kind: type[Kind], modules: Iterable[nn.Module]) -> list[Kind]:
-    """The modules of a list, which are of one kind, as such."""
-    return cast(list[Kind], list(modules))
+def as_type(kind: type[Layer], modules: Iterable[nn.Module]) -> list[Layer]:
+    """Return the modules of a list, all of one class, with that type."""
+    return cast(list[Layer], list(modules))

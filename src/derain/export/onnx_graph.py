@@ -1,4 +1,4 @@
-"""A small writer of ONNX graphs: nodes are added one by one and named by number."""
+"""A small writer for ONNX graphs: nodes are added one by one and named by number."""
 
 from __future__ import annotations
 
@@ -11,31 +11,35 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 Name = str
-OPSET = 20  # the first with Gelu
+OPSET = 20
+"""The first version with Gelu."""
 
 
 class OnnxGraph:
-    """One graph with the input `rainy` and the output `restored`, float32 (batch, 3, height, width), all but the 3 dynamic."""
+    """A graph with the input `rainy` and the output `restored`.
+
+    Both are float32 (batch, 3, height, width), where all but the 3 is dynamic.
+    """
 
     def __init__(self, *, half: bool) -> None:
         self.half = half
         self.nodes: list[onnx.NodeProto] = []
         self.initialisers: dict[bytes, onnx.TensorProto] = {}
 
-    def node(self, kind: str, *inputs: Name, **attributes: Any) -> Name:
-        """Add a node with one output and return the output's name."""
+    def node(self, operator: str, *inputs: Name, **attributes: Any) -> Name:
+        """Add a node with one output and return the name of the output."""
         output = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], **attributes))
         return output
 
     def split(self, x: Name, parts: int, *, axis: int) -> list[Name]:
-        """Cut `x` into equal parts along `axis`."""
+        """Split `x` into equal parts along `axis`."""
         outputs = [f"v{len(self.nodes)}_{i}" for i in range(parts)]
         self.nodes.append(helper.make_node("Split", [x], outputs, axis=axis, num_outputs=parts))
         return outputs
 
     def constant(self, value: NDArray[Any]) -> Name:
-        """A tensor that is kept as it is. Equal ones are kept once."""
+        """Add a tensor, stored as it is. Equal tensors are stored once."""
         value = np.ascontiguousarray(value)
         key = value.tobytes() + str((value.dtype, value.shape)).encode()
         if key not in self.initialisers:
@@ -43,29 +47,29 @@ class OnnxGraph:
         return self.initialisers[key].name
 
     def weights(self, value: NDArray[np.float32]) -> Name:
-        """A trained tensor, stored in float16 if the graph is `half` and used in float32."""
+        """Add a trained tensor, stored in float16 if the graph is `half` and used in float32."""
         if not self.half:
             return self.constant(value.astype(np.float32))
         return self.node("Cast", self.constant(value.astype(np.float16)), to=TensorProto.FLOAT)
 
     def integers(self, values: Sequence[int]) -> Name:
-        """A list of int64."""
+        """Add a list of int64."""
         return self.constant(np.array(values, np.int64))
 
     def scalar(self, value: int) -> Name:
-        """An int64 without dimensions."""
+        """Add an int64 without dimensions."""
         return self.constant(np.array(value, np.int64))
 
     def floats(self, values: Sequence[float]) -> Name:
-        """A list of float32."""
+        """Add a list of float32."""
         return self.constant(np.array(values, np.float32))
 
     def concat(self, parts: Sequence[Name]) -> Name:
-        """One list of integers out of several."""
+        """Concatenate lists of integers."""
         return self.node("Concat", *parts, axis=0)
 
-    def size_of(self, x: Name, axis: int) -> Name:
-        """(1,) int64: the length of one axis."""
+    def axis_length(self, x: Name, axis: int) -> Name:
+        """Return the length of one axis, (1,) int64."""
         return self.node("Shape", x, start=axis, end=axis + 1)
 
     def serialise(self, *, output: Name, metadata: Mapping[str, str]) -> bytes:

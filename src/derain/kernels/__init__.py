@@ -1,11 +1,12 @@
-"""Kernels for training on a CPU: Swin block, SFT and fusion in C++, tile by tile, in place of chains of PyTorch's operations.
+"""C++ kernels for training on a CPU: Swin block, SFT and fusion, computed tile by tile.
 
-`derain.network.swin` and `blocks` stay the reference: same weights, same result up to rounding. The kernels are compiled when
-they are first needed, and serve where there are a compiler, AVX2 or AVX-512, and gradients to compute; everywhere else the
-reference runs.
+They replace chains of PyTorch operations. The modules of `derain.network` remain the reference,
+with the same weights and the same result up to rounding. The kernels are compiled on first use.
+They are used where there is a compiler, AVX2 or AVX-512, and a gradient to compute. The reference
+runs everywhere else.
 """
 
-from derain.kernels.build import Choice, describe, select
-from derain.kernels.fused import fused_fusion, fused_sft, fused_swin_block
+from derain.kernels.accelerate import accelerate
+from derain.kernels.build import Choice, describe
 
-__all__ = ["Choice", "select", "fused_fusion", "fused_sft", "fused_swin_block", "describe"]
+__all__ = ["Choice", "accelerate", "describe"]

@@ -1,5 +1,5 @@
-// The matrix unit of Intel's server processors (AMX): eight registers, each of up to 16 rows of 16 words. It needs no compiler flag,
-// since its instructions are written out.
+// The matrix unit of Intel's server processors (AMX): eight registers of up to 16 rows of 16 words.
+// Its instructions are written in assembly and need no compiler flag.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace derain::amx {
 
 constexpr int ROWS = 16, WORDS = 16;
 
-// Whether this processor multiplies bfloat16 so and the kernel lets this process do it, which has to be asked for once.
+// True if the processor has the unit for bfloat16 and the operating system grants it. Each process
+// has to request it once.
 inline bool available() {
 #ifdef __linux__
   constexpr int ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18;
@@ -27,8 +28,8 @@ inline bool available() {
 #endif
 }
 
-// The registers by what they hold: two blocks of sums, and the operands of a product over `INNER` words of the inner dimension.
-// 8 is the rest of an odd multiple of 16 channels, 9 that of the 49 pixels of a tile.
+// Register numbers: two blocks of sums, and the operands of a product over INNER words of the inner
+// dimension. 8 is the remainder of an odd multiple of 16 channels, 9 that of the 49 pixels of a tile.
 constexpr int SUMS = 0;
 template <int INNER>
 constexpr int LEFT = INNER == 16 ? 2 : INNER == 8 ? 3 : 4;
@@ -41,7 +42,7 @@ struct Configuration {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 8, 9};
 };
 
-// As long as one lives, this thread's registers have those shapes.
+// While an instance exists, the registers of its thread have these shapes.
 class Registers {
  public:
   Registers() {
@@ -67,13 +68,14 @@ inline void store(void* to, int64_t bytes_between_rows) {
   asm volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(REGISTER), "r"(to), "r"(bytes_between_rows) : "memory");
 }
 
-// sums += left right
+// Adds left times right to the sums.
 template <int INNER, int INTO>
 inline void multiply() {
   asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(INTO), "i"(LEFT<INNER>), "i"(RIGHT<INNER>));
 }
 
-// SUMS, and, where `BLOCKS` is 2, SUMS + 1 += INNER words of 16 rows times as many rows of 16 columns, or of twice 16.
+// Adds (16 rows, INNER words) times (INNER words, 16 * BLOCKS columns) to SUMS and, if BLOCKS is 2,
+// to SUMS + 1.
 template <int INNER, int BLOCKS>
 inline void add_step(const uint16_t* left, int64_t left_row, const uint16_t* right, int64_t right_line) {
   load<LEFT<INNER>>(left, left_row * 4);
@@ -85,7 +87,7 @@ inline void add_step(const uint16_t* left, int64_t left_row, const uint16_t* rig
   }
 }
 
-// The same for any K words; `left_row` and `right_line` are the words from one row to the next.
+// The same for K words. `left_row` and `right_line` are the words from one row to the next.
 template <int K, int BLOCKS>
 inline void add(const uint16_t* left, int64_t left_row, const uint16_t* right, int64_t right_line) {
   constexpr int REST = K % WORDS;

@@ -1,4 +1,4 @@
-"""Whether the kernels run: what the user chose, what the machine can, and whether they compile."""
+"""Compile and load the kernels, and explain which path the training takes."""
 
 from __future__ import annotations
 
@@ -18,81 +18,81 @@ from filelock import FileLock
 from derain.network.configuration import PLNLINConfiguration
 
 Choice = Literal["auto", "vector", "eager"]
-"""`auto` takes the kernels where they run, `vector` too, but without a matrix unit (AMX), `eager` PyTorch's operations."""
+"""`auto`: the kernels if available; `vector`: without a matrix unit (AMX); `eager`: no kernels."""
 
-LANES, MAX_CHANNELS, WINDOW_PX = 16, 64, 7  # what the C++ is compiled for: multiples of 16 channels
+LANES, MAX_CHANNELS, WINDOW_PX = 16, 64, 7
+"""Limits of the C++: channels in multiples of LANES up to MAX_CHANNELS, windows of WINDOW_PX."""
 FLAGS = {
     "AVX512": ("-O3", "-std=c++17", "-march=x86-64-v4", "-mavx512bf16"),
     "AVX2": ("-O3", "-std=c++17", "-march=x86-64-v3"),
 }
-"""Of the compiler, by PyTorch's name of what the processor can."""
+"""Compiler flags by PyTorch's name for the capability of the processor."""
 FOLDER = Path(__file__).parent
 log = logging.getLogger(__name__)
-_chosen: Choice = "eager"
 
 
-def select(kernels: Choice) -> None:
-    """Choose what computes the blocks from now on; `eager` does at the start.
-
-    The environment variable DERAIN_KERNELS=eager or =vector outranks `auto`.
-    """
-    global _chosen
-    wish = os.environ.get("DERAIN_KERNELS")
-    _chosen = wish if kernels == "auto" and wish in ("vector", "eager") else kernels  # type: ignore[assignment]
+def effective_choice(choice: Choice) -> Choice:
+    """Return the choice, which DERAIN_KERNELS=eager or =vector overrides if it is `auto`."""
+    override = os.environ.get("DERAIN_KERNELS")
+    return override if choice == "auto" and override in ("vector", "eager") else choice  # type: ignore[return-value]
 
 
-def describe(network: PLNLINConfiguration, *, with_discriminator: bool = False) -> str:
-    """Which path the training of `network` takes on the CPU, and why: for a log."""
-    if _chosen == "eager":
-        return "PyTorch's operations"
-    if not load_library():
-        return f"PyTorch's operations ({_missing_requirement() or 'the kernels do not compile'})"
+def describe(
+    network: PLNLINConfiguration, choice: Choice = "auto", *, with_discriminator: bool = False
+) -> str:
+    """Return, for a log, which path CPU training of `network` takes and why."""
+    choice = effective_choice(choice)
+    if choice == "eager":
+        return "PyTorch operations"
+    if load_library() is None:
+        return f"PyTorch operations ({_missing_requirement() or 'the kernels do not compile'})"
+    unit = " with AMX" if choice == "auto" and has_matrix_unit() else ""
+    unsupported = _unsupported(network, with_discriminator=with_discriminator)
+    rest = f"; PyTorch operations for {', '.join(unsupported)}" if unsupported else ""
+    return f"C++ kernels{unit}{rest}"
+
+
+def _unsupported(network: PLNLINConfiguration, *, with_discriminator: bool) -> list[str]:
+    """Return the settings of `network` for which there are no kernels."""
     compiled_for = {
         "window_px": WINDOW_PX,
         "attention_heads": 1,
         "mlp_ratio": 4,
         "bounded_sft": True,
     }
-    others = [
-        f"{key} = {getattr(network, key)}"
-        for key, value in compiled_for.items()
-        if getattr(network, key) != value
+    units, channels = {network.unit}, {*network.channels}
+    if with_discriminator:
+        units |= {network.discriminator_unit}
+        channels |= {*network.effective_discriminator_channels}
+    return [
+        *(
+            f"{key} = {getattr(network, key)}"
+            for key, value in compiled_for.items()
+            if getattr(network, key) != value
+        ),
+        *(f"{count} channels" for count in sorted(channels) if count > MAX_CHANNELS),
+        *(f"unit {unit}" for unit in sorted(units) if unit != "plnlim"),
     ]
-    critic = {network.discriminator_unit: network.critic_channels} if with_discriminator else {}
-    widths = {*network.channels, *(width for channels in critic.values() for width in channels)}
-    others += [f"{width} channels" for width in sorted(widths) if width > MAX_CHANNELS]
-    others += [f"the unit {unit}" for unit in sorted({network.unit, *critic}) if unit != "plnlim"]
-    unit = " with AMX" if has_matrix_unit() else ""
-    return f"C++ kernels{unit}" + (
-        f", but PyTorch's operations for what they do not know: {', '.join(others)}"
-        if others
-        else ""
-    )
 
 
 def has_matrix_unit() -> bool:
-    """Whether the kernels multiply bfloat16 by a matrix unit: it was not ruled out, and the processor has one."""
-    operators = kernels()
-    return operators is not None and bool(operators.use_matrix_unit(_chosen == "auto"))
-
-
-def kernels() -> Any | None:
-    """The compiled operators, told which unit to use, where they were chosen and can run, else None."""
-    operators = None if _chosen == "eager" else load_library()
-    if operators is not None:
-        operators.use_matrix_unit(_chosen == "auto")
-    return operators
+    """True if the kernels are available and the processor multiplies bfloat16 in a matrix unit."""
+    library = load_library()
+    return library is not None and bool(library.use_matrix_unit(True))
 
 
 @functools.cache
 def load_library() -> Any | None:
-    """Compile (once in the life of a machine, in half a minute) and load the operators; None where that cannot be done."""
+    """Compile and load the operators, or return None if that is impossible.
+
+    Compiling takes half a minute, once on each machine.
+    """
     if _missing_requirement():
         return None
     from torch.utils import cpp_extension
 
-    before = os.environ.get("MAX_JOBS")
-    os.environ["MAX_JOBS"] = "1"  # whoever else works on this machine goes on
+    max_jobs = os.environ.get("MAX_JOBS")
+    os.environ["MAX_JOBS"] = "1"  # leave the other cores to other programs
     try:
         with _build_lock() as folder:
             cpp_extension.load(
@@ -103,29 +103,29 @@ def load_library() -> Any | None:
                 is_python_module=False,
             )
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-        log.warning("the C++ kernels do not compile, training goes on without them: %s", error)
+        log.warning("the C++ kernels do not compile, training continues without them: %s", error)
         return None
     finally:
-        if before is None:
+        if max_jobs is None:
             del os.environ["MAX_JOBS"]
         else:
-            os.environ["MAX_JOBS"] = before
+            os.environ["MAX_JOBS"] = max_jobs
     return torch.ops.derain
 
 
 @contextmanager
 def _build_lock() -> Iterator[Path]:
-    """The folder that the operators are compiled in, for one process at a time.
+    """Yield the build folder, locked for this process.
 
-    PyTorch's own lock is a file, which a process that is killed leaves behind, and for which all later ones wait without end.
+    PyTorch's own lock is a file. A killed process leaves it behind, and all later ones then wait
+    forever, so it is removed here.
     """
     from torch.utils import cpp_extension
 
     root = os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()
     versions = f"py{sys.version_info.major}{sys.version_info.minor}_torch{torch.__version__}"
-    folder = (
-        Path(root) / versions / f"derain_kernels_{torch.backends.cpu.get_cpu_capability().lower()}"
-    )
+    capability = torch.backends.cpu.get_cpu_capability().lower()
+    folder = Path(root) / versions / f"derain_kernels_{capability}"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "derain.lock"):
         (folder / "lock").unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def _build_lock() -> Iterator[Path]:
 
 
 def _missing_requirement() -> str | None:
-    """What the machine lacks, or None."""
+    """Return what this machine lacks, or None."""
     from torch.utils import cpp_extension
 
     if sys.platform == "win32":

@@ -1,4 +1,4 @@
-// Which of the processor's units multiplies bfloat16.
+// Selects the unit of the processor that multiplies bfloat16.
 #include <torch/library.h>
 
 #include "tile.h"
@@ -12,14 +12,14 @@ bool& tiled() {
 
 namespace {
 
-// Multiplies by the matrix unit from now on, if it is `wanted` and there is one; returns whether it does.
-bool use_matrix_unit(bool wanted) {
+// Uses the matrix unit from now on if it is `enabled` and available; returns true if so.
+bool use_matrix_unit(bool enabled) {
   static const bool available = amx::available();
-  return tiled() = wanted && available;
+  return tiled() = enabled && available;
 }
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(derain, library) { library.def("use_matrix_unit(bool wanted) -> bool", use_matrix_unit); }
+TORCH_LIBRARY_FRAGMENT(derain, library) { library.def("use_matrix_unit(bool enabled) -> bool", use_matrix_unit); }
 
 }  // namespace derain

@@ -1,5 +1,6 @@
-// What PLNLIM computes pixel by pixel: the spatial feature transform (`derain.network.blocks.SFT`) and the fusion of two or three
-// feature maps by a 1x1 convolution (`derain.network.blocks.Fusion`), forward and backward, one tile of pixels at a time.
+// The pixelwise parts of PLNLIM, forward and backward, one tile of pixels at a time: the spatial feature
+// transform (`derain.network.blocks.SFT`), and the fusion of two or three feature maps by a 1x1
+// convolution (`derain.network.blocks.Fusion`).
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
@@ -15,7 +16,7 @@ constexpr float LEAK = 0.1f;  // of SFT's LeakyReLU
 
 Vector leaky(Vector x) { return max(x, mul(x, constant(LEAK))); }
 
-// 1 where `value` of `leaky` came from the right, else LEAK.
+// The slope of `leaky` where its result is `value`: 1 if that is positive, else LEAK.
 Vector leaky_slope(Vector value) {
   return select(less(constant(0.0f), value), constant(1.0f), constant(LEAK));
 }
@@ -40,7 +41,7 @@ struct SftGradients {
   }
 };
 
-// y = x (1 + tanh(scale(guide))) + shift(guide), one tile after another in one thread.
+// Computes y = x (1 + tanh(scale(guide))) + shift(guide), tile by tile in one thread.
 template <class T, int C>
 class Sft {
  public:
@@ -49,7 +50,7 @@ class Sft {
   explicit Sft(const SftWeights<T, C>& weights) : weights(weights) {}
 
   void forward(const Element* x, const Element* guide, Element* y) {
-    look_at(guide);
+    compute_hidden(guide);
     scale_by([&](int row, int at, Vector scale) { store(scales[row] + at, scale); });
     product<T, TILE, C, ROW>(by_rows<T>(hidden + C, 2 * C), weights.shift.forth(), [&](int row, int column, auto& sums) {
       each(sums, column, [&](int at, Vector sum) {
@@ -59,9 +60,9 @@ class Sft {
     });
   }
 
-  // dx and d_guide; adds to `sums`, where there are any.
+  // Computes dx and d_guide, and adds to `sums` unless it is null.
   void backward(const Element* x, const Element* guide, const Element* dy, Element* dx, Element* d_guide, SftGradients<C>* sums) {
-    look_at(guide);
+    compute_hidden(guide);
     scale_by([&](int row, int at, Vector scale) {
       const Vector d = load(dy + row * C + at);
       store(dx + row * C + at, fmadd(d, scale, d));
@@ -86,8 +87,8 @@ class Sft {
  private:
   static constexpr int ROW = C / T::PAIR;  // words of a pixel
 
-  // The first layers of both paths: those for the scale to the left, those for the shift to the right.
-  void look_at(const Element* guide) {
+  // Computes the first layers of both paths: the channels of the scale, then those of the shift.
+  void compute_hidden(const Element* guide) {
     product<T, TILE, 2 * C, ROW>(by_rows<T>(guide, C), weights.first.forth(), [&](int row, int column, auto& sums) {
       each(sums, [&](int at, Vector sum) {
         const Vector bias = load(weights.first.bias + column + at);
@@ -96,7 +97,7 @@ class Sft {
     });
   }
 
-  // `use(row, column, scale)`
+  // Calls `use(row, column, scale)` for each vector of the bounded scale.
   template <class Use>
   [[gnu::always_inline]] void scale_by(Use&& use) {
     product<T, TILE, C, ROW>(by_rows<T>(hidden, 2 * C), weights.scale.forth(), [&](int row, int column, auto& sums) {
@@ -137,12 +138,12 @@ at::Tensor sft_forward(const at::Tensor& x, const at::Tensor& guide, const std::
   return y;
 }
 
-// dx, d_guide and, where they are `learnt`, the gradients of the parameters.
+// Returns dx, d_guide and, if `trainable`, the gradients of the parameters.
 std::vector<at::Tensor> sft_backward(const at::Tensor& x, const at::Tensor& guide, const at::Tensor& dy,
-                                     const std::vector<at::Tensor>& parameters, bool learnt) {
+                                     const std::vector<at::Tensor>& parameters, bool trainable) {
   at::Tensor dx = at::empty_like(x), d_guide = at::empty_like(guide);
   std::vector<at::Tensor> gradients;
-  if (learnt) gradients = zeros_like_each(parameters);
+  if (trainable) gradients = zeros_like_each(parameters);
   dispatch(x, [&](auto type, auto channels) {
     using T = decltype(type);
     constexpr int C = channels(), STEP = TILE * C;
@@ -150,19 +151,19 @@ std::vector<at::Tensor> sft_backward(const at::Tensor& x, const at::Tensor& guid
     std::vector<std::unique_ptr<SftGradients<C>>> sums(at::get_num_threads());
     in_slices(x.numel() / STEP, [&](int64_t first, int64_t last, int64_t slice) {
       const auto sft = std::make_unique<Sft<T, C>>(*weights);
-      if (learnt) sums[slice] = std::make_unique<SftGradients<C>>();
+      if (trainable) sums[slice] = std::make_unique<SftGradients<C>>();
       for (int64_t at = first * STEP; at < last * STEP; at += STEP)
         sft->backward(read<T>(x) + at, read<T>(guide) + at, read<T>(dy) + at, write<T>(dx) + at, write<T>(d_guide) + at,
                       sums[slice].get());
     });
-    if (learnt)
+    if (trainable)
       for (const auto& sum : sums) sum->add_into(gradients);
   });
   gradients.insert(gradients.begin(), {dx, d_guide});
   return gradients;
 }
 
-// The maps' pixels side by side, (TILE, MAPS * C), as `torch.cat` would lay them out for the whole picture.
+// Concatenates the pixels of the maps, (TILE, MAPS * C), as `torch.cat` does for the whole picture.
 template <class T, int C, int MAPS>
 void join(const std::vector<at::Tensor>& maps, int64_t from, typename T::Element* joined) {
   for (int map = 0; map < MAPS; ++map) {
@@ -240,13 +241,13 @@ at::Tensor fusion_forward(const std::vector<at::Tensor>& maps, const at::Tensor&
   return y;
 }
 
-// The gradients of the maps and, where they are `learnt`, of the weight and the bias.
+// Returns the gradients of the maps and, if `trainable`, of the weight and the bias.
 std::vector<at::Tensor> fusion_backward(const std::vector<at::Tensor>& maps, const at::Tensor& dy, const at::Tensor& weight,
-                                        const at::Tensor& bias, bool learnt) {
+                                        const at::Tensor& bias, bool trainable) {
   std::vector<at::Tensor> gradients;
   for (const auto& map : maps) gradients.push_back(at::empty_like(map));
   std::vector<at::Tensor> d_layer;
-  if (learnt) d_layer = zeros_like_each({weight, bias});
+  if (trainable) d_layer = zeros_like_each({weight, bias});
   dispatch_maps(maps, [&](auto type, auto channels, auto count) {
     fuse_backward<decltype(type), channels(), count()>(maps, dy, weight, bias, gradients, d_layer);
   });
@@ -258,9 +259,9 @@ std::vector<at::Tensor> fusion_backward(const std::vector<at::Tensor>& maps, con
 
 TORCH_LIBRARY_FRAGMENT(derain, library) {
   library.def("sft_forward(Tensor x, Tensor guide, Tensor[] parameters) -> Tensor", sft_forward);
-  library.def("sft_backward(Tensor x, Tensor guide, Tensor dy, Tensor[] parameters, bool learnt) -> Tensor[]", sft_backward);
+  library.def("sft_backward(Tensor x, Tensor guide, Tensor dy, Tensor[] parameters, bool trainable) -> Tensor[]", sft_backward);
   library.def("fusion_forward(Tensor[] maps, Tensor weight, Tensor bias) -> Tensor", fusion_forward);
-  library.def("fusion_backward(Tensor[] maps, Tensor dy, Tensor weight, Tensor bias, bool learnt) -> Tensor[]", fusion_backward);
+  library.def("fusion_backward(Tensor[] maps, Tensor dy, Tensor weight, Tensor bias, bool trainable) -> Tensor[]", fusion_backward);
 }
 
 }  // namespace derain

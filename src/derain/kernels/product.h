@@ -1,9 +1,10 @@
-// Products of small matrices that lie in the first two caches, and the layouts that they need.
+// Products of small matrices that fit into the first two caches, and their memory layouts.
 //
-// Both operands are read as words of 32 bits, which hold one float32 or a pair of bfloat16 along the inner dimension:
-// - by rows: (row, column), pairs within a row; the left operand of a product over the columns;
-// - by tokens: (row / 2, column), a pair being two rows; the right operand of a product over the rows, and, read with its steps
-//   exchanged (`by_columns`), the left operand of such a product. In float32 both are the same.
+// Operands are read as 32-bit words: one float32, or a pair of bfloat16 along the inner dimension.
+// There are two layouts, which are the same in float32:
+// - by rows: (row, column), pairs within a row. The left operand of a product over the columns.
+// - by tokens: (row / 2, column), a pair is two rows. The right operand of a product over the rows
+//   or, with rows and columns exchanged (`by_columns`), its left operand.
 #pragma once
 
 #include "amx.h"
@@ -20,7 +21,7 @@ struct Left {
 template <class T>
 struct Right {
   const typename T::Element* data;
-  int line;  // words from one word of the inner dimension to the next; columns are neighbours
+  int line;  // words from one word of the inner dimension to the next; columns are adjacent
 };
 
 constexpr int widest_block(int vectors, int most) {
@@ -28,7 +29,7 @@ constexpr int widest_block(int vectors, int most) {
   return most;
 }
 
-// `use(column, vector)` for the vectors of a part of a row that begins at `first`.
+// Calls `use(column, vector)` for each vector of a part of a row, which starts at column `first`.
 template <int N, class Use>
 [[gnu::always_inline]] inline void each(const Vector (&vectors)[N], int first, Use&& use) {
   for (int v = 0; v < N; ++v) use(first + v * LANES, vectors[v]);
@@ -39,15 +40,15 @@ template <int N, class Use>
   each(vectors, 0, use);
 }
 
-// How many rows, and vectors of columns, of a product (M, N) are summed in the registers at once.
+// Numbers of rows and of vectors of columns of a product (M, N) that are summed in registers at once.
 template <int M, int N>
 struct Blocks {
   static constexpr int ROWS = LANES == 16 ? (M % 7 ? 8 : 7) : (M % 4 ? 6 : 4);
-  static constexpr int VECTORS = widest_block(N / LANES, MOST_SUMS / ROWS);
+  static constexpr int VECTORS = widest_block(N / LANES, MAX_SUMS / ROWS);
   static_assert(N % LANES == 0);
 };
 
-// The part of a product that is ROWS rows and VECTORS vectors of columns and begins at (row, column).
+// The block of a product with ROWS rows and VECTORS vectors of columns that starts at (row, column).
 template <class T, int ROWS, int VECTORS, int K, class Use>
 [[gnu::always_inline]] inline void block_product(Left<T> left, Right<T> right, int row, int column, Use&& use) {
   Vector sums[ROWS][VECTORS] = {};
@@ -78,7 +79,7 @@ template <class T, int M, int N, int K, class Use>
   }
 }
 
-// The last rows of M, which need not be a multiple of 16, are those of a whole block that overlaps the one before.
+// M need not be a multiple of 16: the last block is whole and overlaps the one before.
 template <class T, int M, int N, int K, class Use>
 [[gnu::always_inline]] inline void tiled_product(Left<T> left, Right<T> right, Use&& use) {
   constexpr int VECTORS = Blocks<M, N>::VECTORS, LINE = VECTORS * LANES;
@@ -109,15 +110,15 @@ template <class T, int M, int N, int K, class Use>
     }
 }
 
-// left (M, K words) times right (K words, N). `use(row, column, sums)` is given each row of a block of results: `sums` is an array
-// of vectors that begins at `column`.
+// Multiplies left (M, K words) by right (K words, N) and calls `use(row, column, sums)` for each row of
+// a block of results. `sums` is an array of vectors that starts at `column`.
 template <class T, int M, int N, int K, class Use>
 [[gnu::always_inline]] inline void product(Left<T> left, Right<T> right, Use&& use) {
   if constexpr (T::TILED) tiled_product<T, M, N, K>(left, right, use);
   else vector_product<T, M, N, K>(left, right, use);
 }
 
-// The same, but `use(row, 0, sums)` is given whole rows.
+// The same, but calls `use(row, 0, sums)` with whole rows.
 template <class T, int M, int N, int K, class Use>
 [[gnu::always_inline]] inline void row_product(Left<T> left, Right<T> right, Use&& use) {
   if constexpr (Blocks<M, N>::VECTORS * LANES == N) {
@@ -135,7 +136,7 @@ template <class T, int M, int N, int K, class Use>
   }
 }
 
-// sums (M, N) += left (M, K words) times right (K words, N). M is a multiple of 16.
+// Adds left (M, K words) times right (K words, N) to sums (M, N). M is a multiple of 16.
 template <class T, int M, int N, int K>
 inline void add_product(Left<T> left, Right<T> right, float* sums) {
   if constexpr (T::TILED) {
@@ -156,13 +157,14 @@ inline void add_product(Left<T> left, Right<T> right, float* sums) {
   }
 }
 
-// Words from one pair of `rows` rows to the end: the inner dimension of a product over rows.
+// Words of a column of `rows` rows: the inner dimension of a product over rows.
 template <class T>
 constexpr int words(int rows) {
   return (rows + T::PAIR - 1) / T::PAIR;
 }
 
-// (ROWS, N) by rows -> by tokens, in `room` where it is another layout. A last row without a partner is paired with zeros.
+// Converts (ROWS, N) from by rows to by tokens, in `room` if the layouts differ. A last row without a
+// partner is paired with zeros.
 template <class T, int ROWS, int N>
 inline const typename T::Element* by_tokens(const typename T::Element* rows, typename T::Element* room) {
   if constexpr (T::PAIR == 1) {
@@ -177,7 +179,8 @@ inline const typename T::Element* by_tokens(const typename T::Element* rows, typ
   }
 }
 
-// `rows` rows of `words` words, `step` words apart -> (words, line): the right operand of a product over the columns.
+// Transposes `rows` rows of `words` words, `step` words apart, to (words, line): the right operand of
+// a product over the columns.
 template <class T>
 inline void transpose_words(const typename T::Element* from, int step, int rows, int words, typename T::Element* to, int line) {
   for (int row = 0; row < rows; row += LANES)
@@ -186,7 +189,7 @@ inline void transpose_words(const typename T::Element* from, int step, int rows,
       Words block[LANES];
       for (int r = 0; r < LANES; ++r)
         block[r] = row + r < rows ? load_words(within, from + ((row + r) * step + word) * T::PAIR)
-                                  : no_words();
+                                  : zero_words();
       transpose(block);
       for (int w = 0; w < LANES && word + w < words; ++w)
         store_words(first_lanes(rows - row), to + ((word + w) * line + row) * T::PAIR, block[w]);
@@ -195,8 +198,8 @@ inline void transpose_words(const typename T::Element* from, int step, int rows,
 
 constexpr int whole_lanes(int words) { return (words + LANES - 1) / LANES * LANES; }
 
-// A matrix by tokens, (K words, `line`), of which M columns are the rows of a left operand, in `room`, M * whole_lanes(K) words,
-// where they have to be neighbours.
+// Returns M columns of a matrix by tokens, (K words, `line`), as the rows of a left operand. `room`,
+// M * whole_lanes(K) words, is used if the words of a row must be adjacent.
 template <class T, int M, int K>
 inline Left<T> by_columns(const typename T::Element* tokens, int line, typename T::Element* room) {
   if constexpr (T::TILED) {
@@ -207,7 +210,7 @@ inline Left<T> by_columns(const typename T::Element* tokens, int line, typename 
   }
 }
 
-// sums[column] += the rows' sum.
+// Adds the sum of the rows to `sums`.
 template <class T, int ROWS, int N>
 inline void add_rows(const typename T::Element* rows, float* sums) {
   for (int column = 0; column < N; column += LANES) {
@@ -217,8 +220,8 @@ inline void add_rows(const typename T::Element* rows, float* sums) {
   }
 }
 
-// A float32 weight (out, in), row by row, as the right operand of x W^T, whose inner dimension is `in`, or, `transposed`, of x W,
-// whose inner dimension is `out`.
+// Packs a float32 weight (out, in) as the right operand of x W^T, with inner dimension `in`, or, if
+// `transposed`, of x W, with inner dimension `out`.
 template <class T>
 inline void pack_weight(const float* weight, int out, int in, bool transposed, typename T::Element* packed) {
   const int inner = transposed ? out : in, columns = transposed ? in : out;

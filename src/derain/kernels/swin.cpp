@@ -1,9 +1,9 @@
 // The Swin block of `derain.network.swin.SwinBlock`, forward and backward, one window at a time.
 //
-// A window is 49 pixels of (N, H, W, C): everything that the block computes for it lies in the first two caches. The forward
-// pass keeps nothing but its input; the backward pass computes the window again. Sums are float32 throughout; what is multiplied
-// is rounded to the number type of the picture first. C is a multiple of 16: a block of fewer channels has
-// zeros in the rest of its picture and of its parameters, and `channels` says how many are its own.
+// A window is 49 pixels of (N, H, W, C); all that the block computes for it fits into the first two
+// caches. The forward pass keeps only its input, and the backward pass computes the window again. Sums
+// are float32; factors are rounded to the number type of the picture. C is a multiple of 16: a block
+// with fewer `channels` has zeros in the rest of its picture and of its parameters.
 #include <ATen/ops/empty_like.h>
 #include <torch/library.h>
 
@@ -16,18 +16,20 @@
 namespace derain {
 namespace {
 
-constexpr int KEYS = 64;  // the columns of the logits: TILE, and a blocked rest that fills the vectors
+constexpr int KEYS = 64;  // columns of the logits: TILE, padded with blocked ones to whole vectors
 constexpr int OFFSETS = 2 * WINDOW - 1;
 constexpr int SIDES = 4;  // a shifted window may cross the bottom edge, the right edge, both or none
-constexpr float BLOCKED = -1e9f;  // finite, so that `power_of_two` may see it
-constexpr int POSITION = 4;       // the position bias among the parameters, whose order is that of `fused_swin_block` in fused.py
+constexpr float BLOCKED = -1e9f;  // finite, as `power_of_two` requires
+// Index of the position bias among the parameters, which `fused_swin_block` in fused.py orders.
+constexpr int POSITION = 4;
 
 int relative_position(int query, int key) {
   const int rows = query / WINDOW - key / WINDOW, columns = query % WINDOW - key % WINDOW;
   return (rows + WINDOW - 1) * OFFSETS + columns + WINDOW - 1;
 }
 
-// Whether two pixels of a window that crosses these edges come from opposite edges of the picture (`swin.shift_mask`).
+// True if two pixels of a window that crosses these edges come from opposite edges of the picture
+// (`swin.shift_mask`).
 bool blocked(int side, int query, int key, int shift) {
   const auto wrapped = [&](int at) { return at >= WINDOW - shift; };
   const bool rows = (side & 1) && wrapped(query / WINDOW) != wrapped(key / WINDOW);
@@ -35,7 +37,7 @@ bool blocked(int side, int query, int key, int shift) {
   return rows || columns;
 }
 
-// What all windows of a call share: the weights in the layouts of the products, and what is added to the logits.
+// Shared by all windows of a call: the packed weights, and the terms added to the logits.
 template <class T, int C>
 struct Weights {
   Weights(const std::vector<at::Tensor>& p, int shift, int channels)
@@ -65,13 +67,13 @@ struct Weights {
   alignas(64) float position[SIDES][TILE][KEYS];
 };
 
-// Where the pixels of a window lie, as offsets of their first channel.
+// Offsets of the pixels of a window, each to its first channel.
 struct Place {
   int64_t pixel[TILE];
   int side;
 };
 
-// The windows of an (N, H, W, C) picture after a cyclic shift, which is never carried out.
+// The windows of an (N, H, W, C) picture after a cyclic shift, which exists only in the offsets.
 struct Grid {
   int64_t height, width, channels;
   int shift;
@@ -94,7 +96,7 @@ struct Grid {
   static int64_t wrapped(int64_t at, int64_t size) { return at < size ? at : at - size; }
 };
 
-// Sums over windows of the parameters' gradients.
+// Sums of the parameters' gradients over windows.
 template <int C>
 struct Gradients {
   float attention_gain[C], attention_offset[C];
@@ -120,16 +122,16 @@ struct Gradients {
   }
 };
 
-// The computation of one window after another in one thread.
+// Computes window after window in one thread.
 template <class T, int C>
 class Block {
  public:
   using Element = typename T::Element;
 
-  // The gradients of the layers are summed only where they are `learnt`.
-  explicit Block(const Weights<T, C>& weights, bool learnt = false)
+  // Gradients of the layers are summed only if they are `trainable`.
+  explicit Block(const Weights<T, C>& weights, bool trainable = false)
       : weights(weights),
-        learnt(learnt),
+        trainable(trainable),
         scale(1.0f / std::sqrt(float(weights.channels))),
         attention_norm(weights.channels),
         mlp_norm(weights.channels) {}
@@ -151,7 +153,7 @@ class Block {
     });
   }
 
-  // dx from x and dy; adds to `sums`.
+  // Computes dx from x and dy, and adds to `sums`.
   void backward(const Element* x, const Element* dy, const Place& place, Element* dx, Gradients<C>& sums) {
     attend(x, place);
     for (int row = 0; row < TILE; ++row) std::memcpy(d_out + row * C, dy + place.pixel[row], sizeof(Element) * C);
@@ -164,7 +166,8 @@ class Block {
   static constexpr int TOKENS = words<T>(TILE);  // words of a channel
   static constexpr int WIDE = 4 * C > KEYS ? 4 * C : KEYS;
 
-  // x + attention(norm(x)) into `middle`, and its norm into `normal`; what led there stays for the backward pass.
+  // Writes x + attention(norm(x)) to `middle` and its norm to `normal`, and keeps intermediate values
+  // for the backward pass.
   void attend(const Element* x, const Place& place) {
     for (int row = 0; row < TILE; ++row) {
       Vector pixel[C / LANES];
@@ -217,7 +220,7 @@ class Block {
     });
   }
 
-  // From the gradient of the output in `d_out` to that of `middle`.
+  // Computes the gradient of `middle` from that of the output in `d_out`.
   void mlp_backward(Gradients<C>& sums) {
     Element* hidden = wide;
     product<T, TILE, 4 * C, ROW>(by_rows<T>(normal, C), weights.expand.forth(), [&](int row, int column, auto& sums) {
@@ -228,15 +231,15 @@ class Block {
         store(slope + row * 4 * C + column + at, activation.slope);
       });
     });
-    if (learnt) sums.contract.template add<T>(d_out, hidden, narrow_room, wide_room);
+    if (trainable) sums.contract.template add<T>(d_out, hidden, narrow_room, wide_room);
 
-    Element* d_hidden = wide;  // the hidden values are spent
+    Element* d_hidden = wide;  // the hidden values are no longer needed
     product<T, TILE, 4 * C, ROW>(by_rows<T>(d_out, C), weights.contract.back(), [&](int row, int column, auto& sums) {
       each(sums, [&](int at, Vector sum) {
         store(d_hidden + row * 4 * C + column + at, mul(sum, load(slope + row * 4 * C + column + at)));
       });
     });
-    if (learnt) sums.expand.template add<T>(d_hidden, normal, wide_room, narrow_room);
+    if (trainable) sums.expand.template add<T>(d_hidden, normal, wide_room, narrow_room);
 
     row_product<T, TILE, C, 4 * ROW>(by_rows<T>(d_hidden, 4 * C), weights.expand.back(), [&](int row, int, auto& d_normal) {
       Vector gradient[C / LANES];
@@ -249,11 +252,12 @@ class Block {
     });
   }
 
-  // From the gradient of `middle`, exact in `d_middle` and rounded in `d_out`, to that of the input.
+  // Computes the gradient of the input from that of `middle`, which is exact in `d_middle` and rounded
+  // in `d_out`.
   void attention_backward(Element* dx, const Place& place, Gradients<C>& sums) {
-    if (learnt) sums.projection.template add<T>(d_out, context, narrow_room, wide_room);
+    if (trainable) sums.projection.template add<T>(d_out, context, narrow_room, wide_room);
 
-    Element* d_context = context;  // spent
+    Element* d_context = context;  // no longer needed
     product<T, TILE, C, ROW>(by_rows<T>(d_out, C), weights.projection.back(), [&](int row, int column, auto& sums) {
       each(sums, column, [&](int at, Vector sum) { store(d_context + row * C + at, sum); });
     });
@@ -267,8 +271,8 @@ class Block {
     product<T, TILE, C, TOKENS>(
         by_columns<T, TILE, TOKENS>(probability_tokens, KEYS, columns_room), Right<T>{d_context_tokens, C}, to_d_qkv(2));
 
-    transpose_words<T>(qkv + 2 * C, 3 * ROW, TILE, ROW, keys, KEYS);  // the values, where the keys were
-    Element* d_logits = probability;  // a row of one takes the place of that of the other
+    transpose_words<T>(qkv + 2 * C, 3 * ROW, TILE, ROW, keys, KEYS);  // the values replace the keys
+    Element* d_logits = probability;  // overwritten row by row
     row_product<T, TILE, KEYS, ROW>(by_rows<T>(d_context, C), Right<T>{keys, KEYS}, [&](int row, int, auto& d_seen) {
       Vector mean = constant(0.0f);
       each(d_seen, [&](int at, Vector d) { mean = fmadd(d, load(probability + row * KEYS + at), mean); });
@@ -284,7 +288,7 @@ class Block {
     product<T, TILE, C, TOKENS>(
         by_columns<T, TILE, TOKENS>(d_logits_tokens, KEYS, columns_room), Right<T>{qkv_tokens, 3 * C}, to_d_qkv(1));
 
-    if (learnt) sums.qkv.template add<T>(d_qkv, attention_normal, wide_room, narrow_room);
+    if (trainable) sums.qkv.template add<T>(d_qkv, attention_normal, wide_room, narrow_room);
 
     row_product<T, TILE, C, 3 * ROW>(by_rows<T>(d_qkv, 3 * C), weights.qkv.back(), [&](int row, int, auto& d_normal) {
       Vector gradient[C / LANES];
@@ -297,7 +301,7 @@ class Block {
   }
 
   const Weights<T, C>& weights;
-  const bool learnt;
+  const bool trainable;
   const float scale;  // of the logits
   Multiplier<T> multiplier;
   LayerNorm<C, TILE> attention_norm, mlp_norm;
@@ -347,11 +351,11 @@ at::Tensor swin_forward(const at::Tensor& x, const std::vector<at::Tensor>& para
   return y;
 }
 
-// dx and, where they are `learnt`, the gradients of the parameters.
+// Returns dx and, if `trainable`, the gradients of the parameters.
 std::vector<at::Tensor> swin_backward(const at::Tensor& x, const at::Tensor& dy, const std::vector<at::Tensor>& parameters,
-                                      int64_t shift, int64_t channels, bool learnt) {
+                                      int64_t shift, int64_t channels, bool trainable) {
   std::vector<at::Tensor> gradients;
-  if (learnt) gradients = zeros_like_each(parameters);
+  if (trainable) gradients = zeros_like_each(parameters);
   at::Tensor dx = at::empty_like(x);
   dispatch(x, [&](auto type, auto padded) {
     run_backward<decltype(type), padded()>(x, dy, parameters, shift, channels, dx, gradients);
@@ -364,7 +368,7 @@ std::vector<at::Tensor> swin_backward(const at::Tensor& x, const at::Tensor& dy,
 
 TORCH_LIBRARY_FRAGMENT(derain, library) {
   library.def("swin_forward(Tensor x, Tensor[] parameters, int shift, int channels) -> Tensor", swin_forward);
-  library.def("swin_backward(Tensor x, Tensor dy, Tensor[] parameters, int shift, int channels, bool learnt) -> Tensor[]",
+  library.def("swin_backward(Tensor x, Tensor dy, Tensor[] parameters, int shift, int channels, bool trainable) -> Tensor[]",
               swin_backward);
 }
 

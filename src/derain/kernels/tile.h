@@ -1,4 +1,4 @@
-// What the kernels have in common: tiles of pixels, threads, and the way from a tensor to its kernel.
+// Shared by the kernels: tiles of pixels, threads, and the dispatch from a tensor to its kernel.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -13,19 +13,20 @@
 namespace derain {
 
 constexpr int WINDOW = 7;
-constexpr int TILE = WINDOW * WINDOW;  // pixels that are computed together: those of a window, or neighbours in memory
+constexpr int TILE = WINDOW * WINDOW;  // pixels computed together: a window, or neighbours in memory
 
-// (rows, columns) as a left operand. Where it is a part of wider rows, `columns` are those of the whole.
+// A matrix (rows, columns) as a left operand. For a part of wider rows, `columns` is the full width.
 template <class T>
 inline Left<T> by_rows(const typename T::Element* rows, int columns) {
   return {rows, columns / T::PAIR, 1};
 }
 
-// A matrix of a tile by tokens has rows for whole pairs.
+// Rows of a tile by tokens, rounded up to whole pairs.
 template <class T>
 constexpr int PAIRED_TILE = words<T>(TILE) * T::PAIR;
 
-// A linear layer's weight, (OUT, IN), for x W^T and for the way back, and its bias.
+// The weight (OUT, IN) of a linear layer, packed for the forward and the backward product, and its
+// bias.
 template <class T, int OUT, int IN>
 struct Layer {
   Layer(const at::Tensor& weight, const at::Tensor& bias) : bias(bias.const_data_ptr<float>()) {
@@ -47,12 +48,14 @@ inline void add_sums(const float* from, const at::Tensor& sum) {
   for (int64_t i = 0; i < sum.numel(); ++i) to[i] += from[i];
 }
 
-// The sums of a layer's gradients. The weight's lie with the narrower side as rows, which is what `add_product` likes best.
+// Sums of a layer's gradients. Rows of the weight's are its narrower side, which is fastest in
+// `add_product`.
 template <int OUT, int IN>
 struct LayerGradient {
   float weight[OUT * IN], bias[OUT];
 
-  // weight += d_out^T in, and bias += d_out, of a tile's pixels, both by rows; the rooms are as large as they by tokens.
+  // Adds d_out^T in to the weight's and d_out to the bias's gradient for the pixels of a tile. Both are
+  // by rows; each room holds its matrix by tokens.
   template <class T>
   void add(const typename T::Element* d_out, const typename T::Element* in, typename T::Element* out_room,
            typename T::Element* in_room) {
@@ -60,7 +63,8 @@ struct LayerGradient {
     add_rows<T, TILE, OUT>(d_out, bias);
   }
 
-  // weight += d_out^T in, of a tile's pixels; both by tokens, those of `in` `in_line` words apart.
+  // Adds d_out^T in to the weight's gradient for the pixels of a tile. Both are by tokens, those of `in`
+  // `in_line` words apart.
   template <class T>
   void add_weight(const typename T::Element* d_out, const typename T::Element* in, int in_line) {
     constexpr int M = OUT < IN ? OUT : IN, N = OUT < IN ? IN : OUT, K = words<T>(TILE);
@@ -79,17 +83,17 @@ struct LayerGradient {
   }
 };
 
-// As long as one lives, products of T may be computed in this thread.
+// While an instance exists, its thread can compute products of T.
 template <class T>
 class Multiplier {
   std::conditional_t<T::TILED, amx::Registers, char> registers{};
 };
 
-// Whether bfloat16 is multiplied by the matrix unit; `derain.network.kernels` may say no.
+// True if the matrix unit multiplies bfloat16; set by `use_matrix_unit`.
 bool& tiled();
 
-// Calls `work(first, last, slice)` for equal slices of `count`, one for each thread: what a slice sums up, and in which order the
-// slices are added, depends on the number of threads alone.
+// Calls `work(first, last, slice)` for equal slices of `count`, one for each thread. The sums of a slice,
+// and the order in which slices are added, depend on the number of threads alone.
 template <class Work>
 void in_slices(int64_t count, const Work& work) {
   const int64_t slices = at::get_num_threads();
@@ -98,7 +102,8 @@ void in_slices(int64_t count, const Work& work) {
   });
 }
 
-// Calls `run(number type, std::integral_constant<int, C>)` for the number type and the channels of x, (N, H, W, C).
+// Calls `run(number type, std::integral_constant<int, C>)` for the number type and the channels of x,
+// (N, H, W, C).
 template <class Run>
 void dispatch(const at::Tensor& x, const Run& run) {
   TORCH_CHECK(x.is_contiguous() && x.size(0) * x.size(1) * x.size(2) % TILE == 0, "derain: no kernel for this memory or size");

@@ -1,4 +1,5 @@
-// Vectors of numbers, as long as the processor's registers; the number types; and the functions that no processor has.
+// Vectors of the length of the processor's registers, the number types, and functions for which there
+// is no instruction.
 #pragma once
 
 #ifdef __AVX512F__
@@ -9,8 +10,8 @@
 
 namespace derain {
 
-// A number type says how numbers lie in memory and how they are multiplied. `dot` takes words of 32 bits that hold `PAIR`
-// neighbours of the inner dimension each; sums are float32 in both.
+// A number type defines how numbers are stored and multiplied. `dot` takes 32-bit words, each of which
+// holds PAIR neighbours along the inner dimension. Sums are float32 in all types.
 struct Float32 {
   using Element = float;
   static constexpr int PAIR = 1;
@@ -40,7 +41,8 @@ inline void add_to(float* sums, Vector x) { store(sums, add(load(sums), x)); }
 
 constexpr float LOG2_E = 1.44269504f;
 
-// 2 ** x as 2 ** n * 2 ** r with |r| <= 1 / 2 and Taylor's polynomial, exact to 2e-7. x is finite.
+// 2 ** x as 2 ** n * 2 ** r with |r| <= 1 / 2 and Taylor's polynomial. The error is below 2e-7; x must
+// be finite.
 inline Vector power_of_two(Vector x) {
   const Vector n = nearest(x);
   const Vector r = sub(x, n);
@@ -50,7 +52,7 @@ inline Vector power_of_two(Vector x) {
   return times_power_of_two(sum, n);
 }
 
-// One step of Newton's doubles the bits, of which the guess has 12 at least.
+// A Newton step doubles the correct bits, of which the guess has at least 12.
 inline Vector inverse_root(Vector x) {
   const Vector guess = rough_inverse_root(x);
   const Vector half = mul(mul(x, constant(0.5f)), guess);
@@ -71,7 +73,8 @@ struct Gelu {
   Vector value, slope;
 };
 
-// x Phi(x) and its derivative, Phi the normal distribution by Abramowitz and Stegun's formula 7.1.26 (absolute error 1e-7).
+// x Phi(x) and its derivative, where Phi is the normal distribution by Abramowitz and Stegun's formula
+// 7.1.26 (absolute error 1e-7).
 inline Gelu gelu(Vector x) {
   const Vector size = abs(x);
   const Vector t = reciprocal(fmadd(size, constant(0.3275911f * 0.70710678f), constant(1.0f)));

@@ -13,7 +13,7 @@ using Words = __m256i;  // of 32 bits each
 using Mask = __m256i;   // all bits of a word, or none
 
 constexpr int LANES = 8;
-constexpr int MOST_SUMS = 12;  // vectors that a product may keep in the registers: six rows of two
+constexpr int MAX_SUMS = 12;  // vectors of a product that fit into the registers: six rows of two
 
 inline Vector constant(float x) { return _mm256_set1_ps(x); }
 inline Vector load(const float* from) { return _mm256_loadu_ps(from); }
@@ -32,7 +32,7 @@ inline Vector nearest(Vector x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEARES
 inline Vector rough_reciprocal(Vector x) { return _mm256_rcp_ps(x); }
 inline Vector rough_inverse_root(Vector x) { return _mm256_rsqrt_ps(x); }
 
-// x 2 ** n, n whole; an n below -126 counts as -126.
+// x 2 ** n for an integer n; n below -126 is treated as -126.
 inline Vector times_power_of_two(Vector x, Vector n) {
   const Words exponent = _mm256_add_epi32(_mm256_cvtps_epi32(max(n, constant(-126.0f))), _mm256_set1_epi32(127));
   return mul(x, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
@@ -60,7 +60,7 @@ inline Vector greatest(Vector x) {
 }
 
 inline Vector as_numbers(Words x) { return _mm256_castsi256_ps(x); }
-inline Words no_words() { return _mm256_setzero_si256(); }
+inline Words zero_words() { return _mm256_setzero_si256(); }
 inline Words load_words(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
 inline Words load_words(Mask mask, const void* from) { return _mm256_maskload_epi32(static_cast<const int*>(from), mask); }
 inline void store_words(Mask mask, void* to, Words x) { _mm256_maskstore_epi32(static_cast<int*>(to), mask, x); }
@@ -71,7 +71,7 @@ inline Words broadcast_word(const void* from) {
   return _mm256_castps_si256(_mm256_set1_ps(word));
 }
 
-// Eight rows of eight words become columns.
+// Transposes eight rows of eight words.
 inline void transpose(Words (&rows)[LANES]) {
   Words pairs[LANES];
   for (int i = 0; i < LANES; i += 2) {

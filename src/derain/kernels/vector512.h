@@ -13,7 +13,7 @@ using Words = __m512i;  // of 32 bits each
 using Mask = __mmask16;
 
 constexpr int LANES = 16;
-constexpr int MOST_SUMS = 28;  // vectors that a product may keep in the registers: seven rows of four
+constexpr int MAX_SUMS = 28;  // vectors of a product that fit into the registers: seven rows of four
 
 inline Vector constant(float x) { return _mm512_set1_ps(x); }
 inline Vector load(const float* from) { return _mm512_loadu_ps(from); }
@@ -29,7 +29,7 @@ inline Vector min(Vector x, Vector y) { return _mm512_min_ps(x, y); }
 inline Vector max(Vector x, Vector y) { return _mm512_max_ps(x, y); }
 inline Vector abs(Vector x) { return _mm512_abs_ps(x); }
 inline Vector nearest(Vector x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT); }
-inline Vector times_power_of_two(Vector x, Vector n) { return _mm512_scalef_ps(x, n); }  // x 2 ** n, n whole
+inline Vector times_power_of_two(Vector x, Vector n) { return _mm512_scalef_ps(x, n); }  // x 2 ** n for an integer n
 inline Vector rough_reciprocal(Vector x) { return _mm512_rcp14_ps(x); }
 inline Vector rough_inverse_root(Vector x) { return _mm512_rsqrt14_ps(x); }
 
@@ -55,7 +55,7 @@ inline Vector greatest(Vector x) {
 }
 
 inline Vector as_numbers(Words x) { return _mm512_castsi512_ps(x); }
-inline Words no_words() { return _mm512_setzero_si512(); }
+inline Words zero_words() { return _mm512_setzero_si512(); }
 inline Words load_words(const void* from) { return _mm512_loadu_si512(from); }
 inline Words load_words(Mask mask, const void* from) { return _mm512_maskz_loadu_epi32(mask, from); }
 inline void store_words(Mask mask, void* to, Words x) { _mm512_mask_storeu_epi32(to, mask, x); }
@@ -66,7 +66,7 @@ inline Words broadcast_word(const void* from) {
   return _mm512_set1_epi32(word);
 }
 
-// Sixteen rows of sixteen words become columns.
+// Transposes sixteen rows of sixteen words.
 inline void transpose(Words (&rows)[LANES]) {
   Words pairs[LANES];
   for (int i = 0; i < LANES; i += 2) {
@@ -104,10 +104,10 @@ inline void store(uint16_t* to, Vector x) {
 
 inline Vector dot_pairs(Vector sum, Words a, Words b) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
 
-// Two rows of sixteen numbers as words: a number of the first row and the one below it.
+// Stores two rows of sixteen numbers as words, each a number of the first row and the one below it.
 inline void store_pairs(uint16_t* to, const uint16_t* at, const uint16_t* below) {
   const Words low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-  const Words high = below ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(below))) : no_words();
+  const Words high = below ? _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(below))) : zero_words();
   _mm512_storeu_si512(to, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
 }
 

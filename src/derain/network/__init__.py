@@ -4,6 +4,7 @@ from derain.network.configuration import BEST, PAPER, PRESETS, SMALL, PLNLINConf
 from derain.network.discriminator import Discriminator
 from derain.network.generator import PLNLIN, GeneratorOutput
 from derain.network.plnlim import PLNLIM
+from derain.network.weights_file import load
 
 __all__ = [
     "BEST",
@@ -15,5 +16,6 @@ __all__ = [
     "Discriminator",
     "GeneratorOutput",
     "PLNLINConfiguration",
+    "load",
     "preset",
 ]

@@ -1,4 +1,4 @@
-"""What a PLNLIN is made of: one frozen dataclass, which travels inside the weights file."""
+"""The configuration of a PLNLIN: one frozen dataclass, which is stored in the weights file."""
 
 from __future__ import annotations
 
@@ -10,40 +10,50 @@ from typing import Any
 from derain.errors import WeightsError
 
 LEGACY_DEFAULTS = {"normalised_content": False}
-"""How networks were before there was a field for it, where that is not its default."""
-LEVELS = 4  # section 3.1: four scales, 1, 1/2, 1/4 and 1/8
+"""Values of fields that runs of an early derain did not save, where they differ from the default."""
+LEVELS = 4
+"""Section 3.1: four scales, each half the size of the one before."""
 
 
 @dataclass(frozen=True)
 class PLNLINConfiguration:
-    """The shape of a generator. The defaults are the paper's network as docs/network.md settles it."""
+    """The shape of a generator. The defaults are the paper's network as read in docs/network.md."""
 
     preset: str = "paper"
-    """The name under which the shape is known; a weights file, a recipe and the documentation use the same one."""
+    """Name of the shape, the same in the weights file, the recipe and the documentation."""
     channels: tuple[int, ...] = (32, 32, 32, 32)
-    """Feature channels at each level, from full resolution down. The paper has the same at all."""
+    """Feature channels at each level, from the top down. The paper has the same number at all."""
     stages: tuple[int, ...] = (8, 4, 2, 2)
-    """N of the PLNLIM of the encoder at each level; the decoder's are the same."""
+    """N of the encoder's PLNLIM at each level; the decoder's are the same."""
     head_stages: int = 2
-    """N of the PLNLIM of each hierarchical head (equation 11). Restoring does not compute the heads."""
+    """N of the PLNLIM of each hierarchical head (equation 11). Inference skips the heads."""
+    unshuffle: int = 1
+    """Side of the squares of pixels that become channels at the input, a power of two.
+
+    They become pixels again at the output, so that level k has 1 / (unshuffle * 2 ** (k - 1)) of
+    the picture's size. The paper has none.
+    """
     window_px: int = 7
-    """Side of an attention window. 112 = 16 x 7: a training crop holds whole windows at all four levels."""
+    """Side of an attention window. 112 = 16 x 7: a crop holds whole windows at all four levels."""
     shift_px: int = 3
-    """By how much the windows of every second Swin block of a module are moved."""
+    """Shift of the windows in every second Swin block of a module."""
     attention_heads: int = 1
     """Heads of each window attention."""
     mlp_ratio: int = 4
     """Hidden width of the MLP of a Swin block, in multiples of its channels."""
     unit: str = "plnlim"
-    """What the generator is built of: a name in `variants.UNITS`. All but the first are rows of the paper's ablations."""
+    """Unit of the generator, a name in `variants.UNITS`; others are rows of the ablations."""
     discriminator_unit: str = "plnlim"
-    """What the discriminator is built of."""
+    """Unit of the discriminator, a name in `variants.UNITS`."""
     discriminator_channels: tuple[int, ...] = ()
-    """Its feature channels at each level; empty stands for the generator's."""
+    """Feature channels of the discriminator at each level; empty for those of the generator."""
     normalised_content: bool = True
-    """Whether the discriminator normalises the generator's features; if not, they grow without end (docs/network.md)."""
+    """True if the discriminator normalises the generator's features (docs/network.md).
+
+    Without that they grow without bound.
+    """
     bounded_sft: bool = True
-    """Whether an SFT scales by 1 + tanh(scale); unbounded, eight stages overflow."""
+    """True if an SFT scales by 1 + tanh(scale). Unbounded, eight stages overflow."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "stages"):
@@ -51,69 +61,88 @@ class PLNLINConfiguration:
             object.__setattr__(self, name, value)  # JSON and TOML give lists
             if len(value) != LEVELS or any(not isinstance(v, int) or v < 1 for v in value):
                 raise WeightsError(
-                    f"configuration: {name} = {value} is not {LEVELS} positive whole numbers, one for each level"
+                    f"configuration: {name} = {value} is invalid; "
+                    f"give {LEVELS} positive integers, one for each level"
                 )
         object.__setattr__(self, "discriminator_channels", tuple(self.discriminator_channels))
         if len(self.discriminator_channels) not in (0, LEVELS) or any(
             c < 1 for c in self.discriminator_channels
         ):
             raise WeightsError(
-                f"configuration: discriminator_channels = {self.discriminator_channels} is neither empty nor {LEVELS} positive "
-                f"whole numbers"
+                f"configuration: discriminator_channels = {self.discriminator_channels} is invalid; "
+                f"give none or {LEVELS} positive integers"
             )
-        for name in ("head_stages", "window_px", "attention_heads", "mlp_ratio"):
+        for name in ("head_stages", "unshuffle", "window_px", "attention_heads", "mlp_ratio"):
             if getattr(self, name) < 1:
                 raise WeightsError(
-                    f"configuration: {name} = {getattr(self, name)} is out of range; choose 1 or more"
+                    f"configuration: {name} = {getattr(self, name)} is out of range; "
+                    "choose 1 or more"
                 )
+        if self.unshuffle & (self.unshuffle - 1):
+            raise WeightsError(
+                f"configuration: unshuffle = {self.unshuffle} is not a power of two; "
+                "choose 1, 2 or 4"
+            )
         channels = (*self.channels, *self.discriminator_channels)
         if any(c % self.attention_heads for c in channels):
             raise WeightsError(
-                f"configuration: channels {channels} do not divide into {self.attention_heads} attention heads"
+                f"configuration: channels {channels} are not all divisible by "
+                f"attention_heads = {self.attention_heads}; change one of them"
             )
         if not 0 <= self.shift_px < self.window_px:
             raise WeightsError(
-                f"configuration: shift_px = {self.shift_px} is not within a window of {self.window_px} px"
+                f"configuration: shift_px = {self.shift_px} is out of range; "
+                f"choose 0 to {self.window_px - 1}, less than window_px"
             )
 
     @property
-    def critic_channels(self) -> tuple[int, ...]:
+    def effective_discriminator_channels(self) -> tuple[int, ...]:
         """Feature channels of the discriminator at each level."""
         return self.discriminator_channels or self.channels
 
     @property
     def multiple_px(self) -> int:
-        """Sides that are multiples of this are restored without any padding: whole windows at every level."""
-        return self.window_px * 2 ** (LEVELS - 1)
-
-    def to_json(self) -> str:
-        """One line of JSON, which `from_json` reads back to an equal configuration."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> PLNLINConfiguration:
-        """Raises WeightsError for a field that this version does not know."""
-        return cls.from_mapping(json.loads(text))
-
-    @classmethod
-    def from_saved(cls, values: Mapping[str, Any]) -> PLNLINConfiguration:
-        """What a run of an earlier derain saved: a field that it did not know yet was as `BEFORE` says. Raises WeightsError."""
-        return cls.from_mapping({**LEGACY_DEFAULTS, **values})
+        """Sides that are multiples of this need no padding: whole windows at every level."""
+        return self.window_px * self.unshuffle * 2 ** (LEVELS - 1)
 
     @property
-    def of_generator(self) -> PLNLINConfiguration:
-        """The same without what the discriminator alone is made of."""
+    def picture_channels(self) -> int:
+        """Channels of a picture at level 1: its colours times the pixels of an unshuffled square."""
+        return 3 * self.unshuffle**2
+
+    @property
+    def generator_only(self) -> PLNLINConfiguration:
+        """The same configuration with the defaults for what concerns the discriminator alone."""
         return replace(
             self, discriminator_unit="plnlim", discriminator_channels=(), normalised_content=True
         )
 
+    def to_json(self) -> str:
+        """Return one line of JSON, which `from_json` reads back to an equal configuration."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> PLNLINConfiguration:
+        """Build a configuration from JSON. Raises WeightsError for an unknown field."""
+        return cls.from_mapping(json.loads(text))
+
+    @classmethod
+    def from_saved(cls, values: Mapping[str, Any]) -> PLNLINConfiguration:
+        """Build a configuration from the checkpoint or recipe of a run, early ones included.
+
+        Fields that early versions did not save are taken from LEGACY_DEFAULTS. Raises WeightsError
+        for an unknown field.
+        """
+        return cls.from_mapping({**LEGACY_DEFAULTS, **values})
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> PLNLINConfiguration:
-        """Raises WeightsError for a field that this version does not know."""
+        """Build a configuration from its fields. Raises WeightsError for an unknown one."""
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise WeightsError(
-                f"configuration: unknown field {unknown[0]!r}; known are {', '.join(sorted(known))}"
+                f"configuration: unknown field {unknown[0]!r}; "
+                f"the fields are {', '.join(sorted(known))}"
             )
         return cls(**values)
 
@@ -127,7 +156,7 @@ PRESETS = {configuration.preset: configuration for configuration in (PAPER, SMAL
 
 
 def preset(name: str) -> PLNLINConfiguration:
-    """The configuration of that name. Raises WeightsError, which lists the names."""
+    """Return the configuration of a preset. Raises WeightsError, which lists the names."""
     if name not in PRESETS:
-        raise WeightsError(f"preset {name!r} is not known; there are {', '.join(PRESETS)}")
+        raise WeightsError(f"preset {name!r} is unknown; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -14,18 +14,25 @@ from derain.network.variants import get_unit
 
 
 class GeneratorOutput(NamedTuple):
-    """What training sees of a generator. Index k - 1 holds level k, at 1 / 2 ** (k - 1) of the size."""
+    """Output of a generator with its heads.
+
+    Index k - 1 holds level k, at 1 / (unshuffle * 2 ** (k - 1)) of the picture's size.
+    """
 
     restored: Tensor
     """(N, 3, H, W)"""
     features: list[Tensor]
-    """F_H of each level, (N, C_k, H_k, W_k): the content that the discriminator is shown (equation 7)."""
+    """F_H of each level, (N, C_k, H_k, W_k): the discriminator's content (equation 7)."""
     scales: list[Tensor]
-    """The output of each level's head, (N, 3, H_k, W_k) (equation 11)."""
+    """Output of each level's head, (N, 3, H_k, W_k) (equation 11)."""
 
 
 class HierarchicalHead(nn.Module):
-    """F_H = PLNLIM(Conv3x3(cat[E, D])) of one level, and its picture Conv3x3(F_H) (equation 11). Serves training only."""
+    """The head of one level (equation 11), which only training needs.
+
+    F_H = PLNLIM(Conv3x3(cat[E, D])) and its picture Conv3x3(F_H):
+    (N, C, H, W), (N, C, H, W) -> (N, C, H, W), (N, 3, H, W)
+    """
 
     def __init__(self, channels: int, *, configuration: PLNLINConfiguration) -> None:
         super().__init__()
@@ -41,10 +48,11 @@ class HierarchicalHead(nn.Module):
 
 
 class PLNLIN(nn.Module):
-    """Takes a rainy picture, returns it without rain.
+    """Restore a rainy picture.
 
-    (N, 3, H, W) in 0..1 -> (N, 3, H, W), not clamped, for any H and W >= 1. Sides that are no multiple of
-    `configuration.multiple_px` are extended by reflection at the right and at the bottom, and cropped again. Float32 or bfloat16.
+    (N, 3, H, W) in 0..1 -> (N, 3, H, W), not clamped, for any H and W >= 1. Sides that are not
+    multiples of `configuration.multiple_px` are extended by reflection at the right and at the
+    bottom, and the result is cropped. Any floating-point dtype.
     """
 
     def __init__(self, configuration: PLNLINConfiguration) -> None:
@@ -53,50 +61,51 @@ class PLNLIN(nn.Module):
         channels, stages = configuration.channels, configuration.stages
 
         def modules() -> nn.ModuleList:
-            kind = get_unit(configuration.unit)
+            unit = get_unit(configuration.unit)
             return nn.ModuleList(
-                kind(c, stages=n, configuration=configuration)
+                unit(c, stages=n, configuration=configuration)
                 for c, n in zip(channels, stages, strict=True)
             )
 
-        def between(up: bool) -> nn.ModuleList:
-            steps = pairwise(channels)
-            if up:
-                return nn.ModuleList(
-                    nn.Conv2d(deep, shallow, 3, padding=1) for shallow, deep in steps
-                )
-            return nn.ModuleList(
-                nn.Conv2d(shallow, deep, 3, stride=2, padding=1) for shallow, deep in steps
-            )
-
-        self.enter = nn.Conv2d(3, channels[0], 3, padding=1)
+        self.enter = nn.Conv2d(configuration.picture_channels, channels[0], 3, padding=1)
         self.encoder, self.decoder = modules(), modules()
-        self.down, self.up = between(up=False), between(up=True)
+        self.down = nn.ModuleList(
+            nn.Conv2d(shallow, deep, 3, stride=2, padding=1) for shallow, deep in pairwise(channels)
+        )
+        self.up = nn.ModuleList(
+            nn.Conv2d(deep, shallow, 3, padding=1) for shallow, deep in pairwise(channels)
+        )
         self.join = nn.ModuleList(nn.Conv2d(2 * c, c, 3, padding=1) for c in channels[:-1])
-        self.leave = nn.Conv2d(channels[0], 3, 3, padding=1)
+        self.leave = nn.Conv2d(channels[0], configuration.picture_channels, 3, padding=1)
         self.heads = nn.ModuleList(
             HierarchicalHead(c, configuration=configuration) for c in channels
         )
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch declares it of tensors only
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
     def forward(self, rainy: Tensor) -> Tensor:
-        """Only what restoring needs: the heads are not computed."""
+        """Restore a picture of any size, without computing the heads."""
         height, width = rainy.shape[-2:]
         padded = reflect_to_multiple(rainy, self.configuration.multiple_px)
         _, decoded = self.encode_decode(padded)
-        return (padded + self.leave(decoded[0]))[..., :height, :width]
+        return (padded + self.change(decoded[0]))[..., :height, :width]
 
-    def hierarchy(self, rainy: Tensor) -> GeneratorOutput:
-        """What training needs. H and W must be multiples of `configuration.multiple_px`."""
+    def forward_with_heads(self, rainy: Tensor) -> GeneratorOutput:
+        """Return all outputs that training needs.
+
+        H and W must be multiples of `configuration.multiple_px`.
+        """
         encoded, decoded = self.encode_decode(rainy)
         heads = [head(e, d) for head, e, d in zip(self.heads, encoded, decoded, strict=True)]
         return GeneratorOutput(
-            rainy + self.leave(decoded[0]), [f for f, _ in heads], [picture for _, picture in heads]
+            restored=rainy + self.change(decoded[0]),
+            features=[features for features, _ in heads],
+            scales=[picture for _, picture in heads],
         )
 
     def encode_decode(self, rainy: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """(N, 3, H, W) -> E_1..E_4 and D_1..D_4, each (N, C_k, H / 2 ** (k - 1), W / 2 ** (k - 1))."""
-        x = self.enter(rainy.contiguous(memory_format=torch.channels_last))
+        """Compute E_1..E_4 and D_1..D_4, each (N, C_k, H_k, W_k), from (N, 3, H, W)."""
+        x = F.pixel_unshuffle(rainy, self.configuration.unshuffle)
+        x = self.enter(x.contiguous(memory_format=torch.channels_last))
         encoded = [self.encoder[0](x)]
         for down, module in zip(self.down, self.encoder[1:], strict=True):
             encoded.append(module(down(encoded[-1])))
@@ -107,11 +116,16 @@ class PLNLIN(nn.Module):
             decoded.insert(0, self.decoder[k](self.join[k](torch.cat([partner, up], dim=1))))
         return encoded, decoded
 
+    def change(self, decoded: Tensor) -> Tensor:
+        """Compute from D_1 what is added to the rainy picture, (N, 3, H, W)."""
+        return F.pixel_shuffle(self.leave(decoded), self.configuration.unshuffle)
+
 
 def reflect_to_multiple(x: Tensor, multiple_px: int) -> Tensor:
-    """Extend (N, C, H, W) at the right and at the bottom by reflection, as often as it takes, until both sides are multiples.
+    """Extend (N, C, H, W) by reflection at the right and at the bottom until both sides are multiples.
 
-    By index instead of `F.pad`, which cannot reflect a picture that is smaller than its padding.
+    The reflection repeats if necessary. It is done by index because `F.pad` cannot reflect a
+    picture that is smaller than its padding.
     """
     height, width = x.shape[-2:]
     rows = reflected(height, height + -height % multiple_px, device=x.device)
@@ -120,7 +134,10 @@ def reflect_to_multiple(x: Tensor, multiple_px: int) -> Tensor:
 
 
 def reflected(size: int, padded: int, *, device: torch.device) -> Tensor:
-    """(padded,): the index 0..size-1 that each position shows, mirrored about the last and the first pixel."""
+    """Return the source index, 0..size-1, of each of `padded` positions: (padded,).
+
+    Positions are mirrored about the last and the first pixel.
+    """
     period = max(2 * (size - 1), 1)
     position = torch.arange(padded, device=device) % period
     return torch.minimum(position, (period - position) % period)

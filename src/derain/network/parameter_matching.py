@@ -1,4 +1,4 @@
-"""Channel counts with which a variant has as many parameters as what it is compared with."""
+"""Channel counts that give a variant as many parameters as the network it is compared with."""
 
 from __future__ import annotations
 
@@ -15,59 +15,60 @@ from derain.errors import RecipeError
 from derain.network.configuration import PLNLINConfiguration
 from derain.network.generator import PLNLIN
 
-WITHIN = 0.02  # the paper's rows agree to about this much
+TOLERANCE = 0.02
+"""Relative difference in parameters; the paper's rows agree about as closely."""
+Channels = tuple[int, ...]
 
 
 @cache
 def count_parameters(
-    kind: Callable[[PLNLINConfiguration], nn.Module], configuration: PLNLINConfiguration
+    build: Callable[[PLNLINConfiguration], nn.Module], configuration: PLNLINConfiguration
 ) -> int:
-    """How many parameters a network of that configuration has; nothing is allocated."""
+    """Count the parameters of `build(configuration)` without allocating them."""
     with torch.device("meta"):
-        network = kind(configuration)
+        network = build(configuration)
     return sum(p.numel() for p in network.parameters())
 
 
 def match_parameters(
     configuration: PLNLINConfiguration,
     *,
-    wanted: int,
-    of: Callable[[PLNLINConfiguration], nn.Module] = PLNLIN,
+    target: int,
+    build: Callable[[PLNLINConfiguration], nn.Module] = PLNLIN,
     field: Literal["channels", "discriminator_channels"] = "channels",
 ) -> PLNLINConfiguration:
-    """`configuration` with other channels in `field`, so that the network `of` it has `wanted` parameters, within 2 %.
+    """Choose the channels in `field` so that `build(configuration)` has `target` parameters.
 
-    The channels keep the proportions that they have as nearly as whole numbers allow. Raises RecipeError if none fits.
+    The result is within TOLERANCE of the target, and the channels keep their proportions as nearly
+    as integers allow. Raises RecipeError if no channels fit.
     """
-    begun = getattr(configuration, field) or configuration.channels
+    initial: Channels = getattr(configuration, field) or configuration.channels
+    step = configuration.attention_heads  # channels must be divisible by the heads
 
-    def given(channels: tuple[int, ...]) -> PLNLINConfiguration:
-        changes: dict[str, Any] = {field: channels}
-        return replace(configuration, **changes)
+    def with_channels(channels: Channels) -> PLNLINConfiguration:
+        change: dict[str, Any] = {field: channels}
+        return replace(configuration, **change)
 
-    def count(channels: tuple[int, ...]) -> int:
-        return count_parameters(of, given(channels))
+    def count(channels: Channels) -> int:
+        return count_parameters(build, with_channels(channels))
 
-    near, scale = begun, 1.0
-    for _ in range(4):  # parameters grow about with the square of the channels
-        scale *= (wanted / count(near)) ** 0.5
-        near = _scaled(begun, scale, heads=configuration.attention_heads)
-    step = configuration.attention_heads
-    candidates = [
-        tuple(max(step, c + d) for c, d in zip(near, moves, strict=True))
-        for moves in product((0, -step, step), repeat=len(near))
+    estimate, scale = initial, 1.0
+    for _ in range(4):  # parameters grow roughly with the square of the channels
+        scale *= (target / count(estimate)) ** 0.5
+        estimate = tuple(step * max(1, round(c * scale / step)) for c in initial)
+    neighbours = [
+        tuple(max(step, c + change) for c, change in zip(estimate, changes, strict=True))
+        for changes in product((0, -step, step), repeat=len(estimate))
     ]
-    for candidate in (
-        begun,
-        *sorted(candidates, key=lambda c: sum(abs(a - b) for a, b in zip(c, near, strict=True))),
-    ):
-        if abs(count(candidate) / wanted - 1) <= WITHIN:
-            return given(candidate)
+
+    def distance(channels: Channels) -> int:
+        return sum(abs(a - b) for a, b in zip(channels, estimate, strict=True))
+
+    for candidate in (initial, *sorted(neighbours, key=distance)):
+        if abs(count(candidate) / target - 1) <= TOLERANCE:
+            return with_channels(candidate)
     raise RecipeError(
-        f"network.{field} = {list(begun)}: none near {list(near)} give it {wanted:,} parameters as unit {configuration.unit!r} "
-        f"with discriminator {configuration.discriminator_unit!r}; choose larger ones"
+        f"network.{field} = {list(initial)}: no values near {list(estimate)} give "
+        f"{target:,} parameters with unit {configuration.unit!r} and "
+        f"discriminator unit {configuration.discriminator_unit!r}; choose larger ones"
     )
-
-
-def _scaled(channels: tuple[int, ...], scale: float, *, heads: int) -> tuple[int, ...]:
-    return tuple(heads * max(1, round(c * scale / heads)) for c in channels)

@@ -45,17 +45,15 @@ class PLNLIM(nn.Module):
             strict=True,
         )
         for rb, stb, to_local, to_nonlocal, fuse in stages:
-            local, nonlocal_ = (
-                rb(to_local(local, nonlocal_)),
-                stb(to_nonlocal(nonlocal_, local)),
-            )  # equations (4), (5)
+            # equations (4) and (5); both interactions read the state before this stage
+            local, nonlocal_ = rb(to_local(local, nonlocal_)), stb(to_nonlocal(nonlocal_, local))
             fusion = fuse(fusion, local, nonlocal_)
         end = self.end(fusion, local, nonlocal_)
         return self.local[-1](local) + self.nonlocal_[-1](nonlocal_) + end  # equation (6)
 
 
 def swin_block(channels: int, index: int, configuration: PLNLINConfiguration) -> SwinBlock:
-    """The block at place `index` of a row; every second one is shifted."""
+    """Build the Swin block at position `index` of a sequence; every second one is shifted."""
     return SwinBlock(
         channels,
         window_px=configuration.window_px,

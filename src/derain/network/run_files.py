@@ -1,4 +1,4 @@
-"""What the files in a run's folder are called. Imports nothing."""
+"""Names of the files in a run folder. Imports nothing."""
 
 STATE = "state.ckpt"
 WEIGHTS = "weights.safetensors"

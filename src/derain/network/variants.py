@@ -1,4 +1,4 @@
-"""The rows of the paper's Tables 3, 4 and 6: other units in the place of PLNLIM, each by substitution of a part."""
+"""The variants of PLNLIM in the paper's Tables 3, 4 and 6, each with one part replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from derain.network.plnlim import PLNLIM, swin_block
 
 
 class WithoutFusion(PLNLIM):
-    """Table 3 (a): the two branches and their interaction, and no third branch that gathers them."""
+    """Table 3 (a): the two branches and their interaction, without the fusion branch."""
 
     def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
         super().__init__(channels, stages=stages, configuration=configuration)
@@ -22,15 +22,16 @@ class WithoutFusion(PLNLIM):
 
     def forward(self, x: Tensor) -> Tensor:
         local, nonlocal_ = self.local[0](x), self.nonlocal_[0](x)
-        for rb, stb, to_local, to_nonlocal in zip(
+        stages = zip(
             self.local[1:-1], self.nonlocal_[1:-1], self.to_local, self.to_nonlocal, strict=True
-        ):
+        )
+        for rb, stb, to_local, to_nonlocal in stages:
             local, nonlocal_ = rb(to_local(local, nonlocal_)), stb(to_nonlocal(nonlocal_, local))
         return self.local[-1](local) + self.nonlocal_[-1](nonlocal_)
 
 
 class Concatenation(nn.Module):
-    """An interaction by Conv1x1(cat[x, guide]). (N, C, H, W), (N, C, H, W) -> (N, C, H, W)"""
+    """Interaction by Conv1x1(cat[x, guide]): (N, C, H, W), (N, C, H, W) -> (N, C, H, W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class Concatenation(nn.Module):
 
 
 class Concatenated(PLNLIM):
-    """Table 3 (b): concatenation in the place of SFT."""
+    """Table 3 (b): concatenation instead of SFT."""
 
     def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
         super().__init__(channels, stages=stages, configuration=configuration)
@@ -68,7 +69,7 @@ class BothNonlocal(PLNLIM):
 
 
 class NoInteraction(nn.Module):
-    """No interaction: the guide is not looked at."""
+    """Return the branch unchanged and ignore the guide."""
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         return x
@@ -84,14 +85,14 @@ class WithoutInteraction(PLNLIM):
 
 
 class ResidualChain(nn.Sequential):
-    """Tables 4 and 6, local: residual blocks one after the other, as many as PLNLIM has units, 2 (N + 1)."""
+    """Tables 4 and 6, local: as many residual blocks as PLNLIM has units, 2 (N + 1)."""
 
     def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
         super().__init__(*(ResidualBlock(channels) for _ in range(2 * (stages + 1))))
 
 
 class SwinChain(nn.Sequential):
-    """Tables 4 and 6, non-local: Swin blocks one after the other, as many as PLNLIM has units, 2 (N + 1)."""
+    """Tables 4 and 6, non-local: as many Swin blocks as PLNLIM has units, 2 (N + 1)."""
 
     def __init__(self, channels: int, *, stages: int, configuration: PLNLINConfiguration) -> None:
         super().__init__(*(swin_block(channels, i, configuration) for i in range(2 * (stages + 1))))
@@ -107,13 +108,13 @@ UNITS: dict[str, Callable[..., nn.Module]] = {
     "residual": ResidualChain,
     "swin": SwinChain,
 }
-"""Units by the name that a configuration gives; each takes (channels, stages=, configuration=)."""
+"""Units by their names in a configuration; each takes (channels, stages=, configuration=)."""
 
 
 def get_unit(name: str) -> Callable[..., nn.Module]:
-    """The unit of that name. Raises WeightsError, which lists the names."""
+    """Return the unit of that name. Raises WeightsError, which lists the names."""
     if name not in UNITS:
         raise WeightsError(
-            f"configuration: unit {name!r} is not known; there are {', '.join(UNITS)}"
+            f"configuration: unit {name!r} is unknown; choose one of {', '.join(UNITS)}"
         )
     return UNITS[name]

@@ -1,4 +1,4 @@
-"""The weights file: a safetensors file that carries its own configuration and card."""
+"""The weights file: a safetensors file with its own configuration and card."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from derain.errors import WeightsError
-from derain.files.atomic import atomic_write
-from derain.files.messages import explain_os_error
+from derain.files.atomic import atomic_write, writing
 from derain.files.paths import is_file
-from derain.network import PLNLIN, PLNLINConfiguration
+from derain.network.configuration import PLNLINConfiguration
+from derain.network.generator import PLNLIN
 from derain.network.run_files import STATE, WEIGHTS
 from derain.weights import library
 
@@ -32,9 +32,10 @@ def save_weights(
     half: bool = False,
     **metadata: str,
 ) -> Path:
-    """Write the parameters of `network` to `path`, under a temporary name first; `half` stores them in float16.
+    """Write the parameters of `network` atomically to `path`; `half` stores them in float16.
 
-    `metadata` goes into the header with `derain.` before each key. Raises WeightsError where it cannot be written.
+    Keys of `metadata` are prefixed with `derain.` in the header. Raises WeightsError if the file
+    cannot be written.
     """
     path = Path(path)
     header = {
@@ -44,30 +45,28 @@ def save_weights(
     }
     header |= {f"derain.{key}": value for key, value in metadata.items()}
     tensors = {
-        name: (p.half() if half else p.float()).contiguous()
-        for name, p in network.state_dict().items()
+        name: (tensor.half() if half else tensor.float()).contiguous()
+        for name, tensor in network.state_dict().items()
     }
-    try:
-        with atomic_write(path) as file:
-            file.write(save(tensors, metadata=header))
-    except OSError as error:
-        raise WeightsError(f"{path}: {explain_os_error(error)}") from error
+    with writing(path, WeightsError), atomic_write(path) as file:
+        file.write(save(tensors, metadata=header))
     return path
 
 
 def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tensor], dict[str, Any]]:
-    """Return the configuration, the parameters in float32 and the card of a weights file, or of a shipped model by its name.
+    """Return configuration, parameters in float32 and card of a weights file or a shipped model.
 
-    Raises WeightsError.
+    `path` is a path or the name of a shipped model. Raises WeightsError.
     """
     path = resolve_path(path)
     if not is_file(path):
         raise WeightsError(
-            f"{path}: no such weights file; name a .safetensors file, or one of derain's own: {', '.join(_shipped())}"
+            f"{path}: no such weights file; give a .safetensors file or the name of a shipped "
+            f"model: {', '.join(_shipped())}"
         )
     if path.name == STATE:
         raise WeightsError(
-            f"{path}: is the state of a run; its weights are {path.with_name(WEIGHTS)}"
+            f"{path}: is the checkpoint of a run; its weights are in {path.with_name(WEIGHTS)}"
         )
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -75,11 +74,13 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path}: is no safetensors file or is damaged ({error}); fetch or make it again"
+            f"{path}: is not a safetensors file, or is damaged ({error}); "
+            "download or export it again"
         ) from None
     if header.get("derain.format") != FORMAT:
         raise WeightsError(
-            f"{path}: has format {header.get('derain.format')!r}, this version reads {FORMAT!r}; install a newer derain"
+            f"{path}: has format {header.get('derain.format')!r}, this version reads {FORMAT!r}; "
+            "upgrade with `pip install -U derain`"
         )
     try:
         return (
@@ -89,21 +90,28 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
         )
     except (KeyError, ValueError, TypeError) as error:
         raise WeightsError(
-            f"{path}: its configuration or card is damaged ({error!r}); fetch or make it again"
+            f"{path}: its configuration or card is damaged ({error!r}); download or export it again"
         ) from None
 
 
-def resolve_path(path: str | Path) -> Path:
-    """The weights file of a shipped model, if `path` is its name, else `path`."""
-    return library.SHIPPED / f"{path}.safetensors" if str(path) in _shipped() else Path(path)
+def load(
+    weights: str | Path = library.DEFAULT, *, device: str | torch.device = "cpu"
+) -> PLNLIN:
+    """Return a trained generator in float32 and evaluation mode, on `device`.
 
-
-def _shipped() -> list[str]:
-    return sorted(file.stem for file in library.SHIPPED.glob("*.safetensors"))
+    `weights` is the name of a shipped model ("best", "small") or the path of a .safetensors file.
+    The hierarchical heads are included. Raises WeightsError for an unknown name or an unusable
+    file.
+    """
+    network, _ = load_network(weights)
+    return network.to(device)
 
 
 def load_network(path: str | Path) -> tuple[PLNLIN, dict[str, Any]]:
-    """Return the generator of a weights file, ready to restore, and its card. Raises WeightsError."""
+    """Return the generator of a weights file in evaluation mode, and its card.
+
+    `path` is a path or the name of a shipped model. Raises WeightsError.
+    """
     configuration, tensors, card = load_weights(path)
     network = PLNLIN(configuration)
     load_into(network, tensors, path=path)
@@ -112,13 +120,23 @@ def load_network(path: str | Path) -> tuple[PLNLIN, dict[str, Any]]:
 
 def load_into(network: nn.Module, tensors: Mapping[str, Tensor], *, path: str | Path) -> None:
     """Copy `tensors` into `network`. Raises WeightsError if names or shapes differ."""
-    own = network.state_dict()
-    wrong = sorted(set(own) ^ set(tensors)) or [
-        name for name in own if own[name].shape != tensors[name].shape
+    expected = network.state_dict()
+    wrong = sorted(set(expected) ^ set(tensors)) or [
+        name for name in expected if expected[name].shape != tensors[name].shape
     ]
     if wrong:
         raise WeightsError(
-            f"{path}: does not fit the network (first at {wrong[0]}); use the recipe's network that it was trained with"
+            f"{path}: does not fit the network (first mismatch: {wrong[0]}); "
+            "use the [network] section that it was trained with"
         )
     with torch.no_grad():
         network.load_state_dict(dict(tensors))
+
+
+def resolve_path(path: str | Path) -> Path:
+    """Return the weights file of a shipped model if `path` is the name of one, else `path`."""
+    return library.SHIPPED / f"{path}.safetensors" if str(path) in _shipped() else Path(path)
+
+
+def _shipped() -> list[str]:
+    return sorted(file.stem for file in library.SHIPPED.glob("*.safetensors"))

@@ -1,8 +1,9 @@
-"""Weights for a network of more channels that computes what a narrower one does (Net2WiderNet; Chen et al., ICLR 2016).
+"""Widen a network without changing what it computes (Net2WiderNet; Chen et al., ICLR 2016).
 
-A new channel is a copy of an old one, and what reads it and the old one shares its weight between them, unequally, so that
-training drives them apart. Where every channel of a level gets as many copies, the network computes the same; where some get
-more, layer norms see other means and deviations, and it computes nearly the same.
+Each new channel is a copy of an old one. The layer that reads both splits its weight between them,
+unequally, so that training separates them. If all channels of a level get equally many copies, the
+wider network computes the same. Otherwise layer norms see a different mean and deviation, and the
+result is nearly the same.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from derain.network import PLNLINConfiguration
+from derain.network.configuration import PLNLINConfiguration
 
 UNEQUAL = 0.25
-"""How far a share may be from the equal one."""
+"""Maximum deviation of a share from the equal one."""
 
 
 def can_widen(narrow: PLNLINConfiguration, wide: PLNLINConfiguration) -> bool:
-    """Whether weights of `narrow` can become those of `wide`: they differ in nothing but more channels at some levels."""
-    known = narrow.unit == "plnlim" and narrow.attention_heads == 1
-    more = all(few <= many for few, many in zip(narrow.channels, wide.channels, strict=True))
-    alike = replace(narrow, preset=wide.preset, channels=wide.channels)
-    return (
-        known
-        and more
-        and narrow.channels != wide.channels
-        and alike.of_generator == wide.of_generator
+    """True if weights of `narrow` can be widened to `wide`.
+
+    The two may differ only in that `wide` has more channels at some levels.
+    """
+    is_supported = narrow.unit == "plnlim" and narrow.attention_heads == 1
+    is_wider = narrow.channels != wide.channels and all(
+        old <= new for old, new in zip(narrow.channels, wide.channels, strict=True)
     )
+    widened = replace(narrow, preset=wide.preset, channels=wide.channels)
+    return is_supported and is_wider and widened.generator_only == wide.generator_only
 
 
 def widen(
@@ -39,10 +40,13 @@ def widen(
     *,
     seed: int = 0,
 ) -> dict[str, Tensor]:
-    """The parameters of a PLNLIN of units `plnlim`, by name, for `wide`. `seed` draws the shares."""
+    """Return the parameters of the wide network by name; `seed` draws the shares.
+
+    Both networks are generators of unit `plnlim`.
+    """
     generator = torch.Generator().manual_seed(seed)
     channels = list(zip(narrow.channels, wide.channels, strict=True))
-    made = {}
+    widened = {}
     for name, tensor in tensors.items():
         out, into = levels(name)
         if into is not None and tensor.ndim > 1:
@@ -51,12 +55,15 @@ def widen(
             tensor = tensor.index_select(0, copy_indices(len(tensor), *channels[out]))
             if ".attention.qkv." in name:
                 tensor = scaled_queries(tensor, *channels[out])
-        made[name] = tensor.contiguous()
-    return made
+        widened[name] = tensor.contiguous()
+    return widened
 
 
 def levels(name: str) -> tuple[int | None, int | None]:
-    """The level, 0 to 3, of the feature map that a parameter's layer makes and of that which it reads; None is no feature map."""
+    """Return the levels, 0 to 3, of the feature maps that a parameter's layer writes and reads.
+
+    None stands for something other than a feature map.
+    """
     part, *rest = name.split(".")
     if name.endswith("position_bias"):
         return None, None
@@ -68,25 +75,31 @@ def levels(name: str) -> tuple[int | None, int | None]:
     return (None, level) if part == "heads" and rest[1] == "picture" else (level, level)
 
 
-def copy_indices(size: int, few: int, many: int) -> Tensor:
-    """Of which of `size` = groups * few entries each of groups * many is a copy."""
-    return (torch.arange(0, size, few)[:, None] + torch.arange(many) % few).flatten()
+def copy_indices(size: int, old: int, new: int) -> Tensor:
+    """Return the source of each of groups * `new` entries among `size` = groups * `old` entries."""
+    return (torch.arange(0, size, old)[:, None] + torch.arange(new) % old).flatten()
 
 
-def split_columns(weight: Tensor, few: int, many: int, *, generator: torch.Generator) -> Tensor:
-    """(out, groups * few, ...) -> (out, groups * many, ...): what reads a channel is shared among its copies."""
-    source = copy_indices(weight.shape[1], few, many)
+def split_columns(weight: Tensor, old: int, new: int, *, generator: torch.Generator) -> Tensor:
+    """Split the weight of each input channel between its copies.
+
+    (out, groups * old, ...) -> (out, groups * new, ...)
+    """
+    source = copy_indices(weight.shape[1], old, new)
     copies = torch.bincount(source).view(-1, *[1] * (weight.ndim - 2))
     wide = weight.index_select(1, source)
-    uneven = (torch.rand(wide.shape, generator=generator) * 2 - 1) * UNEQUAL
-    excess = torch.zeros_like(weight).index_add_(1, source, uneven) / copies
-    return wide * (1 / copies[source] + uneven - excess.index_select(1, source))
+    deviation = (torch.rand(wide.shape, generator=generator) * 2 - 1) * UNEQUAL
+    excess = torch.zeros_like(weight).index_add_(1, source, deviation) / copies
+    return wide * (1 / copies[source] + deviation - excess.index_select(1, source))
 
 
-def scaled_queries(qkv: Tensor, few: int, many: int) -> Tensor:
-    """Queries (the first `many` rows) whose products with the copied keys, over the root of more channels, stay the same."""
-    source = copy_indices(few, few, many)
-    factor = (many / few) ** 0.5 / torch.bincount(source)[source]
+def scaled_queries(qkv: Tensor, old: int, new: int) -> Tensor:
+    """Scale the queries, the first `new` rows, so that the attention logits stay the same.
+
+    The keys have copies, and the logits are divided by the root of more channels.
+    """
+    source = copy_indices(old, old, new)
+    factor = (new / old) ** 0.5 / torch.bincount(source)[source]
     qkv = qkv.clone()
-    qkv[:many] *= factor.view(-1, *[1] * (qkv.ndim - 1))
+    qkv[:new] *= factor.view(-1, *[1] * (qkv.ndim - 1))
     return qkv
