@@ -97,7 +97,7 @@ def find_jobs(
     if output is not None:
         check_output(output, is_single=is_single)
     jobs = JobList()
-    photos = [photo for photo in _find_photos(inputs, jobs, output=output, suffix=suffix)]
+    photos = list(_find_photos(inputs, jobs, output=output, suffix=suffix))
     conflicts = ConflictCheck(source for source, _ in photos if overwrite)
     for source, name in photos:
         target = resolve_target(source, name, output=output, suffix=suffix, is_single=is_single)
