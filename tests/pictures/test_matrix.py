@@ -183,7 +183,7 @@ def test_grey_and_alpha(photo, tmp_path):
 
 
 @pytest.mark.parametrize("channels", ["grey", "colour", "alpha"])
-def testwrite_png16_with_ffmpeg(channels, rng, tmp_path):
+def test_sixteen_bit_png(channels, rng, tmp_path):
     samples = rng.integers(0, 65536, (48, 64, 4), dtype=np.uint16)
     source = {"grey": samples[..., 0], "colour": samples[..., :3], "alpha": samples}[channels]
     layout = {"grey": "gray16le", "colour": "rgb48le", "alpha": "rgba64le"}[channels]
