@@ -1,4 +1,4 @@
-"""Make the example pictures: `python examples/make.py` (needs scikit-image, of the extra `test`)."""
+"""Render the example pictures: `python examples/make.py` (needs the extra `test`)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXAMPLES: dict[str, Rain] = {
 
 
 def main() -> None:
-    """Write each picture of EXAMPLES to `clean/`, and with its rain to `rainy/`."""
+    """Write each picture of EXAMPLES to `clean/`, and with rain to `rainy/`."""
     for seed, (name, rain) in enumerate(EXAMPLES.items()):
         clean: np.ndarray = getattr(data, name)()
         for folder, image in (("clean", clean), ("rainy", render(clean, rain=rain, seed=seed))):

@@ -131,7 +131,7 @@ def _join(names: Iterable[str], limit: int | None) -> str:
 
 
 def _indent(findings: Sequence[str], limit: int | None) -> list[str]:
-    """Indent the first `limit` findings and say how many more there are."""
+    """Indent the first `limit` findings and count the others."""
     lines = [f"    {finding}" for finding in findings[:limit]]
     if limit is not None and len(findings) > limit:
         lines.append(f"    ... and {len(findings) - limit} more (--all prints them)")

@@ -39,7 +39,7 @@ class CropMix:
     """
 
     pair: float = 1.0
-    """A pair as it was published."""
+    """A published pair."""
     recombined: float = 0.0
     """The rain layer of a pair over another background."""
     streaks: float = 0.0
