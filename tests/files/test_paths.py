@@ -1,0 +1,102 @@
+"""Questions about paths, and the walk through a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from derain.errors import DerainError
+from derain.files.paths import (
+    check_target_name,
+    create_folder,
+    is_occupied,
+    looks_like_file,
+    same_file,
+    walk,
+)
+
+
+def walked(root: Path) -> list[tuple[str, list[str]]]:
+    errors: list[OSError] = []
+    folders = [
+        (folder.relative_to(root).as_posix(), names)
+        for folder, names in walk(root, onerror=errors.append)
+    ]
+    assert errors == []
+    return folders
+
+
+def test_walk_is_sorted(tmp_path):
+    for name in ["b/2.png", "b/1.png", "a/3.png"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert walked(tmp_path) == [(".", []), ("a", ["3.png"]), ("b", ["1.png", "2.png"])]
+
+
+def test_walk_skips_hidden_folders(tmp_path):
+    (tmp_path / ".hidden").mkdir()
+    assert walked(tmp_path) == [(".", [])]
+
+
+def test_walk_follows_links(tmp_path):
+    (tmp_path / "root").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "1.png").touch()
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "other")
+    assert walked(tmp_path / "root") == [(".", []), ("link", ["1.png"])]
+
+
+def test_walk_stops_at_a_link_to_a_parent(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    assert walked(tmp_path) == [(".", []), ("a", [])]
+
+
+def test_walk_reports_a_missing_folder(tmp_path):
+    errors: list[OSError] = []
+    assert list(walk(tmp_path / "missing", onerror=errors.append)) == []
+    assert [type(error) for error in errors] == [FileNotFoundError]
+
+
+def test_dangling_link_is_occupied(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "missing")
+    assert is_occupied(tmp_path / "link")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("out.png", True), ("out", False), ("26.11", False)]
+)
+def test_suffix_of_a_file(name, expected):
+    assert looks_like_file(Path(name)) == expected
+
+
+def test_link_and_target_are_the_same_file(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    assert same_file(tmp_path / "file", tmp_path / "link")
+
+
+def test_missing_files_are_not_the_same(tmp_path):
+    assert not same_file(tmp_path / "missing", tmp_path / "missing")
+
+
+def test_create_folder_with_parents(tmp_path):
+    create_folder(tmp_path / "a" / "b")
+    create_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_create_folder_below_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DerainError, match=r"file/b: cannot be created \(Not a directory\)"):
+        create_folder(tmp_path / "file" / "b")
+
+
+def test_long_target_name_is_rejected(tmp_path):
+    with pytest.raises(OSError, match="too long"):
+        check_target_name(tmp_path / ("x" * 300))
+
+
+def test_new_target_name_is_accepted(tmp_path):
+    check_target_name(tmp_path / "out.png")
