@@ -203,7 +203,6 @@ def test_unreadable_subfolder_is_a_problem(tree, monkeypatch):
     assert "été: cannot be listed (Permission denied)" in problem(jobs)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o000, 0o444])
 def test_photo_in_an_inaccessible_folder_fails_when_read(mode, tree, tmp_path):
     path = str(tree / "b.jpg")
@@ -214,7 +213,6 @@ def test_photo_in_an_inaccessible_folder_fails_when_read(mode, tree, tmp_path):
     assert run.stderr.splitlines()[-1].startswith(f"derain.errors.PictureError: {path}: ")
 
 
-@pytest.mark.slow
 def test_inaccessible_subfolder_does_not_affect_others(tree, tmp_path):
     (tmp_path / "out" / "été").mkdir(parents=True)
     (tmp_path / "out" / "été" / "ä b.PNG").touch()
