@@ -12,7 +12,7 @@ from helpers.train_commands import wait_for
 from derain.cli.main import main
 from derain.errors import DerainError, RecipeError, TrainingError
 from derain.network import PAPER, PLNLIN, SMALL, PLNLINConfiguration
-from derain.network.parameter_matching import WITHIN, count_parameters, match_parameters
+from derain.network.parameter_matching import TOLERANCE, count_parameters, match_parameters
 from derain.train.ablation.results import RowResult, as_markdown
 from derain.train.ablation.rows import OURS, TABLES, AblationRow, parameter_table, row_overrides
 from derain.train.ablation.run import RowError, ablate, steps_for, train_row
@@ -44,7 +44,9 @@ def test_rows_have_as_many_parameters_as_ours_and_as_the_documentation_says(proj
     ]
     ours = counts[0]
     assert len(counts) == len(ROWS)
-    assert all(abs(n / of - 1) <= WITHIN for row in counts for n, of in zip(row, ours, strict=True))
+    assert all(
+        abs(n / of - 1) <= TOLERANCE for row in counts for n, of in zip(row, ours, strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -376,7 +378,7 @@ def test_channels_that_nothing_matches_are_named():
         preset="tiny", channels=(2, 2, 2, 2), stages=(1, 1, 1, 1), head_stages=1
     )
     with pytest.raises(RecipeError, match="choose larger ones"):
-        match_parameters(replace(ours, unit="swin"), wanted=count_parameters(PLNLIN, ours))
+        match_parameters(replace(ours, unit="swin"), target=count_parameters(PLNLIN, ours))
 
 
 def test_minutes_become_steps(project):

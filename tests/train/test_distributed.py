@@ -1,65 +1,144 @@
-"""What several processes do where one of them cannot go on."""
+"""Several processes: one result, and errors that all of them share."""
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers.train_commands import command, wait_for
+import torch
+from helpers.train_commands import command, events, run, run_command, state_of, wait_for
+
+from derain.network.weights_file import load_weights
+from derain.train.distributed import BatchSampler
 
 TWO = ["machine.processes=2", "length.steps=2"]
 SECOND_FAILS = """
 from lightning_fabric import Fabric
 from derain.errors import DataError
-from derain.train.distributed import by_all
+from derain.train.distributed import on_all_ranks
 
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
 fabric.launch()
 
-def make():
+def compute():
     if fabric.global_rank == 1:
-        raise DataError("b.png: is gone")
+        raise DataError("b.png: is missing")
     return fabric.global_rank
 
-assert by_all(fabric, lambda: fabric.global_rank) == fabric.global_rank
+assert on_all_ranks(fabric, lambda: fabric.global_rank) == fabric.global_rank
 try:
-    by_all(fabric, make)
+    on_all_ranks(fabric, compute)
 except DataError as error:
-    open(f"said-{fabric.global_rank}", "w").write(str(error))
+    open(f"error-{fabric.global_rank}", "w").write(str(error))
 """
 
 
-def test_what_one_process_raises_all_raise(tmp_path):
+def test_processes_share_the_indices_of_a_step():
+    samplers = [BatchSampler(batch=4, rank=rank, world_size=2, first_step=3) for rank in (0, 1)]
+    assert [next(iter(sampler)) for sampler in samplers] == [[12, 13], [14, 15]]
+
+
+@pytest.mark.slow
+def test_two_processes_average_their_gradients(project):
+    """Two processes with one crop each take the step of one process with both crops."""
+    run(project, f"record.folder={project / 'one'}", "length.steps=3", "validation.pairs=[]")
+    process = run_command(project, "machine.processes=2", "length.steps=3")
+    assert process.returncode == 0, process.stderr
+    one, two = state_of(project, "one")["network"], state_of(project)["network"]
+    assert max((one[k] - two[k]).abs().max().item() for k in one) < 2e-4
+    assert "mean" in state_of(project)["card"]["validation"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("real_gradient", ["false", "true"])
+def test_two_processes_train_both_networks_like_one(real_gradient, project):
+    settings = [
+        "loss.beta=1",
+        "adversarial.discriminator_every=2",
+        f"adversarial.real_gradient={real_gradient}",
+        "validation.pairs=[]",
+        "length.steps=3",
+    ]
+    run(project, *settings, f"record.folder={project / 'one'}")
+    process = run_command(project, *settings, "machine.processes=2")
+    assert process.returncode == 0, process.stderr
+    one, two = state_of(project, "one"), state_of(project)
+    for part in ("network", "discriminator"):
+        difference = max((one[part][k] - two[part][k]).abs().max().item() for k in one[part])
+        assert difference < 2e-4
+
+
+@pytest.mark.slow
+def test_two_processes_leave_unused_heads_unchanged(finished):
+    weights = finished / "run/weights.safetensors"
+    other = [f"record.folder={finished / 'other'}", "validation.pairs=[]", "loss.alpha=0.0"]
+    process = run_command(finished, *TWO, *other, "--weights", str(weights))
+    assert process.returncode == 0, process.stderr
+    before, after = (
+        load_weights(weights)[1],
+        load_weights(finished / "other/weights.safetensors")[1],
+    )
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert "heads" not in changed
+
+
+@pytest.mark.slow
+def test_two_processes_train_without_the_hierarchical_loss(project):
+    """Every parameter of the heads has a gradient, or the processes would wait forever."""
+    settings = ["loss.alpha=0.0", "loss.beta=1", "adversarial.warmup_steps=1"]
+    process = run_command(project, *TWO, *settings, "validation.pairs=[]")
+    assert process.returncode == 0, process.stderr
+    assert events(project)[-1]["step"] == 2
+
+
+@pytest.mark.slow
+def test_two_processes_select_one_precision(project):
+    automatic = ["machine.processes=2", "length.steps=1", "machine.precision=auto"]
+    process = run_command(project, *automatic, "validation.pairs=[]")
+    assert process.returncode == 0, process.stderr
+    recipe = json.loads((project / "run/recipe.json").read_text())
+    assert recipe["machine"]["precision"] in ("32-true", "bf16-mixed")
+
+
+@pytest.mark.slow
+def test_error_of_one_process_is_raised_in_all(tmp_path):
     (tmp_path / "both.py").write_text(SECOND_FAILS)
     subprocess.run([sys.executable, "both.py"], cwd=tmp_path, timeout=120, check=True)
-    assert [(tmp_path / f"said-{rank}").read_text() for rank in range(2)] == ["b.png: is gone"] * 2
+    errors = [(tmp_path / f"error-{rank}").read_text() for rank in range(2)]
+    assert errors == ["b.png: is missing"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
-    sys.platform == "win32", reason="Windows says other things of a folder, and has no locks"
+    sys.platform == "win32", reason="Windows has other error texts for a folder, and no locks"
 )
 @pytest.mark.parametrize(
     ("name", "fact"),
-    [("recipe.json", "is a folder"), ("log.jsonl", "Is a directory"), (".lock", "Is a directory")],
+    [
+        ("recipe.json", "is a folder"),
+        ("log.jsonl", "Is a directory"),
+        (".lock", "Is a directory"),
+        ("weights.safetensors", "is a folder; name a file in it"),
+    ],
 )
-def test_what_the_first_process_cannot_open_is_one_sentence(project, name, fact):
+def test_file_error_of_the_first_process_is_one_sentence(project, name, fact):
     (project / "run" / name).mkdir(parents=True)
-    said = subprocess.run(
-        command(project, *TWO), capture_output=True, text=True, timeout=180, check=False
-    )
-    assert said.returncode == 1
-    assert f"{name}: {fact}" in said.stderr
-    assert "Traceback" not in said.stderr
+    process = run_command(project, *TWO, "validation.pairs=[]")
+    assert process.returncode == 1
+    assert f"{name}: {fact}" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
-    sys.platform != "linux",
-    reason="only Linux tells a process that the one that started it has ended",
+    sys.platform != "linux", reason="only Linux tells a process that its parent has ended"
 )
-def test_second_process_ends_when_the_first_is_ended_while_they_start(project):
+def test_second_process_ends_with_the_first_while_they_start(project):
     def second():
-        """The process that the first one has started."""
+        """Return the process that the first one has started."""
         pids = [
             int(pid)
             for path in Path("/proc").glob(f"{first.pid}/task/*/children")

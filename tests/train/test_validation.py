@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_protocol(network, pairs):
 
 
 def test_processes_share_the_pictures(network, pairs):
-    shares = [validate(network, pairs, device=CPU, rank=rank, world=2) for rank in (0, 1)]
+    shares = [validate(network, pairs, device=CPU, rank=rank, world_size=2) for rank in (0, 1)]
     assert [int((share != 0).any(dim=1).sum()) for share in shares] == [2, 1]
     torch.testing.assert_close(sum(shares), validate(network, pairs, device=CPU))
 

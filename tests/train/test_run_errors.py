@@ -1,0 +1,110 @@
+"""Warnings about the data, and errors that end a run with one sentence."""
+
+import errno
+
+import pytest
+import torch
+from helpers.train_commands import run
+from PIL import Image
+
+from derain.cli.main import main
+from derain.errors import DataError, RecipeError, TrainingError
+
+SHORT = ["length.steps=1", "validation.pairs=[]"]
+
+
+def test_unpaired_files_are_reported(project, data, capsys):
+    (data / "pairs/clean/3.png").unlink()
+    run(project, *SHORT)
+    assert "pairs: 1 files have no counterpart and are skipped" in capsys.readouterr().err
+
+
+def test_unpaired_validation_files_are_reported(project, data, capsys):
+    (data / "pairs/clean/3.png").unlink()
+    only_validation = ["data.pairs=[]", "data.mix.pair=0", "data.mix.recombined=0"]
+    run(
+        project,
+        "length.steps=1",
+        *only_validation,
+        'validation.pairs=[{folder="pairs", only=["1"]}]',
+    )
+    assert "pairs: 1 files have no counterpart and are skipped" in capsys.readouterr().err
+
+
+def test_shared_pairs_are_reported(project, capsys):
+    run(project, "length.steps=1", 'validation.pairs=[{folder="pairs", only=["2"]}]')
+    assert (
+        "pairs: 1 of its 5 pairs are used for both training and validation, the first: 2; exclude"
+        in capsys.readouterr().err
+    )
+
+
+def test_shared_backgrounds_are_reported(project, capsys):
+    run(project, "length.steps=1", 'data.backgrounds=["rain-free", "pairs/clean"]')
+    assert (
+        "data.backgrounds: 1 of 8 are used for both training and validation"
+        in capsys.readouterr().err
+    )
+
+
+def test_small_pictures_are_reported(project, data, capsys):
+    Image.new("RGB", (40, 90)).save(data / "rain-free/little.png")
+    run(project, *SHORT)
+    assert "1 pictures are smaller than a crop of 56 px and are skipped" in capsys.readouterr().err
+
+
+def test_damaged_validation_picture_ends_the_run_at_its_start(project, data):
+    path = data / "pairs/rainy/1.png"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"rainy/1\.png: "):
+        run(project)
+    assert not (project / "run/state.ckpt").exists()
+
+
+def test_missing_folder_is_reported(project):
+    with pytest.raises(DataError, match="nowhere"):
+        run(project, "data.backgrounds=['nowhere']")
+
+
+def test_impossible_run_folder_is_reported(project):
+    (project / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"file/run: Not a directory; .*record\.folder"):
+        run(project, f"record.folder={project / 'file/run'}")
+
+
+@pytest.mark.parametrize("accelerator", ["tpus", "mps"])
+def test_missing_accelerator_is_rejected(project, accelerator):
+    with pytest.raises(RecipeError, match="machine: "):
+        run(project, f"machine.accelerator={accelerator}")
+
+
+def test_full_disk_under_the_log_is_reported(project, monkeypatch):
+    def fill_disk(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("derain.train.log.RunLog.write", fill_disk)
+    with pytest.raises(TrainingError, match=r"run: No space left on device; what was saved before"):
+        run(project, *SHORT)
+
+
+def test_full_memory_is_reported(project, monkeypatch):
+    monkeypatch.setattr("derain.train.loop.training_step", lambda *_: torch.empty(2**60))
+    with pytest.raises(TrainingError, match=r"run: the memory is full; .* optimiser\.batch"):
+        run(project, *SHORT)
+
+
+def test_killed_crop_worker_is_reported(project, monkeypatch):
+    def kill_worker(*_):
+        raise RuntimeError("DataLoader worker (pid 5415) is killed by signal: Killed. ")
+
+    monkeypatch.setattr("derain.train.loop.training_step", kill_worker)
+    with pytest.raises(
+        TrainingError,
+        match=r"run: a process that prepares crops was killed, .* lower machine\.workers",
+    ):
+        run(project, *SHORT)
+
+
+def test_unknown_key_fails_the_command(project, capsys):
+    assert main(["train", str(project / "recipe.toml"), "optimiser.bach=4"]) == 1
+    assert "did you mean 'batch'" in capsys.readouterr().err
