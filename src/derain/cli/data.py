@@ -123,10 +123,10 @@ def _most_frequent(counts: dict[str, int], *, shown: int = 4) -> str:
 
 def _join(names: Iterable[str], limit: int | None) -> str:
     """Return `a = b = c`, cut after `limit` names, since a video gives groups of hundreds."""
-    every = list(names)
-    text = " = ".join(every[:limit])
-    if limit is not None and len(every) > limit:
-        text += f" and {len(every) - limit} more"
+    listed = list(names)
+    text = " = ".join(listed[:limit])
+    if limit is not None and len(listed) > limit:
+        text += f" and {len(listed) - limit} more"
     return text
 
 

@@ -143,11 +143,11 @@ def _summarise(
 ) -> FolderCheck:
     """Summarise one folder; `groups` are the members in this folder of each background."""
     inspections = [pair.inspection for pair in inspected]
-    psnrs = [one.psnr_db for one in inspections if one.psnr_db is not None]
-    fingerprinted = sum(one.fingerprint is not None for one in inspections)
+    psnrs = [item.psnr_db for item in inspections if item.psnr_db is not None]
+    fingerprinted = sum(item.fingerprint is not None for item in inspections)
     return FolderCheck(
         pair_set=pair_set,
-        problems=[*pair_set.problems, *(one.problem for one in inspections if one.problem)],
+        problems=[*pair_set.problems, *(item.problem for item in inspections if item.problem)],
         sizes=_count("x".join(map(str, pair.size_px)) for pair in pair_set.pairs),
         formats=_count(pair.rainy_path.suffix.lower().removeprefix(".") for pair in pair_set.pairs),
         input_psnr_db=float(np.mean(psnrs)) if psnrs else None,

@@ -83,15 +83,15 @@ def load_pairs(source: PairFolder, *, with_layers: bool = True, min_px: int = 0)
     Rain layers are computed if both `with_layers` and `source.layers` are set. Raises DataError if
     a pair is smaller than `min_px` on a side.
     """
-    found = select_pairs(source)
-    for pair in found.pairs:
+    pair_set = select_pairs(source)
+    for pair in pair_set.pairs:
         if min(pair.size_px) < min_px:
             width, height = pair.size_px
             raise DataError(
                 f"{pair.rainy_path}: {width}x{height} is smaller than a crop of {min_px} px; "
                 "exclude it"
             )
-    rainy, clean = _decode_pairs(found.pairs)
+    rainy, clean = _decode_pairs(pair_set.pairs)
     layers = map(rain_layer, rainy, clean) if with_layers and source.layers else ()
     return PairCollection(
         name=source.folder,
@@ -99,8 +99,8 @@ def load_pairs(source: PairFolder, *, with_layers: bool = True, min_px: int = 0)
         rainy=rainy,
         clean=clean,
         layers=list(layers),
-        problems=found.problems,
-        pairs=found.pairs,
+        problems=pair_set.problems,
+        pairs=pair_set.pairs,
     )
 
 

@@ -140,7 +140,9 @@ def _candidates(fingerprints: Sequence[Fingerprint]) -> Iterator[tuple[int, int,
     if len(fingerprints) < 2:
         return
     patches = join(list(fingerprints))
-    owner = np.repeat(np.arange(len(fingerprints)), [len(one) for one in fingerprints])
+    owner = np.repeat(
+        np.arange(len(fingerprints)), [len(fingerprint) for fingerprint in fingerprints]
+    )
     i, j = _patch_matches(patches, owner)
     pair = owner[i] * len(fingerprints) + owner[j]
     is_whole = patches.scale[i] == 0

@@ -34,9 +34,9 @@ def select_pairs(source: PairFolder) -> PairSet:
     Names are those of `Pair.name` or their last part. Raises DataError if no pair has one of the
     names, since training would then include a validation picture, and if no pair remains.
     """
-    found = find_pairs(source.folder, layout=source.layout or None)
-    names = [{pair.name, pair.name.rsplit("/", 1)[-1]} for pair in found.pairs]
-    known = set().union(*names, {problem.path.stem for problem in found.problems})
+    pair_set = find_pairs(source.folder, layout=source.layout or None)
+    names = [{pair.name, pair.name.rsplit("/", 1)[-1]} for pair in pair_set.pairs]
+    known = set().union(*names, {problem.path.stem for problem in pair_set.problems})
     if unknown := sorted({*source.exclude, *source.only} - known):
         raise DataError(
             f"{source.folder}: there is no pair {unknown[0]!r}, which `only` or `exclude` lists; "
@@ -44,15 +44,15 @@ def select_pairs(source: PairFolder) -> PairSet:
         )
     pairs = [
         pair
-        for pair, own_names in zip(found.pairs, names, strict=True)
+        for pair, own_names in zip(pair_set.pairs, names, strict=True)
         if _is_selected(own_names, source)
     ]
     if not pairs:
         raise DataError(
-            f"{source.folder}: `only` and `exclude` select none of its {len(found)} pairs; "
+            f"{source.folder}: `only` and `exclude` select none of its {len(pair_set)} pairs; "
             "correct them"
         )
-    return replace(found, pairs=pairs)
+    return replace(pair_set, pairs=pairs)
 
 
 def _is_selected(names: Collection[str], source: PairFolder) -> bool:

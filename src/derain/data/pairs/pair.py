@@ -52,8 +52,8 @@ class Pair:
         """
         if self.clean_side is None:
             return read(self.rainy_path), read(self.clean_path)
-        both = read(self.rainy_path)
-        left, right = both[:, : self.size_px[0]], both[:, self.size_px[0] :]
+        picture = read(self.rainy_path)
+        left, right = picture[:, : self.size_px[0]], picture[:, self.size_px[0] :]
         rainy, clean = (right, left) if self.clean_side == "left" else (left, right)
         return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
 

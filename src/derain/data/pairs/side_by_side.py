@@ -41,13 +41,13 @@ def _vote(path: Path) -> tuple[float, float] | None:
     None for a file that cannot be read; (0, 0) if the halves cannot be compared.
     """
     try:
-        both = decode(path)
+        picture = decode(path)
     except DataError:
         return None
-    height, width = both.shape[:2]
+    height, width = picture.shape[:2]
     if width < 32 or height < 16 or width % 2:
         return 0.0, 0.0
-    halves = both[:, : width // 2], both[:, width // 2 :]
+    halves = picture[:, : width // 2], picture[:, width // 2 :]
     left, right = (Image.fromarray(half).convert("L") for half in halves)
     if _is_plain(left) or _is_plain(right):  # a plain half resembles any other
         return 0.0, 0.0
