@@ -126,6 +126,12 @@ def test_details_are_off_by_default(call, folder):
     assert "A - B" not in call("--outputs", *outputs, "--clean", folder / "clean")
 
 
+def test_light_can_be_fitted(call, pairs):
+    out = call("--data", f"real={pairs}", "--protocol", "rgb", "--fit-light")
+    assert "real, light fitted: PSNR in dB" in out
+    assert re.search(r"^untouched +3 +identical / 1.0000", out, re.MULTILINE)
+
+
 def test_photos_get_niqe(call, tmp_path):
     Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 220, 3), dtype=np.uint8)).save(
         tmp_path / "rain.png"

@@ -112,6 +112,7 @@ def test_no_claim_against_perfect_pictures(perfect, better):
     assert compare("a", "b", [*worse, perfect]).better == better
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("is_plain", "low", "high"), [(False, 0.03, 0.07), (True, 0.09, 0.13)])
 def test_false_claims_over_8_pictures(is_plain, low, high, rng, monkeypatch):
     if is_plain:

@@ -59,6 +59,7 @@ def evaluate(
     layout: str | None = None,
     protocol: Annotated[list[Literal["paper", "rgb", "y", "y-half"]] | None, Several] = None,
     table2: Flag = False,
+    fit_light: Flag = False,
     details: Flag = False,
     markdown: PathArgument | None = None,
     json: PathArgument | None = None,
@@ -104,6 +105,9 @@ def evaluate(
         Use only these protocols; the first one ranks. Default: all.
     table2
         Print Table 2 of the paper next to the measured figures; works without data too.
+    fit_light
+        Fit gain and offset of each channel to the clean picture before scoring, for pairs of real
+        rain whose light differs; the figures do not compare with published ones.
     details
         Also print intervals and differences; report files always contain them.
     markdown
@@ -143,6 +147,7 @@ def evaluate(
             rain_free=rain_free or (),
             only=only or (),
             layout=layout,
+            fit_light=fit_light,
             open_model=network.open,
         )
     )

@@ -12,6 +12,7 @@ from derain.data.pairs.file_names import side_by_folder
 from derain.data.pairs.find import find_pairs
 from derain.data.pairs.pair_set import IGNORED_KINDS
 from derain.errors import DataError
+from derain.evaluate import light
 from derain.evaluate.external_outputs import (
     describe_matching,
     files_candidate,
@@ -59,6 +60,8 @@ class Experiment:
     """The candidates that are models."""
     is_rain_free: bool = False
     """True if the input is its own clean side: the untouched input gets no row."""
+    fits_light: bool = False
+    """True to fit gain and offset of every picture to the clean one, see `light.fit_light`."""
 
     def run(
         self, protocols: Sequence[str], *, on_sample: Callable[[], None] | None = None
@@ -70,6 +73,7 @@ class Experiment:
             self.candidates,
             protocols=protocols if self.has_clean else (),
             untouched=not self.is_rain_free,
+            fits_light=self.fits_light,
             on_sample=on_sample,
         )
         return replace(
@@ -96,6 +100,7 @@ def experiments(
     rain_free: Sequence[str] = (),
     only: Sequence[str] = (),
     layout: str | None = None,
+    fit_light: bool = False,
     open_model: Callable[[str], Restorer] = open_in_float32,
 ) -> list[Experiment]:
     """Return one experiment for each data set: pairs first, then photos, then rain-free pictures.
@@ -104,15 +109,21 @@ def experiments(
     side, `rain_free` pictures are their own clean side; each is DIR or NAME=DIR. `clean` is a
     folder of clean pictures for `outputs` without rainy ones. `outputs` are DIR or NAME=DIR.
     `models` are names or files, or NAME=MODEL, opened by `open_model`. With `only`, just the
-    pictures of these names are scored. Raises DerainError for what cannot be evaluated, before any
+    pictures of these names are scored. With `fit_light`, gain and offset of every picture with a
+    clean side are fitted to that side. Raises DerainError for what cannot be evaluated, before any
     work.
     """
     _check_arguments(models, data, outputs, clean, photos, rain_free, layout)
+    if fit_light and not (data or rain_free or clean):
+        raise DataError(
+            "`--fit-light` was given without clean pictures; add `--data DIR` or `--clean DIR`"
+        )
     output_folders, only = _by_name(outputs), list(dict.fromkeys(only))
     pair_folders, photo_folders = _by_name(data), _by_name(photos)
     rain_free_folders = _by_name(rain_free)
     if clean is not None:
-        return [_select(_on_clean(output_folders, clean), only)]
+        experiment = _select(_on_clean(output_folders, clean), only)
+        return [_with_light_fitted(experiment) if fit_light else experiment]
     restorers, provenance = _open_models(models, open_model)
     planned = [
         *(
@@ -128,7 +139,18 @@ def experiments(
             for name, folder in rain_free_folders.items()
         ),
     ]
+    if fit_light:
+        planned = [_with_light_fitted(item) if item.has_clean else item for item in planned]
     return [replace(experiment, models=provenance) for experiment in planned]
+
+
+def _with_light_fitted(experiment: Experiment) -> Experiment:
+    return replace(
+        experiment,
+        data=experiment.data + light.SUFFIX,
+        notes=[*experiment.notes, light.NOTE],
+        fits_light=True,
+    )
 
 
 def _check_arguments(

@@ -17,6 +17,7 @@ import numpy as np
 from derain.data.alignment import MIN_LIKENESS, likeness
 from derain.data.pairs.pair_set import PairSet
 from derain.errors import DataError, DerainError
+from derain.evaluate.light import fit_light
 from derain.evaluate.metrics import Image, mae
 from derain.evaluate.niqe import MIN_SIDE_PX, niqe
 from derain.evaluate.protocols import PROTOCOLS, Protocol, Score, eight_bit, score
@@ -99,9 +100,12 @@ def score_candidates(
     *,
     protocols: Sequence[str] = tuple(PROTOCOLS),
     untouched: bool = True,
+    fits_light: bool = False,
     on_sample: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Score every candidate, and the untouched input, on every sample.
+
+    With `fits_light`, every picture is fitted to the clean one first, see `light.fit_light`.
 
     Samples are loaded and restored in this thread, one at a time, and scored in others. `on_sample`
     is called after each sample. After Ctrl-C (KeyboardInterrupt) the rows hold the samples that all
@@ -109,11 +113,12 @@ def score_candidates(
     """
     all_candidates = {**({UNTOUCHED: _untouched} if untouched else {}), **candidates}
     collector = _Collector(list(all_candidates), on_sample)
+    scorer = _Scorer([PROTOCOLS[name] for name in protocols], fits_light)
     was_interrupted = False
     with ScoringPool[Outcome](_NO_MEMORY) as pool:
         try:
             for sample in samples:
-                _submit(pool, sample, all_candidates, [PROTOCOLS[p] for p in protocols], collector)
+                _submit(pool, sample, all_candidates, scorer, collector)
             pool.drain()
         except KeyboardInterrupt:
             was_interrupted = True
@@ -182,7 +187,7 @@ def _submit(
     pool: ScoringPool[Outcome],
     sample: Sample,
     candidates: Mapping[str, Candidate],
-    protocols: Sequence[Protocol],
+    scorer: _Scorer,
     collector: _Collector,
 ) -> None:
     """Restore a sample with all candidates, and queue the restored pictures for scoring."""
@@ -193,7 +198,7 @@ def _submit(
         pool.submit(partial(_return, problem), collector.reject, px=0)
         return
     for name, candidate in candidates.items():
-        work, px = _restore(pool, candidate, sample, rainy, clean, protocols)
+        work, px = _restore(pool, candidate, sample, rainy, clean, scorer)
         pool.submit(work, partial(collector.add, sample, name), px=px)
 
 
@@ -203,7 +208,7 @@ def _restore(
     sample: Sample,
     rainy: Image | None,
     clean: Image | None,
-    protocols: Sequence[Protocol],
+    scorer: _Scorer,
 ) -> tuple[Callable[[], Outcome], int]:
     """Restore one picture. Returns the work that scores it, and its size in pixels."""
     try:
@@ -214,7 +219,7 @@ def _restore(
         return partial(_return, _NO_MEMORY), 0
     if restored is None:
         return partial(_return, None), 0
-    work = partial(_score_or_explain, sample, restored, clean, protocols)
+    work = partial(scorer.score_or_explain, sample, restored, clean)
     return work, restored.shape[0] * restored.shape[1]
 
 
@@ -264,47 +269,57 @@ def _warn_of_other_scenes(rows: Iterable[Row]) -> Iterator[str]:
             )
 
 
-def _score_or_explain(
-    sample: Sample, restored: Image, clean: Image | None, protocols: Sequence[Protocol]
-) -> Result | str:
-    try:
-        return _score(sample, restored, clean, protocols)
-    except DerainError as error:
-        return str(error)
+@dataclass(frozen=True)
+class _Scorer:
+    """Scores one restored picture; safe to use in several threads."""
 
+    protocols: Sequence[Protocol]
+    fits_light: bool
 
-def _score(
-    sample: Sample, restored: Image, clean: Image | None, protocols: Sequence[Protocol]
-) -> Result:
-    height, width = restored.shape[:2]
-    clean_height, clean_width = restored.shape[:2] if clean is None else clean.shape[:2]
-    if (height, width) != (clean_height, clean_width):
-        raise DataError(
-            f"is {width}x{height}, but its clean picture is {clean_width}x{clean_height}; "
-            "derain never resizes what it scores: save it in full size, or crop both alike"
+    def score_or_explain(
+        self, sample: Sample, restored: Image, clean: Image | None
+    ) -> Result | str:
+        """Return the result, or the reason why there is none."""
+        try:
+            return self._score(sample, restored, clean)
+        except DerainError as error:
+            return str(error)
+
+    def _score(self, sample: Sample, restored: Image, clean: Image | None) -> Result:
+        height, width = restored.shape[:2]
+        self._check(restored, clean)
+        restored = np.clip(restored, 0, 1) if restored.dtype.kind == "f" else restored
+        naturalness = niqe(restored) if min(height, width) >= MIN_SIDE_PX else math.nan
+        if clean is None:
+            if math.isnan(naturalness):
+                raise DataError(
+                    f"is {width}x{height}, smaller than the {MIN_SIDE_PX}x{MIN_SIDE_PX} "
+                    "that NIQE needs"
+                )
+            return Result(sample.name, {}, math.nan, naturalness, sample.scene)
+        fitted = fit_light(restored, clean) if self.fits_light else restored
+        target = eight_bit(clean)
+        return Result(
+            sample.name,
+            {protocol.name: score(protocol, fitted, clean) for protocol in self.protocols},
+            mae(eight_bit(fitted), target),
+            naturalness,
+            sample.scene,
+            resembles_clean=likeness(eight_bit(restored), target) >= MIN_LIKENESS,
         )
-    if not np.all(np.isfinite(restored)):
-        raise DataError("contains NaN or infinity; the network diverged or the file is damaged")
-    restored = np.clip(restored, 0, 1) if restored.dtype.kind == "f" else restored
-    naturalness = niqe(restored) if min(height, width) >= MIN_SIDE_PX else math.nan
-    if clean is None:
-        if math.isnan(naturalness):
+
+    def _check(self, restored: Image, clean: Image | None) -> None:
+        height, width = restored.shape[:2]
+        clean_height, clean_width = restored.shape[:2] if clean is None else clean.shape[:2]
+        if (height, width) != (clean_height, clean_width):
             raise DataError(
-                f"is {width}x{height}, smaller than the {MIN_SIDE_PX}x{MIN_SIDE_PX} that NIQE needs"
+                f"is {width}x{height}, but its clean picture is {clean_width}x{clean_height}; "
+                "derain never resizes what it scores: save it in full size, or crop both alike"
             )
-        return Result(sample.name, {}, math.nan, naturalness, sample.scene)
-    min_side_px = max(protocol.min_side_px for protocol in protocols)
-    if min(height, width) < min_side_px:
-        raise DataError(
-            f"is {width}x{height}, smaller than the {min_side_px}x{min_side_px} window of SSIM"
-        )
-    scores = {protocol.name: score(protocol, restored, clean) for protocol in protocols}
-    saved, target = eight_bit(restored), eight_bit(clean)
-    return Result(
-        sample.name,
-        scores,
-        mae(saved, target),
-        naturalness,
-        sample.scene,
-        resembles_clean=likeness(saved, target) >= MIN_LIKENESS,
-    )
+        if not np.all(np.isfinite(restored)):
+            raise DataError("contains NaN or infinity; the network diverged or the file is damaged")
+        min_side_px = max((protocol.min_side_px for protocol in self.protocols), default=1)
+        if clean is not None and min(height, width) < min_side_px:
+            raise DataError(
+                f"is {width}x{height}, smaller than the {min_side_px}x{min_side_px} window of SSIM"
+            )
