@@ -27,6 +27,7 @@ def serve(
     idle_minutes: Annotated[float, Parameter(validator=Positive)] = 15.0,
     token: Annotated[str | None, Parameter(env_var="DERAIN_TOKEN")] = None,
     allow_origin: str | None = None,
+    page: bool = True,
 ) -> None:
     """Serve photos over HTTP until Ctrl-C or SIGTERM. Needs the extra `serve`.
 
@@ -60,6 +61,8 @@ def serve(
         Bearer token that requests must carry; better given as the environment variable.
     allow_origin
         Origin whose pages may call this server.
+    page
+        Serve the page for browsers at /.
     """
     from derain.errors import DerainError
     from derain.serve.server import run
@@ -80,5 +83,6 @@ def serve(
         idle_minutes=idle_minutes,
         token=token,
         allow_origin=allow_origin,
+        has_page=page,
     )
     run(settings, host=host, port=port)

@@ -28,6 +28,7 @@ from prometheus_client import (
     generate_latest,
 )
 from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
 
 from derain import __version__
 from derain.serve.pool import Pool
@@ -49,6 +50,11 @@ from derain.weights import models
 FOLDER_PREFIX = "derain-serve-"
 MEDIA_TYPES = {name: f"image/{name.lower()}" for name in PICTURE_FORMATS}
 FORMATS = {name.lower(): name for name in PICTURE_FORMATS}
+PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' blob:; "
+    "worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Nothing from another host; photos are shown and packed from memory (blob:)."""
 log = logging.getLogger("derain.serve")
 
 Strength = Annotated[float, Query(ge=0, le=1, description="Share of the estimated rain to remove.")]
@@ -65,6 +71,11 @@ PHOTO_BODY: dict[str, Any] = {
                 "required": ["photo"],
                 "properties": {
                     "photo": {"type": "string", "format": "binary"},
+                    "mask": {
+                        "type": "string",
+                        "format": "binary",
+                        "description": "Grey picture of the photo's size: white restores fully.",
+                    },
                     "strength": {"type": "string"},
                     "model": {"type": "string"},
                     "format": {"type": "string"},
@@ -145,11 +156,13 @@ def create_app(settings: Settings) -> FastAPI:
         else:
             status = HTTPStatus(response.status_code)
         seconds = time.monotonic() - start
-        route = getattr(request.scope.get("route"), "path", "other")
+        route = _route(request)
         metrics.count(route, status, seconds)
         log.info("%s %s %s %d %.2f s", identifier, request.method, route, status, seconds)
         response.headers["X-Request-Id"] = identifier
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if route == "page":
+            response.headers["Content-Security-Policy"] = PAGE_POLICY
         return response
 
     async def authorise(request: Request) -> None:
@@ -212,6 +225,9 @@ def create_app(settings: Settings) -> FastAPI:
         """Return the metrics for Prometheus."""
         return PlainTextResponse(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    if settings.has_page:
+        # mounted last: the interface has precedence
+        app.mount("/", StaticFiles(packages=[("derain.serve", "page")], html=True), name="page")
     return app
 
 
@@ -245,7 +261,9 @@ async def _answer(
         written = FORMATS[kind.lower()] if kind else sent
         target = Path(name, f"restored{PICTURE_FORMATS[written][0]}")
         layer = Path(name, f"rain{PICTURE_FORMATS[written][0]}") if is_layer else None
-        task = Task(0, upload.path, target, layer, model, strength)
+        if upload.mask is not None:
+            await asyncio.to_thread(check_photo, upload.mask, settings)
+        task = Task(0, upload.path, target, layer, model, strength, upload.mask)
         event = await _run_while_connected(request, pool, task)
         if event.kind == "failed":
             status = (
@@ -286,6 +304,13 @@ async def _run_while_connected(request: Request, pool: Pool, task: Task) -> Even
             running.cancel()
             with suppress(asyncio.CancelledError, Problem):
                 await running
+
+
+def _route(request: Request) -> str:
+    """Return the route's pattern, never the address: that could hold names."""
+    if request.scope.get("app_root_path") is not None and "route" not in request.scope:
+        return "page"
+    return getattr(request.scope.get("route"), "path", "other")
 
 
 class Metrics:

@@ -25,6 +25,7 @@ class Task:
     rain_target: Path | None
     model: str
     strength: float
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class _Worker:
     def restore(self, task: Task) -> None:
         """Restore one photo and send what became of it."""
         from derain.errors import DataError, DerainError, PictureError
+        from derain.inference.blending import read_mask
         from derain.photos.jobs import Job
         from derain.photos.options import RestoreOptions
         from derain.photos.worker import PhotoWorker
@@ -107,7 +109,9 @@ class _Worker:
             self._check(task)
             restorer = _Announcing(self, task, self._restorer(task.model))
             job = Job(task.source, task.target, task.rain_target, overwrite=True)
-            worker = PhotoWorker(restorer, RestoreOptions(strength=task.strength))  # type: ignore[arg-type]
+            mask = None if task.mask is None else read_mask(task.mask)
+            options = RestoreOptions(strength=task.strength, mask=mask)
+            worker = PhotoWorker(restorer, options)  # type: ignore[arg-type]
             result = worker.restore(job, on_tile=lambda done, total: self._check(task))
         except _CancelledError:
             self._send(Event("cancelled", task.number))

@@ -31,6 +31,8 @@ class Settings:
     """Bearer token that every request must carry, apart from /health."""
     allow_origin: str | None = None
     """Origin whose pages may call the server; none by default."""
+    has_page: bool = True
+    """Whether the page for browsers is served at /."""
 
     @property
     def max_upload_bytes(self) -> int:

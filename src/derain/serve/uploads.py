@@ -27,6 +27,7 @@ class Upload:
 
     path: Path
     fields: dict[str, str]
+    mask: Path | None = None
 
 
 async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
@@ -55,7 +56,7 @@ async def _receive(request: Request, folder: Path, settings: Settings) -> Upload
             raise Problem(HTTPStatus.BAD_REQUEST, "the body is empty; send a photo")
         return Upload(path, {})
     parser = MultiPartParser(
-        request.headers, _limited(request, settings), max_files=1, max_fields=len(FIELDS)
+        request.headers, _limited(request, settings), max_files=2, max_fields=len(FIELDS)
     )
     try:
         form = await parser.parse()
@@ -67,12 +68,21 @@ async def _receive(request: Request, folder: Path, settings: Settings) -> Upload
         photo = form.get("photo")
         if not isinstance(photo, UploadFile):
             raise Problem(HTTPStatus.BAD_REQUEST, "the form has no file named `photo`; add it")
-        with path.open("wb") as file:
-            while chunk := await photo.read(CHUNK_BYTES):
-                file.write(chunk)
-        return Upload(path, {k: v for k, v in form.items() if k in FIELDS and isinstance(v, str)})
+        await _save(photo, path)
+        mask = form.get("mask")
+        mask_path = folder / "mask" if isinstance(mask, UploadFile) else None
+        if isinstance(mask, UploadFile) and mask_path is not None:
+            await _save(mask, mask_path)
+        fields = {k: v for k, v in form.items() if k in FIELDS and isinstance(v, str)}
+        return Upload(path, fields, mask_path)
     finally:
         await form.close()
+
+
+async def _save(sent: UploadFile, path: Path) -> None:
+    with path.open("wb") as file:
+        while chunk := await sent.read(CHUNK_BYTES):
+            file.write(chunk)
 
 
 async def _limited(request: Request, settings: Settings) -> AsyncGenerator[bytes, None]:

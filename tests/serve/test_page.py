@@ -1,0 +1,203 @@
+"""The page, in a real browser: photos in, slider, brush, downloads, accessibility."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.browser import open_browser
+from helpers.pictures_in_memory import decode, encode
+from PIL import ExifTags, Image
+
+from derain.cli.main import main
+
+pytestmark = pytest.mark.slow
+AXE = Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def address(networks):
+    command = [sys.executable, "-m", "derain.cli.main", "serve", "--port", "0"]
+    command += ["--model", str(networks / "darkening.onnx")]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    yield server.stdout.readline().split()[2]
+    server.send_signal(signal.SIGTERM)
+    server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    hosts = []
+    page.on("request", lambda request: hosts.append(request.url))
+    page.goto(address)
+    yield page
+    context.close()
+    assert errors == []
+    assert [url for url in hosts if not url.startswith((address, "blob:", "data:"))] == []
+
+
+@pytest.fixture(scope="module")
+def jpeg(tmp_path_factory):
+    """A photo with EXIF."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Ada"
+    image = np.random.default_rng(3).integers(120, 256, (120, 160, 3), dtype=np.uint8)
+    path = tmp_path_factory.mktemp("photos") / "street.jpg"
+    path.write_bytes(encode(image, "JPEG", exif=exif, quality=95))
+    return path
+
+
+def add(page, *paths):
+    page.set_input_files("#files", [str(path) for path in paths])
+    page.wait_for_function(
+        "count => [...document.querySelectorAll('#queue .state')]"
+        ".filter(state => state.textContent === 'restored').length === count",
+        arg=len(paths),
+    )
+
+
+def download(page, selector="#download"):
+    with page.expect_download() as expected:
+        page.click(selector)
+    return Path(expected.value.path()).read_bytes(), expected.value.suggested_filename
+
+
+def pixel(page, x, y):
+    """Return the colour of the stage at a share of its size, [red, green, blue]."""
+    page.wait_for_timeout(100)  # two frames
+    script = """([x, y]) => {
+        const view = document.getElementById("view");
+        const context = view.getContext("2d");
+        return [...context.getImageData(view.width * x, view.height * y, 1, 1).data].slice(0, 3);
+    }"""
+    return page.evaluate(script, [x, y])
+
+
+def test_download_equals_the_command_line(page, jpeg, networks, tmp_path):
+    add(page, jpeg)
+    data, name = download(page)
+    assert name == "street_derained.jpg"
+    model = str(networks / "darkening.onnx")
+    assert main([str(jpeg), "-o", str(tmp_path / "out.jpg"), "--model", model, "-q"]) == 0
+    assert data == (tmp_path / "out.jpg").read_bytes()
+
+
+def test_download_keeps_exif(page, jpeg):
+    add(page, jpeg)
+    data, _ = download(page)
+    assert Image.open(io.BytesIO(data)).getexif()[ExifTags.Base.Artist] == "Ada"
+
+
+def test_slider_shows_both_sides(page, tmp_path):
+    path = tmp_path / "plain.png"
+    path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))
+    add(page, path)
+    assert pixel(page, 0.45, 0.5) == [200, 200, 200]
+    assert pixel(page, 0.55, 0.5) == [136, 136, 136]
+    page.fill("#split", "100")
+    assert pixel(page, 0.55, 0.5) == [200, 200, 200]
+
+
+def test_strength_blends_at_once(page, tmp_path):
+    path = tmp_path / "plain.png"
+    path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))
+    add(page, path)
+    page.fill("#strength", "50")
+    assert pixel(page, 0.75, 0.5) == pytest.approx([168] * 3, abs=2)
+    data, _ = download(page)
+    assert decode(data)[0, 0].tolist() == [168, 168, 168]
+
+
+def test_rain_layer_is_a_view(page, tmp_path):
+    path = tmp_path / "plain.png"
+    path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))
+    add(page, path)
+    page.check("input[name=mode][value=rain]")
+    assert pixel(page, 0.5, 0.5) == pytest.approx([64] * 3, abs=2)
+
+
+def test_brush_protects(page, tmp_path):
+    path = tmp_path / "plain.png"
+    path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))
+    add(page, path)
+    page.check("input[name=brush][value=protect]")
+    page.fill("#brush-size", "200")
+    box = page.locator("#view").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5)
+    assert pixel(page, 0.6, 0.5) == [200, 200, 200]
+    data, _ = download(page)
+    restored = decode(data)
+    assert restored.min() == 136
+    assert restored.max() == 200
+
+
+def test_all_photos_come_as_one_zip(page, jpeg, tmp_path):
+    other = tmp_path / "other.png"
+    other.write_bytes(encode(np.full((20, 30, 3), 200, np.uint8), "PNG"))
+    add(page, jpeg, other)
+    data, name = download(page, "#download-all")
+    assert name == "derained.zip"
+    names = zipfile.ZipFile(io.BytesIO(data)).namelist()
+    assert names == ["street_derained.jpg", "other_derained.png"]
+
+
+def test_bad_file_is_one_sentence(page, tmp_path):
+    path = tmp_path / "notes.png"
+    path.write_bytes(b"hello")
+    page.set_input_files("#files", str(path))
+    page.wait_for_selector("#queue .failed")
+    assert "is not a picture" in page.text_content("#queue .failed")
+
+
+def test_keyboard_zooms_and_pans(page, tmp_path):
+    left_white = np.zeros((90, 160, 3), np.uint8)
+    left_white[:, :80] = 255
+    path = tmp_path / "halves.png"
+    path.write_bytes(encode(left_white, "PNG"))
+    add(page, path)
+    page.fill("#split", "100")
+    page.focus("#view")
+    for key in ["+"] * 6 + ["ArrowLeft"] * 30:
+        page.keyboard.press(key)
+    assert pixel(page, 0.9, 0.5) == [255, 255, 255]
+
+
+def test_page_fits_a_phone(browser, address):
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    page.goto(address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility(browser, address, jpeg, scheme):
+    if not AXE.exists():
+        if os.environ.get("CI"):
+            pytest.fail("CI needs axe-core; run `npm ci` in web/")
+        pytest.skip("needs `npm ci` in web/")
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(address)
+    add(page, jpeg)
+    page.add_script_tag(path=str(AXE))
+    result = page.evaluate("axe.run()")
+    context.close()
+    found = [(v["id"], [n["html"] for n in v["nodes"]]) for v in result["violations"]]
+    assert found == []

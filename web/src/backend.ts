@@ -1,0 +1,78 @@
+/** What restores photos: a server, or this browser. */
+
+export interface Choices {
+  /** Share of the estimated rain to remove, 0 to 1. */
+  strength: number;
+  /** Where to remove rain, as a grey PNG of the photo's size; white means fully. */
+  mask?: Blob;
+}
+
+export interface Backend {
+  /**
+   * Restore a photo at full size.
+   *
+   * `onProgress` gets the share of the upload, 0 to 1. Throws `Failure`, or an `AbortError`.
+   */
+  restore(
+    photo: File,
+    choices: Choices,
+    onProgress: (share: number) => void,
+    signal: AbortSignal,
+  ): Promise<Blob>;
+}
+
+/** A failure with a sentence for the user. */
+export class Failure extends Error {
+  constructor(
+    message: string,
+    readonly status = 0,
+    /** Seconds after which another try makes sense; 0 if none does. */
+    readonly retryAfter = 0,
+  ) {
+    super(message);
+  }
+}
+
+export class ServerBackend implements Backend {
+  token = "";
+
+  restore(
+    photo: File,
+    choices: Choices,
+    onProgress: (share: number) => void,
+    signal: AbortSignal,
+  ): Promise<Blob> {
+    const form = new FormData();
+    form.append("strength", String(choices.strength));
+    form.append("photo", photo, "photo");
+    if (choices.mask) form.append("mask", choices.mask, "mask");
+    // fetch does not report the progress of an upload
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      const abort = () => request.abort();
+      request.open("POST", "v1/restore");
+      request.responseType = "blob";
+      if (this.token) request.setRequestHeader("Authorization", `Bearer ${this.token}`);
+      request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
+      request.onload = async () => {
+        if (request.status === 200) resolve(request.response as Blob);
+        else reject(await failureOf(request));
+      };
+      request.onerror = () => reject(new Failure("The server cannot be reached."));
+      request.onabort = () => reject(new DOMException("aborted", "AbortError"));
+      request.onloadend = () => signal.removeEventListener("abort", abort);
+      signal.addEventListener("abort", abort);
+      request.send(form);
+    });
+  }
+}
+
+async function failureOf(request: XMLHttpRequest): Promise<Failure> {
+  const after = Number(request.getResponseHeader("Retry-After") ?? 0);
+  try {
+    const problem = JSON.parse(await (request.response as Blob).text());
+    return new Failure(String(problem.detail), request.status, after);
+  } catch {
+    return new Failure(`The server answered ${request.status}.`, request.status, after);
+  }
+}
