@@ -79,6 +79,21 @@ def test_tiff_with_reduced_copies_is_read(rng, tmp_path):
     np.testing.assert_array_equal(pictures.read(tmp_path / "photo.tif").pixels, photo)
 
 
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="needs symbolic links")
+def test_link_to_itself(tmp_path):
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    assert read_error(tmp_path / "loop.png").startswith("is a symbolic link that leads back")
+
+
+def test_picture_larger_than_the_memory(rainy, tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    pictures.write(rainy, tmp_path / "photo.png")
+    monkeypatch.setattr(pictures.reader, "decode_8bit", fail)
+    assert read_error(tmp_path / "photo.png").startswith("not enough memory to load it")
+
+
 def test_empty_file(tmp_path):
     (tmp_path / "empty.jpg").touch()
     assert read_error(tmp_path / "empty.jpg").startswith("is empty (zero bytes)")

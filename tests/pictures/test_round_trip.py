@@ -133,6 +133,18 @@ def test_orientation_is_applied_once(suffix, tmp_path):
         assert after.getexif().get(0x0112, 1) == 1
 
 
+@pytest.mark.parametrize(("orientation", "sides"), [(3, (40, 24)), (6, (24, 40))])
+def test_sides_in_exif_match_the_upright_picture(orientation, sides, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x8769] = {0xA002: 40, 0xA003: 24}
+    Image.new("RGB", (40, 24)).save(tmp_path / "in.jpg", exif=exif)
+    with Image.open(round_trip(tmp_path / "in.jpg")) as after:
+        directory = after.getexif().get_ifd(0x8769)
+        assert (directory[0xA002], directory[0xA003]) == sides
+        assert after.size == sides
+
+
 def test_orientation_in_the_text_of_an_old_png(tmp_path):
     exif, info = Image.Exif(), PngInfo()
     exif[0x010F], exif[0x0112] = "Maker", 6
