@@ -569,19 +569,11 @@ def test_pairs_too_small_for_niqe_are_scored(pairs_folder):
     assert all(result.scores for result in results)
 
 
-def failing_run(failing, candidates=("one", "two")):
-    """Score a sample too small for SSIM with the `failing` candidates among `candidates`."""
-    clean = np.zeros((20, 20, 3), np.uint8)
-
-    def candidate(name):
-        return lambda sample, rainy: rainy[:, :16] if name in failing else rainy
-
-    sample = Sample("p", lambda: (clean, clean))
-    return score_candidates("set", [sample], {name: candidate(name) for name in candidates})
-
-
 def test_a_failure_of_several_candidates_is_one_problem():
-    (problem,) = failing_run(["one", "two"]).problems
+    clean = np.zeros((20, 20, 3), np.uint8)
+    candidates = dict.fromkeys(["one", "two"], lambda sample, rainy: rainy[:, :16])
+    sample = Sample("p", lambda: (clean, clean))
+    (problem,) = score_candidates("set", [sample], candidates).problems
     assert problem.startswith("one, two, p: is 16x20, but its clean picture is 20x20")
 
 
