@@ -11,7 +11,7 @@ from derain.train.adversarial import (
 
 
 def by_the_paper(real, fake, *, generator):
-    """Equation (8) with sigmoids and logarithms as printed, and its mirror image."""
+    """Return equation (8) with sigmoids and logarithms as printed, or its mirror image."""
     d_real, d_fake = torch.sigmoid(real - fake.mean()), torch.sigmoid(fake - real.mean())
     if generator:
         return -torch.log(1 - d_real).mean() - torch.log(d_fake).mean()
@@ -32,7 +32,7 @@ def test_generator_terms_are_equation_8(scores):
         torch.testing.assert_close(term, by_the_paper(z, y, generator=True))
 
 
-def test_discriminator_terms_are_its_mirror_image(scores):
+def test_discriminator_terms_mirror_equation_8(scores):
     fake, real = scores
     for term, y, z in zip(discriminator_terms(fake, real), fake, real, strict=True):
         torch.testing.assert_close(term, by_the_paper(z, y, generator=False))
@@ -50,7 +50,7 @@ def test_large_scores_stay_finite():
     assert torch.isfinite(generator_terms(fake, real)[0])
 
 
-def test_loss_weighs_the_layers():
+def test_layers_are_weighted():
     assert adversarial_loss(
         [torch.tensor(2.0), torch.tensor(3.0)], [0.5, 0.1]
     ).item() == pytest.approx(1.3)
@@ -67,6 +67,7 @@ def in_a_process(rank, folder, results):
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_processes_agree_on_the_expectation_and_its_gradient(tmp_path):
     with multiprocessing.Manager() as manager:
         results = manager.dict()

@@ -1,10 +1,14 @@
+"""Hours of training, and intervals."""
+
+from types import SimpleNamespace
+
 import pytest
 
-from derain.train.clock import Clock
+from derain.train.clock import Clock, Every
 
 
 def hours_of(*steps, away=0.0):
-    """What a run of steps of so many seconds counts, with `away` seconds of validation after each."""
+    """Return the hours of steps of so many seconds, with `away` seconds of validation between."""
     time = [0.0]
     clock = Clock(now=lambda: time[0])
     total = 0.0
@@ -16,7 +20,7 @@ def hours_of(*steps, away=0.0):
     return total
 
 
-def test_steps_count_and_what_lies_between_them_does_not():
+def test_time_between_steps_does_not_count():
     assert hours_of(*[0.5] * 100, away=60) == pytest.approx(50 / 3600)
 
 
@@ -30,5 +34,38 @@ def test_a_slow_start_and_slow_steps_count():
     assert hours_of(300, 320, 290, 900) == pytest.approx(1810 / 3600)
 
 
-def test_steps_that_become_slower_for_good_are_counted_again_soon():
+def test_lasting_slowdown_counts_again_soon():
     assert hours_of(*[1] * 10, *[30] * 200) > 0.9 * 6010 / 3600
+
+
+ALONE = SimpleNamespace(world_size=1)
+
+
+def test_interval_in_steps():
+    every = Every(ALONE, steps=3)
+    assert [step for step in range(1, 8) if every.is_due(step)] == [3, 6]
+
+
+def test_interval_in_minutes():
+    time = [0.0]
+    every = Every(ALONE, minutes=2, now=lambda: time[0])
+    time[0] = 119
+    assert not every.is_due(1)
+    time[0] = 120
+    assert every.is_due(2)
+
+
+def test_interval_restarts():
+    time = [0.0]
+    every = Every(ALONE, minutes=2, now=lambda: time[0])
+    time[0] = 130
+    every.restart()
+    assert not every.is_due(1)
+
+
+def test_zero_minutes_are_always_due():
+    assert Every(ALONE, minutes=0).is_due(1)
+
+
+def test_interval_without_limits_is_never_due():
+    assert not Every(ALONE).is_due(1)

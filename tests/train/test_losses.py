@@ -37,7 +37,7 @@ def test_ssim_gradient_agrees_with_finite_differences():
     assert (slope * direction).sum().item() == pytest.approx(difference.item(), rel=0.02)
 
 
-def test_halving_is_a_binomial_blur_and_every_second_pixel():
+def test_halving_is_a_binomial_blur_and_subsampling():
     x = np.random.default_rng(0).random((10, 14))
     blurred = x
     for axis in (0, 1):
@@ -80,7 +80,7 @@ def test_psnr_loss_is_the_mean_of_decibels():
     )  # the constant of 50 dB costs 0.4 of 40
 
 
-def test_psnr_loss_has_a_gradient_where_nothing_is_wrong():
+def test_psnr_loss_has_a_zero_gradient_without_error():
     x = torch.zeros(1, 3, 4, 4, requires_grad=True)
     psnr_loss(x, torch.zeros(1, 3, 4, 4)).backward()
     assert torch.equal(x.grad, torch.zeros_like(x))

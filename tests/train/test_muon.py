@@ -21,7 +21,7 @@ def test_singular_values_are_about_one(shape):
     assert 0.6 < values.min() < values.max() < 1.3
 
 
-def test_a_matrix_is_treated_alone():
+def test_matrices_are_independent():
     matrices = torch.randn(4, 16, 40)
     torch.testing.assert_close(orthogonal(matrices)[2:3], orthogonal(matrices[2:3]))
 
@@ -34,7 +34,7 @@ def one_step(kind, parameter, gradient, **settings):
 
 
 @pytest.mark.parametrize("shape", [(16,), (169, 1), (16, 3, 3, 3), (3, 16, 3, 3)])
-def test_vectors_and_a_pictures_channels_move_as_by_adamw(shape):
+def test_vectors_and_picture_channels_are_updated_like_adamw(shape):
     parameter, gradient = torch.randn(shape), torch.randn(shape)
     torch.testing.assert_close(
         one_step(Muon, parameter, gradient), one_step(torch.optim.AdamW, parameter, gradient)
@@ -42,12 +42,12 @@ def test_vectors_and_a_pictures_channels_move_as_by_adamw(shape):
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3, 3), (64, 16)])
-def test_an_update_is_as_large_as_adamws(shape):
+def test_update_is_as_large_as_adamws(shape):
     move = one_step(Muon, torch.zeros(shape), torch.randn(shape))
     assert 0.2 * 1e-2 * 0.3 < move.square().mean().sqrt() < 0.2 * 1e-2 * 1.3
 
 
-def test_the_scale_of_a_gradient_does_not_matter():
+def test_gradient_scale_does_not_matter():
     parameter, gradient = torch.randn(16, 16, 3, 3), torch.randn(16, 16, 3, 3)
     torch.testing.assert_close(
         one_step(Muon, parameter, gradient), one_step(Muon, parameter, 100 * gradient)
@@ -61,7 +61,7 @@ def test_weights_decay_before_the_step():
     torch.testing.assert_close(parameter.detach(), torch.full((16, 16), 0.95))
 
 
-def test_biases_of_positions_neither_decay_nor_are_made_orthogonal():
+def test_position_biases_neither_decay_nor_are_orthogonalised():
     network = PLNLIN(
         PLNLINConfiguration(
             preset="tiny",
@@ -85,7 +85,7 @@ def test_biases_of_positions_neither_decay_nor_are_made_orthogonal():
     assert any(group["weight_decay"] == 0.5 for group in optimiser.param_groups)
 
 
-def test_closure_gives_the_gradient():
+def test_closure_computes_the_gradient():
     parameter, gradient = torch.randn(16, 16), torch.randn(16, 16)
     moved = nn.Parameter(parameter.clone())
 

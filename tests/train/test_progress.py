@@ -1,4 +1,4 @@
-"""What a person sees of a run."""
+"""The progress that a run shows."""
 
 import errno
 import io
@@ -17,21 +17,24 @@ def state():
 
 
 @pytest.fixture
-def shown(project, monkeypatch):
+def progress_bar(project, monkeypatch):
     monkeypatch.setattr(progress, "PLAIN_EVERY_S", 0.0)
     return progress.Progress(read_recipe(project / "recipe.toml", ["length.steps=9"]), enabled=True)
 
 
-def test_figures_of_an_earlier_step_are_called_so(shown, state, tmp_path, capsys):
-    shown.end(state, "done", folder=tmp_path)
+def test_older_scores_name_their_step(progress_bar, state, tmp_path, capsys):
+    progress_bar.end(state, "done", folder=tmp_path)
     assert "pairs at step 2: 11.21 dB" in capsys.readouterr().err
+
+
+def test_current_scores_name_no_step(progress_bar, state, tmp_path, capsys):
     state.step = 2
-    shown.end(state, "done", folder=tmp_path)
+    progress_bar.end(state, "done", folder=tmp_path)
     assert "pairs: 11.21 dB" in capsys.readouterr().err
 
 
 class Broken(io.StringIO):
-    """What nobody reads, or a full disk."""
+    """A closed pipe or a full disk."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__()
@@ -45,10 +48,10 @@ class Broken(io.StringIO):
     "error",
     [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.ENOSPC, "No space left on device")],
 )
-def test_a_run_whose_log_cannot_be_written_goes_on(error, shown, state, tmp_path):
-    shown.console.file = Broken(error)
+def test_unwritable_output_does_not_stop_the_run(error, progress_bar, state, tmp_path):
+    progress_bar.console.file = Broken(error)
     for step in range(3):
         state.step = step
-        shown.show(state, 1.0)
-    shown.end(state, "done", folder=tmp_path)
-    assert shown.console.quiet
+        progress_bar.show(state, 1.0)
+    progress_bar.end(state, "done", folder=tmp_path)
+    assert progress_bar.console.quiet

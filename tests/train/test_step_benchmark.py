@@ -9,7 +9,7 @@ from derain.train.benchmark.step import StepSpeed, count_macs
 from derain.train.precision import matmul_gflops
 
 
-def test_macs_are_those_of_the_layers():
+def test_macs_are_counted_by_layer():
     configuration = PLNLINConfiguration(channels=(2, 2, 2, 2), stages=(1, 1, 1, 1))
     network = PLNLIN(configuration)
     network.encoder = nn.ModuleList(nn.Identity() for _ in range(4))
@@ -22,7 +22,7 @@ def test_macs_are_those_of_the_layers():
     assert count_macs(network, crop_px=side) == down + up + join + ends
 
 
-def test_share_is_of_the_product_rate():
+def test_share_is_relative_to_the_product_rate():
     speed = StepSpeed(
         "x",
         "float32",
@@ -42,7 +42,8 @@ def test_product_rate_is_positive():
     assert matmul_gflops(torch.float32, size=64, repeats=2) > 0
 
 
-def test_verb_prints_patches_per_second(capsys):
+@pytest.mark.slow
+def test_command_prints_patches_per_second(capsys):
     assert (
         main(
             [
@@ -64,6 +65,7 @@ def test_verb_prints_patches_per_second(capsys):
     assert "patches/s" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_two_processes_are_timed_at_once(capsys):
     assert (
         main(["bench", "train", "--batch", "1", "--crop", "56", "--steps", "1", "--processes", "2"])
@@ -72,7 +74,7 @@ def test_two_processes_are_timed_at_once(capsys):
     assert "2 x 1 threads" in capsys.readouterr().out
 
 
-def test_share_of_the_discriminator_is_of_the_mean_step():
+def test_share_of_the_discriminator_is_relative_to_the_mean_step():
     speed = AlgorithmSpeed(
         "x", "32-true", "", 1, 1, 56, alone_s=1.0, adversarial_s=1.5, both_s=4.0, every=5
     )
@@ -80,20 +82,21 @@ def test_share_of_the_discriminator_is_of_the_mean_step():
     assert speed.share == pytest.approx(0.5)
 
 
-def test_discriminator_makes_a_step_longer():
+@pytest.mark.slow
+def test_discriminator_costs_time():
     speed = bench_mcddl("small", threads=1, batch=1, crop_px=56, cycles=1)
     assert speed.alone_s < speed.adversarial_s < speed.both_s
 
 
-def test_unknown_preset_is_one_sentence(capsys):
+def test_unknown_preset_lists_the_known_ones(capsys):
     assert main(["bench", "train", "huge"]) == 1
     assert "paper, small" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["train", "mcddl"])
-def test_crop_of_other_windows_is_one_sentence(verb, capsys):
+def test_crop_of_partial_windows_is_rejected(verb, capsys):
     assert main(["bench", verb, "--crop", "10"]) == 1
-    assert "no multiple of 56" in capsys.readouterr().err
+    assert "not a multiple of 56" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_crop_of_other_windows_is_one_sentence(verb, capsys):
         ("restore", "--repeats"),
     ],
 )
-def test_nothing_to_time_is_a_wrong_command(wrong):
+def test_nothing_to_time_is_a_usage_error(wrong):
     with pytest.raises(SystemExit) as ended:
         main(["bench", *wrong, "0"])
     assert ended.value.code == 2

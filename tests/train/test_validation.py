@@ -1,4 +1,4 @@
-"""Whole pictures restored and scored during a run."""
+"""Whole pictures, restored and scored during a run."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def network():
 
 @pytest.fixture
 def pairs(tmp_path, rng):
-    """Three pairs of two folders, none of whole windows."""
+    """Three pairs in two folders, with sizes that are not multiples of a window."""
     found = []
     for i, (folder, size_px) in enumerate(
         [("light", (60, 70)), ("light", (90, 61)), ("heavy", (57, 113))]
@@ -57,7 +57,7 @@ def test_processes_share_the_pictures(network, pairs):
     torch.testing.assert_close(sum(shares), validate(network, pairs, device=CPU))
 
 
-def test_a_large_picture_is_restored_in_tiles(network, rng, tmp_path, monkeypatch):
+def test_large_picture_is_restored_in_tiles(network, rng, tmp_path, monkeypatch):
     monkeypatch.setattr("derain.train.validation.TILE_PX", 224)
     Image.fromarray(rng.integers(0, 256, (112, 560, 3), dtype=np.uint8)).save(tmp_path / "wide.png")
     sides = []
@@ -70,19 +70,19 @@ def test_a_large_picture_is_restored_in_tiles(network, rng, tmp_path, monkeypatc
     assert len(sides) > 2 and max(sides) <= 224
 
 
-def test_the_mean_is_over_folders(pairs):
+def test_mean_is_over_folders(pairs):
     found = mean_scores(
         pairs, torch.tensor([[30.0, 0.8], [32.0, 0.9], [20.0, 0.5]], dtype=torch.float64)
     )
     assert found == {"light": [31.0, 0.85], "heavy": [20.0, 0.5], "mean": [25.5, 0.675]}
 
 
-def test_the_network_goes_on_training(network, pairs):
+def test_network_returns_to_training_mode(network, pairs):
     validate(network.train(), pairs[:1], device=CPU)
     assert network.training
 
 
-def test_folders_are_named_by_as_much_of_their_ends_as_tells_them_apart():
+def test_folders_are_named_by_their_distinct_suffixes():
     assert distinct_suffixes(["/data/rain100L", "/data/rain100H"]) == ["rain100L", "rain100H"]
     assert distinct_suffixes(["/data/Rain200H/test", "/data/Rain200L/test"]) == [
         "Rain200H/test",
@@ -93,4 +93,4 @@ def test_folders_are_named_by_as_much_of_their_ends_as_tells_them_apart():
     assert distinct_suffixes(["/data/mean", "/data/other"]) == [
         "data/mean",
         "data/other",
-    ]  # `mean` is that of the folders
+    ]  # `mean` is the mean over folders
