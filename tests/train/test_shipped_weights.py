@@ -17,7 +17,7 @@ RAINY = sorted((Path(__file__).parents[2] / "examples/rainy").glob("*.jpg"))
 @pytest.mark.parametrize("model", models())
 @pytest.mark.parametrize(("saturation", "contrast"), [(1, 1), (2, 1.7), (4, 4)])
 def test_features_stay_bounded(model, saturation, contrast):
-    """Each stage may double its input. Weights that had grown too far turned such crops into 1e8."""
+    """Each stage may double its input. Overgrown weights turned such crops into 1e8."""
     network, _ = load_network(models()[model].safetensors_path)
     features = []
     for level in network.decoder:
