@@ -15,5 +15,9 @@ export default defineConfig({
       },
     },
   },
+  worker: {
+    format: "es",
+    rolldownOptions: { output: { entryFileNames: "[name].js" } },
+  },
   server: { proxy: { "/v1": "http://127.0.0.1:8000" } },
 });

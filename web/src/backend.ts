@@ -5,13 +5,17 @@ export interface Choices {
   strength: number;
   /** Where to remove rain, as a grey PNG of the photo's size; white means fully. */
   mask?: Blob;
+  /** The photo restored at full strength, if it is known already. */
+  restored?: Blob;
 }
 
 export interface Backend {
+  /** True if photos stay in this browser. */
+  readonly isLocal: boolean;
   /**
    * Restore a photo at full size.
    *
-   * `onProgress` gets the share of the upload, 0 to 1. Throws `Failure`, or an `AbortError`.
+   * `onProgress` gets the share of the upload, or of the tiles, 0 to 1. Throws `Failure`, or an `AbortError`.
    */
   restore(
     photo: File,
@@ -34,6 +38,7 @@ export class Failure extends Error {
 }
 
 export class ServerBackend implements Backend {
+  readonly isLocal = false;
   token = "";
 
   restore(

@@ -3,6 +3,7 @@
 import { zip } from "fflate";
 import { type Backend, Failure, ServerBackend } from "./backend";
 import { maskOf } from "./blend";
+import { LocalBackend } from "./local";
 import { decode, Photo } from "./photo";
 import { type Brush, type Mode, Viewer } from "./viewer";
 
@@ -12,8 +13,10 @@ function element<T extends HTMLElement>(id: string): T {
   return found as T;
 }
 
+// the static page names the network that lies beside it
+const localModel = document.documentElement.dataset.model;
 const server = new ServerBackend();
-const backend: Backend = server;
+const backend: Backend = localModel ? new LocalBackend(localModel) : server;
 const viewer = new Viewer(element<HTMLCanvasElement>("view"));
 const photos: Photo[] = [];
 let current: Photo | undefined;
@@ -46,7 +49,7 @@ async function restore(photo: Photo): Promise<void> {
       photo.file,
       { strength: 1 },
       (share) => {
-        photo.uploaded = share;
+        photo.share = share;
         renderQueue();
       },
       photo.abort.signal,
@@ -73,7 +76,7 @@ async function restore(photo: Photo): Promise<void> {
 async function finished(photo: Photo): Promise<Blob> {
   const mask = await maskOf(photo);
   if (photo.result && photo.strength === 1 && !mask) return photo.result;
-  const choices = { strength: photo.strength, mask };
+  const choices = { strength: photo.strength, mask, restored: photo.result };
   return backend.restore(photo.file, choices, () => {}, photo.abort.signal);
 }
 
@@ -119,7 +122,8 @@ function say(text: string): void {
 
 function stateOf(photo: Photo): string {
   if (photo.state === "waiting") return photo.message ? `waiting: ${photo.message}` : "waiting";
-  if (photo.state === "restoring") return photo.uploaded < 1 ? "uploading" : "restoring";
+  if (photo.state === "restoring")
+    return backend.isLocal || photo.share === 1 ? "restoring" : "uploading";
   return photo.state === "done" ? "restored" : photo.message;
 }
 
@@ -142,7 +146,7 @@ function renderQueue(): void {
       if (photo.state === "restoring") {
         const bar = document.createElement("progress");
         bar.setAttribute("aria-label", `progress of ${photo.file.name}`);
-        if (photo.uploaded < 1) bar.value = photo.uploaded;
+        if (photo.share > 0 && photo.share < 1) bar.value = photo.share;
         item.append(bar);
       }
       const remove = document.createElement("button");
@@ -255,5 +259,21 @@ function listen(): void {
   all.onclick = () => download(all, downloadAll);
 }
 
+/** Keep the static page for use without a network, and let it use several threads. */
+async function keepOffline(): Promise<void> {
+  if (!("serviceWorker" in navigator)) return;
+  await navigator.serviceWorker.register("offline.js");
+  await navigator.serviceWorker.ready;
+  const isFirst = sessionStorage.getItem("reloaded") === null;
+  if (!window.crossOriginIsolated && isFirst && photos.length === 0) {
+    sessionStorage.setItem("reloaded", "yes");
+    location.reload();
+  }
+}
+
+if (backend.isLocal) {
+  element("place").textContent = "Photos never leave this computer.";
+  void keepOffline().catch(() => {}); // the page works without it
+}
 listen();
 render();

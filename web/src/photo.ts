@@ -8,8 +8,8 @@ export const SHOWN_PX = 4096;
 export class Photo {
   state: State = "waiting";
   message = "";
-  /** Share of the upload, 0 to 1. */
-  uploaded = 0;
+  /** Share of the upload, or of the tiles, 0 to 1. */
+  share = 0;
   /** The file restored at full strength. */
   result?: Blob;
   rainy?: ImageBitmap;

@@ -24,6 +24,7 @@ VERBS = {
     "restore": "Remove rain from photos and folders of photos. Default for `derain photo.jpg`.",
     "video": "Remove rain from clips and pipes. Default for `derain clip.mp4`.",
     "serve": "Restore photos over HTTP.",
+    "web": "Write a page that restores photos in the visitor's browser.",
     "info": "Show models, engines, devices and versions.",
     "rain": "Render rain onto a clean photo.",
     "train": "Train a network from a recipe.",

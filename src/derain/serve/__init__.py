@@ -1,1 +1,1 @@
-"""An HTTP server that restores photos. Needs the extra `serve`; imports no torch."""
+"""Photos over HTTP and in the browser; the server needs the extra `serve`. Imports no torch."""

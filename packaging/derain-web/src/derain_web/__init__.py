@@ -1,0 +1,1 @@
+"""The files of ONNX Runtime Web, for `derain web`."""

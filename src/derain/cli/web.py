@@ -1,0 +1,34 @@
+"""`derain web`: the page as a static folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from derain.cli.options import PathArgument
+
+
+def web(
+    output: Annotated[PathArgument, Parameter(name=["OUTPUT"])],
+    *,
+    model: Annotated[str, Parameter(name=["--model", "-m"])] = "small",
+    runtime: PathArgument | None = None,
+) -> None:
+    """Write a folder for any web server: a page that restores photos in the visitor's browser.
+
+    Parameters
+    ----------
+    output
+        Folder for the page; existing files of the same names are replaced.
+    model
+        Model that the page uses: a name (see `derain info`) or the path of a weights file.
+    runtime
+        Folder `dist` of the npm package onnxruntime-web. Not needed if `derain-web` is installed.
+    """
+    from derain.serve.static_page import build_static_page, describe
+
+    folder = Path(output)
+    names = build_static_page(folder, model=model, runtime=runtime)
+    print(describe(folder, names))

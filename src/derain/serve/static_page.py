@@ -1,0 +1,83 @@
+"""The page as a static folder: it restores photos in the visitor's own browser."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from importlib.util import find_spec
+from pathlib import Path
+
+from derain.errors import DerainError
+from derain.files.atomic import atomic_write, writing
+from derain.files.paths import create_folder, is_file
+from derain.weights import find
+
+RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+"""What the page needs of ONNX Runtime Web."""
+RUNTIME_PACKAGE = "derain_web"
+POLICY = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; img-src 'self' blob: data:; "
+    "connect-src 'self' blob:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'"
+)
+"""The page can send nothing to another host."""
+
+
+def build_static_page(folder: Path, *, model: str, runtime: Path | None = None) -> list[str]:
+    """Write the page, one model and the runtime into `folder`; return the names of the files.
+
+    `runtime` is the folder `dist` of the npm package onnxruntime-web; without it, the files come
+    from the distribution `derain-web`. Existing files are replaced. Raises DerainError.
+    """
+    network = find(model)
+    name = f"models/{network.name}.onnx"
+    contents: dict[str, bytes] = {}
+    for entry in files("derain.serve").joinpath("page").iterdir():
+        contents[entry.name] = entry.read_bytes()
+    contents[name] = network.onnx_path.read_bytes()
+    contents |= {f"runtime/{key}": data for key, data in _read_runtime(runtime).items()}
+    contents["index.html"] = _local_index(contents["index.html"].decode(), name).encode()
+    names = [*contents, "files.json"]
+    # "./" is the page itself, as visitors open it
+    contents["files.json"] = json.dumps(["./", *contents], indent=1).encode()
+    for key, data in contents.items():
+        path = folder / key
+        create_folder(path.parent)
+        with writing(path, DerainError), atomic_write(path) as file:
+            file.write(data)
+    return names
+
+
+def _read_runtime(folder: Path | None) -> dict[str, bytes]:
+    if folder is not None:
+        missing = [name for name in RUNTIME_FILES if not is_file(folder / name)]
+        if missing:
+            raise DerainError(
+                f"{folder}: has no {missing[0]}; name the folder `dist` of onnxruntime-web"
+            )
+        return {name: (folder / name).read_bytes() for name in RUNTIME_FILES}
+    if find_spec(RUNTIME_PACKAGE) is None:
+        raise DerainError(
+            "the page needs ONNX Runtime Web; install it with `pip install derain-web`, "
+            "or name its folder with --runtime"
+        )
+    read = {}
+    for name in RUNTIME_FILES:
+        with as_file(files(RUNTIME_PACKAGE).joinpath(name)) as path:
+            read[name] = path.read_bytes()
+    return read
+
+
+def _local_index(index: str, model: str) -> str:
+    """Return the page that restores with the model beside it."""
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(POLICY)}" />'
+    return index.replace(
+        '<html lang="en">', f'<html lang="en" data-model="{html.escape(model)}">'
+    ).replace('<meta charset="utf-8" />', f'<meta charset="utf-8" />\n    {policy}')
+
+
+def describe(folder: Path, names: Sequence[str]) -> str:
+    """Return a summary: the number of files, and their size."""
+    size = sum((folder / name).stat().st_size for name in names) / 2**20
+    return f"{folder}: {len(names)} files, {size:.1f} MiB"

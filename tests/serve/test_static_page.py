@@ -1,0 +1,163 @@
+"""The static page: its files, and a restoration in a real browser."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.browser import open_browser
+from helpers.pictures_in_memory import decode, encode
+from PIL import Image
+
+from derain import Restorer
+from derain.cli.main import main
+from derain.errors import DerainError
+from derain.evaluate.metrics import psnr
+from derain.serve.static_page import RUNTIME_FILES, build_static_page
+
+ROOT = Path(__file__).parents[2]
+RUNTIME = ROOT / "web/node_modules/onnxruntime-web/dist"
+
+
+@pytest.fixture
+def stub_runtime(tmp_path):
+    """A folder with files of the runtime's names."""
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    for name in RUNTIME_FILES:
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_folder_is_complete(tmp_path, networks, stub_runtime):
+    names = build_static_page(
+        tmp_path / "out", model=str(networks / "copying.onnx"), runtime=stub_runtime
+    )
+    assert [name for name in names if not (tmp_path / "out" / name).is_file()] == []
+
+
+def test_every_file_is_kept_offline(tmp_path, networks, stub_runtime):
+    names = build_static_page(
+        tmp_path / "out", model=str(networks / "copying.onnx"), runtime=stub_runtime
+    )
+    listed = json.loads((tmp_path / "out/files.json").read_text())
+    assert {*listed} == {"./", *names} - {"files.json"}
+
+
+def test_page_names_its_model(tmp_path, networks, stub_runtime):
+    build_static_page(tmp_path / "out", model=str(networks / "copying.onnx"), runtime=stub_runtime)
+    assert 'data-model="models/copying.onnx"' in (tmp_path / "out/index.html").read_text()
+
+
+def test_incomplete_runtime_is_rejected(tmp_path, networks):
+    with pytest.raises(DerainError, match=r"has no ort\.wasm\.min\.mjs; name the folder `dist`"):
+        build_static_page(tmp_path / "out", model=str(networks / "copying.onnx"), runtime=tmp_path)
+
+
+def test_verb_reports_the_size(tmp_path, networks, stub_runtime, capsys):
+    model, runtime = str(networks / "copying.onnx"), str(stub_runtime)
+    assert main(["web", str(tmp_path / "out"), "--model", model, "--runtime", runtime]) == 0
+    assert " files, " in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def static_page(tmp_path_factory):
+    """The address of a static page with `small`, on a plain web server."""
+    if not RUNTIME.exists():
+        if os.environ.get("CI"):
+            pytest.fail("CI needs onnxruntime-web; run `npm ci` in web/")
+        pytest.skip("needs `npm ci` in web/")
+    folder = tmp_path_factory.mktemp("static")
+    build_static_page(folder, model="small", runtime=RUNTIME)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
+            ".mjs": "text/javascript",
+            ".wasm": "application/wasm",
+        }
+
+        def log_message(self, *arguments):
+            """Print nothing."""
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as browser:
+        yield browser
+
+
+def restore_in(page, path):
+    page.set_input_files("#files", str(path))
+    page.wait_for_function(
+        "() => document.querySelector('#queue .state')?.textContent === 'restored'", timeout=300_000
+    )
+    with page.expect_download() as expected:
+        page.click("#download")
+    return decode(Path(expected.value.path()).read_bytes())[..., :3]  # a canvas has an alpha
+
+
+@pytest.mark.slow
+def test_browser_equals_python(browser, static_page, tmp_path):
+    """Several tiles; 45 dB and more to the float32 result."""
+    rainy = np.asarray(Image.open(ROOT / "examples/rainy/chelsea.jpg"))
+    path = tmp_path / "chelsea.png"
+    path.write_bytes(encode(rainy, "PNG"))
+    page = browser.new_page(accept_downloads=True)
+    page.goto(static_page)
+    page.wait_for_timeout(1500)  # it reloads once, to use several threads
+    restored = restore_in(page, path)
+    page.close()
+    expected = Restorer("small", precision="float32")(rainy)
+    assert psnr(restored.astype(float), expected.astype(float), peak=255) > 45
+
+
+@pytest.mark.slow
+def test_page_works_offline_after_the_first_visit(browser, static_page, tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(np.full((40, 50, 3), 128, np.uint8), "PNG"))
+    context = browser.new_context(accept_downloads=True)
+    page = context.new_page()
+    page.goto(static_page)
+    page.evaluate("async () => { await navigator.serviceWorker.ready }")
+    page.wait_for_timeout(1500)
+    context.set_offline(True)
+    page.reload()
+    assert restore_in(page, path).shape == (40, 50, 3)
+    context.close()
+
+
+@pytest.mark.slow
+def test_page_stays_alive_while_it_restores(browser, static_page, tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(np.full((600, 900, 3), 128, np.uint8), "PNG"))
+    page = browser.new_page()
+    page.goto(static_page)
+    page.wait_for_timeout(1500)
+    page.set_input_files("#files", str(path))
+    page.wait_for_selector("#queue progress")
+    longest = page.evaluate(
+        """async () => {
+            let last = performance.now(), longest = 0;
+            for (let i = 0; i < 40; i++) {
+                await new Promise((resolve) => setTimeout(resolve, 25));
+                longest = Math.max(longest, performance.now() - last);
+                last = performance.now();
+            }
+            return longest;
+        }"""
+    )
+    page.close()
+    assert longest < 2000
