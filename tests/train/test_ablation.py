@@ -344,7 +344,7 @@ def test_data_option_excludes_validation_pairs(project, shared_data, monkeypatch
 
 def test_output_that_is_a_file_is_rejected(project):
     (project / "out").touch()
-    with pytest.raises(RecipeError, match=r"out: a file .*; choose another --output"):
+    with pytest.raises(RecipeError, match=r"out: a file .*; write to another folder"):
         table5(project)
 
 

@@ -206,18 +206,8 @@ def main(
     for _, pair in pairs:
         pair.load()  # fail on an unreadable picture now, not at the end, and in all processes
     state = create_state(fabric, recipe, weights=weights)
-    on_cpu = fabric.device.type == "cpu"
-    for network in (state.network, state.discriminator):
-        if on_cpu and network is not None:
-            kernels.accelerate(network, recipe.machine.kernels)
-    engine = (
-        kernels.describe(
-            recipe.network, recipe.machine.kernels, with_discriminator=bool(recipe.loss.beta)
-        )
-        if on_cpu
-        else str(fabric.device)
-    )
-    fabric.print(f"training by {engine}, precision {recipe.machine.precision}", file=sys.stderr)
+    backend = attach_kernels(state, recipe, fabric.device)
+    fabric.print(f"training by {backend}, precision {recipe.machine.precision}", file=sys.stderr)
     if resume:
         load_state(state, folder / STATE)
     on_rank_zero(
@@ -225,6 +215,18 @@ def main(
     )
     fit(fabric, recipe, state, crops=crops, pairs=pairs, folder=folder)
     return state.card
+
+
+def attach_kernels(state: State, recipe: Recipe, device: torch.device) -> str:
+    """Let the C++ kernels compute both networks on a CPU, and return what computes them."""
+    if device.type != "cpu":
+        return str(device)
+    for network in (state.network, state.discriminator):
+        if network is not None:
+            kernels.accelerate(network, recipe.machine.kernels)
+    return kernels.describe(
+        recipe.network, recipe.machine.kernels, with_discriminator=bool(recipe.loss.beta)
+    )
 
 
 def data_warnings(

@@ -19,8 +19,7 @@ from typing import Any
 from derain.data.pairs.find import find_pairs
 from derain.data.pairs.folder import select_pairs
 from derain.errors import DerainError, RecipeError, TrainingError
-from derain.files.atomic import write_text
-from derain.files.messages import explain_os_error
+from derain.files.atomic import write_text, writing
 from derain.files.paths import exists
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.parameter_matching import count_parameters
@@ -76,12 +75,8 @@ def ablate(
     base = read_recipe(recipe, overrides)
     _check_base(base, tables, path=recipe)
     folder = folder.resolve()
-    try:
+    with writing(folder, RecipeError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecipeError(
-            f"{folder}: {explain_os_error(error)}; choose another --output"
-        ) from error
     changes = {row.name: row_overrides(row, base) for table in tables for row in TABLES[table]}
     for change in changes.values():
         # report a row that cannot be built before an hour of training
