@@ -20,9 +20,8 @@ def train(
         The recipe; the project's own are in recipes/.
     overrides
         Values that replace those of the recipe, as section.key=value, for example
-        optimiser.learning_rate=1e-3. data.root=FOLDER, relative to the current folder, is the
-        folder that all folders of data are relative to; without it, they are relative to the
-        recipe.
+        optimiser.learning_rate=1e-3. Folders of data are relative to data.root, which is relative
+        to the current folder; without a root, they are relative to the recipe.
     resume
         Continue the run in record.folder from its last checkpoint.
     weights

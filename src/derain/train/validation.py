@@ -40,12 +40,12 @@ def validation_pairs(
 
 def shared_names(pairs: Sequence[Pair], validated: Sequence[tuple[str, Pair]]) -> list[str]:
     """Return the names of the `pairs` that share a file with a validation pair."""
-    paths = {path for _, pair in validated for path in files_of(pair)}
-    return [pair.name for pair in pairs if files_of(pair) & paths]
+    paths = {path for _, pair in validated for path in resolved_files(pair)}
+    return [pair.name for pair in pairs if resolved_files(pair) & paths]
 
 
-def files_of(pair: Pair) -> set[Path]:
-    """Return the files of a pair: one file if it holds both sides."""
+def resolved_files(pair: Pair) -> set[Path]:
+    """Return the files of a pair, links followed: one file if it holds both sides."""
     return {pair.rainy_path.resolve(), pair.clean_path.resolve()}
 
 
@@ -53,7 +53,7 @@ def shared_background_warnings(
     backgrounds: Sequence[Path], validated: Sequence[tuple[str, Pair]]
 ) -> list[str]:
     """Return a warning if backgrounds are a side of a validation pair."""
-    paths = {path for _, pair in validated for path in files_of(pair)}
+    paths = {path for _, pair in validated for path in resolved_files(pair)}
     shared = [path for path in backgrounds if path.resolve() in paths]
     if not shared:
         return []
