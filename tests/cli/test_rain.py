@@ -10,7 +10,7 @@ from derain import rain as rain_package
 from derain.cli.main import main
 from derain.cli.rain import rain
 from derain.errors import DerainError, PictureError
-from derain.rain import render
+from derain.rain import StreakMasks, render, render_style
 
 
 def run(*arguments):
@@ -55,6 +55,28 @@ def test_random_rain_follows_the_seed(photo, tmp_path):
     for name in ("1.png", "2.png"):
         run(photo, "-o", tmp_path / name, "--preset", "random", "--seed", 3, "--angle", -20)
     np.testing.assert_array_equal(pixels(tmp_path / "1.png"), pixels(tmp_path / "2.png"))
+
+
+def test_style(photo, tmp_path):
+    run(photo, "-o", tmp_path / "out.png", "--style", "hq-rain", "--seed", 5)
+    expected = render_style(pixels(photo), style="hq-rain", seed=5)
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), expected)
+
+
+def test_style_with_streak_masks(photo, tmp_path):
+    mask = np.zeros((90, 120), np.uint8)
+    mask[10:70, ::9] = 200
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "1.png")
+    run(photo, "-o", tmp_path / "out.png", "--style", "rain-mix", "--streaks", tmp_path / "masks")
+    expected = render_style(pixels(photo), style="rain-mix", masks=StreakMasks([mask]))
+    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), expected)
+
+
+@pytest.mark.parametrize("option", [("--preset", "heavy"), ("--mist", "0.2")])
+def test_style_excludes_the_options_of_presets(photo, option):
+    with pytest.raises(DerainError, match="--style hq-rain: has its own parameters"):
+        run(photo, "--style", "hq-rain", *option)
 
 
 def test_existing_file_is_not_overwritten(photo):

@@ -4,8 +4,9 @@ import pytest
 from derain.data.crops import CropMix, Crops
 from derain.data.training_pictures import PairCollection, TrainingPictures, rain_layer
 from derain.errors import DataError
+from derain.rain import STYLES
 
-KINDS = ("pair", "recombined", "streaks", "rendered", "rain_free")
+KINDS = ("pair", "recombined", "streaks", "rendered", "styled", "rain_free")
 RAIN = 40
 """Light that the rain of the pairs adds."""
 
@@ -111,6 +112,13 @@ def test_downscaling_keeps_the_strength_of_rain(pictures):
 def test_compression_changes_the_rainy_side(pictures):
     original, compressed = (make_crops(pictures, pair=1, jpeg=share)[0][0] for share in (0, 1))
     assert np.abs(original - compressed).max() > 0
+
+
+@pytest.mark.parametrize(("with_streaks", "missing"), [(True, 0), (False, 2)])
+def test_styles_with_masks_need_streaks(pictures, with_streaks, missing):
+    if not with_streaks:
+        pictures.streaks.clear()
+    assert len(make_crops(pictures, styled=1).styles) == len(STYLES) - missing
 
 
 def test_kinds_are_drawn_by_weight(pictures):

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from derain.cli.options import Flag, PathArgument
 from derain.errors import DerainError
+
+if TYPE_CHECKING:
+    from derain.pictures import Pixels
+
+
+StyleName = Literal[
+    "rain1400", "hq-rain", "outdoor-rain", "rain-streak-gen", "rain-gen-noise", "rain-mix"
+]
 
 
 def rain(
@@ -16,7 +25,9 @@ def rain(
     /,
     *,
     output: Annotated[PathArgument | None, Parameter(name=["--output", "-o"])] = None,
-    preset: Literal["light", "moderate", "heavy", "random"] = "moderate",
+    preset: Literal["light", "moderate", "heavy", "random"] | None = None,
+    style: StyleName | None = None,
+    streaks: PathArgument | None = None,
     seed: int = 0,
     coverage: float | None = None,
     length_px: Annotated[float | None, Parameter(name="--length")] = None,
@@ -39,7 +50,11 @@ def rain(
     output
         Rainy photo, or a folder for it; by default `photo_rainy.jpg` next to `photo.jpg`.
     preset
-        Kind of rain; `random` draws one from the whole plausible range.
+        Kind of rain, `moderate` by default; `random` draws one from the whole plausible range.
+    style
+        Rain like that of a published data set, instead of a preset; docs/data.md describes each.
+    streaks
+        Folder of streak masks, grey on black, for the styles `rain-streak-gen` and `rain-mix`.
     seed
         Random seed; the same seed gives the same rain.
     coverage
@@ -72,13 +87,6 @@ def rain(
     from derain.photos.jobs import find_jobs
     from derain.rain import PRESETS, random, render
 
-    clean = pictures.read(photo)
-    jobs = find_jobs([photo], output=output, suffix="_rainy", overwrite=overwrite)
-    for _, problem in jobs.problems:
-        raise DerainError(problem)
-    target = jobs.pending[0].target
-    pictures.check_fits(clean, target)
-    create_folder(target.parent)
     options = {
         "coverage": coverage,
         "length_px": length_px,
@@ -91,11 +99,38 @@ def rain(
         "composite": composite,
     }
     changes: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    parameters = (
-        random(seed, **changes) if preset == "random" else replace(PRESETS[preset], **changes)
-    )
-    rainy = render(clean.image, rain=parameters, seed=seed, scale=scale)
+    if style is not None and (preset is not None or changes):
+        raise DerainError(
+            f"--style {style}: has its own parameters; "
+            "leave out --preset and the options of presets, or leave out --style"
+        )
+    clean = pictures.read(photo)
+    jobs = find_jobs([photo], output=output, suffix="_rainy", overwrite=overwrite)
+    for _, problem in jobs.problems:
+        raise DerainError(problem)
+    target = jobs.pending[0].target
+    pictures.check_fits(clean, target)
+    create_folder(target.parent)
+    if style is not None:
+        rainy = _render_style(clean.image, style, seed=seed, scale=scale, streaks=streaks)
+    else:
+        name = preset or "moderate"
+        parameters = (
+            random(seed, **changes) if name == "random" else replace(PRESETS[name], **changes)
+        )
+        rainy = render(clean.image, rain=parameters, seed=seed, scale=scale)
     pictures.write(clean.with_image(rainy), target)
     print(one_line(f"{photo} -> {target}"))
     for omission in clean.omissions + pictures.omissions_when_writing(clean, target):
         Console(is_quiet=False).info(f"{photo}: {omission}")
+
+
+def _render_style(
+    clean: Pixels, style: StyleName, *, seed: int, scale: float | None, streaks: Path | None
+) -> Pixels:
+    """Add the rain of a style, with the streak masks of a folder."""
+    from derain.data.training_pictures import load_pictures
+    from derain.rain import StreakMasks, render_style
+
+    masks, _ = ([], []) if streaks is None else load_pictures([streaks], grey=True)
+    return render_style(clean, style=style, seed=seed, scale=scale, masks=StreakMasks(masks))

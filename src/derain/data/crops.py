@@ -45,7 +45,10 @@ class CropMix:
     streaks: float = 0.0
     """Streak masks over a background."""
     rendered: float = 0.0
-    """Rain from `derain.rain`, with random parameters."""
+    """Rain from `derain.rain.render`, with random parameters."""
+    styled: float = 0.0
+    """Rain from `derain.rain.render_style`, in a random style.
+    Styles that need streak masks are drawn only if there are some."""
     rain_free: float = 0.0
     """No rain on either side: pictures that the network must not change."""
     jpeg: float = 0.0
@@ -89,11 +92,16 @@ class Crops:
             *(clean for collection in pictures.collections for clean in collection.clean),
         ]
         self.with_layers = [c for c in pictures.collections if c.layers]
+        self.masks = rain.StreakMasks(pictures.streaks)
+        self.styles = [
+            name for name, style in rain.STYLES.items() if pictures.streaks or not style.needs_masks
+        ]
         sources = {
             "pair": pictures.collections,
             "recombined": self.with_layers,
             "streaks": pictures.streaks,
             "rendered": self.backgrounds,
+            "styled": self.backgrounds,
             "rain_free": self.backgrounds,
         }
         weights = {
@@ -159,6 +167,19 @@ class Crops:
         clean = self._background(rng, compress, zoom)
         rainy = rain.render(
             clean, rain=rain.random(rng), seed=rng, scale=zoom if zoom > 1 else None
+        )
+        return rainy, clean
+
+    def _styled(
+        self, rng: np.random.Generator, compress: bool, zoom: float
+    ) -> tuple[Image8, Image8]:
+        clean = self._background(rng, compress, zoom)
+        rainy = rain.render_style(
+            clean,
+            style=self.styles[int(rng.integers(len(self.styles)))],
+            seed=rng,
+            scale=zoom if zoom > 1 else None,
+            masks=self.masks,
         )
         return rainy, clean
 

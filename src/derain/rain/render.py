@@ -45,7 +45,7 @@ def render(
     rng = generator(seed)
     height, width = clean.shape[:2]
     streaks = layer(height, width, rain=rain, seed=rng, scale=scale)
-    mist = rain.mist * _cloud(height, width, rng=rng) if rain.mist else None
+    mist = rain.mist * smooth_field(height, width, rng=rng) if rain.mist else None
     image = clean.astype(np.float32) / white
     if clean.ndim == 3:
         streaks, mist = streaks[..., None], None if mist is None else mist[..., None]
@@ -92,20 +92,29 @@ def layer(
     """Return only the streaks, float32 (H, W): light >= 0 added to black, not clipped, no mist."""
     rain = resolve(rain)
     rng = generator(seed)
-    if scale is None:
-        scale = max(1.0, float(np.sqrt(height * width)) / REFERENCE_PX)
-    largest = max(1.0, max(height, width) / MIN_SIDE_PX)
-    if not MIN_SCALE <= scale <= largest:
-        raise DerainError(
-            f"a scale of {scale:g} is out of range for rain on {width}x{height} pixels; "
-            f"choose {MIN_SCALE} to {largest:g}"
-        )
+    scale = resolve_scale(scale, height, width)
     light = np.zeros((height, width), np.float32)
     for index in range(int(rain.layers)):
         nearness = (index + 0.5) / rain.layers
         streaks = _place(rain, nearness, height=height, width=width, scale=scale, rng=rng)
         light += draw(streaks, height=height, width=width)
     return light
+
+
+def resolve_scale(scale: float | None, height: int, width: int) -> float:
+    """Return the scale of rain. None uses 1 up to 400 x 400 pixels and grows with larger pictures.
+
+    Raises DerainError for a scale out of range.
+    """
+    if scale is None:
+        return max(1.0, float(np.sqrt(height * width)) / REFERENCE_PX)
+    largest = max(1.0, max(height, width) / MIN_SIDE_PX)
+    if not MIN_SCALE <= scale <= largest:
+        raise DerainError(
+            f"a scale of {scale:g} is out of range for rain on {width}x{height} pixels; "
+            f"choose {MIN_SCALE} to {largest:g}"
+        )
+    return scale
 
 
 def _place(
@@ -155,14 +164,16 @@ def _bell(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     return spread
 
 
-def _cloud(height: int, width: int, *, rng: np.random.Generator) -> Floats:
+def smooth_field(height: int, width: int, *, rng: np.random.Generator) -> Floats:
     """Return a smooth field (H, W) of 0.65 to 1, denser towards the top, where the view is far."""
     knots = 0.75 + 0.3 * rng.random((5, 5)) + np.linspace(0.1, -0.1, 5)[:, None]
-    field: Floats = (_smooth(height) @ knots @ _smooth(width).T).astype(np.float32)
+    field: Floats = (_smoothstep_weights(height) @ knots @ _smoothstep_weights(width).T).astype(
+        np.float32
+    )
     return np.minimum(field, 1.0)
 
 
-def _smooth(count: int) -> NDArray[np.float64]:
+def _smoothstep_weights(count: int) -> NDArray[np.float64]:
     """Return (count, 5) weights that interpolate five knots by smoothsteps, 3 t^2 - 2 t^3."""
     place = np.linspace(0, 4, count) if count > 1 else np.full(1, 2.0)
     distance = np.minimum(np.abs(place[:, None] - np.arange(5)), 1)
