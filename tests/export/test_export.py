@@ -1,155 +1,169 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 import torch
-from safetensors.torch import save_file
+from helpers.networks import TINY, make_network
 
 from derain.cli.main import main
 from derain.errors import WeightsError
-from derain.export.export import TESTED_SIZES, export, largest_difference
+from derain.export.export import TESTED_SIZES, export, largest_differences
 from derain.inference.engines.engine import open_engine
-from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.variants import UNITS
 from derain.network.weights_file import load_network, save_weights
 from derain.weights import find
 
-
-def network(**values):
-    torch.manual_seed(0)
-    shape = {"preset": "tiny", "channels": (4, 8, 8, 12), "stages": (2, 3, 1, 1), "head_stages": 1}
-    made = PLNLIN(PLNLINConfiguration(**shape | values))
-    with torch.no_grad():
-        for p in made.parameters():
-            p.add_(0.05 * torch.randn_like(p))
-    return made.eval()
+SHAPE = replace(TINY, stages=(2, 3, 1, 1))
+TOLERANCE = 2e-5
+ODD_SIZE = (57, 60)
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    made = network()
-    return made, export(
-        made, tmp_path_factory.mktemp("export") / "tiny.onnx", card={"hours": 1}, half=False
-    )
+def network():
+    return make_network(SHAPE)
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "tiny.onnx"
+    return export(network, path, card={"hours": 1}, half=False)
+
+
+@pytest.fixture
+def weights(network, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    return save_weights(path, network, configuration=network.configuration, card={"steps": 3})
+
+
+def assert_equals_torch(network, path, *, engine="onnxruntime", sizes=(ODD_SIZE,)):
+    differences = largest_differences(network, path, engine=engine, sizes=sizes)
+    assert max(differences.values()) < TOLERANCE
+
+
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime"])
+def differences(request, network, exported):
+    return largest_differences(network, exported, engine=request.param)
+
+
 @pytest.mark.parametrize("size", TESTED_SIZES)
-def test_exported_network_equals_torch(exported, engine, size):
-    made, path = exported
-    assert largest_difference(made, path, engine=engine, sizes=[size])[size] < 2e-5
+def test_exported_network_equals_torch(differences, size):
+    assert differences[size] < TOLERANCE
 
 
 @pytest.mark.parametrize(
-    "values", [{"attention_heads": 2}, {"bounded_sft": False}, {"shift_px": 0}]
+    "values",
+    [
+        {"attention_heads": 2},
+        {"bounded_sft": False},
+        {"shift_px": 0},
+        {"unshuffle": 2},
+        {"unshuffle": 4},
+        *({"unit": unit} for unit in UNITS if unit != "plnlim"),
+    ],
+    ids=lambda values: "-".join(map(str, *values.items())),
 )
-def test_every_kind_of_configuration_exports(tmp_path, values):
-    made = network(**values)
-    path = export(made, tmp_path / "x.onnx", card={}, half=False)
-    assert max(largest_difference(made, path, sizes=[(57, 60)]).values()) < 2e-5
+def test_every_configuration_exports(tmp_path, values):
+    network = make_network(replace(SHAPE, stages=(1, 3, 2, 1), **values))
+    path = export(network, tmp_path / "x.onnx", card={}, half=False)
+    assert_equals_torch(network, path)
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_every_row_of_an_ablation_exports(tmp_path, unit):
-    made = network(unit=unit, stages=(1, 3, 2, 1))
-    path = export(made, tmp_path / "x.onnx", card={}, half=False)
-    assert max(largest_difference(made, path, sizes=[(57, 60)]).values()) < 2e-5
+@pytest.mark.slow
+@pytest.mark.parametrize("values", [{"attention_heads": 2}, {"unshuffle": 2}])
+def test_openvino_runs_other_configurations(tmp_path, values):
+    network = make_network(replace(SHAPE, **values))
+    path = export(network, tmp_path / "x.onnx", card={}, half=False)
+    assert_equals_torch(network, path, engine="openvino", sizes=TESTED_SIZES)
 
 
-def test_exported_network_takes_batches(exported):
-    made, path = exported
+def test_exported_network_accepts_batches(network, exported):
     rainy = np.random.default_rng(0).random((3, 3, 40, 60), dtype=np.float32)
     with torch.no_grad():
-        expected = made(torch.from_numpy(rainy)).numpy()
-    np.testing.assert_allclose(open_engine(path, precision="float32")(rainy), expected, atol=2e-5)
+        expected = network(torch.from_numpy(rainy)).numpy()
+    restored = open_engine(exported, engine="onnxruntime", precision="float32")(rainy)
+    np.testing.assert_allclose(restored, expected, atol=TOLERANCE)
 
 
-def test_half_weights_take_half_the_space_and_change_little(exported, tmp_path):
-    made, path = exported
-    half = export(made, tmp_path / "half.onnx", card={}, half=True)
-    assert (
-        largest_difference(
-            load_network(half.with_suffix(".safetensors"))[0], half, sizes=[(57, 60)]
-        )[57, 60]
-        < 2e-5
-    )
-    assert sum(i.raw_data.__len__() for i in onnx.load(half).graph.initializer) < 0.6 * sum(
-        i.raw_data.__len__() for i in onnx.load(path).graph.initializer
-    )
+@pytest.fixture(scope="module")
+def half(network, tmp_path_factory):
+    return export(network, tmp_path_factory.mktemp("half") / "half.onnx", card={}, half=True)
 
 
-def test_exported_pair_is_a_model(exported):
-    _, path = exported
-    for name in (path, path.with_suffix(".safetensors")):
-        model = find(name)
-        assert model.card == {"hours": 1}
-        assert model.multiple_px == 56
+def test_half_weights_compute_in_float32(half):
+    stored, _ = load_network(half.with_suffix(".safetensors"))
+    assert_equals_torch(stored, half)
 
 
-def test_verb_exports_and_prints_the_differences(tmp_path, capsys):
-    made = network()
-    save_weights(
-        tmp_path / "weights.safetensors", made, configuration=made.configuration, card={"steps": 3}
-    )
-    assert main(["export", str(tmp_path / "weights.safetensors"), str(tmp_path / "mine.onnx")]) == 0
-    assert capsys.readouterr().out.count("largest difference to torch") == len(TESTED_SIZES)
+def test_half_weights_are_half_as_large(exported, half):
+    def stored_bytes(path):
+        return sum(len(tensor.raw_data) for tensor in onnx.load(path).graph.initializer)
+
+    assert stored_bytes(half) < 0.6 * stored_bytes(exported)
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
+def test_exported_files_are_a_model(exported, suffix):
+    model = find(exported.with_suffix(suffix))
+    assert model.card == {"hours": 1}
+    assert model.multiple_px == 56
+
+
+def test_verb_exports_a_model(weights, tmp_path, capsys):
+    assert main(["export", str(weights), str(tmp_path / "mine.onnx"), "--no-check"]) == 0
+    assert "mine.onnx: " in capsys.readouterr().out
     assert find(tmp_path / "mine.onnx").card == {"steps": 3}
 
 
-def test_weights_are_never_replaced_by_their_export(tmp_path, capsys):
-    made = network()
-    path = save_weights(
-        tmp_path / "weights.safetensors", made, configuration=made.configuration, card={}
+def test_verb_prints_the_differences(weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "derain.export.export.largest_differences", lambda network, path: {(7, 300): 1.5e-6}
     )
-    before = path.read_bytes()
-    assert main(["export", str(path), str(tmp_path / "weights.onnx")]) == 1
-    assert "give another name" in capsys.readouterr().err
-    assert path.read_bytes() == before
+    assert main(["export", str(weights), str(tmp_path / "mine.onnx")]) == 0
+    assert "largest difference from PyTorch at 300x7: 1.5e-06" in capsys.readouterr().out
 
 
-def test_weights_that_are_no_export_are_not_replaced_by_one(tmp_path):
-    made = network()
-    save_weights(tmp_path / "x.safetensors", made, configuration=made.configuration, card={})
-    with pytest.raises(WeightsError, match=r"x\.safetensors: would be replaced"):
-        export(made, tmp_path / "x.onnx", card={})
-    assert not (tmp_path / "x.onnx").exists()
-    for _ in range(2):
-        export(made, tmp_path / "y.onnx", card={})
+@pytest.mark.slow
+def test_verb_compares_all_sizes(weights, tmp_path, capsys):
+    assert main(["export", str(weights), str(tmp_path / "mine.onnx")]) == 0
+    lines = capsys.readouterr().out.count("largest difference from PyTorch at")
+    assert lines == len(TESTED_SIZES)
+
+
+def test_export_never_overwrites_its_weights(weights, tmp_path, capsys):
+    before = weights.read_bytes()
+    assert main(["export", str(weights), str(tmp_path / "weights.onnx")]) == 1
+    assert "choose another name" in capsys.readouterr().err
+    assert weights.read_bytes() == before
+
+
+def test_export_never_overwrites_other_weights(network, weights):
+    path = weights.with_suffix(".onnx")
+    with pytest.raises(WeightsError, match=r"weights\.safetensors: would be overwritten"):
+        export(network, path, card={})
+    assert not path.exists()
+
+
+def test_export_overwrites_an_earlier_export(network, tmp_path):
+    for hours in (1, 2):
+        export(network, tmp_path / "x.onnx", card={"hours": hours})
+    assert find(tmp_path / "x.onnx").card == {"hours": 2}
 
 
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
-        ("small", "is a file .onnx"),
+        ("small", "exported networks are .onnx files"),
         ("nowhere/small.onnx", "its folder does not exist; create it first"),
     ],
 )
-def test_place_that_cannot_hold_an_export_is_refused(tmp_path, name, fact):
+def test_unusable_path_is_rejected(network, tmp_path, name, fact):
     with pytest.raises(WeightsError, match=fact):
-        export(network(), tmp_path / name, card={})
+        export(network, tmp_path / name, card={})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_that_cannot_be_written_are_named(tmp_path):
-    made = network()
-    with pytest.raises(
-        WeightsError, match=r"w\.safetensors: its folder does not exist; create it first"
-    ):
-        save_weights(
-            tmp_path / "nowhere/w.safetensors", made, configuration=made.configuration, card={}
-        )
-
-
-def test_weights_with_a_damaged_header_are_named(tmp_path):
-    save_file(
-        {"x": torch.zeros(1)},
-        tmp_path / "w.safetensors",
-        metadata={"derain.format": "1", "derain.configuration": "{"},
-    )
-    with pytest.raises(WeightsError, match="configuration or card is damaged"):
-        load_network(tmp_path / "w.safetensors")
-
-
-def test_broken_weights_are_one_sentence(tmp_path, capsys):
+def test_verb_reports_damaged_weights(tmp_path, capsys):
     (tmp_path / "weights.safetensors").write_bytes(b"nonsense")
     assert main(["export", str(tmp_path / "weights.safetensors")]) == 1
-    assert "damaged" in capsys.readouterr().err
+    assert "is damaged" in capsys.readouterr().err

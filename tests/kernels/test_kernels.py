@@ -200,9 +200,7 @@ def test_fusion_of_four_maps_uses_the_reference(compiled):
 @pytest.mark.parametrize(
     ("name", "count", "channels"), [("swin", 1, 20), ("sft", 2, 16), ("fusion", 3, 16)]
 )
-def test_frozen_parameters_leave_map_gradients_unchanged(
-    choice, make_block, name, count, channels
-):
+def test_frozen_parameters_leave_map_gradients_unchanged(choice, make_block, name, count, channels):
     """The discriminator is frozen in the generator's step and only passes the gradient on."""
     modules = {"swin": make_block(20), "sft": SFT(16), "fusion": Fusion(48, 16)}
     module = accelerated(modules[name], choice)

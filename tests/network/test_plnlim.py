@@ -1,12 +1,14 @@
 import pytest
 import torch
+from helpers.networks import perturb
+from torch.nn import functional as F
 
 from derain.network import PAPER, PLNLIM
 from derain.network.blocks import SFT, Pointwise
 
 
-def by_the_paper(module, x):
-    """Equations (2) to (6), written out with the module's own units."""
+def equations_2_to_6(module, x):
+    """Compute PLNLIM as the paper writes it, with the units of `module`."""
     stages = len(module.fusion)
     local, nonlocal_ = [module.local[0](x)], [module.nonlocal_[0](x)]
     fusion = [module.fusion[0](torch.cat([local[0], nonlocal_[0]], 1))]
@@ -21,11 +23,11 @@ def by_the_paper(module, x):
 
 
 @pytest.mark.parametrize("stages", [1, 2, 4])
-def test_module_is_equations_2_to_6(stages, stirred):
+def test_plnlim_is_equations_2_to_6(stages):
     torch.manual_seed(0)
-    module = stirred(PLNLIM(4, stages=stages, configuration=PAPER))
+    module = perturb(PLNLIM(4, stages=stages, configuration=PAPER))
     x = torch.randn(1, 4, 14, 14)
-    torch.testing.assert_close(module(x), by_the_paper(module, x))
+    torch.testing.assert_close(module(x), equations_2_to_6(module, x))
 
 
 def test_every_second_swin_block_is_shifted():
@@ -40,23 +42,23 @@ def test_eight_stages_start_finite(dtype):
     assert torch.isfinite(module(torch.rand(1, 32, 28, 28, dtype=dtype))).all()
 
 
-def test_sft_begins_as_the_identity():
+def test_sft_starts_as_the_identity():
     x, guide = torch.randn(2, 1, 4, 5, 6)
     torch.testing.assert_close(SFT(4)(x, guide), x)
 
 
-def test_sft_is_scale_and_shift_from_the_guide(stirred):
-    sft = stirred(SFT(4), by=0.5)
+@pytest.mark.parametrize("bounded", [True, False])
+def test_sft_scales_and_shifts_by_the_guide(bounded):
+    sft = perturb(SFT(4, bounded=bounded), by=0.5)
     x, guide = torch.randn(2, 1, 4, 5, 6)
-    inner = torch.nn.functional.leaky_relu(sft.first(guide), 0.1)
-    scale, shift = sft.scale(inner[:, :4]), sft.shift(inner[:, 4:])
-    torch.testing.assert_close(sft(x, guide), x * (1 + scale.tanh()) + shift)
-    sft.bounded = False
-    torch.testing.assert_close(sft(x, guide), x * (1 + scale) + shift)
+    hidden = F.leaky_relu(sft.first(guide), 0.1)
+    scale, shift = sft.scale(hidden[:, :4]), sft.shift(hidden[:, 4:])
+    expected = x * (1 + (scale.tanh() if bounded else scale)) + shift
+    torch.testing.assert_close(sft(x, guide), expected)
 
 
 def test_pointwise_is_a_1x1_convolution():
     layer = Pointwise(3, 5)
     x = torch.randn(2, 3, 4, 6)
-    expected = torch.nn.functional.conv2d(x, layer.weight[:, :, None, None], layer.bias)
+    expected = F.conv2d(x, layer.weight[:, :, None, None], layer.bias)
     torch.testing.assert_close(layer(x), expected)

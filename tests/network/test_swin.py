@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from helpers.networks import perturb
 from torch.nn import functional as F
 
 from derain.network.swin import SwinBlock, shift_mask, window_merge, window_partition
@@ -9,25 +10,34 @@ from derain.network.swin import SwinBlock, shift_mask, window_merge, window_part
 WINDOW, SHIFT = 7, 3
 
 
-def slow_block(block, x):
-    """The Swin block pixel by pixel: each attends to those pixels that share its window and, if shifted, its side of the wrap."""
+def make_block(*, shift_px=SHIFT, heads=1):
+    torch.manual_seed(0)
+    block = SwinBlock(4, window_px=WINDOW, shift_px=shift_px, heads=heads, mlp_ratio=2)
+    return perturb(block, by=0.3)
+
+
+def pixelwise_block(block, x):
+    """Compute a Swin block pixel by pixel.
+
+    Each pixel attends to those in its window and, in shifted windows, on its side of the wrap.
+    """
     _, c, height, width = x.shape
     tokens = block.attention_norm(x[0].permute(1, 2, 0))
     q, k, v = block.attention.qkv(tokens).split(c, dim=-1)
     heads = block.attention.heads
     table = block.attention.position_bias.view(2 * WINDOW - 1, 2 * WINDOW - 1, heads)
-    mixed = torch.zeros_like(tokens)
+    attended = torch.zeros_like(tokens)
     s = block.shift_px
 
     def place(i, size):
-        """Window and side of the wrap of row (or column) i after the cyclic shift."""
+        """Window of row (or column) i after the shift, side of the wrap, position in the window."""
         shifted = (i - s) % size
         return shifted // WINDOW, shifted >= size - s and s > 0, shifted % WINDOW
 
     for i in range(height):
         for j in range(width):
             (wi, side_i, pi), (wj, side_j, pj) = place(i, height), place(j, width)
-            seen = [
+            visible = [
                 (a, b)
                 for a in range(height)
                 for b in range(width)
@@ -43,14 +53,13 @@ def slow_block(block, x):
                             pj - place(b, width)[2] + WINDOW - 1,
                             h,
                         ]
-                        for a, b in seen
+                        for a, b in visible
                     ]
                 )
-                weights = logits.softmax(0)
-                mixed[i, j, part] = sum(
-                    w * v[a, b, part] for w, (a, b) in zip(weights, seen, strict=True)
+                attended[i, j, part] = sum(
+                    w * v[a, b, part] for w, (a, b) in zip(logits.softmax(0), visible, strict=True)
                 )
-    y = x[0].permute(1, 2, 0) + block.attention.projection(mixed)
+    y = x[0].permute(1, 2, 0) + block.attention.projection(attended)
     first, last = block.mlp[0], block.mlp[2]
     y = y + last(F.gelu(first(block.mlp_norm(y))))
     return y.permute(2, 0, 1)[None]
@@ -58,43 +67,53 @@ def slow_block(block, x):
 
 @pytest.mark.parametrize("shift_px", [0, SHIFT])
 @pytest.mark.parametrize("heads", [1, 2])
-def test_block_equals_an_independent_one_written_pixel_by_pixel(shift_px, heads, stirred):
-    torch.manual_seed(0)
-    block = stirred(
-        SwinBlock(4, window_px=WINDOW, shift_px=shift_px, heads=heads, mlp_ratio=2), by=0.3
-    )
-    x = torch.randn(1, 4, 14, 21)
+def test_block_equals_a_pixelwise_one(shift_px, heads):
+    block = make_block(shift_px=shift_px, heads=heads)
+    x = torch.randn(1, 4, 14, 14)
     with torch.no_grad():
-        torch.testing.assert_close(block(x), slow_block(block, x), atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(block(x), pixelwise_block(block, x), atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_windows_of_a_batch_are_independent(heads):
+    block, x = make_block(heads=heads), torch.randn(3, 4, 14, 21)
+    expected = torch.cat([block(picture[None]) for picture in x])
+    torch.testing.assert_close(block(x), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_close_to_float32(dtype):
+    block, x = make_block(), torch.randn(1, 4, 14, 21)
+    with torch.no_grad():
+        expected = block(x)
+        actual = block.to(dtype)(x.to(dtype)).float()
+    torch.testing.assert_close(actual, expected, atol=0.1, rtol=0.1)
 
 
 @pytest.mark.parametrize("size", [(7, 7), (14, 21), (1, 1), (8, 13), (49, 3)])
 @pytest.mark.parametrize("shift_px", [0, SHIFT])
-def test_block_keeps_any_size(size, shift_px):
-    block = SwinBlock(4, window_px=WINDOW, shift_px=shift_px, heads=1, mlp_ratio=2)
-    assert block(torch.randn(2, 4, *size)).shape == (2, 4, *size)
+def test_block_accepts_any_size(size, shift_px):
+    assert make_block(shift_px=shift_px)(torch.randn(2, 4, *size)).shape == (2, 4, *size)
 
 
-def test_pixel_cannot_see_across_the_wrap(stirred):
-    block = stirred(SwinBlock(4, window_px=WINDOW, shift_px=SHIFT, heads=1, mlp_ratio=2), by=0.3)
+def test_pixels_do_not_attend_across_the_wrap():
     x = torch.randn(1, 4, 21, 21, requires_grad=True)
-    block(x)[0, :, 0, 0].sum().backward()
-    seen = x.grad[0].abs().sum(0) > 0
-    assert seen[:SHIFT, :SHIFT].all()  # its own corner of the shifted window
-    assert not seen[SHIFT:].any()
-    assert not seen[:, SHIFT:].any()
+    make_block()(x)[0, :, 0, 0].sum().backward()
+    visible = x.grad[0].abs().sum(0) > 0
+    assert visible[:SHIFT, :SHIFT].all()  # its own corner of the shifted window
+    assert not visible[SHIFT:].any()
+    assert not visible[:, SHIFT:].any()
 
 
-def test_shifted_windows_join_what_unshifted_ones_separate(stirred):
-    block = stirred(SwinBlock(4, window_px=WINDOW, shift_px=SHIFT, heads=1, mlp_ratio=2), by=0.3)
+def test_shifted_windows_connect_unshifted_ones():
     x = torch.randn(1, 4, 21, 21, requires_grad=True)
-    block(x)[0, :, 6, 6].sum().backward()
+    make_block()(x)[0, :, 6, 6].sum().backward()
     assert x.grad[0, :, 7, 7].abs().sum() > 0
 
 
-def test_partition_and_merge_are_inverse():
+def test_merging_undoes_partitioning():
     x = torch.randn(2, 14, 21, 5)
-    torch.testing.assert_close(window_merge(window_partition(x, WINDOW), 14, 21), x, atol=0, rtol=0)
+    assert torch.equal(window_merge(window_partition(x, WINDOW), 14, 21), x)
 
 
 def test_mask_blocks_only_the_last_row_and_column_of_windows():

@@ -14,7 +14,7 @@ plot = App(name="plot", help="Draw the paper's figures from runs and weights.")
 
 
 def _check_extras() -> None:
-    """Raise MissingExtraError with all extras that are missing, and not with the first of them alone."""
+    """Raise MissingExtraError that names all missing extras at once."""
     from importlib.util import find_spec
 
     missing = [
@@ -32,23 +32,25 @@ def losses(
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("losses.png"),
     over: Annotated[int, Parameter(validator=Positive)] = 10,
 ) -> None:
-    """Figure 7: the generator's adversarial loss at each side layer over training, a line for each of RUNS.
+    """Draw Figure 7: the generator's adversarial loss during training, by side layer.
+
+    There is one line for each of RUNS.
 
     Parameters
     ----------
     runs
         Folders of training runs.
     output
-        PNG or SVG.
+        Figure to write, PNG or SVG.
     over
-        Logged steps in a mean.
+        Number of logged steps in the running mean.
     """
     _check_extras()
     from derain.plot.figure_file import check_figure, save_figure
     from derain.plot.losses import draw_losses
 
     check_figure(output)
-    save_figure(draw_losses(runs, over=over), output)
+    save_figure(draw_losses(runs, window=over), output)
     print(output)
 
 
@@ -63,35 +65,35 @@ def features(
     stage: int = 2,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("features.png"),
 ) -> None:
-    """Figure 4: feature maps of the local, non-local and fusion branch for IMAGE.
+    """Draw Figure 4: feature maps of the local, non-local and fusion branch for IMAGE.
 
     Parameters
     ----------
     image
-        A picture, rainy as a rule.
+        A picture, usually rainy.
     weights
-        A weights file, or the name of a shipped model; default that of the model that restores.
+        Weights file or name of a shipped model; default is the model that `derain` uses.
     module
         encoder or decoder.
     level
-        1, full resolution, to 4.
+        1 (the highest resolution) to 4.
     stage
         1 to N of the module.
     output
-        PNG or SVG.
+        Figure to write, PNG or SVG.
     """
     _check_extras()
     import derain.pictures
     from derain.plot.features import draw_features
     from derain.plot.figure_file import check_figure, save_figure
-    from derain.weights.library import DEFAULT, SHIPPED
+    from derain.weights.library import DEFAULT
 
     check_figure(output)
     rainy = derain.pictures.read(image).image
     white = {"uint8": 255, "uint16": 65535}[rainy.dtype.name]
     rgb = rainy if rainy.ndim == 3 else rainy[..., None].repeat(3, axis=-1)
     figure = draw_features(
-        weights or SHIPPED / f"{DEFAULT}.safetensors",
+        weights or DEFAULT,
         (rgb / white).astype("float32"),
         module=module,
         level=level,

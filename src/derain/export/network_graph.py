@@ -1,9 +1,9 @@
 """A generator as an ONNX graph, node by node.
 
 It is written instead of traced because copies dominate the time of inference engines. Layer norms
-and the scale of the attention are folded into the products that follow them. Pointwise products keep
-the layout of the convolutions. A window is cut and merged in one transposition each, and the mask of
-shifted windows is built once for each level.
+and the scale of the attention are folded into the products that follow them. Pointwise products
+keep the layout of the convolutions. A window is cut and merged in one transposition each, and the
+mask of shifted windows is built once for each level.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class LevelShapes:
 
 
 class NetworkGraph:
-    """Writes the modules of one generator into a graph; each method corresponds to one `forward`."""
+    """Writes the modules of a generator into a graph; each method corresponds to a `forward`."""
 
     def __init__(self, graph: OnnxGraph, network: PLNLIN) -> None:
         self.g, self.network = graph, network
@@ -198,7 +198,9 @@ class NetworkGraph:
                 self.block(self.interaction(local, nonlocal_, to_local), rb, level),
                 self.block(self.interaction(nonlocal_, local, to_nonlocal), stb, level),
             )
-            fused = [self.concat_conv([*fused, local, nonlocal_], fusions[index])] if fusions else []
+            fused = (
+                [self.concat_conv([*fused, local, nonlocal_], fusions[index])] if fusions else []
+            )
         ends = g.node(
             "Add",
             self.block(local, module.local[-1], level),
@@ -301,7 +303,7 @@ class NetworkGraph:
         return self.linear(y, *self.linear_weights(attention.projection))
 
     def normalised(self, x: Name, channels: int) -> Name:
-        """Write a layer norm without its affine part, which `fold_norm` folds into the next layer."""
+        """Write a layer norm; `fold_norm` folds its affine part into the next layer."""
         return self.g.node(
             "LayerNormalization",
             x,
@@ -365,7 +367,7 @@ class NetworkGraph:
         )
 
     def pointwise(self, x: Name, layer: nn.Linear) -> Name:
-        """Write a 1x1 convolution, so that the engine keeps the layout of the neighbouring layers."""
+        """Write a 1x1 convolution, which keeps the layout of the neighbouring layers."""
         weight, bias = parameters(layer)
         return self.g.node(
             "Conv",

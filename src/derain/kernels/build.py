@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import os
 import subprocess
@@ -115,9 +116,10 @@ def load_library() -> Any | None:
 
 @contextmanager
 def _build_lock() -> Iterator[Path]:
-    """Yield the build folder, locked for this process.
+    """Yield the build folder of these sources, locked for this process.
 
-    PyTorch's own lock is a file. A killed process leaves it behind, and all later ones then wait
+    Each version of the sources has its own folder, so that no installation replaces a library that
+    another one is using. PyTorch's own lock is a file. A killed process leaves it behind, and all later ones then wait
     forever, so it is removed here.
     """
     from torch.utils import cpp_extension
@@ -125,11 +127,19 @@ def _build_lock() -> Iterator[Path]:
     root = os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()
     versions = f"py{sys.version_info.major}{sys.version_info.minor}_torch{torch.__version__}"
     capability = torch.backends.cpu.get_cpu_capability().lower()
-    folder = Path(root) / versions / f"derain_kernels_{capability}"
+    folder = Path(root) / versions / f"derain_kernels_{capability}_{_source_digest()}"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "derain.lock"):
         (folder / "lock").unlink(missing_ok=True)
         yield folder
+
+
+def _source_digest() -> str:
+    """Return a short digest of the C++ sources and their location."""
+    digest = hashlib.sha256(str(FOLDER).encode())
+    for file in sorted([*FOLDER.glob("*.cpp"), *FOLDER.glob("*.h")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _missing_requirement() -> str | None:

@@ -1,4 +1,4 @@
-"""The local unit and the interaction: residual block, 1x1 convolution, spatial feature transform."""
+"""The local unit and the interaction: residual block, 1x1 convolution and SFT."""
 
 from __future__ import annotations
 

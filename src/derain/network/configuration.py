@@ -10,7 +10,7 @@ from typing import Any
 from derain.errors import WeightsError
 
 LEGACY_DEFAULTS = {"normalised_content": False}
-"""Values of fields that runs of an early derain did not save, where they differ from the default."""
+"""Values of fields that early runs did not save, where they differ from the default."""
 LEVELS = 4
 """Section 3.1: four scales, each half the size of the one before."""
 
@@ -69,8 +69,8 @@ class PLNLINConfiguration:
             c < 1 for c in self.discriminator_channels
         ):
             raise WeightsError(
-                f"configuration: discriminator_channels = {self.discriminator_channels} is invalid; "
-                f"give none or {LEVELS} positive integers"
+                "configuration: discriminator_channels = "
+                f"{self.discriminator_channels} is invalid; give none or {LEVELS} positive integers"
             )
         for name in ("head_stages", "unshuffle", "window_px", "attention_heads", "mlp_ratio"):
             if getattr(self, name) < 1:
@@ -107,7 +107,7 @@ class PLNLINConfiguration:
 
     @property
     def picture_channels(self) -> int:
-        """Channels of a picture at level 1: its colours times the pixels of an unshuffled square."""
+        """Channels of a picture at level 1: its colours times the pixels of a square."""
         return 3 * self.unshuffle**2
 
     @property

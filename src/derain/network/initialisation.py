@@ -1,4 +1,4 @@
-"""Initial weights with which eight interacting stages neither overflow nor stall (docs/network.md)."""
+"""Initial weights with which eight stages neither overflow nor stall (docs/network.md)."""
 
 from __future__ import annotations
 

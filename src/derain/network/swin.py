@@ -1,6 +1,6 @@
-"""The non-local unit: a Swin Transformer block for feature maps of any size (Liu et al., ICCV 2021).
+"""The non-local unit: a Swin Transformer block for feature maps of any size.
 
-Inside the block a feature map is (N, H, W, C), which in channels-last memory is a view of
+Liu et al., ICCV 2021. Inside the block a feature map is (N, H, W, C), which in channels-last memory is a view of
 (N, C, H, W): nothing is copied.
 """
 

@@ -94,9 +94,7 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
         ) from None
 
 
-def load(
-    weights: str | Path = library.DEFAULT, *, device: str | torch.device = "cpu"
-) -> PLNLIN:
+def load(weights: str | Path = library.DEFAULT, *, device: str | torch.device = "cpu") -> PLNLIN:
     """Return a trained generator in float32 and evaluation mode, on `device`.
 
     `weights` is the name of a shipped model ("best", "small") or the path of a .safetensors file.

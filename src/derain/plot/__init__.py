@@ -1,1 +1,1 @@
-"""The paper's figures from runs and weights. Needs the extras `train` and `plot`."""
+"""The paper's figures, drawn from runs and weights. Needs the extras `train` and `plot`."""

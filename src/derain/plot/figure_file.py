@@ -1,4 +1,4 @@
-"""Figures as files."""
+"""Write figures to files."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from derain.errors import DataError
-from derain.files.atomic import atomic_write, check_writable
-from derain.files.messages import explain_os_error
+from derain.files.atomic import atomic_write, check_writable, writing
 from derain.files.paths import resolve
 
 DOTS_PER_INCH = 150
+FORMATS = ("png", "svg")
 
 
 def check_figure(path: Path) -> None:
-    """Find out before long work whether a figure can be written there. Raises DataError."""
-    _kind_of(path)
+    """Check before a long job that a figure can be written to `path`. Raises DataError."""
+    _format(path)
     check_writable(path)
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write PNG or SVG, under a temporary name first. Raises DataError for another kind of file and where none can be written."""
-    kind = _kind_of(path)
-    try:
-        with atomic_write(resolve(path)) as file:
-            figure.savefig(file, dpi=DOTS_PER_INCH, format=kind)
-    except OSError as error:
-        raise DataError(f"{path}: {explain_os_error(error)}") from error
+    """Write a figure as PNG or SVG, atomically.
+
+    Raises DataError for another suffix and if the file cannot be written.
+    """
+    figure_format = _format(path)
+    with writing(path, DataError), atomic_write(resolve(path)) as file:
+        figure.savefig(file, dpi=DOTS_PER_INCH, format=figure_format)
 
 
-def _kind_of(path: Path) -> str:
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("png", "svg"):
-        raise DataError(f"{path}: figures are PNG or SVG; give it one of these endings")
-    return kind
+def _format(path: Path) -> str:
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise DataError(f"{path}: figures are written as PNG or SVG; use the suffix .png or .svg")
+    return suffix

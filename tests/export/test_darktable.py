@@ -1,0 +1,91 @@
+"""The `.dtmodel` file against the rules of darktable's own source.
+
+The checker follows darktable at commit 0b9e78fd: `src/ai/backend_common.c` (manifest),
+`src/common/ai_models.c` (archive) and `src/common/ai/restore.c` (tensors, tiles).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+
+from derain.errors import WeightsError
+from derain.export.darktable import model_id, write_dtmodel
+from derain.weights import find
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    path = tmp_path_factory.mktemp("darktable") / "derain.dtmodel"
+    write_dtmodel(find("small"), path)
+    return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+
+
+@pytest.fixture(scope="module")
+def manifest(archive):
+    (name,) = [name for name in archive.namelist() if name.endswith("config.json")]
+    return json.loads(archive.read(name))
+
+
+@pytest.fixture(scope="module")
+def session(archive, manifest):
+    data = archive.read(f"{manifest['id']}/model.onnx")
+    return onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+
+def test_archive_has_one_folder(archive, manifest):
+    assert {name.split("/")[0] for name in archive.namelist()} == {manifest["id"]}
+
+
+def test_id_is_a_valid_folder(manifest):
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", manifest["id"])
+
+
+def test_required_fields_are_texts(manifest):
+    fields = ("id", "name", "description", "task", "backend", "version")
+    assert [name for name in fields if not isinstance(manifest.get(name), str)] == []
+
+
+def test_task_takes_rgb(manifest):
+    assert manifest["task"] == "denoise"
+
+
+def test_number_of_inputs(manifest, session):
+    assert manifest["num_inputs"] == len(session.get_inputs()) == 1
+
+
+def test_tensors_are_float32(session):
+    types = [tensor.type for tensor in (*session.get_inputs(), *session.get_outputs())]
+    assert types == ["tensor(float)"] * 2
+
+
+def test_height_and_width_are_free(session):
+    assert [isinstance(side, int) for side in session.get_inputs()[0].shape[2:]] == [False, False]
+
+
+def test_smallest_tile_keeps_its_size(session):
+    tile = np.full((1, 3, 256, 256), 0.5, np.float32)
+    (output,) = session.run(None, {session.get_inputs()[0].name: tile})
+    assert output.shape == tile.shape
+
+
+def test_file_is_reproducible(tmp_path):
+    write_dtmodel(find("small"), tmp_path / "a.dtmodel")
+    write_dtmodel(find("small"), tmp_path / "b.dtmodel")
+    assert (tmp_path / "a.dtmodel").read_bytes() == (tmp_path / "b.dtmodel").read_bytes()
+
+
+def test_other_suffix_is_rejected(tmp_path):
+    with pytest.raises(WeightsError, match=r"darktable imports \.dtmodel files only"):
+        write_dtmodel(find("small"), tmp_path / "derain.zip")
+
+
+def test_names_of_files_become_ids():
+    assert model_id("My Rain_2") == "denoise-derain-my-rain-2"
