@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from PIL import Image, ImageFile
 
 from derain.pictures.bmp import write_bmp_with_alpha
+from derain.pictures.exif import without_orientation
 from derain.pictures.heif import with_colour_codes, write_heic
 from derain.pictures.metadata import png_info
 from derain.pictures.photoshop import jpeg_segments
@@ -83,7 +84,11 @@ def _heic_options(metadata: Metadata) -> Options:
 def _avif_options(metadata: Metadata) -> Options:
     jpeg = metadata.jpeg.subsampling if metadata.jpeg is not None else -1
     chroma = metadata.avif_chroma or AVIF_CHROMA.get(jpeg, "4:4:4")
-    return {"subsampling": chroma, **_heic_options(metadata)}
+    options = {"subsampling": chroma, **_heic_options(metadata)}
+    if metadata.exif:
+        # Pillow encodes EXIF with an orientation once more, which damages texts and maker notes
+        options["exif"] = without_orientation(metadata.exif)
+    return options
 
 
 def _gif_options(metadata: Metadata) -> Options:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from derain.pictures.boxes import Properties, read_item, read_meta, read_track_properties
 from derain.pictures.open_image import HEIF, register_heif
-from derain.pictures.picture import HeicCoding, Picture
+from derain.pictures.picture import HeicCoding, Picture, Pixels
 from derain.pictures.pillow_arrays import pillow_image
 from derain.pictures.sixteen_bit import WHITE, unpremultiply
 
@@ -110,38 +112,77 @@ def _write_deep_heic(picture: Picture, file: BinaryIO, bits: int, options: dict[
 
 @dataclass(frozen=True)
 class AvifBoxes:
-    """The coding parameters in the boxes of an AVIF."""
+    """Properties of the main picture, or of the frames, of an AVIF."""
 
     bits: int = 8
     colour_codes: tuple[int, int] = SRGB
     chroma: str | None = None
     """`4:4:4`, `4:2:2`, `4:2:0`, or `4:0:0` for grey."""
+    size: tuple[int, int] | None = None
+    """Width and height before the crop."""
+    crop: tuple[slice, slice] | None = None
+    """Visible rows and columns, before the picture is rotated."""
 
 
 def read_avif_boxes(file: BinaryIO) -> AvifBoxes:
-    """Read bits per sample, chroma, and the codes of primaries and transfer; moves in `file`."""
-    file.seek(0)
-    while len(head := file.read(8)) == 8:
-        size, name = struct.unpack(">I4s", head)
-        if size < 8:  # up to the end of the file, or invalid
-            break
-        if name == b"meta":
-            return _parse_meta_box(file.read(size - 8))
-        file.seek(size - 8, 1)
-    return AvifBoxes()
+    """Read the properties of the main picture, not of its alpha. Moves in `file`."""
+    meta = read_meta(file)
+    file.seek(8)
+    properties = read_track_properties(file) if file.read(4) == b"avis" else ()
+    if not properties and meta is not None:
+        properties = meta.primary_properties()
+    return _describe(properties)
 
 
-def _parse_meta_box(box: bytes) -> AvifBoxes:
-    bits, codes, chroma = 8, SRGB, None
-    coding, colour = (box.partition(name)[2] for name in (b"av1C", b"colrnclx"))
-    if len(coding) > 2 and coding[2] & 0x40:
-        bits = 12 if coding[2] & 0x20 else 10
-    if len(coding) > 2:
-        chroma = CHROMA[coding[2] >> 2 & 7]
-    if len(colour) >= 4:
-        primaries, transfer = struct.unpack_from(">HH", colour)
-        codes = primaries, transfer
-    return AvifBoxes(bits, codes, chroma)
+def read_avif_exif(file: BinaryIO) -> bytes | None:
+    """Return the EXIF byte for byte; Pillow writes its own orientation into it. Moves in `file`."""
+    meta = read_meta(file)
+    block = None if meta is None else read_item(file, meta, b"Exif")
+    if block is None or len(block) < 4:
+        return None
+    (padding,) = struct.unpack_from(">I", block)
+    return block[4 + padding :] or None
+
+
+def crop_avif(samples: Pixels, file: BinaryIO) -> Pixels:
+    """Return the part of (H, W) or (H, W, C) inside of the clean aperture. Moves in `file`."""
+    crop = read_avif_boxes(file).crop
+    return samples if crop is None else samples[crop]
+
+
+def _describe(properties: Properties) -> AvifBoxes:
+    bits, codes, chroma, size, aperture = 8, SRGB, None, None, None
+    for name, content in reversed(properties):  # the first of several counts
+        if name == b"av1C" and len(content) > 2:
+            bits = (12 if content[2] & 0x20 else 10) if content[2] & 0x40 else 8
+            chroma = CHROMA[content[2] >> 2 & 7]
+        elif name == b"colr" and content[:4] == b"nclx" and len(content) >= 8:
+            codes = struct.unpack_from(">HH", content, 4)
+        elif name == b"ispe" and len(content) >= 12:
+            size = struct.unpack_from(">II", content, 4)
+        elif name == b"clap" and len(content) >= 32:
+            aperture = content
+    crop = None if size is None or aperture is None else _clean_aperture(aperture, *size)
+    return AvifBoxes(bits, codes, chroma, size, crop)
+
+
+def _clean_aperture(box: bytes, width: int, height: int) -> tuple[slice, slice] | None:
+    """Return visible rows and columns; None if they are invalid (ISO/IEC 14496-12, 12.1.4)."""
+    numbers = struct.unpack(">4i4i", box[:32])
+    if not all(numbers[1::2]):
+        return None
+    clean_width, clean_height, right, down = (
+        Fraction(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)
+    )
+    columns = _centred(width, clean_width, right)
+    rows = _centred(height, clean_height, down)
+    return None if rows is None or columns is None else (rows, columns)
+
+
+def _centred(size: int, clean: Fraction, offset: Fraction) -> slice | None:
+    start = round((size - clean) / 2 + offset)
+    stop = start + round(clean)
+    return slice(start, stop) if 0 <= start < stop <= size else None
 
 
 def with_colour_codes(avif: bytes, codes: tuple[int, int] | None) -> bytes:

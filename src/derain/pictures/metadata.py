@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, BinaryIO
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
-from PIL.ExifTags import IFD
 from PIL.ExifTags import Base as Tag
-from PIL.ExifTags import Interop as InteropTag
 from PIL.PngImagePlugin import PngInfo
 
-from derain.pictures.heif import AvifBoxes, heic_coding, read_avif_boxes, unless_srgb
+from derain.pictures.exif import read_page_tags, read_tiff_exif
+from derain.pictures.heif import (
+    AvifBoxes,
+    heic_coding,
+    read_avif_boxes,
+    read_avif_exif,
+    unless_srgb,
+)
 from derain.pictures.open_image import HEIF
 from derain.pictures.orientation import SIDEWAYS, upright_exif, upright_xmp
 from derain.pictures.photoshop import read_resources, without_copies
@@ -25,39 +29,6 @@ XMP_KEYWORD = b"XML:com.adobe.xmp"
 EXIF_KEYWORD = b"Raw profile type exif"
 """Keyword of a text with the EXIF in hexadecimal, as in old PNGs without an eXIf chunk."""
 PNG_CHUNKS = {*COLOUR_CHUNKS, b"tIME", b"tEXt", b"zTXt", b"iTXt"}
-DIRECTORIES = {int(IFD.Exif), int(IFD.GPSInfo)}
-"""TIFF tags whose value is a directory."""
-WINDOWS_TAGS = (
-    Tag.Rating,
-    Tag.RatingPercent,
-    Tag.XPTitle,
-    Tag.XPComment,
-    Tag.XPAuthor,
-    Tag.XPKeywords,
-    Tag.XPSubject,
-)
-PHOTO_TAGS = (
-    Tag.ImageDescription,
-    Tag.Make,
-    Tag.Model,
-    Tag.Software,
-    Tag.DateTime,
-    Tag.Artist,
-    Tag.HostComputer,
-    *WINDOWS_TAGS,
-    Tag.Copyright,
-    Tag.IPTCNAA,
-    *DIRECTORIES,
-)
-"""TIFF tags about the photo. Others describe how the pixels are stored, and must not be copied."""
-PAGE_TAGS = (
-    Tag.NewSubfileType,
-    Tag.SubfileType,
-    Tag.DocumentName,
-    Tag.PageName,
-    Tag.PageNumber,
-)
-"""TIFF tags about the page; they are copied to another TIFF only."""
 SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
     ((1, 1),) * 3: 0,
     ((2, 1), (1, 1), (1, 1)): 1,
@@ -66,8 +37,6 @@ SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
 """Pillow's codes by the sampling factors of three channels."""
 UNREADABLE = (SyntaxError, TypeError, ValueError, struct.error)
 """Exceptions of Pillow for invalid EXIF or hexadecimal text."""
-UNWRITABLE = (*UNREADABLE, AttributeError, OverflowError, ArithmeticError, IndexError, KeyError)
-"""Exceptions of Pillow for values of the wrong type for their tag."""
 NO_UNIT, CENTIMETRE = 1, 3
 """Values of the TIFF tag ResolutionUnit."""
 
@@ -78,10 +47,13 @@ def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Me
     xmp = info.get("xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
-    if image.format == "TIFF":
-        exif = _tiff_exif(image)
-    else:
-        exif = _if_readable(info.get("exif") or _exif_from_text(info))
+    match image.format:
+        case "TIFF":
+            exif, _ = read_tiff_exif(file, image.tell())
+        case "AVIF":
+            exif = _if_readable(read_avif_exif(file) or info.get("exif"))
+        case _:
+            exif = _if_readable(info.get("exif") or _exif_from_text(info))
     if exif is not None:
         exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -105,28 +77,9 @@ def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Me
         png_chunks=chunks if image.format == "PNG" else _cicp_chunk(codes),
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
-        tiff_page=_page_tags(image),
+        tiff_page=read_page_tags(file, image.tell()) if image.format == "TIFF" else (),
         webp_lossless=image.format == "WEBP" and _is_lossless_webp(file),
     )
-
-
-def tiff_tags(metadata: Metadata) -> dict[int, Any]:
-    """Return the metadata that a TIFF stores as tags; the value of a directory is a dictionary."""
-    tags = _writable({**_photo_tags(parse_exif(metadata)), **dict(metadata.tiff_page)})
-    if metadata.xmp:
-        tags[Tag.XMLPacket] = metadata.xmp
-    if metadata.photoshop:
-        tags[Tag.ImageResources] = metadata.photoshop
-    return tags
-
-
-def parse_exif(metadata: Metadata) -> Image.Exif:
-    """Return the EXIF parsed by Pillow; empty if Pillow cannot read it."""
-    exif = Image.Exif()
-    if metadata.exif:
-        with suppress(*UNREADABLE):
-            exif.load(b"Exif\0\0" + metadata.exif)
-    return exif
 
 
 def png_info(metadata: Metadata) -> PngInfo:
@@ -142,53 +95,6 @@ def png_info(metadata: Metadata) -> PngInfo:
 def xmp_chunk(xmp: bytes) -> bytes:
     """Return the data of an iTXt chunk with XMP: uncompressed, no language, no translation."""
     return XMP_KEYWORD + b"\0\0\0\0\0" + xmp
-
-
-def has_unwritable_tags(exif: Image.Exif) -> bool:
-    """True if a TIFF cannot store some tags: other programs write texts in place of numbers."""
-    tags = _photo_tags(exif)
-    return _writable(tags) != tags
-
-
-def _tiff_exif(image: Image.Image) -> bytes | None:
-    exif = Image.Exif()
-    exif.update(_writable(_photo_tags(image.getexif())))
-    return exif.tobytes() if len(exif) else None
-
-
-def _writable(tags: dict[int, Any], *, directory_tag: int | None = None) -> dict[int, Any]:
-    """Return the tags that Pillow can write; `directory_tag` is the tag of their directory."""
-    writable = {}
-    for tag, value in tags.items():
-        if isinstance(value, dict):
-            value = _writable(value, directory_tag=tag)
-        directory = TiffImagePlugin.ImageFileDirectory_v2(group=directory_tag)
-        with suppress(*UNWRITABLE):
-            directory[tag] = value
-            directory.tobytes()
-            writable[tag] = value
-    return writable
-
-
-def _photo_tags(exif: Image.Exif) -> dict[int, Any]:
-    """Return the PHOTO_TAGS of an EXIF, with directories as dictionaries."""
-    tags: dict[int, Any] = {int(tag): exif[tag] for tag in PHOTO_TAGS if tag in exif}
-    for tag in DIRECTORIES & tags.keys():
-        tags[tag] = dict(exif.get_ifd(tag))
-    if IFD.Interop in tags.get(IFD.Exif, ()):
-        del tags[IFD.Exif][IFD.Interop]  # an offset in the old file
-        interop = exif.get_ifd(IFD.Interop)
-        # other programs leave stale offsets, which point to something else
-        if isinstance(interop.get(InteropTag.InteropIndex), str):
-            tags[IFD.Exif][int(IFD.Interop)] = dict(interop)
-    return tags
-
-
-def _page_tags(image: Image.Image) -> tuple[tuple[int, Any], ...]:
-    tags: Mapping[int, Any] = (
-        image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    )
-    return tuple((int(tag), tags[tag]) for tag in PAGE_TAGS if tag in tags)
 
 
 def _exif_from_text(info: dict[Any, Any]) -> bytes | None:

@@ -7,12 +7,12 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from derain.pictures.exif import read_tiff_exif
 from derain.pictures.heif import auxiliary_pictures, read_avif_boxes
-from derain.pictures.metadata import has_unwritable_tags
 from derain.pictures.open_image import HEIF
 from derain.pictures.xmp import referenced_parts
 
-UNWRITABLE_EXIF = "EXIF values of the wrong type are dropped"
+MOVED_NOTE = "the maker note of its EXIF is moved: some of its values may become unreadable"
 
 
 def omissions(image: Image.Image, file: BinaryIO, *, bits: int) -> Iterator[str]:
@@ -25,8 +25,8 @@ def omissions(image: Image.Image, file: BinaryIO, *, bits: int) -> Iterator[str]
     parts = list(referenced_parts(xmp.encode() if isinstance(xmp, str) else xmp))
     if image.format == "AVIF" and (file_bits := read_avif_boxes(file).bits) > 8:
         yield f"its {file_bits} bits per sample are read as 8: Pillow supports no more in AVIF"
-    if image.format == "TIFF" and has_unwritable_tags(image.getexif()):
-        yield UNWRITABLE_EXIF
+    if image.format == "TIFF" and read_tiff_exif(file, image.tell())[1]:
+        yield MOVED_NOTE
     if image.format == "PNG" and count > 1 and bits > 8:
         yield (
             f"its {bits} bits per sample are written as 8: Pillow supports no more in animated PNG"

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.pictures.directories import ASCII, Value
+
 Pixels = NDArray[np.uint8 | np.uint16]
 COLOUR_CHUNKS = {b"cHRM", b"cICP", b"gAMA", b"sRGB", b"mDCV", b"cLLI"}
 """PNG chunks that define the colour space."""
@@ -71,8 +73,8 @@ class Metadata:
     colour_codes: tuple[int, int] | None = None
     """ITU-T H.273 codes of primaries and transfer in an AVIF, HEIC or PNG; None for sRGB."""
     tiff_compression: str | None = None
-    tiff_page: tuple[tuple[int, Any], ...] = ()
-    """(tag, value) of the TIFF tags that identify a page: its document, number and kind."""
+    tiff_page: tuple[tuple[int, Value], ...] = ()
+    """(tag, little-endian value) of the TIFF tags that identify a page: its name, number, kind."""
     webp_lossless: bool = False
     display: FrameDisplay | None = None
     """None for a single picture and for the pages of a TIFF."""
@@ -80,7 +82,7 @@ class Metadata:
     def stripped(self) -> Metadata:
         """Return a copy without personal metadata: only what is needed to display the pixels."""
         colours = tuple(chunk for chunk in self.png_chunks if chunk[0] in COLOUR_CHUNKS)
-        page = tuple(entry for entry in self.tiff_page if not isinstance(entry[1], str))
+        page = tuple(entry for entry in self.tiff_page if entry[1].kind != ASCII)
         stripped = replace(self, exif=None, xmp=None, dpi=None, comments=(), photoshop=None)
         return replace(stripped, png_chunks=colours, tiff_page=page)
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
-from derain.pictures.heif import decode_deep_heic
+from derain.pictures.heif import crop_avif, decode_deep_heic
 from derain.pictures.metadata import UNREADABLE, read_metadata
 from derain.pictures.omissions import omissions
 from derain.pictures.open_image import HEIF, MAX_MEGAPIXELS, open_image, picture_errors
@@ -108,6 +108,8 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Pi
         samples = decode_deep_heic(file)
     else:
         samples = decode_16bit(image, reopen=reopen) if is_16bit(image) else decode_8bit(image)
+    if image.format == "AVIF":
+        samples = crop_avif(samples, file)
     # after decoding: Pillow rotates a TIFF while decoding it, and resets its orientation
     orientation = _orientation(image)
     samples = upright(samples, orientation)

@@ -13,8 +13,6 @@ from derain.errors import PictureError
 from derain.files.atomic import atomic_write
 from derain.files.messages import explain_os_error
 from derain.pictures.encoders import ANIMATION_WRITERS, WRITERS
-from derain.pictures.metadata import has_unwritable_tags, parse_exif
-from derain.pictures.omissions import UNWRITABLE_EXIF
 from derain.pictures.photoshop import has_captions
 from derain.pictures.picture import Picture
 from derain.pictures.pillow_arrays import is_grey_profile
@@ -121,12 +119,6 @@ def omissions_when_writing(picture: Picture, path: Path) -> tuple[str, ...]:
     names = [METADATA_NAMES[key] for key in _present_metadata(picture) if key not in supported]
     if format_name != picture.format and names:
         omissions.append(f"dropped, because a {path.suffix} cannot store it: {', '.join(names)}")
-    if (
-        format_name == "TIFF" != picture.format
-        and picture.metadata.exif
-        and has_unwritable_tags(parse_exif(picture.metadata))
-    ):
-        omissions.append(UNWRITABLE_EXIF)
     return tuple(omissions)
 
 
