@@ -1,0 +1,181 @@
+"""Boxes of an AVIF: those of the main picture count, in any order, and its crop is applied."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.round_trip import round_trip
+from PIL import Image
+
+from derain import pictures
+from derain.pictures.boxes import read_meta
+from derain.pictures.heif import read_avif_boxes
+
+WIDTH, HEIGHT = 96, 64
+
+
+@pytest.fixture
+def samples() -> np.ndarray:
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    return np.dstack([x * 2, y * 3, 255 - x * 2, np.full_like(x, 200)]).astype(np.uint8)
+
+
+def encode_avif(samples: np.ndarray, *, frames: int = 1, **options: object) -> bytearray:
+    file = io.BytesIO()
+    image = Image.fromarray(samples)
+    image.save(file, "AVIF", save_all=True, append_images=[image] * (frames - 1), **options)
+    return bytearray(file.getvalue())
+
+
+def find_box(data: bytes, name: bytes, start: int = 0) -> tuple[int, int]:
+    """Return position and size of the first box of a name."""
+    position = data.index(name, start) - 4
+    return position, struct.unpack_from(">I", data, position)[0]
+
+
+def insert(data: bytearray, position: int, added: bytes, parents: list[bytes]) -> None:
+    """Insert bytes before the only item, and update the sizes of the boxes around them."""
+    old = struct.pack(">I", data.index(b"mdat") + 4)
+    for name in parents:
+        start, size = find_box(data, name)
+        struct.pack_into(">I", data, start, size + len(added))
+    data[position:position] = added
+    start, _ = find_box(data, b"iloc")
+    struct.pack_into(">I", data, data.index(old, start), data.index(b"mdat") + 4)
+
+
+def with_property(data: bytearray, box: bytes) -> bytearray:
+    """Return an AVIF without alpha whose main picture has another property."""
+    start, size = find_box(data, b"ipco")
+    properties = data[start + 8 : start + size]
+    count = at = 0
+    while at < len(properties):
+        at += struct.unpack_from(">I", properties, at)[0]
+        count += 1
+    association, association_bytes = find_box(data, b"ipma")
+    assert data[association + 12 : association + 18] == b"\0\0\0\1\0\1"
+    data[association + 18] += 1
+    end = association + association_bytes
+    insert(data, end, bytes([0x80 | count + 1]), [b"ipma", b"iprp", b"meta"])
+    insert(data, start + size, box, [b"ipco", b"iprp", b"meta"])
+    return data
+
+
+def clean_aperture(width: int, height: int, right: int, down: int) -> bytes:
+    return struct.pack(">I4s4i4i", 40, b"clap", width, 1, height, 1, right, 1, down, 1)
+
+
+def save_cropped(path: Path, samples: np.ndarray, crop: tuple[int, int, int, int]) -> Path:
+    data = encode_avif(samples[..., :3], quality=95, subsampling="4:4:4")
+    path.write_bytes(with_property(data, clean_aperture(*crop)))
+    return path
+
+
+def swap_alpha_first(data: bytearray) -> bytearray:
+    """Return an AVIF whose alpha is described before its colours, as MP4Box writes it."""
+    start, size = find_box(data, b"ipco")
+    boxes, at = [], start + 8
+    while at < start + size:
+        length = struct.unpack_from(">I", data, at)[0]
+        boxes.append(bytes(data[at : at + length]))
+        at += length
+    colour, alpha = (index for index, box in enumerate(boxes) if box[4:8] == b"av1C")
+    boxes[colour], boxes[alpha] = boxes[alpha], boxes[colour]
+    data[start + 8 : start + size] = b"".join(boxes)
+    numbers = {colour + 1: alpha + 1, alpha + 1: colour + 1}
+    at = find_box(data, b"ipma")[0] + 12
+    (items,) = struct.unpack_from(">I", data, at)
+    at += 4
+    for _ in range(items):
+        for index in range(at + 3, at + 3 + data[at + 2]):
+            number = data[index] & 0x7F
+            data[index] = data[index] & 0x80 | numbers.get(number, number)
+        at += 3 + data[at + 2]
+    return data
+
+
+def test_alpha_before_colours(samples, tmp_path):
+    data = swap_alpha_first(encode_avif(samples, subsampling="4:2:0"))
+    assert read_avif_boxes(io.BytesIO(data)).chroma == "4:2:0"
+
+
+def test_colours_survive_alpha_before_them(samples, tmp_path):
+    source = tmp_path / "in.avif"
+    source.write_bytes(swap_alpha_first(encode_avif(samples, quality=95, subsampling="4:2:0")))
+    with Image.open(round_trip(source)) as after:
+        assert np.abs(np.asarray(after).astype(int) - samples).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("crop", "rows", "columns"),
+    [
+        ((48, 64, -24, 0), slice(None), slice(0, 48)),
+        ((48, 32, 24, -16), slice(0, 32), slice(48, 96)),
+        ((96, 64, 0, 0), slice(None), slice(None)),
+    ],
+)
+def test_crop_is_applied(crop, rows, columns, samples, tmp_path):
+    rainy = pictures.read(save_cropped(tmp_path / "in.avif", samples, crop))
+    expected = samples[rows, columns, :3].astype(int)
+    assert rainy.pixels.shape == expected.shape
+    assert np.abs(rainy.pixels.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize("crop", [(48, 64, 60, 0), (0, 64, 0, 0), (200, 64, 0, 0)])
+def test_crop_outside_of_the_picture_is_ignored(crop, samples, tmp_path):
+    rainy = pictures.read(save_cropped(tmp_path / "in.avif", samples, crop))
+    assert rainy.pixels.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_crop_precedes_the_rotation(samples, tmp_path):
+    data = with_property(encode_avif(samples[..., :3], quality=95), clean_aperture(48, 64, -24, 0))
+    rotation = struct.pack(">I4sB", 9, b"irot", 1)  # a quarter turn anticlockwise
+    (tmp_path / "in.avif").write_bytes(with_property(data, rotation))
+    rainy = pictures.read(tmp_path / "in.avif")
+    expected = np.rot90(samples[:, :48, :3]).astype(int)
+    assert rainy.pixels.shape == expected.shape
+    assert np.abs(rainy.pixels.astype(int) - expected).mean() < 6
+
+
+def test_result_of_a_cropped_avif_has_no_crop(samples, tmp_path):
+    out = round_trip(save_cropped(tmp_path / "in.avif", samples, (48, 64, -24, 0)))
+    assert b"clap" not in out.read_bytes()
+    assert Image.open(out).size == (48, 64)
+
+
+def test_heic_crop_is_applied(samples, tmp_path):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    file = io.BytesIO()
+    Image.fromarray(samples[..., :3]).save(file, "HEIF", quality=95)
+    data = with_property(bytearray(file.getvalue()), clean_aperture(48, 64, -24, 0))
+    (tmp_path / "in.heic").write_bytes(data)
+    assert pictures.read(tmp_path / "in.heic").pixels.shape == (64, 48, 3)
+
+
+def test_animation_is_described_by_its_track(samples):
+    data = encode_avif(samples[..., :3], frames=2, subsampling="4:2:2")
+    boxes = read_avif_boxes(
+        io.BytesIO(data[: data.index(b"meta") - 4] + data[data.index(b"moov") - 4 :])
+    )
+    assert boxes.chroma == "4:2:2"
+    assert boxes.size == (WIDTH, HEIGHT)
+
+
+def test_grid_has_the_properties_of_its_parts(samples):
+    meta = read_meta(io.BytesIO(encode_avif(samples[..., :3])))
+    part = meta.item(meta.primary)
+    meta.primary, meta.item(9).sources = 9, [meta.primary]
+    assert meta.primary_properties() == part.properties
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damaged_boxes_are_ignored(seed, samples):
+    rng = np.random.default_rng(seed)
+    data = encode_avif(samples)
+    for position in rng.integers(8, data.index(b"mdat"), 12):
+        data[position] = rng.choice([0, 1, 127, 255])
+    read_avif_boxes(io.BytesIO(data))
