@@ -1,0 +1,69 @@
+"""Packing a run, and training in the packed folder, on the CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from derain.network.weights_file import load_network
+from derain.train.recipe_file import read_recipe
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+TINY = ["network.channels=[4,4,4,4]", "network.stages=[1,1,1,1]", "network.head_stages=1"]
+
+
+@pytest.fixture(scope="module")
+def pack():
+    specification = importlib.util.spec_from_file_location("pack", ROOT / "tools/gpu/pack.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module.pack
+
+
+@pytest.fixture(scope="module")
+def packed(pack, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gpu") / "job"
+    pack(read_recipe(ROOT / "recipes/example.toml", TINY), folder, weights=None, limit_mib=2.0)
+    return folder
+
+
+def test_pictures_fit_the_limit(packed):
+    size = sum(path.stat().st_size for path in (packed / "data").rglob("*.webp"))
+    assert 0 < size <= 2 * 2**20
+
+
+def test_both_sides_are_packed(packed):
+    (rainy, clean) = (sorted((packed / f"data/pairs/0/{s}").iterdir()) for s in ("rainy", "clean"))
+    assert [path.name for path in rainy] == [path.name for path in clean]
+
+
+def test_sizes_of_pairs_are_kept(packed):
+    with Image.open(packed / "data/pairs/0/rainy/00000.webp") as image:
+        assert min(image.size) > 200
+
+
+def test_no_room_is_an_error(pack, tmp_path):
+    with pytest.raises(SystemExit, match="do not fit"):
+        pack(
+            read_recipe(ROOT / "recipes/example.toml"),
+            tmp_path / "job",
+            weights=None,
+            limit_mib=0.001,
+        )
+
+
+def test_training_ends_in_time_with_weights(packed, tmp_path):
+    command = [sys.executable, str(packed / "run.py"), "--minutes", "0.4", "--accelerator", "cpu"]
+    command += ["--output", str(tmp_path / "out"), "optimiser.batch=1", "data.crop_px=56"]
+    command += ["machine.kernels=eager", "machine.precision=32-true", "validation.pairs=[]"]
+    subprocess.run(command, check=True, timeout=240)
+    _, card = load_network(tmp_path / "out/weights.safetensors")
+    assert card["steps"] > 0
+    assert json.loads((tmp_path / "out/log.jsonl").read_text().splitlines()[0])
