@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,10 @@ import pytest
 from derain.cli.main import main
 
 av = pytest.importorskip("av")
+from derain.video import jobs  # noqa: E402
+from derain.video.clip import restore_clip  # noqa: E402
+from derain.video.frames import VideoResult  # noqa: E402
+
 DERAIN = [sys.executable, "-m", "derain.cli.main"]
 
 
@@ -89,6 +94,19 @@ def test_invalid_clip_does_not_stop_the_others(darken, clip, capsys):
     assert main([str(bad), str(clip), *darken]) == 1
     assert clip.with_name("clip_derained.mp4").exists()
     assert "bad.mp4: FFmpeg reports an error" in capsys.readouterr().err
+
+
+def test_unexpected_exception_does_not_stop_the_other_clips(darken, clip, capsys, monkeypatch):
+    def restore(source: Path, *args: object, **options: object) -> VideoResult:
+        if source.name == "odd.mp4":
+            raise AttributeError("no such name")
+        return restore_clip(source, *args, **options)
+
+    monkeypatch.setattr(jobs, "restore_clip", restore)
+    odd = shutil.copyfile(clip, clip.with_name("odd.mp4"))
+    assert main([str(odd), str(clip), *darken]) == 1
+    assert clip.with_name("clip_derained.mp4").exists()
+    assert f"{odd}: AttributeError: no such name; this is a bug" in capsys.readouterr().err
 
 
 def test_invalid_input_is_one_sentence(darken, tmp_path, capsys):

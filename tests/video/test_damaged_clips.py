@@ -17,11 +17,13 @@ from derain.video.clip_reader import ClipReader
 from derain.video.clip_writer import ClipWriter
 from derain.video.codecs import Encoding
 from derain.video.output_streams import OutputFile, OutputPlan
-from derain.video.timestamps import ClockRestarts
+from derain.video.timestamps import Clock
 
 
 @pytest.mark.parametrize(
-    "damage", [truncate, flip_bytes, partial(corrupt_header, head_bytes=800)], ids=["truncated", "flipped", "header"]
+    "damage",
+    [truncate, flip_bytes, partial(corrupt_header, head_bytes=800)],
+    ids=["truncated", "flipped", "header"],
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_corrupt_clip(suffix, damage, clip_cache, rng, tmp_path):
@@ -124,7 +126,7 @@ def test_rejected_frames_are_a_failure(make_clip, monkeypatch):
 
 def test_large_loss_of_audio_is_a_problem(make_clip, monkeypatch):
     # as in a format whose clock does not restart
-    monkeypatch.setattr(ClockRestarts, "correct", lambda restarts, packet: None)
+    monkeypatch.setattr(Clock, "correct", lambda clock, packet: None)
     source = make_clip("clip.ts")
     source.write_bytes(source.read_bytes() * 2)
     (problem,) = restore(source, "out.mkv")[1].problems

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from helpers.clips import halve, identity, names_in
 from helpers.unprivileged import run_unprivileged
 
 from derain import pictures
-from derain.errors import VideoError
+from derain.errors import PictureError, VideoError
 from derain.pictures import Picture
 from derain.video.frame_folder import find_frames, restore_frame_folder
 from derain.video.frames import FrameOptions, VideoResult
@@ -138,6 +139,57 @@ def test_frame_that_its_format_cannot_store_is_reported_and_skipped(folder):
     assert "f13.jpg: " in problem
     assert "transparency" in problem
     assert result.frame_count == 12
+
+
+@pytest.fixture
+def refuse_f5(monkeypatch):
+    """`refuse_f5(error, cause)`: f5.png cannot be written."""
+
+    def refuse(error: Exception, cause: Exception | None = None) -> None:
+        def write(picture: Picture, path: Path, write=pictures.write) -> None:
+            if path.name == "f5.png":
+                raise error from cause
+            write(picture, path)
+
+        monkeypatch.setattr(pictures, "write", write)
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (PictureError("out/f5.png: cannot be written"), ValueError()),
+        (PictureError("out/f5.png: cannot be written"), OSError("encoder error -2")),
+        (IndexError("out of range"), None),
+        (MemoryError(), None),
+    ],
+)
+def test_frame_that_cannot_be_written_is_reported_and_skipped(error, cause, folder, refuse_f5):
+    refuse_f5(error, cause)
+    result = restore(folder)
+    (problem,) = result.problems
+    assert "out/f5.png: " in problem
+    assert names_in(folder.with_name("out")) == sorted({*IN_ORDER} - {"f5.png"})
+
+
+def test_full_disk_ends_the_run(folder, refuse_f5):
+    refuse_f5(PictureError("the disk is full"), OSError(errno.ENOSPC, "No space left"))
+    with pytest.raises(PictureError, match="the disk is full"):
+        restore(folder)
+
+
+def test_frame_that_fails_unexpectedly_is_reported_and_skipped(folder, monkeypatch):
+    def read(path: Path, read=pictures.read) -> Picture:
+        if path.name == "f5.png":
+            raise IndexError("out of range")
+        return read(path)
+
+    monkeypatch.setattr(pictures, "read", read)
+    result = restore(folder)
+    (problem,) = result.problems
+    assert "f5.png: IndexError: out of range; this is a bug in derain" in problem
+    assert result.frame_count == 11
 
 
 def test_frame_of_another_size_than_the_mask_is_reported(folder):

@@ -184,10 +184,14 @@ def test_hevc_in_3gp_becomes_h264(make_clip):
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v"])
 @pytest.mark.parametrize("sound", ["aac", None])
 def test_start_time_of_a_movie(sound, suffix, make_clip):
-    source = make_clip("clip.ts", tick=Fraction(1, 90_000), steps=(3000,), sound=sound)
-    path, _ = restore(source, f"out{suffix}")
-    assert frame_times(path) == frame_times(source)
-    assert frame_times(source)[0] > 0
+    source = make_clip("clip.mkv", tick=Fraction(1, 1000), steps=(33,), sound=sound)
+    late = source.with_name("late.mkv")
+    with remuxing(late, source) as (container, copies, files):
+        container.container_options["output_ts_offset"] = "2"
+        copy_packets(container, copies, files)
+    path, _ = restore(late, f"out{suffix}")
+    assert frame_times(path) == frame_times(late)
+    assert frame_times(late)[0] >= 2
 
 
 @pytest.mark.parametrize("name", ["12:30:15.mp4", "concat:x.mp4", "a:b/clip.mp4"])

@@ -12,7 +12,7 @@ import pytest
 from helpers.clips import B_FRAMES, frame_times, read_packets, remuxing, restore
 
 from derain.errors import VideoError
-from derain.video.timestamps import ClockRestarts, FrameGrid
+from derain.video.timestamps import Clock, FrameGrid, clock_origin_s
 
 FRAME = Fraction(1, 30)
 MILLISECOND = Fraction(1, 1000)
@@ -161,14 +161,57 @@ def test_concatenated_recordings_keep_their_audio(concatenated):
 
 def test_small_jump_of_the_clock_is_not_a_restart(make_clip):
     with av.open(str(make_clip("clip.ts"))) as clip:
-        restarts, times = ClockRestarts(clip), []
+        clock, times = Clock(clip), []
         for dts in (0, 3000, 6000, 1000, 9000):
             packet = av.Packet(b"x")
             packet.stream = clip.streams.video[0]
             packet.dts, packet.pts, packet.time_base = dts, dts, Fraction(1, 90_000)
-            restarts.correct(packet)
-            times.append(packet.dts)
+            clock.correct(packet)
+            times.append(packet.dts + round(clock_origin_s(clip) * 90_000))
     assert times == [0, 3000, 6000, 1000, 9000]
+
+
+LATE = {"container_options": {"output_ts_offset": "36000"}}
+
+
+@pytest.mark.parametrize("name", ["clip.ts", "clip.mpg", "clip.flv"])
+def test_clip_whose_clock_begins_late_starts_at_zero(name, make_clip):
+    source = make_clip(name, sound="mp2" if name == "clip.mpg" else "aac", **LATE)
+    with av.open(str(source)) as clip:
+        assert clip.start_time > 30_000 * av.time_base
+    times = frame_times(restore(source, "out.mp4")[0])
+    assert 0 <= times[0] < 0.1
+    assert times[-1] < 1
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+def test_frame_times_of_a_late_clip(target, make_clip):
+    source = make_clip("clip.ts", **LATE)
+    with av.open(str(source)) as clip:
+        start_s = clip.start_time / av.time_base
+    expected = [float(time) - start_s for time in frame_times(source)]
+    times = [float(time) for time in frame_times(restore(source, target)[0])]
+    assert times == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+def test_audio_of_a_late_clip_stays_in_sync(target, make_clip):
+    source = make_clip("clip.ts", **LATE)
+    before, after = (
+        read_packets(path, "audio")[5][0] - frame_times(path)[5]
+        for path in (source, restore(source, target)[0])
+    )
+    assert float(after) == pytest.approx(float(before), abs=2e-3)
+
+
+def test_late_clip_is_complete(make_clip):
+    assert restore(make_clip("clip.ts", **LATE), "out.mp4")[1].problems == []
+
+
+def test_late_clip_that_is_truncated(make_clip):
+    source = make_clip("clip.flv", frames=120, size=(320, 240), **LATE)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    assert restore(source, "out.mkv")[1].problems != []
 
 
 @pytest.mark.parametrize("target", ["out.y4m", "out.avi", "out.mxf", "out.ogv"])

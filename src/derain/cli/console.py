@@ -1,8 +1,17 @@
-"""Output on stderr. Each message is one line, whatever characters a file name contains."""
+"""Output on stderr. Each message is one line, whatever characters a file name contains.
+
+A log that cannot be written does not stop the work; the exit code still reports the outcome.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import sys
 import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 from rich import console as rich_console
 
@@ -11,8 +20,58 @@ ESCAPED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def plain_console(*, stderr: bool = False) -> rich_console.Console:
-    """Return a console that prints text verbatim: no colours for numbers, no wrapping, no emoji."""
-    return rich_console.Console(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+    """Return a console that prints text verbatim: no colours for numbers, no wrapping, no emoji.
+
+    Text for a stderr that cannot be written is dropped.
+    """
+    return rich_console.Console(
+        file=log_stream() if stderr else None, highlight=False, soft_wrap=True, emoji=False
+    )
+
+
+def log_stream() -> TextIO:
+    """Return stderr as a stream that never raises OSError."""
+    # a program without a console has no stderr
+    return cast(TextIO, _LogStream(sys.stderr or io.StringIO()))
+
+
+class _LogStream:
+    """A text stream that drops everything after its first error.
+
+    The disk of the log is full, for example, or the program that reads it has ended.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._has_failed = False
+
+    def write(self, text: str) -> int:
+        """Write text, unless an earlier call failed."""
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream, unless an earlier call failed."""
+        self._attempt(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _attempt(self, operation: Callable[[], object]) -> None:
+        if self._has_failed:
+            return
+        try:
+            operation()
+        except OSError:
+            self._has_failed = True
+            self._discard_buffer()
+
+    def _discard_buffer(self) -> None:
+        """Redirect the file to nowhere: text in its buffer would change the exit code to 120."""
+        with suppress(OSError, io.UnsupportedOperation, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
 
 class Console:

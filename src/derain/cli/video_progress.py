@@ -32,12 +32,19 @@ class VideoProgress(Console):
             self.info(f"{jobs.earlier_results} skipped (result of an earlier run)")
 
     def run(self, job: VideoJob, work: Callable[[], VideoResult]) -> None:
-        """Call `work` under the progress bar and print its result. DerainError is printed."""
+        """Call `work` under the progress bar and print its result, or why it failed."""
         try:
             with self._bar:
                 result = work()
         except DerainError as error:
             self.error(str(error))
+            return
+        except Exception as error:  # a bug must not cost the user the other clips
+            source = "standard input" if job.is_pipe else job.source
+            self.error(
+                f"{source}: {type(error).__name__}: {error}; "
+                "this is a bug in derain, please report it"
+            )
             return
         self.is_interrupted = result.was_interrupted
         self.info(_describe(job, result))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from derain.errors import DerainError, VideoError
-from derain.files.atomic import remove_stale_temporaries, temporary_beside
+from derain.files.atomic import remove_stale_temporaries, sync, temporary_beside
 from derain.files.messages import explain_os_error
 from derain.files.paths import check_target_name, exists
 from derain.inference.restorer import Restorer
@@ -96,8 +96,7 @@ def _rename_finished(temporary: Path, target: Path) -> None:
     try:
         with ffmpeg_errors(str(target)):
             with temporary.open("rb+") as file:
-                # otherwise a power cut could leave an empty file under the final name
-                os.fsync(file.fileno())
+                sync(file)
             temporary.replace(target)
     except VideoError as error:
         raise _UnfinishedError(error) from error

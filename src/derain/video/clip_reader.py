@@ -25,7 +25,7 @@ from derain.video.colours import FrameToRgb
 from derain.video.containers import ffmpeg_url
 from derain.video.errors import ffmpeg_errors
 from derain.video.rotation import orientation_from_matrix
-from derain.video.timestamps import ClockRestarts, FrameTimes, TruncationCheck
+from derain.video.timestamps import Clock, FrameTimes, TruncationCheck
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class ClipReader:
         self.stream = self._find_video_stream()
         self.stream.thread_type = "AUTO"
         self._times = FrameTimes(self.container)
-        self._restarts = ClockRestarts(self.container)
+        self._clock = Clock(self.container)
         self._truncation = TruncationCheck(self.container)
         self._items = self._decode()
         self._changes_size = self._is_interlaced = False
@@ -212,7 +212,7 @@ class ClipReader:
                 packet = None
             if packet is None:
                 return
-            self._restarts.correct(packet)
+            self._clock.correct(packet)
             self._truncation.add(packet)
             yield packet
 

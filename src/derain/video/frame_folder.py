@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from derain import pictures
-from derain.errors import PictureError, VideoError
+from derain.errors import DerainError, PictureError, VideoError
 from derain.files.messages import listing_error
 from derain.files.paths import create_folder, exists, same_file
 from derain.inference.blending import check_blend
@@ -61,7 +61,7 @@ def restore_frame_folder(
     Existing frames are skipped unless `overwrite` is set; the temporal filter still uses those
     next to a missing one. A frame that cannot be read, or that its format cannot store, is
     reported and skipped. Omissions are reported once.
-    Raises DerainError for a folder without frames, and for an output that cannot be written.
+    Raises DerainError for a folder without frames, and for errors of the disk.
     """
     options = options or FrameOptions()
     paths = find_frames(folder)
@@ -91,11 +91,11 @@ def restore_frame_folder(
             try:
                 rainy = _read(path, options)
                 pictures.check_fits(rainy, target)
-            except PictureError as error:
-                result.problems.append(str(error))
+                dropped = rainy.omissions + pictures.omissions_when_writing(rainy, target)
+            except Exception as error:  # one frame must not cost the user the others
+                result.problems.append(_explain(path, error))
                 on_frame()
                 continue
-            dropped = rainy.omissions + pictures.omissions_when_writing(rainy, target)
             omissions.update(dict.fromkeys(dropped))
             yield rainy.image, (rainy, target)
 
@@ -104,8 +104,14 @@ def restore_frame_folder(
 
     def write(frame: tuple[Pixels, tuple[Picture, Path]]) -> None:
         image, (rainy, target) = frame
-        if target.name in wanted:
+        if target.name not in wanted:
+            return
+        try:
             pictures.write(rainy.with_image(image), target)
+        except Exception as error:  # likewise
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+                raise  # the disk will not accept the next frame either
+            result.problems.append(_explain(target, error))
 
     try:
         for indices in ranges:
@@ -136,6 +142,15 @@ def _read(path: Path, options: FrameOptions) -> Picture:
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
     return rainy
+
+
+def _explain(path: Path, error: Exception) -> str:
+    """Return why a frame has no result."""
+    if isinstance(error, DerainError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"{path}: not enough memory to restore it; use a smaller --limit-mib"
+    return f"{path}: {type(error).__name__}: {error}; this is a bug in derain, please report it"
 
 
 def _natural_key(path: Path) -> list[tuple[int, str]]:

@@ -28,6 +28,7 @@ from derain.video.colours import Colours
 from derain.video.containers import MATROSKA, MOVIES, can_copy, ffmpeg_url
 from derain.video.metadata import are_standard, read_tags, stream_tags
 from derain.video.rotation import TRANSPOSING
+from derain.video.scheduling import preserve_scheduling
 from derain.video.timestamps import AudioDrift, FrameGrid
 
 FRAME_COUNTING_ENCODERS = {"mpeg2video"}
@@ -202,7 +203,8 @@ class OutputPlan:
             timescale = _common_timescale(self.time_base, copies.values())
             container.container_options["movie_timescale"] = str(timescale)
         container.set_chapters(self.source.container.chapters())
-        container.start_encoding()
+        with preserve_scheduling():
+            container.start_encoding()
         return OutputFile(container, video, copies)
 
     def _add_video(self, container: OutputContainer) -> VideoStream:

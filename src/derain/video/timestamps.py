@@ -21,14 +21,23 @@ FROM_DECODING = {"flv"}
 """Formats whose length starts at the first decoding time; B-frames are displayed after it."""
 RESTARTING = {"mpegts", "mpeg"}
 """Formats whose clock can restart within a file: concatenated recordings, a restarted camera."""
+WITHOUT_ORIGIN = RESTARTING | {"flv", "asf"}
+"""Formats whose clock can begin at any time: recordings of a stream have that of its source."""
 MIN_GAP_S = Fraction(1, 20)
 """Shorter gaps between audio packets are rounding, and inaudible."""
 JITTER_S = Fraction(1, 10)
 """The clock of a damaged stream can jump back this far without a restart."""
 
 
-class ClockRestarts:
-    """Shifts the packets after each restart of the clock behind those before it.
+def clock_origin_s(container: InputContainer) -> Fraction:
+    """Return the time in seconds at which a clip begins, 0 for formats that begin at 0."""
+    if container.format.name not in WITHOUT_ORIGIN or container.start_time is None:
+        return Fraction(0)
+    return Fraction(container.start_time, av.time_base)
+
+
+class Clock:
+    """Makes a clip begin at 0, and shifts its packets after each restart behind those before it.
 
     All streams are shifted by the same time. They do not restart at the same packet: near a
     restart, each packet belongs to the side where it is nearer to the others.
@@ -36,7 +45,7 @@ class ClockRestarts:
 
     def __init__(self, container: InputContainer) -> None:
         self._may_restart = container.format.name in RESTARTING
-        self._offsets_s = [Fraction(0)]
+        self._offsets_s = [-clock_origin_s(container)]
         """Offsets of the last two sides."""
         self._end_s = Fraction(0)
         """End of the latest packet of any stream."""
@@ -44,17 +53,20 @@ class ClockRestarts:
         """Decoding time of the last packet, by stream."""
 
     def correct(self, packet: Packet[Any]) -> None:
-        """Shift the time stamps of the next packet of the file in place, if needed."""
-        if not self._may_restart or packet.dts is None or packet.time_base is None:
+        """Shift the time stamps of the next packet of the file in place."""
+        dts = packet.pts if packet.dts is None else packet.dts
+        if dts is None or packet.time_base is None:
             return
-        dts_s = packet.dts * packet.time_base
+        dts_s = dts * packet.time_base
         offset_s = min(self._offsets_s, key=lambda offset_s: abs(dts_s + offset_s - self._end_s))
         last_s = self._last_s.get(packet.stream.index)
-        if last_s is not None and dts_s + offset_s < last_s - JITTER_S:
+        is_behind = last_s is not None and dts_s + offset_s < last_s - JITTER_S
+        if is_behind and self._may_restart:
             offset_s = self._end_s - dts_s
             self._offsets_s = [self._offsets_s[-1], offset_s]
         ticks = round(offset_s / packet.time_base)
-        packet.dts += ticks
+        if packet.dts is not None:
+            packet.dts += ticks
         if packet.pts is not None:
             packet.pts += ticks
         self._last_s[packet.stream.index] = dts_s + offset_s
@@ -179,6 +191,7 @@ class TruncationCheck:
         if self._container.duration is None:
             return None
         start = (self._container.start_time or 0) / av.time_base
+        start -= float(clock_origin_s(self._container))
         declared = self._container.duration / av.time_base
         if "matroska" in self._container.format.name and start < declared:
             declared -= start  # FFmpeg stores the end there, not the length
