@@ -2,20 +2,27 @@
 
 import re
 import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from derain import __version__, environment
-from derain.environment import Environment, environment_line
+from derain.environment import (
+    UNKNOWN_VERSION,
+    Environment,
+    environment_line,
+    installed_version,
+)
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """project("src/derain/environment.py"): a repository of one commit whose environment.py is that file."""
+    """`project(name)`: a repository of one commit, with `name` as the module environment.py."""
 
     def make(name):
         path = tmp_path / name
@@ -49,6 +56,29 @@ def test_installed_packages_are_listed_once():
         "pillow",
         "numpy",
     ]
+
+
+@pytest.fixture
+def without_metadata(monkeypatch):
+    """Packages are installed without their .dist-info, as in a frozen application."""
+
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(environment, "version", version)
+
+
+def test_version_of_an_imported_module_without_metadata(without_metadata):
+    assert installed_version("numpy") == np.__version__
+
+
+def test_version_of_another_module_without_metadata(without_metadata, monkeypatch):
+    monkeypatch.delitem(sys.modules, "PIL", raising=False)
+    assert installed_version("pillow") == UNKNOWN_VERSION
+
+
+def test_missing_package_has_no_version(without_metadata):
+    assert installed_version("no-such-package") is None
 
 
 def test_checkout_has_a_commit(project):

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import derain
 
 PACKAGES = ("numpy", "openvino", "onnxruntime")
 """Packages on which figures depend, in addition to derain itself."""
+MODULES = {"pillow": "PIL", "pillow-heif": "pillow_heif", "lightning-fabric": "lightning_fabric"}
+"""Modules of packages, where their names differ."""
+UNKNOWN_VERSION = "(unknown version)"
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,19 @@ def _processor() -> str:
 
 
 def installed_version(package: str) -> str | None:
-    """Return the version of an installed package, or None."""
+    """Return the version of an installed package, or None.
+
+    Frozen applications, and copies on PYTHONPATH, have the modules without their metadata. Then the
+    version is that of the module, or UNKNOWN_VERSION before it is imported.
+    """
     try:
         return version(package)
     except PackageNotFoundError:
+        name = MODULES.get(package, package)
+    module = sys.modules.get(name)
+    if module is None and find_spec(name) is None:
         return None
+    return str(getattr(module, "__version__", UNKNOWN_VERSION))
 
 
 def git_commit() -> str | None:

@@ -84,9 +84,9 @@ def test_missing_extra_names_the_install_command(monkeypatch, capsys):
 
     monkeypatch.setattr(entry, "build_app", lambda: needs_torch)
     assert main(["train"]) == 1
-    assert (
-        capsys.readouterr().err
-        == "derain: derain train needs the extra `train`: install it with `pip install 'derain[train]'`\n"
+    assert capsys.readouterr().err == (
+        "derain: derain train needs the extra `train`: "
+        "install it with `pip install 'derain[train]'`\n"
     )
 
 
@@ -137,6 +137,52 @@ def test_stream_address_suggests_a_pipe(capsys):
     assert (
         "`ffmpeg -i rtsp://camera/1 -f yuv4mpegpipe - | derain - -o -`" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--json", "-"], ["--json=-"], ["--report", "-"], ["--mask", "a.mp4"], ["-m", "a.mp4"]],
+)
+def test_files_of_other_options_do_not_select_the_verb(arguments):
+    assert entry._verb_for(["photo.jpg", *arguments]) == "restore"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["clip.mp4"], ["--mask", "mask.png", "clip.mp4"], ["-", "-o", "-"], ["photo.jpg", "-o", "-"]],
+)
+def test_clips_and_pipes_select_the_verb(arguments):
+    assert entry._verb_for(arguments) == "video"
+
+
+@pytest.fixture
+def removed_folder(tmp_path, monkeypatch):
+    """The current folder, which was removed."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove the current folder")
+@pytest.mark.parametrize(
+    "arguments",
+    [["photo.jpg"], ["."], ["../a.jpg", "-o", "../b.jpg"], ["clip.mp4"], ["evaluate", "--data=."]],
+)
+def test_removed_current_folder(arguments, removed_folder, capsys):
+    assert main(arguments) == 1
+    assert (
+        capsys.readouterr().err
+        == "derain: the current folder was removed; change to another folder with `cd`\n"
+    )
+
+
+def test_other_os_errors_are_raised(monkeypatch):
+    def broken(tokens: list[str]) -> None:
+        raise OSError("odd")
+
+    monkeypatch.setattr(entry, "build_app", lambda: broken)
+    with pytest.raises(OSError, match="odd"):
+        main(["info"])
 
 
 def test_folder_and_clip_cannot_be_mixed(tmp_path, capsys):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -55,6 +57,12 @@ def test_photo_with_the_name_of_a_verb(photo, darken, monkeypatch):
     photo.rename(photo.with_name("train"))
     monkeypatch.chdir(photo.parent)
     assert main(["./train", "-o", "out.png", *darken]) == ExitCode.SUCCESS
+
+
+def test_output_with_a_slash_is_a_folder(photo, darken):
+    folder = photo.with_name("holiday.june")
+    assert main([str(photo), "-o", f"{folder}/", *darken]) == ExitCode.SUCCESS
+    assert [path.name for path in folder.iterdir()] == ["photo.png"]
 
 
 def test_missing_inputs_are_reported(darken, capsys):
@@ -171,6 +179,21 @@ def test_existing_result_is_kept(photo, darken):
     result.write_text("precious")
     assert main([str(photo), *darken]) == ExitCode.FAILURE
     assert result.read_text() == "precious"
+
+
+def test_empty_result_is_replaced(photo, darken):
+    photo.with_name("photo_derained.png").touch()
+    assert main([str(photo), *darken]) == ExitCode.SUCCESS
+    assert restored(photo).max() == 191
+
+
+def test_disk_without_fsync(photo, darken, monkeypatch):
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert main([str(photo), *darken]) == ExitCode.SUCCESS
+    assert restored(photo).max() == 191
 
 
 def test_overwrite(photo, darken):

@@ -80,6 +80,43 @@ def test_existing_file_without_overwrite(file_system, tmp_path):
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
 
 
+def test_empty_file_is_replaced_without_overwrite(file_system, tmp_path):
+    (tmp_path / "out.txt").touch()
+    with atomic_write(tmp_path / "out.txt", overwrite=False) as file:
+        file.write(b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+@pytest.fixture
+def failing_fsync(monkeypatch):
+    """`failing_fsync(errno.EIO)`: a disk that answers fsync with this error."""
+
+    def fail_with(number: int) -> None:
+        def fail(descriptor: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(atomic.os, "fsync", fail)
+
+    return fail_with
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP])
+def test_disk_without_fsync(number, failing_fsync, tmp_path):
+    """Some network disks and FUSE file systems."""
+    failing_fsync(number)
+    with atomic_write(tmp_path / "out.txt") as file:
+        file.write(b"new")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"new"]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_file_that_does_not_reach_the_disk_is_removed(number, failing_fsync, tmp_path):
+    failing_fsync(number)
+    with pytest.raises(OSError, match=os.strerror(number)), atomic_write(tmp_path / "a") as file:
+        file.write(b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

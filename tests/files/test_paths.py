@@ -11,6 +11,7 @@ from derain.files.paths import (
     check_target_name,
     create_folder,
     is_occupied,
+    is_taken,
     looks_like_file,
     same_file,
     walk,
@@ -65,10 +66,33 @@ def test_dangling_link_is_occupied(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("out.png", True), ("out", False), ("26.11", False)]
+    ("name", "expected"),
+    [("out.png", True), ("out", False), ("26.11", False), ("out.png/", False), ("26.11/", False)],
 )
 def test_suffix_of_a_file(name, expected):
-    assert looks_like_file(Path(name)) == expected
+    assert looks_like_file(name) == expected
+
+
+def test_empty_file_is_not_taken(tmp_path):
+    (tmp_path / "empty").touch()
+    assert not is_taken(tmp_path / "empty")
+
+
+def test_missing_file_is_not_taken(tmp_path):
+    assert not is_taken(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_taken_names(kind, tmp_path):
+    path = tmp_path / kind
+    match kind:
+        case "file":
+            path.write_text("content")
+        case "folder":
+            path.mkdir()
+        case "link":
+            path.symlink_to(tmp_path / "missing")
+    assert is_taken(path)
 
 
 def test_link_and_target_are_the_same_file(tmp_path):

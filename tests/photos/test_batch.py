@@ -174,7 +174,7 @@ def test_new_rain_layer_of_a_failed_result_is_removed(
     layer = tmp_path / "out" / "a_rain.tif"
     if existed:
         layer.parent.mkdir()
-        layer.touch()
+        layer.write_text("old")
     write, write_frames = pictures.write, pictures.write_frames
 
     def fail(picture, path, **options):

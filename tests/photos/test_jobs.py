@@ -22,7 +22,7 @@ def tree(tmp_path: Path) -> Path:
     """A folder with two photos, one of them in a subfolder, and a text file."""
     (tmp_path / "in" / "été").mkdir(parents=True)
     for name in ("b.jpg", "été/ä b.PNG", "notes.txt"):
-        (tmp_path / "in" / name).touch()
+        (tmp_path / "in" / name).write_text("content")
     return tmp_path / "in"
 
 
@@ -65,6 +65,17 @@ def test_other_output_is_a_folder(name, tmp_path):
     assert targets(tmp_path / "photo.jpg", output=tmp_path / name) == [target]
 
 
+@pytest.mark.parametrize("name", ["holiday.june", "x/2024.05.01", "out.png"])
+def test_output_with_a_slash_is_a_folder(name, tmp_path):
+    target = tmp_path / name / "photo.jpg"
+    assert targets(tmp_path / "photo.jpg", output=f"{tmp_path / name}/") == [target]
+
+
+def test_output_with_a_slash_holds_a_folder(tree, tmp_path):
+    target = tmp_path / "out.png"
+    assert targets(tree / "été", output=f"{target}/") == [target / "ä b.PNG"]
+
+
 def test_folder_tree_is_mirrored(tree, out):
     assert targets(tree, output=out) == [out / "b.jpg", out / "été" / "ä b.PNG"]
 
@@ -94,9 +105,15 @@ def test_unknown_output_format_is_rejected(tmp_path):
 
 
 def test_existing_file_as_output_folder_is_rejected(tree, tmp_path):
-    (tmp_path / "notes").touch()
+    (tmp_path / "notes").write_text("content")
     with pytest.raises(PictureError, match="notes: is a file; name a folder"):
         find_jobs([tree], output=tmp_path / "notes")
+
+
+def test_existing_file_with_a_slash_is_rejected(tree, tmp_path):
+    (tmp_path / "out.png").touch()
+    with pytest.raises(PictureError, match=r"out\.png/: is a file; name a folder"):
+        find_jobs([tree / "b.jpg"], output=f"{tmp_path / 'out.png'}/")
 
 
 def test_suffix_with_a_folder_is_rejected(tmp_path):
@@ -116,14 +133,14 @@ def test_apple_double_files_and_pipes_are_skipped(name, tree):
     if name == "pipe.png":
         os.mkfifo(tree / name)
     else:
-        (tree / name).touch()
+        (tree / name).write_text("content")
     jobs = find_jobs([tree])
     assert len(jobs.pending) == 2
     assert jobs.other_files == 2
 
 
 def test_temporary_files_are_ignored(tree):
-    (tree / ".derain-0123.part").touch()
+    (tree / ".derain-0123.part").write_text("content")
     jobs = find_jobs([tree])
     assert len(jobs.pending) == 2
     assert jobs.other_files == 1
@@ -131,31 +148,31 @@ def test_temporary_files_are_ignored(tree):
 
 def test_hidden_folders_are_skipped(tree):
     (tree / ".thumbnails").mkdir()
-    (tree / ".thumbnails/1.jpg").touch()
+    (tree / ".thumbnails/1.jpg").write_text("content")
     assert len(targets(tree)) == 2
 
 
 def test_named_hidden_folder_is_searched(tree):
     (tree / ".thumbnails").mkdir()
-    (tree / ".thumbnails/1.jpg").touch()
+    (tree / ".thumbnails/1.jpg").write_text("content")
     assert len(targets(tree / ".thumbnails")) == 1
 
 
 def test_output_inside_the_input_is_not_searched(tree):
     (tree / "out").mkdir()
-    (tree / "out" / "x.jpg").touch()
+    (tree / "out" / "x.jpg").write_text("content")
     assert {path.name for path in targets(tree, output=tree / "out")} == {"b.jpg", "ä b.PNG"}
 
 
 def test_links_to_folders_are_not_followed(tree, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "c.jpg").touch()
+    (tmp_path / "elsewhere" / "c.jpg").write_text("content")
     (tree / "link").symlink_to(tmp_path / "elsewhere")
     assert len(targets(tree)) == 2
 
 
 def test_links_to_files_outside_are_counted(tree, tmp_path):
-    (tmp_path / "secret.jpg").touch()
+    (tmp_path / "secret.jpg").write_text("content")
     (tree / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     jobs = find_jobs([tree])
     assert names(jobs.pending) == ["b.jpg", "ä b.PNG"]
@@ -180,12 +197,12 @@ def test_folder_without_pictures_is_a_problem(tmp_path):
 
 
 def test_folder_of_clips_suggests_the_clip(tmp_path):
-    (tmp_path / "a.MP4").touch()
+    (tmp_path / "a.MP4").write_text("content")
     assert problem(find_jobs([tmp_path])).endswith(f"with `derain {tmp_path / 'a.MP4'}`")
 
 
 def test_hidden_clip_is_not_suggested(tmp_path):
-    (tmp_path / "._a.mp4").touch()
+    (tmp_path / "._a.mp4").write_text("content")
     assert problem(find_jobs([tmp_path])).endswith("name another folder")
 
 
@@ -215,7 +232,7 @@ def test_photo_in_an_inaccessible_folder_fails_when_read(mode, tree, tmp_path):
 
 def test_inaccessible_subfolder_does_not_affect_others(tree, tmp_path):
     (tmp_path / "out" / "été").mkdir(parents=True)
-    (tmp_path / "out" / "été" / "ä b.PNG").touch()
+    (tmp_path / "out" / "été" / "ä b.PNG").write_text("content")
     (tree / "été").chmod(0o444)
     call = f"find_jobs([Path({str(tree)!r})], output=Path({str(tmp_path / 'out')!r}))"
     statement = f"jobs = {call}; print([job.source.name for job in jobs.pending + jobs.existing])"
@@ -229,22 +246,34 @@ def test_inaccessible_subfolder_does_not_affect_others(tree, tmp_path):
 
 
 def test_existing_results_in_folders_are_skipped(tree, out):
-    (out / "b.jpg").touch()
+    (out / "b.jpg").write_text("content")
     jobs = find_jobs([tree], output=out)
     assert names(jobs.pending) == ["ä b.PNG"]
     assert names(jobs.existing) == ["b.jpg"]
 
 
+def test_empty_results_are_restored_again(tree, out):
+    (out / "b.jpg").touch()
+    jobs = find_jobs([tree], output=out)
+    assert names(jobs.pending) == ["b.jpg", "ä b.PNG"]
+    assert jobs.existing == []
+
+
+def test_empty_result_of_a_single_photo_is_restored_again(tree):
+    (tree / "b_derained.jpg").touch()
+    assert targets(tree / "b.jpg") == [tree / "b_derained.jpg"]
+
+
 def test_existing_result_of_a_single_photo_is_a_problem(tmp_path):
     for name in ("photo.jpg", "photo_derained.jpg"):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text("content")
     text = problem(find_jobs([tmp_path / "photo.jpg"]))
     assert "photo_derained.jpg exists; use --overwrite" in text
 
 
 def test_existing_results_of_several_photos_are_skipped(tree):
-    (tree / "c.jpg").touch()
-    (tree / "b_derained.jpg").touch()
+    (tree / "c.jpg").write_text("content")
+    (tree / "b_derained.jpg").write_text("content")
     jobs = find_jobs(sorted(tree.glob("*.jpg")))  # as a shell expands *.jpg
     assert names(jobs.pending) == ["c.jpg"]
     assert names(jobs.existing) == ["b.jpg"]
@@ -276,7 +305,7 @@ def test_folder_with_the_name_of_a_result_is_a_problem(tree, out):
 
 def test_dangling_link_with_an_existing_result_is_skipped(tree, out):
     (tree / "link.png").symlink_to("gone.png")
-    (out / "link.png").touch()
+    (out / "link.png").write_text("content")
     assert names(find_jobs([tree], output=out).existing) == ["link.png"]
 
 
@@ -300,34 +329,34 @@ def test_long_target_name_fails_when_written(tmp_path):
 
 
 def test_earlier_results_in_folders_are_skipped(tree):
-    (tree / "b_derained.jpg").touch()
-    (tree / "b_compared.jpg").touch()
-    (tree / "street_compared.jpg").touch()  # there is no street.jpg
+    (tree / "b_derained.jpg").write_text("content")
+    (tree / "b_compared.jpg").write_text("content")
+    (tree / "street_compared.jpg").write_text("content")  # there is no street.jpg
     jobs = find_jobs([tree])
     assert names(jobs.pending) == ["street_compared.jpg", "ä b.PNG"]
     assert jobs.earlier_results == 2
 
 
 def test_earlier_results_are_skipped_with_an_output_folder(tree):
-    (tree / "b_derained.jpg").touch()
+    (tree / "b_derained.jpg").write_text("content")
     assert find_jobs([tree], output=tree / "out").earlier_results == 1
 
 
 def test_named_earlier_results_are_restored_with_an_output_folder(tree):
-    (tree / "b_derained.jpg").touch()
+    (tree / "b_derained.jpg").write_text("content")
     jobs = find_jobs(sorted(tree.glob("b*.jpg")), output=tree / "out")
     assert jobs.earlier_results == 0
 
 
 def test_single_earlier_result_is_restored(tree):
-    (tree / "b_derained.jpg").touch()
+    (tree / "b_derained.jpg").write_text("content")
     assert targets(tree / "b_derained.jpg") == [tree / "b_derained_derained.jpg"]
 
 
 @pytest.mark.parametrize("suffix", ["_compared", "_clean"])
 def test_results_with_other_suffixes_are_skipped(suffix, tree):
     for name in ("b_derained.jpg", "b_compared.jpg", "b_derained_rain.jpg"):
-        (tree / name).touch()
+        (tree / name).write_text("content")
     assert find_jobs([tree], suffix=suffix).earlier_results == 3
 
 
@@ -336,7 +365,7 @@ def test_suffix_must_match_the_whole_name(tree):
 
 
 def test_rain_layers_of_an_earlier_run_are_skipped(tree):
-    (tree / "b_derained_rain.jpg").touch()
+    (tree / "b_derained_rain.jpg").write_text("content")
     assert len(targets(tree)) == 2
 
 
@@ -344,25 +373,32 @@ def test_rain_layers_of_an_earlier_run_are_skipped(tree):
 
 
 def test_missing_rain_layers_are_counted(tree, out):
-    (out / "b.jpg").touch()
+    (out / "b.jpg").write_text("content")
     assert find_jobs([tree], output=out, with_rain=True).missing_rain_layers == 1
     assert find_jobs([tree], output=out).missing_rain_layers == 0
 
 
 def test_rain_layer_of_another_photo_is_not_overwritten(tree, out):
-    (out / "b_rain.jpg").touch()  # result of a b_rain.jpg in another folder
+    (out / "b_rain.jpg").write_text("content")  # result of a b_rain.jpg in another folder
     jobs = find_jobs([tree], output=out, with_rain=True)
     assert names(jobs.pending) == ["ä b.PNG"]
     assert "b_rain.jpg exists; use --overwrite" in problem(jobs)
 
 
-def test_overwrite_replaces_rain_layers(tree, out):
+def test_empty_rain_layer_is_missing(tree, out):
     (out / "b_rain.jpg").touch()
+    assert len(targets(tree, output=out, with_rain=True)) == 2
+    (out / "b.jpg").write_text("content")
+    assert find_jobs([tree], output=out, with_rain=True).missing_rain_layers == 1
+
+
+def test_overwrite_replaces_rain_layers(tree, out):
+    (out / "b_rain.jpg").write_text("content")
     assert len(targets(tree, output=out, with_rain=True, overwrite=True)) == 2
 
 
 def test_existing_rain_layer_of_a_single_photo_is_a_problem(tree):
-    (tree / "b_derained_rain.jpg").touch()
+    (tree / "b_derained_rain.jpg").write_text("content")
     text = problem(find_jobs([tree / "b.jpg"], with_rain=True))
     assert "b_derained_rain.jpg exists; use --overwrite" in text
 
@@ -383,7 +419,7 @@ def test_repeated_missing_photo_is_one_job(tmp_path):
 
 
 def test_two_photos_with_one_target_conflict(tree, tmp_path, out):
-    (tmp_path / "b.jpg").touch()
+    (tmp_path / "b.jpg").write_text("content")
     jobs = find_jobs([tree / "b.jpg", tmp_path / "b.jpg"], output=out)
     assert "would overwrite the result of" in problem(jobs)
 
@@ -391,7 +427,7 @@ def test_two_photos_with_one_target_conflict(tree, tmp_path, out):
 def test_conflict_remains_when_the_target_exists(tmp_path):
     for name in ("a", "b", "out"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "x.jpg").touch()
+        (tmp_path / name / "x.jpg").write_text("content")
     jobs = find_jobs([tmp_path / "a", tmp_path / "b"], output=tmp_path / "out")
     assert [job.source for job in jobs.existing] == [tmp_path / "a" / "x.jpg"]
     assert [source for source, _ in jobs.problems] == [tmp_path / "b" / "x.jpg"]
@@ -400,7 +436,7 @@ def test_conflict_remains_when_the_target_exists(tmp_path):
 def test_another_input_is_not_overwritten(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "t.png").touch()
+        (tmp_path / name / "t.png").write_text("content")
     (tmp_path / "link").symlink_to(tmp_path / "a")
     jobs = find_jobs([tmp_path / "b", tmp_path / "a"], output=tmp_path / "link", overwrite=True)
     assert [job.source for job in jobs.pending] == [tmp_path / "a" / "t.png"]
@@ -408,7 +444,7 @@ def test_another_input_is_not_overwritten(tmp_path):
 
 
 def test_rain_layer_does_not_overwrite_an_input(tree):
-    (tree / "b_rain.jpg").touch()
+    (tree / "b_rain.jpg").write_text("content")
     inputs = [tree / "b.jpg", tree / "b_rain.jpg"]
     jobs = find_jobs(inputs, output=tree, overwrite=True, with_rain=True)
     assert names(jobs.pending) == ["b_rain.jpg"]
@@ -416,7 +452,7 @@ def test_rain_layer_does_not_overwrite_an_input(tree):
 
 
 def test_rain_layer_does_not_overwrite_another_result(tree, tmp_path):
-    (tree / "b_rain.jpg").touch()
+    (tree / "b_rain.jpg").write_text("content")
     jobs = find_jobs([tree], output=tmp_path / "new", with_rain=True)
     assert "would overwrite the result of" in problem(jobs)
 
@@ -427,10 +463,10 @@ def test_shards_find_the_same_conflicts(has_results, tmp_path, out):
     folder = tmp_path / "in"
     folder.mkdir()
     for index in range(8):
-        (folder / f"{index}.jpg").touch()
-        (folder / f"{index}_rain.jpg").touch()
+        (folder / f"{index}.jpg").write_text("content")
+        (folder / f"{index}_rain.jpg").write_text("content")
         if has_results:
-            (out / f"{index}.jpg").touch()
+            (out / f"{index}.jpg").write_text("content")
     shards = [
         find_jobs([folder], output=out, with_rain=True, shard=Shard(index, 4))
         for index in range(1, 5)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import onnx
@@ -96,6 +98,37 @@ def test_shipped_model_is_found_by_name(make_network, monkeypatch):
     path = make_network("toy")
     monkeypatch.setattr(library, "SHIPPED", path.parent)
     assert find("toy") == models()["toy"]
+
+
+@pytest.fixture
+def zipped(make_network, monkeypatch, tmp_path) -> Path:
+    """The toy network and its weights are shipped in a zip archive; returns the network."""
+    path = make_network("toy")
+    weights = path.with_suffix(".safetensors")
+    write_safetensors(weights, {"derain.format": "1", "derain.onnx_sha256": sha256(path)})
+    with zipfile.ZipFile(tmp_path / "derain.pyz", "w") as archive:
+        archive.write(path, "models/toy.onnx")
+        archive.write(weights, "models/toy.safetensors")
+    monkeypatch.setattr(library, "SHIPPED", zipfile.Path(tmp_path / "derain.pyz", "models/"))
+    monkeypatch.setattr(library, "_used", {})
+    monkeypatch.setattr(library, "_extracted", ExitStack())
+    return path
+
+
+def test_shipped_model_in_a_zip_archive(zipped):
+    model = find("toy")
+    assert model.name == "toy"
+    assert model.onnx_path.read_bytes() == zipped.read_bytes()
+    assert model.safetensors_path is not None
+    assert list(models()) == ["toy"]
+
+
+def test_extracted_files_are_shared_and_removed(zipped):
+    model = find("toy")
+    assert find("toy").onnx_path == model.onnx_path
+    library._remove_extracted()
+    assert not model.onnx_path.exists()
+    assert not model.safetensors_path.exists()
 
 
 def test_unknown_name_lists_the_shipped_models(make_network, monkeypatch):

@@ -10,6 +10,7 @@ from derain.cli.options import Positive, parse_size
 from derain.weights import DEFAULT
 
 Count = Annotated[int, Parameter(validator=Positive)]
+Texts = Annotated[list[str] | None, Parameter(negative="")]
 Threads = Annotated[int, Parameter(validator=validators.Number(gte=0))]
 
 bench = App(name="bench", help="Measure the speed of this machine.")
@@ -124,9 +125,9 @@ def mcddl(
 def restore(
     *,
     model: str = DEFAULT,
-    engine: list[str] | None = None,
-    precision: list[str] | None = None,
-    size: list[str] | None = None,
+    engine: Texts = None,
+    precision: Texts = None,
+    size: Texts = None,
     repeats: Count = 3,
 ) -> None:
     """Time the engines on one picture, in seconds and MiB. Use an otherwise idle machine.

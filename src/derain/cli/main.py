@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from pathlib import Path
 
 from cyclopts import App
 
 from derain import DerainError, __version__
-from derain.cli.console import one_line
+from derain.cli.console import log_stream, one_line
 from derain.cli.exit_codes import ExitCode
 from derain.errors import MissingExtraError
 from derain.files.paths import exists, is_folder
@@ -40,6 +42,11 @@ VERBS = {
 The sentences stand here so that `--help` imports none of those modules.
 """
 ABOUT = {"--help", "-h", "--version"}
+OUTPUT_OPTIONS = {"--output", "-o"}
+FILE_OPTIONS = {"--json", "--report", "--mask", "--model", "-m"}
+"""Options with files that are neither inputs nor outputs; their suffix does not select the verb."""
+WITHOUT_DOCSTRINGS = 2
+"""Optimisation level of `python -OO`."""
 EXTRAS = dict.fromkeys(
     ["torch", "lightning_fabric", "safetensors", "onnx", "pydantic", "filelock", "tomli"], "train"
 ) | {"matplotlib": "plot"}
@@ -70,6 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 on success, 1 if anything failed, 130 after Ctrl-C, SIGTERM or SIGHUP. A usage error raises
     SystemExit(2). A `DerainError` becomes one line on stderr.
     """
+    if getattr(sys, "frozen", False):
+        import multiprocessing
+
+        multiprocessing.freeze_support()  # this may be a worker process
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:
         _handle_signals_like_ctrl_c()
@@ -84,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if tokens and tokens[0] not in {*VERBS, *ABOUT}:
             # a photo whose name is a verb is written ./train
             tokens.insert(0, _verb_for(tokens))
+        if tokens and tokens[0] in VERBS and sys.flags.optimize >= WITHOUT_DOCSTRINGS:
+            _restore_help(tokens[0])
         return int(build_app()(tokens or ["--help"]) or 0)
     except DerainError as error:
         return _refuse(str(error))
@@ -98,8 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"install derain with a newer Python"
             )
         return _refuse(str(MissingExtraError(f"derain {tokens[0]}", extra=EXTRAS[module])))
+    except OSError:
+        if _has_current_folder():
+            raise
+        return _refuse("the current folder was removed; change to another folder with `cd`")
     except KeyboardInterrupt:
-        print("derain: interrupted", file=sys.stderr)
+        print("derain: interrupted", file=log_stream())
         return ExitCode.INTERRUPTED
 
 
@@ -112,18 +129,14 @@ def _verb_for(tokens: Sequence[str]) -> str:
         and (near := get_close_matches(first.lower(), VERBS, n=1, cutoff=0.75))
     ):
         raise DerainError(f"{first}: neither a file nor a verb; did you mean `derain {near[0]}`?")
-    inputs = [
-        token
-        for token, before in zip(tokens, ["", *tokens], strict=False)
-        if before not in {"-o", "--output"}
-    ]
+    inputs = _values(tokens, skip=OUTPUT_OPTIONS | FILE_OPTIONS)
     for token in inputs:
         if re.match(r"\w+://", token) and not exists(Path(token)):
             raise DerainError(
                 f"{token}: streams cannot be opened directly; "
                 f"use `ffmpeg -i {token} -f yuv4mpegpipe - | derain - -o -`"
             )
-    if not any(_is_clip(token) for token in tokens):
+    if not any(_is_clip(token) for token in _values(tokens, skip=FILE_OPTIONS)):
         return "restore"
     if (folder := next((token for token in inputs if is_folder(Path(token))), None)) and any(
         _is_clip(token) for token in inputs
@@ -135,20 +148,47 @@ def _verb_for(tokens: Sequence[str]) -> str:
     return "video"
 
 
+def _values(tokens: Sequence[str], *, skip: AbstractSet[str]) -> list[str]:
+    """Return the tokens without the values of some options, `--json out.json` or `--json=-`."""
+    return [
+        token
+        for token, before in zip(tokens, ["", *tokens], strict=False)
+        if before not in skip and token.partition("=")[0] not in skip
+    ]
+
+
 def _is_clip(token: str) -> bool:
     return token == PIPE or Path(token).suffix.lower() in READABLE_CLIP_SUFFIXES
 
 
 def _handle_signals_like_ctrl_c() -> None:
-    """Make SIGTERM and SIGHUP end this process like Ctrl-C, with complete files and partial clips."""
+    """Make SIGTERM and SIGHUP end this process like Ctrl-C: with complete files, partial clips."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, signal.default_int_handler)
 
 
+def _restore_help(verb: str) -> None:
+    """Restore the docstrings that the help of a verb is made of."""
+    from importlib import import_module
+
+    from derain.cli.docstrings import restore_docstrings
+
+    for name in (verb, "options"):
+        restore_docstrings(import_module(f"derain.cli.{name}"))
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return False
+    return True
+
+
 def _refuse(text: str) -> int:
-    print(f"derain: {one_line(text)}", file=sys.stderr)
+    print(f"derain: {one_line(text)}", file=log_stream())
     return ExitCode.FAILURE
 
 

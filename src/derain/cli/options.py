@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from derain.inference.restorer import Restorer
 
 
+class Output(str):
+    """Name of a file or a folder, as it was typed: a slash at the end means a folder."""
+
+
 def _parse_path(_: type, tokens: Sequence[Token]) -> Path:
     """Return a path. Raises DerainError for an empty one, such as an unset shell variable."""
+    return Path(_parse_output(Output, tokens))
+
+
+def _parse_output(_: type, tokens: Sequence[Token]) -> Output:
+    """Return the text of a path. Raises DerainError as `_parse_path` does."""
     text, option = tokens[0].value, tokens[0].keyword
     if not text:  # Path("") would be the current folder
         raise DerainError(
@@ -26,10 +35,10 @@ def _parse_path(_: type, tokens: Sequence[Token]) -> Path:
         )
     if option and text.startswith("-") and text != "-":
         raise DerainError(f"{option}: needs a name, but {text} is an option; write ./{text}")
-    return Path(text)
+    return Output(text)
 
 
-def result_suffix(suffix: str | None, *, default: str, output: Path | None) -> str:
+def result_suffix(suffix: str | None, *, default: str, output: str | Path | None) -> str:
     """Return the suffix of results. Raises DerainError if both `suffix` and `output` are given."""
     if suffix is not None and output is not None:
         raise DerainError(
@@ -47,6 +56,7 @@ def parse_size(text: str, *, option: str) -> tuple[int, int]:
 
 
 PathArgument = Annotated[Path, Parameter(converter=_parse_path)]
+OutputArgument = Annotated[Output, Parameter(converter=_parse_output)]
 Positive = validators.Number(gte=1)
 Fraction = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
 Flag = Annotated[bool, Parameter(negative=())]

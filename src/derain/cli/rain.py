@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from derain.cli.options import Flag, PathArgument
+from derain.cli.options import Flag, OutputArgument, PathArgument
 from derain.errors import DerainError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def rain(
     photo: PathArgument,
     /,
     *,
-    output: Annotated[PathArgument | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[OutputArgument | None, Parameter(name=["--output", "-o"])] = None,
     preset: Literal["light", "moderate", "heavy", "random"] | None = None,
     style: StyleName | None = None,
     streaks: PathArgument | None = None,

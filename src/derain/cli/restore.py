@@ -12,6 +12,7 @@ from derain.cli.options import (
     Flag,
     Fraction,
     Network,
+    OutputArgument,
     PathArgument,
     Positive,
     Quiet,
@@ -22,7 +23,7 @@ from derain.errors import DerainError
 
 def restore(
     *inputs: PathArgument,
-    output: Annotated[PathArgument | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[OutputArgument | None, Parameter(name=["--output", "-o"])] = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=Positive)] = 2,
     strength: Fraction = 1.0,
     mask: Path | None = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -13,7 +14,7 @@ from typing import BinaryIO
 
 from derain.errors import DataError, DerainError
 from derain.files.messages import TargetExistsError, explain_os_error
-from derain.files.paths import check_target_name, exists, is_file, is_folder, is_occupied, resolve
+from derain.files.paths import check_target_name, exists, is_file, is_folder, is_taken, resolve
 
 TEMPORARY_PREFIX = ".derain-"
 """Prefix of temporary files."""
@@ -21,6 +22,8 @@ STALE_AFTER_S = 24 * 3600
 """Age at which a temporary file is assumed to be abandoned, on this or any other machine."""
 OPENED_BY_SHELLS = re.compile(r"/dev/(stdin|stdout|stderr|fd/)|/proc/")
 """Paths of descriptors that a shell has opened, for example for a redirection."""
+NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""Errors of `fsync` on file systems without it, such as some network disks and FUSE."""
 STDOUT = 1
 STREAMS = {"stdin": 0, "stdout": STDOUT, "stderr": 2}
 OWN_DESCRIPTOR = re.compile(rf"/dev/({'|'.join(STREAMS)})|(?:/dev|/proc/self)/fd/(\d{{1,9}})")
@@ -48,12 +51,12 @@ class AtomicFile:
     def commit(self, *, overwrite: bool = True) -> None:
         """Give the file its name.
 
-        Without `overwrite`, raises TargetExistsError if the name is in use by now.
+        Without `overwrite`, raises TargetExistsError if the name is in use by now, except by an
+        empty file.
         """
         try:
             self.file.flush()
-            # without fsync a power cut could leave an empty file under the final name
-            os.fsync(self.file.fileno())
+            sync(self.file)
             self.file.close()
             if overwrite:
                 self._temporary.replace(self.path)
@@ -75,7 +78,8 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
 
     The file is removed when the block fails.
 
-    Without `overwrite`, raises TargetExistsError at the end if the name is in use by then.
+    Without `overwrite`, raises TargetExistsError at the end if the name is in use by then, except
+    by an empty file.
     """
     target = AtomicFile(path)
     try:
@@ -94,17 +98,28 @@ def writing(path: Path, error: type[DerainError]) -> Iterator[None]:
         raise error(f"{path}: {explain_os_error(os_error)}") from os_error
 
 
+def sync(file: BinaryIO) -> None:
+    """Wait until the content of a file is on the disk.
+
+    Otherwise, a power cut could leave an empty file under the final name. Does nothing on file
+    systems that do not support it. Raises OSError.
+    """
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
 def _claim_name(temporary: Path, path: Path) -> None:
-    """Rename without replacing an existing file.
+    """Rename without replacing an existing file that has content.
 
     If two programs do this at the same time, one of them raises TargetExistsError.
     """
     try:
         os.link(temporary, path)  # unlike a rename, a link never replaces
-    except FileExistsError as error:
-        raise TargetExistsError from error
-    except OSError as error:  # not every file system has links
-        if is_occupied(path):
+    except OSError as error:  # the name is in use, or the file system has no links
+        if is_taken(path):
             raise TargetExistsError from error
         temporary.replace(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,15 @@ def is_occupied(path: Path) -> bool:
     return os.path.lexists(path)
 
 
+def is_taken(path: Path) -> bool:
+    """True if the name is in use by anything but an empty file, which holds no work."""
+    try:
+        status = path.lstat()
+    except (OSError, ValueError):  # as in os.path.lexists
+        return False
+    return not (stat.S_ISREG(status.st_mode) and status.st_size == 0)
+
+
 def is_folder(path: Path) -> bool:
     """True if the path is a folder. Inaccessible paths count as missing."""
     return os.path.isdir(path)  # noqa: PTH112
@@ -39,9 +49,18 @@ def is_link(path: Path) -> bool:
     return os.path.islink(path)  # noqa: PTH114
 
 
-def looks_like_file(path: Path) -> bool:
-    """True if the name has the suffix of a file: out.png has one, 2026.11.24 is a date."""
-    return bool(path.suffix) and not path.suffix[1:].isdecimal()
+def looks_like_file(name: str | Path) -> bool:
+    """True if the name has the suffix of a file.
+
+    out.png has one; 2026.11.24 is a date; out.png/ ends with a slash, which a `Path` drops.
+    """
+    suffix = Path(name).suffix
+    return bool(suffix) and not suffix[1:].isdecimal() and not ends_with_slash(name)
+
+
+def ends_with_slash(name: str | Path) -> bool:
+    """True if the name says that it is a folder."""
+    return str(name).endswith(("/", os.sep))
 
 
 def same_file(path: Path, other: Path) -> bool:

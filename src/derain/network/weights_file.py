@@ -21,6 +21,7 @@ from derain.network.run_files import STATE, WEIGHTS
 from derain.weights import library
 
 FORMAT = str(library.FORMAT)
+WEIGHTS_SUFFIX = ".safetensors"
 
 
 def save_weights(
@@ -133,8 +134,10 @@ def load_into(network: nn.Module, tensors: Mapping[str, Tensor], *, path: str | 
 
 def resolve_path(path: str | Path) -> Path:
     """Return the weights file of a shipped model if `path` is the name of one, else `path`."""
-    return library.SHIPPED / f"{path}.safetensors" if str(path) in _shipped() else Path(path)
+    name = str(path)
+    shipped = library.shipped_file(name, WEIGHTS_SUFFIX) if name in _shipped() else None
+    return shipped or Path(path)
 
 
 def _shipped() -> list[str]:
-    return sorted(file.stem for file in library.SHIPPED.glob("*.safetensors"))
+    return library.shipped_names(WEIGHTS_SUFFIX)

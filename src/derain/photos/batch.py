@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from derain.errors import DerainError
-from derain.files.paths import is_occupied
+from derain.files.paths import is_taken
 from derain.inference.restorer import Restorer
 from derain.photos.jobs import Job, JobList
 from derain.photos.options import RestoreOptions
@@ -76,7 +76,7 @@ class PhotoBatch:
             self._run_job(job, summary)
 
     def _run_job(self, job: Job, summary: Summary) -> None:
-        if not job.overwrite and is_occupied(job.target):
+        if not job.overwrite and is_taken(job.target):
             with self._lock:
                 summary.add_existing()
                 self.on_existing(job)

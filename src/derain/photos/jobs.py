@@ -12,11 +12,12 @@ from derain.errors import PictureError
 from derain.files.atomic import TEMPORARY_PREFIX
 from derain.files.messages import listing_error
 from derain.files.paths import (
+    ends_with_slash,
     exists,
     is_file,
     is_folder,
     is_link,
-    is_occupied,
+    is_taken,
     looks_like_file,
     resolve,
     same_file,
@@ -76,7 +77,7 @@ class JobList:
 def find_jobs(
     inputs: Sequence[Path],
     *,
-    output: Path | None = None,
+    output: str | Path | None = None,
     suffix: str = DERAINED_SUFFIX,
     overwrite: bool = False,
     shard: Shard | None = None,
@@ -86,18 +87,20 @@ def find_jobs(
 
     Folders are searched recursively, except for `output` inside them, and their tree is mirrored
     under `output`. Without `output`, the result goes beside its source with `suffix` in its name.
-    An `output` with the suffix of a picture is the target of a single input.
+    An `output` with the suffix of a picture is the target of a single input, unless it is a folder
+    or text that ends with a slash.
     Without `overwrite`, an existing target counts as done in folders and among several inputs, and
-    is a problem for a single one. `with_rain` adds a rain layer beside each target; an existing
-    rain layer without its result is a problem, too. Raises PictureError for an `output` that does
-    not fit the inputs.
+    is a problem for a single one; an empty file does not count. `with_rain` adds a rain layer
+    beside each target; an existing rain layer without its result is a problem, too. Raises
+    PictureError for an `output` that does not fit the inputs.
     """
     check_suffix(suffix)
     is_single = len(inputs) == 1 and not is_folder(inputs[0])
     if output is not None:
         check_output(output, is_single=is_single)
     jobs = JobList()
-    photos = list(_find_photos(inputs, jobs, output=output, suffix=suffix))
+    excluded = None if output is None else Path(output)
+    photos = list(_find_photos(inputs, jobs, excluded=excluded, suffix=suffix))
     conflicts = ConflictCheck(source for source, _ in photos if overwrite)
     for source, name in photos:
         target = resolve_target(source, name, output=output, suffix=suffix, is_single=is_single)
@@ -114,42 +117,43 @@ def find_jobs(
     return jobs
 
 
-def check_output(output: Path, *, is_single: bool) -> None:
+def check_output(output: str | Path, *, is_single: bool) -> None:
     """Raise PictureError for an output that cannot hold the results of the inputs."""
-    if is_folder(output):
+    path = Path(output)
+    if is_folder(path):
         return
     if is_single and looks_like_file(output):
-        format_for(output)
-    elif output.suffix.lower() in PICTURE_SUFFIXES:
+        format_for(path)
+    elif path.suffix.lower() in PICTURE_SUFFIXES and not ends_with_slash(output):
         raise PictureError(f"{output}: cannot hold the results of several pictures; name a folder")
-    elif is_file(output):
+    elif is_file(path):
         raise PictureError(f"{output}: is a file; name a folder for the results")
 
 
 def resolve_target(
-    source: Path, name: Path, *, output: Path | None, suffix: str, is_single: bool
+    source: Path, name: Path, *, output: str | Path | None, suffix: str, is_single: bool
 ) -> Path:
     """Return the target of a photo; `name` is its path relative to the folder that was searched."""
     if output is None:
         return source.with_stem(source.stem + suffix)
-    if is_single and looks_like_file(output) and not is_folder(output):
-        return output
-    return output / name
+    if is_single and looks_like_file(output) and not is_folder(Path(output)):
+        return Path(output)
+    return Path(output, name)
 
 
 def _find_photos(
-    inputs: Sequence[Path], jobs: JobList, *, output: Path | None, suffix: str
+    inputs: Sequence[Path], jobs: JobList, *, excluded: Path | None, suffix: str
 ) -> Iterator[tuple[Path, Path]]:
     """Yield (path, path relative to its input folder) of the photos; count the skipped files."""
     named = {path.with_suffix("") for path in inputs if not is_folder(path)}
     for path in inputs:
         if not is_folder(path):
-            if output is None and possible_sources(path, suffix) & named:
+            if excluded is None and possible_sources(path, suffix) & named:
                 jobs.earlier_results += 1
             else:
                 yield path, Path(path.name)
             continue
-        photos = list(_walk(path, jobs, output=output))
+        photos = list(_walk(path, jobs, excluded=excluded))
         names = {photo.with_suffix("") for photo in photos}
         for photo in photos:
             if possible_sources(photo, suffix) & names:
@@ -166,13 +170,13 @@ def _find_photos(
             )
 
 
-def _walk(folder: Path, jobs: JobList, *, output: Path | None) -> Iterator[Path]:
-    """Yield the pictures in a folder, sorted by name, without hidden folders and `output`.
+def _walk(folder: Path, jobs: JobList, *, excluded: Path | None) -> Iterator[Path]:
+    """Yield the pictures in a folder, sorted by name, without hidden folders and `excluded`.
 
     Links to other folders, or to files outside of the folder, are not followed.
     """
     root = resolve(folder)
-    excluded = None if output is None else resolve(output)
+    excluded = None if excluded is None else resolve(excluded)
 
     def on_error(error: OSError) -> None:
         jobs.problems.append((Path(error.filename), listing_error(error)))
@@ -225,12 +229,12 @@ def _find_conflict(job: Job, conflicts: ConflictCheck) -> tuple[str | None, bool
 def _add_job(jobs: JobList, job: Job, *, is_single: bool) -> None:
     """Add a job to `pending` or `existing`, or report the file that prevents it."""
     source, target = job.source, job.target
-    existing = next((path for path in job.targets if is_occupied(path)), None)
+    existing = next((path for path in job.targets if is_taken(path)), None)
     if existing is None or job.overwrite:
         jobs.pending.append(job)
     elif not is_single and existing == target and is_file(target) and not same_file(target, source):
         jobs.existing.append(job)
-        jobs.missing_rain_layers += job.rain_target is not None and not is_occupied(job.rain_target)
+        jobs.missing_rain_layers += job.rain_target is not None and not is_taken(job.rain_target)
     else:
         jobs.problems.append(
             (source, f"{source}: {existing} exists; use --overwrite to replace it, or another -o")

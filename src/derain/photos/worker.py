@@ -11,7 +11,7 @@ from pathlib import Path
 from derain import pictures
 from derain.errors import DerainError
 from derain.files.atomic import check_writable, remove_stale_temporaries
-from derain.files.paths import create_folder, is_occupied
+from derain.files.paths import create_folder, is_taken
 from derain.inference.blending import rain_layer
 from derain.inference.restorer import Restorer
 from derain.photos.disk_queue import DiskQueue, disk_queue
@@ -160,7 +160,7 @@ def _write_rain_layer(layer: Picture | DiskQueue, job: Job, undo: ExitStack) -> 
     """
     if job.rain_target is None:
         return
-    is_new = not is_occupied(job.rain_target)
+    is_new = not is_taken(job.rain_target)
     if isinstance(layer, Picture):
         pictures.write(layer, job.rain_target, overwrite=job.overwrite)
     else:

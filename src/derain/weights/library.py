@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
+
+if sys.version_info >= (3, 11):
+    from importlib.resources.abc import Traversable
+else:
+    from importlib.abc import Traversable
 
 from derain.errors import WeightsError
 from derain.files.paths import exists, is_file
@@ -15,11 +24,16 @@ from derain.weights.headers import read_onnx_metadata, read_safetensors_metadata
 
 FORMAT = 1
 """The newest format of weights files that this version reads."""
-SHIPPED = Path(__file__).parent / "models"
+SHIPPED: Traversable = files("derain.weights") / "models"
+"""Folder of the shipped models; not a path if derain is imported from a zip archive."""
 MODEL_SUFFIXES = {".onnx", ".safetensors"}
 """Suffixes of model files; any other name refers to a shipped model."""
 DEFAULT = "best"
 """The shipped model that is used by default."""
+_used: dict[str, Path] = {}
+"""Paths of the shipped files that this process has used."""
+_extracted = ExitStack()
+"""Removes those that were extracted from a zip archive."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,33 @@ class Model:
 
 def models() -> dict[str, Model]:
     """Return the shipped models by name. Raises WeightsError if one of them is damaged."""
-    return {path.stem: _load(path) for path in sorted(SHIPPED.glob("*.onnx"))}
+    return {name: find(name) for name in shipped_names()}
+
+
+def shipped_names(suffix: str = ".onnx") -> list[str]:
+    """Return the sorted names of the shipped models that have a file with this suffix."""
+    names = [Path(entry.name) for entry in SHIPPED.iterdir()]
+    return sorted(name.stem for name in names if name.suffix == suffix)
+
+
+def shipped_file(name: str, suffix: str = ".onnx") -> Path | None:
+    """Return a file of a shipped model, if there is one.
+
+    It is extracted from a zip archive for the duration of this process.
+    """
+    resource = SHIPPED / f"{name}{suffix}"
+    if not resource.is_file():
+        return None
+    key = str(resource)
+    if key not in _used:
+        _used[key] = _extracted.enter_context(as_file(resource))
+    return _used[key]
+
+
+@atexit.register
+def _remove_extracted() -> None:
+    with suppress(OSError):  # Windows does not remove open files
+        _extracted.close()
 
 
 def find(name_or_path: str | Path) -> Model:
@@ -59,13 +99,7 @@ def find(name_or_path: str | Path) -> Model:
     """
     path = Path(name_or_path)
     if path.suffix not in MODEL_SUFFIXES:
-        known = sorted(file.stem for file in SHIPPED.glob("*.onnx"))
-        if str(name_or_path) not in known:
-            raise WeightsError(
-                f"{name_or_path}: unknown model; choose from {', '.join(known) or 'none'}, "
-                "or name a .onnx or .safetensors file"
-            )
-        path = SHIPPED / f"{name_or_path}.onnx"
+        return _find_shipped(str(name_or_path))
     if path.suffix == ".safetensors" and is_file(path) and not exists(path.with_suffix(".onnx")):
         raise WeightsError(
             f"{path}: there is no exported network beside it; "
@@ -76,19 +110,30 @@ def find(name_or_path: str | Path) -> Model:
             f"{path}: no such file, or no permission to read it; "
             "`derain info` lists the shipped models"
         )
-    return _load(path.with_suffix(".onnx"))
+    weights = path.with_suffix(".safetensors")
+    return _load(path.stem, path.with_suffix(".onnx"), weights if exists(weights) else None)
 
 
-def _load(onnx_path: Path) -> Model:
-    safetensors_path = onnx_path.with_suffix(".safetensors")
+def _find_shipped(name: str) -> Model:
+    known = shipped_names()
+    onnx_path = shipped_file(name) if name in known else None
+    if onnx_path is None:
+        raise WeightsError(
+            f"{name}: unknown model; choose from {', '.join(known) or 'none'}, "
+            "or name a .onnx or .safetensors file"
+        )
+    return _load(name, onnx_path, shipped_file(name, ".safetensors"))
+
+
+def _load(name: str, onnx_path: Path, safetensors_path: Path | None) -> Model:
     metadata = _read_metadata(onnx_path)
-    if exists(safetensors_path):
+    if safetensors_path is not None:
         checksum = _read_metadata(safetensors_path).get("derain.onnx_sha256")
-        _check_pair(onnx_path, expected_sha256=checksum)
+        _check_pair(onnx_path, safetensors_path, expected_sha256=checksum)
     return Model(
-        name=onnx_path.stem,
+        name=name,
         onnx_path=onnx_path,
-        safetensors_path=safetensors_path if exists(safetensors_path) else None,
+        safetensors_path=safetensors_path,
         configuration=_parse_configuration(onnx_path, metadata),
         card=_parse_json(onnx_path, metadata, "derain.card"),
         multiple_px=_parse_multiple_px(onnx_path, metadata),
@@ -143,13 +188,12 @@ def _read_metadata(path: Path) -> dict[str, str]:
     return metadata
 
 
-def _check_pair(onnx_path: Path, *, expected_sha256: str | None) -> None:
+def _check_pair(onnx_path: Path, weights: Path, *, expected_sha256: str | None) -> None:
     if expected_sha256 is None:
         return
     with onnx_path.open("rb") as file:
         actual = hashlib.sha256(file.read()).hexdigest()
     if actual != expected_sha256:
-        weights = onnx_path.with_suffix(".safetensors")
         raise WeightsError(
             f"{onnx_path}: was not exported from {weights.name}; "
             f"run `derain export {weights}` again"

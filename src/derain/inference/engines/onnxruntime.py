@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.environment import UNKNOWN_VERSION
 from derain.errors import EngineError
 
 PROVIDERS = {
@@ -85,7 +86,7 @@ def version() -> str | None:
     if importlib.util.find_spec("onnxruntime") is None:
         return None
     installed = (found for name in DISTRIBUTIONS for found in distributions(name=name))
-    return next((distribution.version for distribution in installed), "unknown")
+    return next((distribution.version for distribution in installed), UNKNOWN_VERSION)
 
 
 def devices() -> tuple[str, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.environment import installed_version
 from derain.errors import EngineError
 
 HINT = "INFERENCE_PRECISION_HINT"
