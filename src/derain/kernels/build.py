@@ -119,8 +119,8 @@ def _build_lock() -> Iterator[Path]:
     """Yield the build folder of these sources, locked for this process.
 
     Each version of the sources has its own folder, so that no installation replaces a library that
-    another one is using. PyTorch's own lock is a file. A killed process leaves it behind, and all later ones then wait
-    forever, so it is removed here.
+    another one is using. PyTorch's own lock is a file. A killed process leaves it behind, and all
+    later ones then wait forever, so it is removed here.
     """
     from torch.utils import cpp_extension
 

@@ -55,7 +55,7 @@ class SFT(nn.Module):
     def __init__(self, channels: int, *, bounded: bool = True) -> None:
         super().__init__()
         self.bounded = bounded
-        # the first layers of both paths read the same input, so that one product computes both
+        # the first layers of both paths have the same input: a single product computes them
         self.first = Pointwise(channels, 2 * channels)
         self.scale = Pointwise(channels, channels)
         self.shift = Pointwise(channels, channels)

@@ -124,8 +124,8 @@ class PLNLIN(nn.Module):
 def reflect_to_multiple(x: Tensor, multiple_px: int) -> Tensor:
     """Extend (N, C, H, W) by reflection until both sides are multiples of `multiple_px`.
 
-    Pixels are added at the right and at the bottom. The reflection repeats if necessary. It is done by index because `F.pad` cannot reflect a
-    picture that is smaller than its padding.
+    Pixels are added at the right and at the bottom. The reflection repeats if necessary. It is done
+    by index because `F.pad` cannot reflect a picture that is smaller than its padding.
     """
     height, width = x.shape[-2:]
     rows = reflected(height, height + -height % multiple_px, device=x.device)

@@ -1,7 +1,7 @@
 """The non-local unit: a Swin Transformer block for feature maps of any size.
 
-Liu et al., ICCV 2021. Inside the block a feature map is (N, H, W, C), which in channels-last memory is a view of
-(N, C, H, W): nothing is copied.
+Liu et al., ICCV 2021. Inside the block a feature map is (N, H, W, C), which in channels-last memory
+is a view of (N, C, H, W): nothing is copied.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class WindowAttention(nn.Module):
         bias = self.bias()[None]  # (1, heads, area, area)
         if mask is not None:
             bias = bias + mask[:, None]  # (windows, heads, area, area)
-        # windows and heads become one axis, so that one bias serves the whole batch
+        # windows and heads share an axis, so that the bias broadcasts over the batch
         qkv = qkv.view(-1, len(bias), area, 3, self.heads, c // self.heads)
         q, k, v = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3)  # (N, windows * heads, area, C/heads)
         bias = bias.flatten(0, 1).to(q.dtype)  # (windows * heads, area, area)
