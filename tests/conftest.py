@@ -1,4 +1,4 @@
-"""Networks small enough to know what they do, in the form that `derain export` gives to real ones."""
+"""Networks small enough to predict their output, in the form that `derain export` writes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _network(
 
 @pytest.fixture(scope="session")
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with copying.onnx, darkening.onnx (minus 0.25) and blurring.onnx (a mean of 9 x 9)."""
+    """A folder with copying.onnx, darkening.onnx (minus 0.25) and blurring.onnx (9 x 9 mean)."""
     folder = tmp_path_factory.mktemp("networks")
     _network(
         folder / "copying.onnx", [helper.make_node("Identity", ["rainy"], ["restored"])], {}, NOTES
@@ -64,7 +64,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_network(tmp_path: Path) -> Callable[..., Path]:
-    """`make_network(name, **notes)`: a copying network whose notes are changed; a note that is None is left out."""
+    """`make_network(name, **notes)`: a copying network with changed notes; None drops a note."""
 
     def make(name: str, **changes: str | None) -> Path:
         notes = {**NOTES, **{f"derain.{key}": value for key, value in changes.items()}}

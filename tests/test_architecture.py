@@ -29,12 +29,13 @@ MAY_IMPORT = {
     "evaluate": {*BASE, "weights", "pictures", "inference", "data"},
     "network": {"errors", "files", "weights"},
     "kernels": {"errors", "files", "network"},
+    "rivals": {*BASE, "weights", "network"},
     "export": {*BASE, "weights", "inference", "network"},
     "train": {*BASE, "weights", "inference", "data", "evaluate", "network", "kernels"},
     "plot": {"errors", "files", "inference", "data", "network", "train"},
 }
 """Room -> rooms that it may import. `cli` may import all of them; none may import `cli`."""
-LEARNING = {"network", "kernels", "export", "train", "plot"}
+LEARNING = {"network", "kernels", "rivals", "export", "train", "plot"}
 """The wing that needs torch."""
 
 
@@ -58,7 +59,9 @@ def imports_of(path: Path) -> set[str]:
 
 
 MODULES = {
-    ".".join(("derain", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
+    ".".join(("derain", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
     for path in SOURCE.rglob("*.py")
 }
 

@@ -25,7 +25,7 @@ def large():
 
 @pytest.fixture
 def blurring(make_client, networks):
-    """`blurring(queue=0)`: a client of a server whose network takes a while."""
+    """`blurring(queue=0)`: a client of a server with a slow network."""
     return lambda **settings: make_client(model=str(networks / "blurring.onnx"), **settings)
 
 

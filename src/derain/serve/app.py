@@ -206,12 +206,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/health")
     async def health() -> dict[str, str]:
-        """Say that the server is alive."""
+        """Return 200 while the server is alive."""
         return {"status": "alive"}
 
     @app.get("/ready", responses={503: PROBLEMS[503]})
     async def ready() -> Response:
-        """Say whether a photo would be accepted now."""
+        """Return 200 if a photo would be accepted now."""
         if pool.broken:
             return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, pool.broken)
         if not pool.has_room:

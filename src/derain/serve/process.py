@@ -79,7 +79,7 @@ class _Worker:
         self._sending, self._loading, self._computing = (threading.Lock() for _ in range(3))
 
     def warm_up(self, model: str) -> None:
-        """Load the default model and say that it is ready; a failure is reported by each task."""
+        """Load the default model and announce it; a failure is also reported by each task."""
         from derain.errors import DerainError
 
         try:
@@ -98,7 +98,7 @@ class _Worker:
         self._is_stopping = True
 
     def restore(self, task: Task) -> None:
-        """Restore one photo and send what became of it."""
+        """Restore one photo and send its result."""
         from derain.errors import DataError, DerainError, PictureError
         from derain.inference.blending import read_mask
         from derain.photos.jobs import Job
@@ -152,12 +152,12 @@ class _Worker:
         with self._sending:
             try:
                 self._connection.send(event)
-            except OSError:  # the server is gone, and so is whoever waits for the event
+            except OSError:  # the server is gone; no one waits for the event
                 self._is_stopping = True
 
 
 class _Announcing:
-    """A restorer that computes one task at a time and says which."""
+    """A restorer that computes one task at a time and announces it."""
 
     def __init__(self, worker: _Worker, task: Task, restorer: Any) -> None:
         self._worker, self._task, self._restorer = worker, task, restorer

@@ -9,7 +9,7 @@ from derain.weights import DEFAULT
 
 @dataclass(frozen=True)
 class Settings:
-    """Choices of whoever runs the server; requests cannot exceed them."""
+    """Choices of the operator; requests cannot exceed them."""
 
     model: str = DEFAULT
     """Model of a request that names none: a shipped one, or the path of a weights file."""
