@@ -30,6 +30,7 @@ JPEG_QUALITY = 95
 """Quality of a JPEG made from another format."""
 AVIF_CHROMA = {1: "4:2:2", 2: "4:2:0"}
 """Pillow's name of an AVIF's chroma subsampling, by its code of a JPEG's."""
+MAX_QUANTISER = 255
 MAX_COMMENT_BYTES = 65533
 """Longest comment in a JPEG segment."""
 MAX_JPEG_BYTES_PER_SAMPLE = 2
@@ -47,7 +48,10 @@ def _jpeg_options(metadata: Metadata) -> Options:
     options: Options = {"quality": JPEG_QUALITY, "subsampling": 0}
     if metadata.jpeg is not None:
         options = {
-            "qtables": [list(table) for table in metadata.jpeg.tables],
+            # larger numbers are invalid in a baseline JPEG; libjpeg would warn on stderr
+            "qtables": [
+                [min(number, MAX_QUANTISER) for number in table] for table in metadata.jpeg.tables
+            ],
             "progressive": metadata.jpeg.progressive,
             # Pillow writes three subsamplings; any other keeps the full chroma
             "subsampling": max(metadata.jpeg.subsampling, 0),
@@ -184,11 +188,13 @@ def _animation_writer(
     def write(frames: Iterable[Picture], file: BinaryIO) -> None:
         images, displays, options, codes = [], [], Options(), None
         for frame in frames:
+            if format_name != "PNG" and is_separate_still(frame):
+                continue
             options = options or make_options(frame.metadata)  # the first frame describes the file
             codes = frame.metadata.colour_codes
             displays.append(frame.metadata.display or FrameDisplay(0, None))
             images.append(_gif_image(frame) if format_name == "GIF" else pillow_image(frame))
-        if format_name == "PNG" and displays[0].duration_ms is None:
+        if displays[0].duration_ms is None:
             options["default_image"] = True
         if displays[-1].loop is not None and format_name != "AVIF":
             options["loop"] = displays[-1].loop
@@ -208,6 +214,12 @@ def _animation_writer(
         file.write(with_colour_codes(buffer.getvalue(), codes))
 
     return write
+
+
+def is_separate_still(frame: Picture) -> bool:
+    """True for the still of an APNG, which is not a frame of the animation."""
+    display = frame.metadata.display
+    return display is not None and display.duration_ms is None
 
 
 def _round_to_ticks(durations: Iterable[float], tick_ms: int) -> list[float]:

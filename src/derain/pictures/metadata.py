@@ -35,6 +35,8 @@ SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
     ((2, 2), (1, 1), (1, 1)): 2,
 }
 """Pillow's codes by the sampling factors of three channels."""
+LOSSLESS_TABLE = (1,) * 64
+"""The finest quantisation."""
 UNREADABLE = (SyntaxError, TypeError, ValueError, struct.error)
 """Exceptions of Pillow for invalid EXIF or hexadecimal text."""
 NO_UNIT, CENTIMETRE = 1, 3
@@ -156,18 +158,20 @@ def _check_dpi(dpi: Any, *, is_sideways: bool) -> tuple[float, float] | None:
     return (vertical, horizontal) if is_sideways else (horizontal, vertical)
 
 
-def _jpeg_coding(image: JpegImagePlugin.JpegImageFile) -> JpegCoding | None:
+def _jpeg_coding(image: JpegImagePlugin.JpegImageFile) -> JpegCoding:
     progressive = bool(image.info.get("progressive"))
+    # three channels at most: a CMYK JPEG becomes RGB with the coding of its first three
+    layers = [layer[1:] for layer in image.layer[:3]]
+    # a lossless JPEG has no tables
+    tables = tuple(
+        tuple(image.quantization.get(table, LOSSLESS_TABLE)) for _, _, table in layers[:2]
+    )
     if image.mode == "CMYK":
-        # the three channels of the result take over the coding of the first three
-        layers = [layer[1:] for layer in image.layer[:3]]
-        if any(table not in image.quantization for _, _, table in layers):
-            return None
-        tables = tuple(tuple(image.quantization[table]) for _, _, table in layers[:2])
         factors = tuple((horizontal, vertical) for horizontal, vertical, _ in layers)
-        return JpegCoding(tables, SUBSAMPLINGS.get(factors, -1), progressive)
-    tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
-    return JpegCoding(tables, JpegImagePlugin.get_sampling(image), progressive)
+        subsampling = SUBSAMPLINGS.get(factors, -1)
+    else:
+        subsampling = JpegImagePlugin.get_sampling(image)
+    return JpegCoding(tables, subsampling, progressive, lossless=not image.quantization)
 
 
 def _photoshop_resources(image: Image.Image) -> bytes | None:

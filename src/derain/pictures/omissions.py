@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
+from PIL.ExifTags import Base as Tag
 
 from derain.pictures.exif import read_tiff_exif
 from derain.pictures.heif import auxiliary_pictures, read_avif_boxes
 from derain.pictures.open_image import HEIF
 from derain.pictures.xmp import referenced_parts
 
+COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+"""Channels of a TIFF without the extra samples, by PhotometricInterpretation."""
 MOVED_NOTE = "the maker note of its EXIF is moved: some of its values may become unreadable"
 
 
-def omissions(image: Image.Image, file: BinaryIO, *, bits: int) -> Iterator[str]:
+def omissions(image: Image.Image, file: BinaryIO, *, bits: int, has_alpha: bool) -> Iterator[str]:
     """Yield the omissions of an open picture that was read with `bits` per sample.
 
     Moves in `file`.
@@ -27,6 +30,8 @@ def omissions(image: Image.Image, file: BinaryIO, *, bits: int) -> Iterator[str]
         yield f"its {file_bits} bits per sample are read as 8: Pillow supports no more in AVIF"
     if image.format == "TIFF" and read_tiff_exif(file, image.tell())[1]:
         yield MOVED_NOTE
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        yield from _further_channels(image, has_alpha=has_alpha)
     if image.format == "PNG" and count > 1 and bits > 8:
         yield (
             f"its {bits} bits per sample are written as 8: Pillow supports no more in animated PNG"
@@ -39,3 +44,14 @@ def omissions(image: Image.Image, file: BinaryIO, *, bits: int) -> Iterator[str]
         parts += auxiliary_pictures(image)
     for part in dict.fromkeys(parts):
         yield f"{part} is dropped: only the picture is kept"
+
+
+def _further_channels(image: TiffImagePlugin.TiffImageFile, *, has_alpha: bool) -> Iterator[str]:
+    channels = int(image.tag_v2.get(Tag.SamplesPerPixel, 1))
+    colours = COLOUR_CHANNELS.get(image.tag_v2.get(Tag.PhotometricInterpretation, 0), channels)
+    count = channels - colours - has_alpha
+    if count > 0:
+        yield (
+            f"{count} further channel{'s' if count > 1 else ''} of the TIFF (near infrared, "
+            f"spot colours or selections) {'are' if count > 1 else 'is'} dropped"
+        )

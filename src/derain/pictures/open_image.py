@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import stat
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from PIL import (
 from PIL.ExifTags import Base as Tag
 
 from derain.errors import MissingExtraError, PictureError
+from derain.pictures.boxes import read_meta
 from derain.pictures.pillow_arrays import UnsupportedFormatError
 
 MAX_MEGAPIXELS = 178
@@ -53,15 +56,43 @@ def open_image(file: BinaryIO) -> ImageFile.ImageFile:
         except UnidentifiedImageError:
             if head[:4] in {b"II*\0", b"MM\0*"}:
                 raise UnsupportedFormatError(
-                    "is a damaged or unsupported TIFF; save it again with 8 or 16 bits per sample"
+                    "is a damaged or unsupported TIFF; "
+                    "save it again with 8 or 16 bits per sample, and LZW or Deflate"
                 ) from None
+            if head[4:8] == b"ftyp":
+                raise _avif_error(file) from None
             raise
     assert isinstance(image, ImageFile.ImageFile)
     if isinstance(image, TiffImagePlugin.TiffImageFile) and _is_raw(image.tag_v2, head):
         raise UnsupportedFormatError(
             "is a raw photo, and only its preview could be read; develop it to TIFF or JPEG first"
         )
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and not _can_decompress(image):
+        raise UnsupportedFormatError(
+            f"its compression {image.info['compression']} is not supported by this build of "
+            "Pillow; save it with LZW or Deflate"
+        )
     return image
+
+
+def _avif_error(file: BinaryIO) -> Exception:
+    """Return the reason why Pillow cannot open an AVIF."""
+    meta = read_meta(file)
+    sides = dict(meta.primary_properties() if meta is not None else ()).get(b"ispe", b"")
+    if len(sides) >= 12 and math.prod(struct.unpack_from(">II", sides, 4)) > MAX_MEGAPIXELS * 1e6:
+        return Image.DecompressionBombError()
+    return UnsupportedFormatError(
+        "is a damaged or unsupported AVIF; copy it again from its source, or convert it to PNG"
+    )
+
+
+def _can_decompress(image: TiffImagePlugin.TiffImageFile) -> bool:
+    """True if Pillow or its libtiff has the decompressor; also if that is unknown."""
+    try:
+        is_configured = _libraries().TIFFIsCODECConfigured
+    except AttributeError:
+        return True
+    return image.tile[0][0] != "libtiff" or bool(is_configured(image.tag_v2[Tag.Compression]))
 
 
 def _is_raw(tags: TiffImagePlugin.ImageFileDirectory_v2, head: bytes) -> bool:
@@ -81,12 +112,15 @@ def register_heif() -> None:
 
 def silence_libtiff() -> None:
     """Keep libtiff from writing to stderr, in the whole process; derain reports damaged files."""
-    library = ctypes.CDLL(_imaging.__file__)
+    library = _libraries()
     for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-        with suppress(
-            AttributeError
-        ):  # a build of Pillow that hides the functions of its libraries
+        with suppress(AttributeError):
             getattr(library, name)(None)
+
+
+def _libraries() -> ctypes.CDLL:
+    """Return the libraries that Pillow is linked with. Some builds hide their functions."""
+    return ctypes.CDLL(_imaging.__file__)
 
 
 @contextmanager
@@ -153,6 +187,11 @@ def _explain(error: Exception) -> str:
             )
         case UnsupportedFormatError():
             return str(error)
+        case OSError(errno=None) if "unsupported" in str(error).lower():
+            return (
+                f"is a variant of its format that Pillow does not support ({error}); "
+                "save it as PNG or TIFF"
+            )
         case ValueError() if "raw mode" in str(error):
             return (
                 "stores its samples in a layout that Pillow does not support; "

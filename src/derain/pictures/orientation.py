@@ -15,6 +15,7 @@ from PIL.ExifTags import Base as Tag
 from derain.pictures.picture import Pixels
 
 ORIENTATION = int(Tag.Orientation)
+XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)([2-8])""")
 SIDES = {Tag.ExifImageWidth, Tag.ExifImageHeight}
 SIDEWAYS = {5, 6, 7, 8}
 """Orientations that swap width and height."""
@@ -60,7 +61,13 @@ def upright_exif(exif: bytes, orientation: int) -> bytes:
 
 def upright_xmp(xmp: bytes) -> bytes:
     """Return the XMP with orientation 1."""
-    return re.sub(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)[2-8]""", rb"\g<1>1", xmp)
+    return XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+
+
+def xmp_orientation(xmp: bytes) -> int | None:
+    """Return the orientation in the XMP."""
+    match = XMP_ORIENTATION.search(xmp)
+    return None if match is None else int(match[2])
 
 
 def _entries(data: bytearray, order: str, start: int) -> Iterator[tuple[int, int]]:

@@ -24,6 +24,8 @@ class JpegCoding:
     subsampling: int
     """Pillow's code of the chroma subsampling: 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0, else -1."""
     progressive: bool
+    lossless: bool = False
+    """Not reused: Pillow writes no lossless JPEG."""
 
 
 @dataclass(frozen=True)

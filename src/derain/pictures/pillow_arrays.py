@@ -54,6 +54,7 @@ def decode_8bit(image: Image.Image) -> NDArray[np.uint8]:
     ):
         # Pillow stretches the samples to 8 bits, but not this level
         image.info["transparency"] *= GREY_STEPS.get(str(image.tile[0].args), 1)
+    _repair_colour_map(image)
     mode = "L" if image.mode in GREY_MODES else "RGB"
     if image.mode in ALPHA_MODES or "transparency" in image.info:
         mode += "A"
@@ -130,6 +131,16 @@ def to_8bit(samples: Pixels) -> NDArray[np.uint8]:
     if samples.dtype == np.uint8:
         return samples.astype(np.uint8, copy=False)
     return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _repair_colour_map(image: Image.Image) -> None:
+    """Use the colour map of a TIFF by a scanner that writes 8 bits for a colour in place of 16."""
+    if image.mode != "P" or not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    colours = image.tag_v2.get(TiffImagePlugin.COLORMAP, ())
+    if colours and max(colours) < 256:
+        image.load()
+        image.putpalette(bytes(np.reshape(colours, (3, -1)).T.astype(np.uint8)), "RGB")
 
 
 def _cmyk_converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:

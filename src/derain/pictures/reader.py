@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from derain.pictures.heif import crop_avif, decode_deep_heic
 from derain.pictures.metadata import UNREADABLE, read_metadata
 from derain.pictures.omissions import omissions
 from derain.pictures.open_image import HEIF, MAX_MEGAPIXELS, open_image, picture_errors
-from derain.pictures.orientation import ORIENTATION, upright
+from derain.pictures.orientation import ORIENTATION, upright, xmp_orientation
 from derain.pictures.picture import FrameDisplay, Picture, Pixels, as_colour
 from derain.pictures.pillow_arrays import UnsupportedFormatError, decode_8bit
 from derain.pictures.sixteen_bit import decode_16bit, is_16bit
@@ -23,6 +23,10 @@ FORMAT_ALIASES = {"MPO": "JPEG", "DIB": "BMP", HEIF: "HEIC"}
 """Formats written as another one. The previews in a phone's MPO show the rain and are dropped."""
 SINGLE_PICTURE_FORMATS = {"MPO", HEIF}
 """Formats whose further pictures are previews or other shots, not frames of an animation."""
+XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
+"""Pillow's names of the XMP."""
+TRANSFORMED_FORMATS = {"AVIF", HEIF}
+"""Formats that are rotated by their boxes only."""
 
 
 def read(path: str | Path) -> Picture:
@@ -101,8 +105,11 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Pi
         file.seek(0)
         twin = open_image(file)
         twin.seek(index)
+        _hide_xmp(twin)
         return twin
 
+    xmp = _hide_xmp(image)
+    tag = _tiff_orientation(image)
     samples: Pixels
     if image.format == HEIF and image.info.get("bit_depth", 8) > 8:
         samples = decode_deep_heic(file)
@@ -110,9 +117,10 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Pi
         samples = decode_16bit(image, reopen=reopen) if is_16bit(image) else decode_8bit(image)
     if image.format == "AVIF":
         samples = crop_avif(samples, file)
-    # after decoding: Pillow rotates a TIFF while decoding it, and resets its orientation
-    orientation = _orientation(image)
-    samples = upright(samples, orientation)
+    orientation = _orientation(image, xmp.get("xmp")) if tag is None else tag
+    if tag is None:  # Pillow rotates a TIFF by its tag while decoding it
+        samples = upright(samples, orientation)
+    image.info.update(xmp)
     channels = 1 if samples.ndim == 2 else samples.shape[2]
     colours = samples[..., 0] if channels == 2 else samples[..., :3] if channels == 4 else samples
     return Picture(
@@ -121,13 +129,37 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Pi
         grey=channels < 3,
         format=FORMAT_ALIASES.get(str(image.format), str(image.format)),
         metadata=read_metadata(image, file, orientation=orientation),
-        omissions=tuple(omissions(image, file, bits=samples.itemsize * 8)),
+        omissions=tuple(
+            omissions(image, file, bits=samples.itemsize * 8, has_alpha=channels in {2, 4})
+        ),
     )
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the orientation of the EXIF; 1 if it is unreadable, because the pixels are intact."""
+def _hide_xmp(image: Image.Image) -> dict[str, Any]:
+    """Remove the XMP from Pillow's `info`, and return it.
+
+    Pillow would rotate a TIFF by it, but into an image of the wrong size.
+    """
+    return {key: image.info.pop(key) for key in XMP_KEYS if key in image.info}
+
+
+def _tiff_orientation(image: Image.Image) -> int | None:
+    """Return the tag of a TIFF that is not decoded yet; decoding removes it."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return None
+    tag = image.tag_v2.get(ORIENTATION)
+    return tag if isinstance(tag, int) else None
+
+
+def _orientation(image: Image.Image, xmp: Any) -> int:
+    """Return the orientation in the EXIF of a decoded image, or else in its XMP.
+
+    1 if it is unreadable, because the pixels are intact.
+    """
     try:
-        return int(image.getexif().get(ORIENTATION, 1))
+        orientation = image.getexif().get(ORIENTATION)
+        if orientation is None and image.format not in TRANSFORMED_FORMATS:
+            orientation = xmp_orientation(xmp.encode() if isinstance(xmp, str) else xmp or b"")
+        return int(orientation or 1)
     except UNREADABLE:
         return 1

@@ -32,12 +32,16 @@ WHITE_IS_ZERO = 0
 """Value of the TIFF tag PhotometricInterpretation."""
 PREMULTIPLIED_ALPHA = 1
 """Value of the TIFF tag ExtraSamples."""
+PACKED_FORMATS = {"BMP", "DIB"}
+"""Formats with at most 8 bits per sample, whose 16 bits are those of a whole pixel."""
 _COLOUR = re.compile(r"RGB[AaX]?;16([BLN])")
 _SWAPPED_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 
 def is_16bit(image: ImageFile.ImageFile) -> bool:
     """True if the file stores 16-bit samples. To be called before the image is decoded."""
+    if image.format in PACKED_FORMATS:
+        return False
     return ";16" in image.mode or ";16" in _rawmode(image) or _has_16bit_planes(image)
 
 
@@ -90,7 +94,7 @@ def _decode_grey_alpha(image: ImageFile.ImageFile) -> NDArray[np.uint16]:
 def _decode_colour(
     image: ImageFile.ImageFile, reopen: Callable[[], ImageFile.ImageFile]
 ) -> NDArray[np.uint16]:
-    order, mode = _byte_order(image), "RGB" if image.mode == "RGB" else "RGBA"
+    order, mode = _byte_order(image), "RGB" if image.mode in {"RGB", "RGBX"} else "RGBA"
     is_premultiplied = PREMULTIPLIED_ALPHA in (_tag(image, TiffImagePlugin.EXTRASAMPLES) or ())
     twin = reopen()
     _change_rawmode(image, lambda rawmode: f"{_channels(rawmode)};16{order}")

@@ -12,7 +12,7 @@ import numpy as np
 from derain.errors import PictureError
 from derain.files.atomic import atomic_write
 from derain.files.messages import explain_os_error
-from derain.pictures.encoders import ANIMATION_WRITERS, WRITERS
+from derain.pictures.encoders import ANIMATION_WRITERS, WRITERS, is_separate_still
 from derain.pictures.photoshop import has_captions
 from derain.pictures.picture import Picture
 from derain.pictures.pillow_arrays import is_grey_profile
@@ -119,6 +119,12 @@ def omissions_when_writing(picture: Picture, path: Path) -> tuple[str, ...]:
     names = [METADATA_NAMES[key] for key in _present_metadata(picture) if key not in supported]
     if format_name != picture.format and names:
         omissions.append(f"dropped, because a {path.suffix} cannot store it: {', '.join(names)}")
+    if format_name == "JPEG" and picture.metadata.jpeg and picture.metadata.jpeg.lossless:
+        omissions.append("its lossless JPEG is written as a lossy one of the highest quality")
+    if picture.metadata.display is not None and format_name == "TIFF":
+        omissions.append(f"dropped, because a {path.suffix} cannot store it: frame times")
+    if is_separate_still(picture) and format_name not in {"PNG", "TIFF"}:
+        omissions.append("its still for viewers without animation is dropped")
     return tuple(omissions)
 
 
