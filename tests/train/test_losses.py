@@ -56,6 +56,18 @@ def test_pyramid_has_halved_sizes():
     ]
 
 
+def test_pyramid_can_start_below_the_size_of_the_picture():
+    clean = torch.rand(1, 3, 112, 112)
+    smaller, whole = pyramid(clean, levels=2, largest=4), pyramid(clean, levels=4)
+    assert all(map(torch.equal, smaller, whole[2:]))
+
+
+def test_hierarchical_loss_compares_at_the_size_of_the_scales():
+    clean = torch.rand(1, 3, 112, 112)
+    loss = hierarchical_loss(pyramid(clean, levels=4)[1:], clean, (0.5, 0.2, 0.1))
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+
+
 def test_hierarchical_loss_is_the_weighted_sum_over_levels():
     clean = torch.rand(1, 3, 56, 56)
     scales = [torch.rand_like(t) for t in pyramid(clean, levels=3)]

@@ -225,6 +225,19 @@ def test_invalid_channels_are_rejected(channels, make_network):
         find(make_network("toy", configuration=json.dumps({"channels": channels})))
 
 
+@pytest.mark.parametrize("unshuffle", ["2", 0, None, 1.5, True])
+def test_invalid_unshuffle_is_rejected(unshuffle, make_network):
+    configuration = json.dumps({"channels": [16], "unshuffle": unshuffle})
+    with pytest.raises(WeightsError, match=r"its unshuffle .* is not a positive integer"):
+        find(make_network("toy", configuration=configuration))
+
+
+@pytest.mark.parametrize(("unshuffle", "channels"), [(1, 48), (2, 15), (4, 6)])
+def test_unshuffled_networks_have_fewer_channels_for_each_pixel(unshuffle, channels, make_network):
+    configuration = json.dumps({"channels": [48, 64, 64, 64], "unshuffle": unshuffle})
+    assert find(make_network("toy", configuration=configuration)).channels == channels
+
+
 def test_deeply_nested_json_is_rejected(make_network):
     with pytest.raises(WeightsError, match=r"its derain\.card is not valid JSON"):
         find(make_network("toy", card="[" * 100_000))

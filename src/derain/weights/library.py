@@ -24,6 +24,7 @@ from derain.weights.headers import read_onnx_metadata, read_safetensors_metadata
 
 FORMAT = 1
 """The newest format of weights files that this version reads."""
+COLOURS = 3
 SHIPPED: Traversable = files("derain.weights") / "models"
 """Folder of the shipped models; not a path if derain is imported from a zip archive."""
 MODEL_SUFFIXES = {".onnx", ".safetensors"}
@@ -53,8 +54,14 @@ class Model:
 
     @property
     def channels(self) -> int:
-        """Feature channels at full resolution, where a network needs the most memory."""
-        return int(self.configuration.get("channels", [16])[0])
+        """Channels for each pixel of the picture, where a network needs the most memory.
+
+        These are the feature channels of level 1. If level 1 is smaller than the picture, they are
+        a pixel's share of its features, and the picture's colours.
+        """
+        channels = self.configuration.get("channels", [16])[0]
+        unshuffle = self.configuration.get("unshuffle", 1)
+        return int(channels if unshuffle == 1 else -(-channels // unshuffle**2) + COLOURS)
 
 
 def models() -> dict[str, Model]:
@@ -150,6 +157,12 @@ def _parse_configuration(path: Path, metadata: Mapping[str, str]) -> dict[str, A
     ):
         raise WeightsError(
             f"{path}: its channels are not a list of positive integers; "
+            "export it again with `derain export`"
+        )
+    unshuffle = configuration.get("unshuffle", 1)
+    if type(unshuffle) is not int or unshuffle < 1:
+        raise WeightsError(
+            f"{path}: its unshuffle {unshuffle!r} is not a positive integer; "
             "export it again with `derain export`"
         )
     return configuration
