@@ -14,12 +14,13 @@ from PIL import Image, ImageFile
 
 from derain.pictures.bmp import write_bmp_with_alpha
 from derain.pictures.exif import without_orientation
+from derain.pictures.gif import with_xmp
 from derain.pictures.heif import with_colour_codes, write_heic
-from derain.pictures.metadata import png_info
 from derain.pictures.photoshop import jpeg_segments
 from derain.pictures.picture import FrameDisplay, Metadata, Picture
 from derain.pictures.pillow_arrays import is_grey_profile, pillow_image
 from derain.pictures.png16 import write_png16
+from derain.pictures.png_chunks import ChunkInserter, png_chunks
 from derain.pictures.tiff import write_pages, write_tiff
 
 Options = dict[str, Any]
@@ -33,6 +34,8 @@ AVIF_CHROMA = {1: "4:2:2", 2: "4:2:0"}
 MAX_QUANTISER = 255
 MAX_COMMENT_BYTES = 65533
 """Longest comment in a JPEG segment."""
+MAX_JPEG_BYTES = {"exif": 65527, "xmp": 65504}
+"""Longest fields of the metadata in a JPEG segment, without their prefixes."""
 MAX_JPEG_BYTES_PER_SAMPLE = 2
 """Upper bound, also for noise; the largest measured is 1.2."""
 TICK_MS = {"GIF": 10, "WEBP": 1, "AVIF": 1}
@@ -41,7 +44,7 @@ _buffer_lock = threading.Lock()
 
 
 def _png_options(metadata: Metadata) -> Options:
-    return {"pnginfo": png_info(metadata), **_set_fields(metadata, "exif", "icc", "dpi")}
+    return _set_fields(metadata, "exif", "icc", "dpi")
 
 
 def _jpeg_options(metadata: Metadata) -> Options:
@@ -56,12 +59,22 @@ def _jpeg_options(metadata: Metadata) -> Options:
             # Pillow writes three subsamplings; any other keeps the full chroma
             "subsampling": max(metadata.jpeg.subsampling, 0),
         }
-    options |= _set_fields(metadata, "exif", "icc", "dpi", "xmp")
+    too_long = oversized_in_jpeg(metadata)
+    options |= _set_fields(metadata, "icc", "dpi", *({"exif", "xmp"} - too_long))
     if "exif" in options:
         options["exif"] = b"Exif\0\0" + options["exif"]
     segments = jpeg_segments(metadata.photoshop or b"")
     segments += b"".join(map(_comment_segments, metadata.comments))
     return options | ({"extra": segments} if segments else {})
+
+
+def oversized_in_jpeg(metadata: Metadata) -> set[str]:
+    """Return the fields of the metadata that do not fit into a segment of a JPEG."""
+    return {
+        name
+        for name, limit in MAX_JPEG_BYTES.items()
+        if len(getattr(metadata, name) or b"") > limit
+    }
 
 
 def _comment_segments(comment: bytes) -> bytes:
@@ -103,7 +116,8 @@ def _write_png(picture: Picture, file: BinaryIO) -> None:
     if picture.depth_bits == 16:
         write_png16(picture, file)
     else:
-        pillow_image(picture).save(file, "PNG", **_png_options(picture.metadata))
+        with_chunks: Any = ChunkInserter(file, png_chunks(picture.metadata))
+        pillow_image(picture).save(with_chunks, "PNG", **_png_options(picture.metadata))
 
 
 def _write_jpeg(picture: Picture, file: BinaryIO) -> None:
@@ -144,7 +158,9 @@ def _write_bmp(picture: Picture, file: BinaryIO) -> None:
 
 
 def _write_gif(picture: Picture, file: BinaryIO) -> None:
-    _gif_image(picture).save(file, "GIF", **_gif_options(picture.metadata))
+    buffer = io.BytesIO()
+    _gif_image(picture).save(buffer, "GIF", **_gif_options(picture.metadata))
+    file.write(with_xmp(buffer.getvalue(), picture.metadata.xmp))
 
 
 def _gif_image(picture: Picture) -> Image.Image:
@@ -186,11 +202,15 @@ def _animation_writer(
     format_name: str, make_options: Callable[[Metadata], Options]
 ) -> Callable[[Iterable[Picture], BinaryIO], None]:
     def write(frames: Iterable[Picture], file: BinaryIO) -> None:
-        images, displays, options, codes = [], [], Options(), None
+        images: list[Image.Image] = []
+        displays, options, codes = [], Options(), None
+        chunks, xmp = b"", None
         for frame in frames:
             if format_name != "PNG" and is_separate_still(frame):
                 continue
-            options = options or make_options(frame.metadata)  # the first frame describes the file
+            if not images:  # the first frame describes the file
+                options = make_options(frame.metadata)
+                chunks, xmp = png_chunks(frame.metadata), frame.metadata.xmp
             codes = frame.metadata.colour_codes
             displays.append(frame.metadata.display or FrameDisplay(0, None))
             images.append(_gif_image(frame) if format_name == "GIF" else pillow_image(frame))
@@ -210,8 +230,10 @@ def _animation_writer(
         options = _for_mode(images[0], options)
         options |= {"save_all": True, "append_images": images[1:], "duration": durations}
         buffer = io.BytesIO()
-        images[0].save(buffer, format_name, **options)
-        file.write(with_colour_codes(buffer.getvalue(), codes))
+        target: Any = ChunkInserter(buffer, chunks) if format_name == "PNG" else buffer
+        images[0].save(target, format_name, **options)
+        data = with_colour_codes(buffer.getvalue(), codes)
+        file.write(with_xmp(data, xmp) if format_name == "GIF" else data)
 
     return write
 

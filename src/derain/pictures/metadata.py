@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
-from PIL.PngImagePlugin import PngInfo
 
 from derain.pictures.exif import read_page_tags, read_tiff_exif
+from derain.pictures.gif import read_gif_xmp
 from derain.pictures.heif import (
     AvifBoxes,
     heic_coding,
@@ -21,14 +22,12 @@ from derain.pictures.heif import (
 from derain.pictures.open_image import HEIF
 from derain.pictures.orientation import SIDEWAYS, upright_exif, upright_xmp
 from derain.pictures.photoshop import read_resources, without_copies
-from derain.pictures.picture import COLOUR_CHUNKS, JpegCoding, Metadata
+from derain.pictures.picture import JpegCoding, Metadata
 from derain.pictures.pillow_arrays import icc_profile
+from derain.pictures.png_chunks import EXIF_KEYWORD, read_png_chunks
+from derain.pictures.regions import upright_regions
 from derain.pictures.xmp import remove_references
 
-XMP_KEYWORD = b"XML:com.adobe.xmp"
-EXIF_KEYWORD = b"Raw profile type exif"
-"""Keyword of a text with the EXIF in hexadecimal, as in old PNGs without an eXIf chunk."""
-PNG_CHUNKS = {*COLOUR_CHUNKS, b"tIME", b"tEXt", b"zTXt", b"iTXt"}
 SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
     ((1, 1),) * 3: 0,
     ((2, 1), (1, 1), (1, 1)): 1,
@@ -46,9 +45,7 @@ NO_UNIT, CENTIMETRE = 1, 3
 def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
     """Read the metadata of an open picture, adapted to its upright form. Moves in `file`."""
     info = image.info
-    xmp = info.get("xmp")
-    if isinstance(xmp, str):
-        xmp = xmp.encode()
+    xmp = read_xmp(image, file)
     match image.format:
         case "TIFF":
             exif, _ = read_tiff_exif(file, image.tell())
@@ -62,14 +59,14 @@ def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Me
         dpi = _tiff_dpi(image.tag_v2)
     else:
         dpi = info.get("dpi")
-    chunks = _png_chunks(file) if image.format == "PNG" else ()
+    chunks = read_png_chunks(file).kept if image.format == "PNG" else ()
     avif = read_avif_boxes(file) if image.format == "AVIF" else None
     codes = _colour_codes(image, avif, dict(chunks))
     return Metadata(
         exif=exif or None,
         # a CMYK profile must not follow the picture into RGB
         icc=None if image.mode == "CMYK" else icc_profile(image),
-        xmp=remove_references(upright_xmp(xmp)) if xmp else None,
+        xmp=_upright_xmp(xmp, orientation) if xmp else None,
         dpi=_check_dpi(dpi, is_sideways=orientation in SIDEWAYS),
         comments=_comments(image),
         photoshop=_photoshop_resources(image),
@@ -84,19 +81,18 @@ def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Me
     )
 
 
-def png_info(metadata: Metadata) -> PngInfo:
-    """Return the chunks of a PNG other than EXIF, ICC profile and resolution."""
-    info = PngInfo()
-    for name, data in metadata.png_chunks:
-        info.add(name, data)
-    if metadata.xmp:
-        info.add(b"iTXt", xmp_chunk(metadata.xmp))
-    return info
+def read_xmp(image: Image.Image, file: BinaryIO) -> bytes:
+    """Return the XMP of an open picture, of a GIF with its first frame. Moves in `file`."""
+    if image.format == "GIF":
+        return (read_gif_xmp(file) or b"") if image.tell() == 0 else b""
+    xmp = image.info.get("xmp") or b""
+    return xmp.encode() if isinstance(xmp, str) else bytes(xmp)
 
 
-def xmp_chunk(xmp: bytes) -> bytes:
-    """Return the data of an iTXt chunk with XMP: uncompressed, no language, no translation."""
-    return XMP_KEYWORD + b"\0\0\0\0\0" + xmp
+def _upright_xmp(xmp: bytes, orientation: int) -> bytes:
+    with suppress(ValueError):  # reported as an omission
+        xmp = upright_regions(xmp, orientation)
+    return remove_references(upright_xmp(xmp))
 
 
 def _exif_from_text(info: dict[Any, Any]) -> bytes | None:
@@ -188,22 +184,6 @@ def _comments(image: Image.Image) -> tuple[bytes, ...]:
         return tuple(data for name, data in image.applist if name == "COM")
     comment = image.info.get("comment") if image.format == "GIF" else None
     return (comment,) if comment else ()
-
-
-def _png_chunks(file: BinaryIO) -> tuple[tuple[bytes, bytes], ...]:
-    chunks = []
-    file.seek(8)
-    while len(head := file.read(8)) == 8:
-        size, name = struct.unpack(">I4s", head)
-        if name not in PNG_CHUNKS:
-            file.seek(size + 4, 1)
-            continue
-        data = file.read(size)
-        # XMP and EXIF are separate fields, because their orientation changes
-        if not data.startswith((XMP_KEYWORD, EXIF_KEYWORD)):
-            chunks.append((name, data))
-        file.seek(4, 1)
-    return tuple(chunks)
 
 
 def _is_lossless_webp(file: BinaryIO) -> bool:

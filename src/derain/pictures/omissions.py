@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
 from derain.pictures.exif import read_tiff_exif
 from derain.pictures.heif import auxiliary_pictures, read_avif_boxes
+from derain.pictures.jpeg_segments import CREDENTIALS, dropped_segments
+from derain.pictures.metadata import read_xmp
 from derain.pictures.open_image import HEIF
+from derain.pictures.png_chunks import CREDENTIALS_CHUNK, read_png_chunks
+from derain.pictures.regions import upright_regions
 from derain.pictures.xmp import referenced_parts
 
 COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
@@ -18,14 +22,16 @@ COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 MOVED_NOTE = "the maker note of its EXIF is moved: some of its values may become unreadable"
 
 
-def omissions(image: Image.Image, file: BinaryIO, *, bits: int, has_alpha: bool) -> Iterator[str]:
+def omissions(
+    image: Image.Image, file: BinaryIO, *, bits: int, has_alpha: bool, orientation: int
+) -> Iterator[str]:
     """Yield the omissions of an open picture that was read with `bits` per sample.
 
     Moves in `file`.
     """
     count = int(getattr(image, "n_frames", 1))
-    xmp = image.info.get("xmp") or b""
-    parts = list(referenced_parts(xmp.encode() if isinstance(xmp, str) else xmp))
+    xmp = read_xmp(image, file)
+    parts = list(referenced_parts(xmp))
     if image.format == "AVIF" and (file_bits := read_avif_boxes(file).bits) > 8:
         yield f"its {file_bits} bits per sample are read as 8: Pillow supports no more in AVIF"
     if image.format == "TIFF" and read_tiff_exif(file, image.tell())[1]:
@@ -42,6 +48,15 @@ def omissions(image: Image.Image, file: BinaryIO, *, bits: int, has_alpha: bool)
         yield f"contains {count} pictures; only the first one is restored and kept"
     if image.format == HEIF:
         parts += auxiliary_pictures(image)
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        parts += dropped_segments(image.applist)
+    if image.format == "PNG":
+        for name in read_png_chunks(file).dropped:
+            parts.append(CREDENTIALS if name == CREDENTIALS_CHUNK else f"its PNG chunk {name}")
+    try:
+        upright_regions(xmp, orientation)
+    except ValueError:
+        yield "its XMP has invalid regions, such as faces: they do not turn with the picture"
     for part in dict.fromkeys(parts):
         yield f"{part} is dropped: only the picture is kept"
 

@@ -9,9 +9,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.pictures.metadata import xmp_chunk
 from derain.pictures.picture import Metadata, Picture
 from derain.pictures.pillow_arrays import picture_bands
+from derain.pictures.png_chunks import pack_chunk, png_chunks
 
 UP = 2
 """PNG filter: the difference to the byte above.
@@ -48,21 +48,16 @@ def _filter_up(rows: NDArray[np.uint8], above: NDArray[np.uint8] | None) -> byte
 
 def _write_chunk(file: BinaryIO, name: bytes, data: bytes) -> None:
     if data or name == b"IEND":
-        checksum = zlib.crc32(data, zlib.crc32(name))
-        file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum))
+        file.write(pack_chunk(name, data))
 
 
 def _write_metadata(file: BinaryIO, metadata: Metadata) -> None:
-    # the order matters: colour chunks come before the pixels, and a profile replaces sRGB
+    # colour chunks must precede the pixels
     if metadata.icc:
         _write_chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc))
-    for name, data in metadata.png_chunks:
-        if not (metadata.icc and name == b"sRGB"):
-            _write_chunk(file, name, data)
+    file.write(png_chunks(metadata))
     if metadata.dpi:
         dots_m = [round(value / 0.0254) for value in metadata.dpi]
         _write_chunk(file, b"pHYs", struct.pack(">IIB", *dots_m, 1))
     if metadata.exif:
         _write_chunk(file, b"eXIf", metadata.exif)
-    if metadata.xmp:
-        _write_chunk(file, b"iTXt", xmp_chunk(metadata.xmp))

@@ -130,7 +130,13 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Pi
         format=FORMAT_ALIASES.get(str(image.format), str(image.format)),
         metadata=read_metadata(image, file, orientation=orientation),
         omissions=tuple(
-            omissions(image, file, bits=samples.itemsize * 8, has_alpha=channels in {2, 4})
+            omissions(
+                image,
+                file,
+                bits=samples.itemsize * 8,
+                has_alpha=channels in {2, 4},
+                orientation=orientation,
+            )
         ),
     )
 

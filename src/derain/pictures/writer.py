@@ -12,10 +12,16 @@ import numpy as np
 from derain.errors import PictureError
 from derain.files.atomic import atomic_write
 from derain.files.messages import explain_os_error
-from derain.pictures.encoders import ANIMATION_WRITERS, WRITERS, is_separate_still
+from derain.pictures.encoders import (
+    ANIMATION_WRITERS,
+    WRITERS,
+    is_separate_still,
+    oversized_in_jpeg,
+)
 from derain.pictures.photoshop import has_captions
 from derain.pictures.picture import Picture
 from derain.pictures.pillow_arrays import is_grey_profile
+from derain.pictures.png_chunks import KEPT_CHUNKS, TEXT_CHUNKS
 from derain.suffixes import PICTURE_FORMATS
 
 OPAQUE_FORMATS = {"JPEG"}
@@ -33,23 +39,26 @@ METADATA_NAMES = {
     "comments": "comments",
     "png_chunks": "texts",
     "png_gamma": "gamma",
+    "png_background": "background colour",
+    "png_significant_bits": "significant bits",
+    "png_other": "further PNG chunks",
 }
 """Metadata that is reported when it is dropped, by the field of `Metadata`."""
 _COMMON_METADATA = {"exif", "xmp", "icc"}
+_PNG_METADATA = {name for name in METADATA_NAMES if name.startswith("png_")}
 SUPPORTED_METADATA: dict[str, set[str]] = {
-    "PNG": _COMMON_METADATA | {"colour_codes", "png_chunks", "png_gamma"},
+    "PNG": _COMMON_METADATA | {"colour_codes"} | _PNG_METADATA,
     "JPEG": _COMMON_METADATA | {"photoshop", "comments"},
     "WEBP": _COMMON_METADATA,
     "TIFF": _COMMON_METADATA | {"photoshop"},
     "BMP": set(),
-    "GIF": {"comments"},
+    "GIF": {"comments", "xmp"},
     "AVIF": _COMMON_METADATA | {"colour_codes"},
     "HEIC": _COMMON_METADATA | {"colour_codes"},
 }
 """Keys of METADATA_NAMES that a format can store."""
 SRGB_GAMMA = 45455
 """As a PNG stores it: 100,000 / 2.2."""
-TEXT_CHUNKS = {b"tEXt", b"zTXt", b"iTXt"}
 
 
 def write(picture: Picture, path: str | Path, *, overwrite: bool = True) -> None:
@@ -119,6 +128,9 @@ def omissions_when_writing(picture: Picture, path: Path) -> tuple[str, ...]:
     names = [METADATA_NAMES[key] for key in _present_metadata(picture) if key not in supported]
     if format_name != picture.format and names:
         omissions.append(f"dropped, because a {path.suffix} cannot store it: {', '.join(names)}")
+    if format_name == "JPEG" and (too_long := oversized_in_jpeg(picture.metadata)):
+        names = [METADATA_NAMES[key] for key in METADATA_NAMES if key in too_long]
+        omissions.append(f"dropped, because it is too long for a JPEG: {', '.join(names)}")
     if format_name == "JPEG" and picture.metadata.jpeg and picture.metadata.jpeg.lossless:
         omissions.append("its lossless JPEG is written as a lossy one of the highest quality")
     if picture.metadata.display is not None and format_name == "TIFF":
@@ -138,6 +150,12 @@ def _present_metadata(picture: Picture) -> Iterator[str]:
         match key:
             case "png_chunks":
                 is_present = any(name in TEXT_CHUNKS for name, _ in metadata.png_chunks)
+            case "png_background":
+                is_present = any(name == b"bKGD" for name, _ in metadata.png_chunks)
+            case "png_significant_bits":
+                is_present = any(name == b"sBIT" for name, _ in metadata.png_chunks)
+            case "png_other":
+                is_present = any(name not in KEPT_CHUNKS for name, _ in metadata.png_chunks)
             case "png_gamma":
                 is_present = _has_gamma(dict(metadata.png_chunks))
             case "photoshop":
