@@ -79,6 +79,11 @@ def test_style_excludes_the_options_of_presets(photo, option):
         run(photo, "--style", "hq-rain", *option)
 
 
+def test_output_with_a_slash_is_a_folder(photo, tmp_path):
+    run(photo, "-o", f"{tmp_path}/heavy.rain/")
+    assert (tmp_path / "heavy.rain" / "photo.png").exists()
+
+
 def test_existing_file_is_not_overwritten(photo):
     run(photo)
     with pytest.raises(DerainError, match="--overwrite"):

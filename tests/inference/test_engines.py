@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 
+from derain import environment
 from derain.errors import EngineError
 from derain.inference import open_engine
-from derain.inference.engines import openvino
+from derain.inference.engines import onnxruntime, openvino
 from derain.inference.engines.engine import ENGINES
 from derain.inference.engines.onnxruntime import OnnxRuntimeEngine
 
@@ -168,6 +170,19 @@ def test_bfloat16_agrees_with_float32_to_45_db(networks, rng):
 @BACKENDS
 def test_device_description(name, networks):
     assert open_engine(networks / "copying.onnx", engine=name).device.startswith("cpu")
+
+
+@BACKENDS
+def test_engine_without_metadata_is_installed(name, monkeypatch):
+    """As in a frozen application."""
+    pytest.importorskip(name)
+
+    def version(package):
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(environment, "version", version)
+    monkeypatch.setattr(onnxruntime, "distributions", lambda name: iter(()))
+    assert ENGINES[name].version()
 
 
 def _open(onnx_path, *, device, **options):

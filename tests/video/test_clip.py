@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from fractions import Fraction
@@ -323,6 +324,16 @@ def test_failure_before_the_first_frame_leaves_nothing(make_clip):
     with pytest.raises(VideoError, match="the network failed"):
         restore(source, network=fail)
     assert names_in(source.parent) == ["clip.mp4"]
+
+
+def test_disk_without_fsync(make_clip, monkeypatch):
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    source = make_clip()
+    restore(source)
+    assert names_in(source.parent) == ["clip.mp4", "out.mp4"]
 
 
 def test_stale_temporaries_are_removed(make_clip):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Output(str):
-    """Name of a file or a folder, as it was typed: a slash at the end means a folder."""
+    """Name of a file or a folder as typed; a slash at its end means a folder."""
 
 
 def _parse_path(_: type, tokens: Sequence[Token]) -> Path:
