@@ -117,6 +117,31 @@ def test_file_that_does_not_reach_the_disk_is_removed(number, failing_fsync, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of groups and others")
+@pytest.mark.parametrize(
+    ("source_mode", "umask", "mode"),
+    [(0o600, 0o022, 0o600), (0o644, 0o077, 0o600), (0o777, 0o022, 0o644), (0o664, 0o002, 0o664)],
+)
+def test_permissions_of_another_file(source_mode, umask, mode, tmp_path):
+    source, out = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.touch()
+    source.chmod(source_mode)
+    before = os.umask(umask)
+    try:
+        with atomic_write(out, permissions_of=source) as file:
+            # already before anything is written
+            assert os.fstat(file.fileno()).st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
+    assert out.stat().st_mode & 0o777 == mode
+
+
+def test_permissions_of_a_missing_file_are_ignored(tmp_path):
+    with atomic_write(tmp_path / "out.txt", permissions_of=tmp_path / "missing"):
+        pass
+    assert (tmp_path / "out.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

@@ -79,6 +79,17 @@ def test_missing_folders_are_created(darken, photos):
     assert (photos / "a" / "b" / "00.png").exists()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of groups and others")
+@pytest.mark.parametrize("pages", [1, 2])
+def test_private_photo_stays_private(pages, darken, tmp_path):
+    page = Picture(np.full((20, 30, 3), 255, np.uint8), format="TIFF")
+    pictures.write_frames([page] * pages, tmp_path / "a.tif")
+    (tmp_path / "a.tif").chmod(0o600)
+    PhotoBatch(darken).run(find_jobs([tmp_path / "a.tif"], output=tmp_path / "out", with_rain=True))
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").iterdir()}
+    assert modes == {0o600}
+
+
 def test_compare_writes_both_halves(darken, photos):
     PhotoBatch(darken, RestoreOptions(compare=True)).run(find_jobs([photos / "00.png"]))
     pixels = pictures.read(photos / "00_derained.png").pixels

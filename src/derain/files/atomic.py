@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,10 +44,13 @@ class AtomicFile:
     Raises OSError wherever the operating system does.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, permissions_of: Path | None = None) -> None:
+        """`permissions_of` is another file; permissions that it lacks are removed here too."""
         self.path = path
         self._temporary = temporary_beside(path)
         self.file: BinaryIO = self._temporary.open("x+b")
+        if permissions_of is not None:
+            _restrict(self._temporary, permissions_of)
 
     def commit(self, *, overwrite: bool = True) -> None:
         """Give the file its name.
@@ -73,15 +77,18 @@ class AtomicFile:
 
 
 @contextmanager
-def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: Path, *, overwrite: bool = True, permissions_of: Path | None = None
+) -> Iterator[BinaryIO]:
     """Yield a temporary file that takes the name `path` when the block succeeds.
 
-    The file is removed when the block fails.
+    The file is removed when the block fails. `permissions_of` is another file; permissions that it
+    lacks are removed here too.
 
     Without `overwrite`, raises TargetExistsError at the end if the name is in use by then, except
     by an empty file.
     """
-    target = AtomicFile(path)
+    target = AtomicFile(path, permissions_of=permissions_of)
     try:
         yield target.file
         target.commit(overwrite=overwrite)
@@ -96,6 +103,12 @@ def writing(path: Path, error: type[DerainError]) -> Iterator[None]:
         yield
     except OSError as os_error:
         raise error(f"{path}: {explain_os_error(os_error)}") from os_error
+
+
+def _restrict(path: Path, other: Path) -> None:
+    """Remove permissions that `other` does not have. File systems without permissions are fine."""
+    with suppress(OSError):
+        path.chmod(stat.S_IMODE(path.stat().st_mode & other.stat().st_mode))
 
 
 def sync(file: BinaryIO) -> None:

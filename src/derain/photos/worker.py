@@ -90,7 +90,7 @@ class PhotoWorker:
             if layer is not None:
                 _write_rain_layer(layer, job, undo)
                 del layer
-            pictures.write(output, job.target, overwrite=job.overwrite)
+            pictures.write(output, job.target, overwrite=job.overwrite, permissions_of=job.source)
             undo.pop_all()
 
     def _restore_frames(
@@ -112,7 +112,10 @@ class PhotoWorker:
             nullcontext() if rain_target is None else disk_queue(rain_target.parent) as layers,
         ):
             pictures.write_frames(
-                restored_frames(layers, undo), job.target, overwrite=job.overwrite
+                restored_frames(layers, undo),
+                job.target,
+                overwrite=job.overwrite,
+                permissions_of=job.source,
             )
             undo.pop_all()
         elapsed = time.perf_counter() - start
@@ -162,9 +165,11 @@ def _write_rain_layer(layer: Picture | DiskQueue, job: Job, undo: ExitStack) -> 
         return
     is_new = not is_taken(job.rain_target)
     if isinstance(layer, Picture):
-        pictures.write(layer, job.rain_target, overwrite=job.overwrite)
+        pictures.write(layer, job.rain_target, overwrite=job.overwrite, permissions_of=job.source)
     else:
-        pictures.write_frames(layer, job.rain_target, overwrite=job.overwrite)
+        pictures.write_frames(
+            layer, job.rain_target, overwrite=job.overwrite, permissions_of=job.source
+        )
     if is_new:
         undo.callback(job.rain_target.unlink, missing_ok=True)
 

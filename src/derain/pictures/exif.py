@@ -155,7 +155,7 @@ def without_orientation(exif: bytes) -> bytes:
 
 
 def header(order: Order, start: int = 0) -> bytes:
-    """Return the first bytes of a TIFF whose first directory is at `start`."""
+    """Return the header of a TIFF; its first directory is at `start`."""
     mark = next(mark for mark, name in ORDERS.items() if name == order)
     return mark + struct.pack(order + "HI", CLASSIC, start)
 

@@ -61,12 +61,19 @@ SRGB_GAMMA = 45455
 """As a PNG stores it: 100,000 / 2.2."""
 
 
-def write(picture: Picture, path: str | Path, *, overwrite: bool = True) -> None:
+def write(
+    picture: Picture,
+    path: str | Path,
+    *,
+    overwrite: bool = True,
+    permissions_of: Path | None = None,
+) -> None:
     """Write a picture in the format of the suffix of `path`, with the metadata that it can store.
 
     An existing file is replaced; without `overwrite` it is an error. The file appears when it is
     complete: an error, a full disk, a power cut or Ctrl-C leaves nothing behind. Formats with
-    8 bits round 16-bit samples.
+    8 bits round 16-bit samples. `permissions_of` is another file, usually the source; permissions
+    that it lacks are removed from the new file.
 
     Raises PictureError for an unknown suffix, for transparency or a size that the format does not
     support, and for errors of the disk.
@@ -74,10 +81,21 @@ def write(picture: Picture, path: str | Path, *, overwrite: bool = True) -> None
     path = Path(path)
     format_name = format_for(path)
     picture = _prepare(picture, path, format_name)
-    _write_atomically(path, lambda file: WRITERS[format_name](picture, file), overwrite=overwrite)
+    _write_atomically(
+        path,
+        lambda file: WRITERS[format_name](picture, file),
+        overwrite=overwrite,
+        permissions_of=permissions_of,
+    )
 
 
-def write_frames(frames: Iterable[Picture], path: str | Path, *, overwrite: bool = True) -> None:
+def write_frames(
+    frames: Iterable[Picture],
+    path: str | Path,
+    *,
+    overwrite: bool = True,
+    permissions_of: Path | None = None,
+) -> None:
     """Write an animation (GIF, PNG, WebP, AVIF) or the pages of a TIFF, otherwise like `write`.
 
     An exception of `frames` is not changed, and no file is left behind.
@@ -109,6 +127,7 @@ def write_frames(frames: Iterable[Picture], path: str | Path, *, overwrite: bool
         path,
         lambda file: ANIMATION_WRITERS[format_name](checked(), file),
         overwrite=overwrite,
+        permissions_of=permissions_of,
         source_errors=source_errors,
     )
 
@@ -232,11 +251,12 @@ def _write_atomically(
     encode: Callable[[BinaryIO], None],
     *,
     overwrite: bool,
+    permissions_of: Path | None,
     source_errors: Sequence[Exception] = (),
 ) -> None:
     """Write a new file; errors in `source_errors`, filled meanwhile, are not errors of writing."""
     try:
-        with atomic_write(path, overwrite=overwrite) as file:
+        with atomic_write(path, overwrite=overwrite, permissions_of=permissions_of) as file:
             encode(file)
     except (OSError, ValueError, RuntimeError) as error:
         if error in source_errors:
