@@ -17,6 +17,8 @@ from derain.video.frames import FrameOptions, VideoResult
 
 TICK = Fraction(1, 15360)
 B_FRAMES = {"bf": "2", "b-adapt": "0"}
+SOUND_BIT_RATES = {"wmav2": 64_000, "g723_1": 6300}
+"""For encoders that need a bit rate."""
 QUARTER_TURN = [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]
 """The display matrix of a clip that a phone filmed upright."""
 
@@ -30,6 +32,7 @@ def write_clip(
     steps: tuple[int, ...] = (512,),
     tick: Fraction = TICK,
     sound: str | None = "aac",
+    sound_rate: int = 44100,
     size: tuple[int, int] = (64, 48),
     options: dict[str, str] | None = None,
     matrix: list[int] | None = None,
@@ -48,7 +51,9 @@ def write_clip(
             setattr(stream.codec_context, key, value)
         if matrix:
             stream.set_display_matrix(matrix)
-        tone = container.add_stream(sound, rate=44100) if sound else None
+        tone = container.add_stream(sound, rate=sound_rate, layout="mono") if sound else None
+        if tone and sound in SOUND_BIT_RATES:
+            tone.codec_context.bit_rate = SOUND_BIT_RATES[sound]
         pts = 0
         for index, step in zip(range(frames), itertools.cycle(steps), strict=False):
             image = ramp(index, size)
@@ -57,7 +62,7 @@ def write_clip(
             container.mux(stream.encode(frame))
             pts += step
         if tone:
-            _add_tone(container, tone, seconds=float(pts * tick))
+            _add_tone(container, tone, rate=sound_rate, seconds=float(pts * tick))
         container.mux(stream.encode(None))
     return path
 
@@ -70,13 +75,13 @@ def ramp(index: int, size: tuple[int, int] = (64, 48)) -> np.ndarray:
     return np.stack(channels, -1).astype(np.uint8)
 
 
-def _add_tone(container: Any, tone: Any, *, seconds: float) -> None:
-    phase = np.arange(int(44100 * seconds)) * 440 * 2 * np.pi / 44100
+def _add_tone(container: Any, tone: Any, *, rate: int, seconds: float) -> None:
+    phase = np.arange(int(rate * seconds)) * 440 * 2 * np.pi / rate
     wave = (0.3 * np.sin(phase)).astype(np.float32)[None]
     for start in range(0, wave.shape[1] - 1024, 1024):
         samples = wave[:, start : start + 1024]
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = 44100, start
+        frame.sample_rate, frame.pts = rate, start
         container.mux(tone.encode(frame))
     container.mux(tone.encode(None))
 

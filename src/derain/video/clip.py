@@ -17,6 +17,7 @@ from derain.inference.restorer import Restorer
 from derain.video.clip_reader import ClipReader
 from derain.video.clip_writer import ClipWriter
 from derain.video.codecs import Encoding, choose_encoding
+from derain.video.containers import WITHOUT_ORIGIN
 from derain.video.errors import ffmpeg_errors, frame_errors
 from derain.video.frames import FrameOptions, VideoResult, restore_frames
 from derain.video.pipeline import run_pipeline
@@ -47,7 +48,9 @@ def restore_clip(
     once, with None for an unknown count, and `on_frame()` after each frame.
     Raises VideoError for errors of FFmpeg and the disk.
     """
-    with ClipReader(path, str(path)) as reader:
+    # a part of a stream keeps its place in it
+    keeps_clock = target.suffix.lower() in WITHOUT_ORIGIN
+    with ClipReader(path, str(path), keeps_clock=keeps_clock) as reader:
         encoding = _choose_encoding(reader, target, codec, crf)
         _check_target(target)
         remove_stale_temporaries(target.parent)

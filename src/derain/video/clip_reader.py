@@ -6,6 +6,7 @@ import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,7 +26,7 @@ from derain.video.colours import FrameToRgb
 from derain.video.containers import ffmpeg_url
 from derain.video.errors import ffmpeg_errors
 from derain.video.rotation import orientation_from_matrix
-from derain.video.timestamps import Clock, FrameTimes, TruncationCheck
+from derain.video.timestamps import Clock, FrameTimes, TruncationCheck, clock_origin_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,12 @@ class ClipReader:
         *,
         format: str | None = None,
         options: dict[str, str] | None = None,
+        keeps_clock: bool = False,
     ) -> None:
-        """`file` is a path or an open binary file; errors begin with `name`."""
+        """`file` is a path or an open binary file; errors begin with `name`.
+
+        A clock that begins late begins at 0, unless `keeps_clock` is set.
+        """
         self.name = name
         self.damaged_packets = 0
         """Packets so far that could not be decoded."""
@@ -83,8 +88,9 @@ class ClipReader:
         self.stream = self._find_video_stream()
         self.stream.thread_type = "AUTO"
         self._times = FrameTimes(self.container)
-        self._clock = Clock(self.container)
-        self._truncation = TruncationCheck(self.container)
+        origin_s = Fraction(0) if keeps_clock else clock_origin_s(self.container)
+        self._clock = Clock(self.container, origin_s)
+        self._truncation = TruncationCheck(self.container, origin_s)
         self._items = self._decode()
         self._changes_size = self._is_interlaced = False
         self._dropped: dict[str, None] = {}  # an ordered set

@@ -98,7 +98,7 @@ class ClipWriter:
         with ffmpeg_errors(self.name, self._remedy):
             self._encode(None)
             self._mux_held(following=None)
-            self._output.container.close()
+            self._output.close(self._path)
         self.omissions += dropped_tags(self._tags, self._path)
         if self._grid is not None and self._grid.max_error_s > MAX_INVISIBLE_ERROR_S:
             self.omissions.append(
@@ -119,7 +119,7 @@ class ClipWriter:
             self._encode(None)
             self._mux_held(following=None)
         with suppress(av.error.FFmpegError, OSError, ValueError):
-            self._output.container.close()
+            self._output.close(self._path)
 
     def _encode(self, frame: VideoFrame | None) -> None:
         for packet in self._output.video.encode(frame):

@@ -45,6 +45,8 @@ WITHOUT_B_FRAMES = {".avi", ".flv", ".mpeg", ".mpg", ".mxf", ".wmv"}
 """Containers that cannot store the display time of a reordered frame, or only by shifting all."""
 TRANSPORT_STREAMS = {".ts", ".mts", ".m2ts"}
 """Containers whose clock starts at the time of the first coded frame."""
+WITHOUT_ORIGIN = TRANSPORT_STREAMS | {".mpeg", ".mpg", ".flv", ".wmv"}
+"""Containers whose clock can begin at any time, so that parts of a stream fit together."""
 MOVIES = {"mp4", "mov", "3gp"}
 """The family of ISO/IEC 14496-12."""
 MATROSKA = "matroska"
@@ -74,7 +76,7 @@ TRANSPORT_STREAM_CODECS = {
 
 FFmpeg writes other codecs too, but no reader can identify them.
 """
-CORRUPTED_COPIES = {"avi": {"eac3"}}
+CORRUPTED_COPIES = {"avi": {"dts", "eac3", "speex"}}
 """Codecs that a format accepts but does not return unchanged."""
 NEVER_EMPTY = {"mxf"}
 """Formats that cannot be finished without a frame."""

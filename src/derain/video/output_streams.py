@@ -22,10 +22,12 @@ from av.video.stream import VideoStream
 
 from derain.errors import VideoError
 from derain.video import containers
+from derain.video.audio_copies import add_audio_copy
 from derain.video.clip_reader import ClipReader, is_cover
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours
 from derain.video.containers import MATROSKA, MOVIES, can_copy, ffmpeg_url
+from derain.video.matroska_audio import rename_stand_ins, stand_in_format
 from derain.video.metadata import are_standard, read_tags, stream_tags
 from derain.video.rotation import TRANSPOSING
 from derain.video.scheduling import preserve_scheduling
@@ -37,11 +39,6 @@ MAX_RATE_NUMERATOR = {"mpeg4": 2**16 - 1}
 """Largest numerator of the frame rate, for encoders that limit it."""
 TIMECODE = "timecode"
 """Tag of a video stream, and of the extra stream in which QuickTime stores it."""
-DEFAULT_AUDIO_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
-"""Layouts of audio with nothing but a channel count, which not every container accepts."""
-AC3_IN_AVI = "avi", "ac3"
-DEFAULT_AC3_BIT_RATE = 192_000
-"""In bits per second, for AC-3 without one."""
 COVER_NAMES = {"mjpeg": ("cover.jpg", "image/jpeg")}
 """File name and media type of a cover in Matroska, where the type differs from the codec name."""
 MAX_TIMESCALE = 2**31 - 1
@@ -56,6 +53,16 @@ class OutputFile:
     video: VideoStream
     copies: dict[int, Stream]
     """Copied streams, by the index of their source."""
+
+    def close(self, path: Path) -> None:
+        """Finish the file at `path`."""
+        formats = [stand_in_format(stream) for stream in self.copies.values()]
+        stand_ins = {wave for wave in formats if wave is not None}
+        try:
+            self.container.close()
+        finally:
+            if stand_ins:
+                rename_stand_ins(path, stand_ins)
 
     @property
     def counts_frames(self) -> bool:
@@ -155,6 +162,11 @@ class OutputPlan:
                 self.omissions.append(
                     f"its cover is dropped: {suffix} does not support cover pictures"
                 )
+            elif _is_unknown(stream):
+                self.omissions.append(
+                    f"its {stream.type} stream {stream.index} is dropped: "
+                    "FFmpeg does not know its codec"
+                )
             else:
                 codec = _codec_name(stream) or f"{stream.type} streams"
                 self.omissions.append(
@@ -196,7 +208,8 @@ class OutputPlan:
             elif is_cover(stream) and container.format.name == MATROSKA:
                 self._attach_cover(container, stream)
             else:
-                copies[stream.index] = _add_copy(container, stream)
+                first = self.source.early_packets.get(stream.index)
+                copies[stream.index] = _add_copy(container, stream, first)
         if container.format.name in MOVIES:
             if not are_standard(read_tags(self.source.container)):
                 container.container_options["movflags"] = "+use_metadata_tags"
@@ -274,36 +287,22 @@ def _is_generated(stream: Stream) -> bool:
     return stream.type == "data" and (stream.discard == Discard.all or TIMECODE in stream.metadata)
 
 
+def _is_unknown(stream: Stream) -> bool:
+    """True for a stream that needs a decoder which this FFmpeg lacks: PyAV cannot copy it."""
+    return stream.codec_context is None and stream.type not in {"data", "attachment"}
+
+
 def _codec_name(stream: Stream) -> str | None:
     return stream.codec_context.codec.canonical_name if stream.codec_context else None
 
 
-def _add_copy(container: OutputContainer, source: Stream) -> Stream:
-    if (
-        isinstance(source, AudioStream)
-        and (container.format.name, source.codec_context.name) == AC3_IN_AVI
-    ):
-        stream = _add_ac3(container, source)
+def _add_copy(container: OutputContainer, source: Stream, first: Packet[Any] | None) -> Stream:
+    if isinstance(source, AudioStream):
+        stream: Stream = add_audio_copy(container, source, first)
     else:
         stream = container.add_stream_from_template(source, opaque=True)
     _copy_tags(stream, source)
     _set_apple_tag(stream, container)
-    if isinstance(stream, AudioStream):
-        layout = stream.codec_context.layout.name
-        if layout in DEFAULT_AUDIO_LAYOUTS:
-            stream.codec_context.layout = DEFAULT_AUDIO_LAYOUTS[layout]
-    return stream
-
-
-def _add_ac3(container: OutputContainer, source: AudioStream) -> Stream:
-    """Add an AC-3 stream without copying the header of an .avi.
-
-    That header declares all packets as large as the largest, and FFmpeg would derive wrong times
-    from it.
-    """
-    context = source.codec_context
-    stream = container.add_stream("ac3", rate=context.sample_rate, layout=context.layout.name)
-    stream.codec_context.bit_rate = context.bit_rate or DEFAULT_AC3_BIT_RATE
     return stream
 
 

@@ -37,15 +37,16 @@ def clock_origin_s(container: InputContainer) -> Fraction:
 
 
 class Clock:
-    """Makes a clip begin at 0, and shifts its packets after each restart behind those before it.
+    """Subtracts the origin of the clock, and shifts the packets after each restart behind the rest.
 
     All streams are shifted by the same time. They do not restart at the same packet: near a
     restart, each packet belongs to the side where it is nearer to the others.
     """
 
-    def __init__(self, container: InputContainer) -> None:
+    def __init__(self, container: InputContainer, origin_s: Fraction = Fraction(0)) -> None:
+        """`origin_s` becomes 0."""
         self._may_restart = container.format.name in RESTARTING
-        self._offsets_s = [-clock_origin_s(container)]
+        self._offsets_s = [-origin_s]
         """Offsets of the last two sides."""
         self._end_s = Fraction(0)
         """End of the latest packet of any stream."""
@@ -164,8 +165,10 @@ class AudioDrift:
 class TruncationCheck:
     """Compares the packets that were read with the declared length of the file."""
 
-    def __init__(self, container: InputContainer) -> None:
+    def __init__(self, container: InputContainer, origin_s: Fraction = Fraction(0)) -> None:
+        """`origin_s` was subtracted from the times of the packets."""
         self._container = container
+        self._origin_s = origin_s
         self._first_s: Fraction | None = None
         """Decoding time of the first packet."""
         self._end_s = Fraction(0)
@@ -190,8 +193,7 @@ class TruncationCheck:
         """(read, declared) in seconds if a file, read to its end, is truncated; otherwise None."""
         if self._container.duration is None:
             return None
-        start = (self._container.start_time or 0) / av.time_base
-        start -= float(clock_origin_s(self._container))
+        start = (self._container.start_time or 0) / av.time_base - float(self._origin_s)
         declared = self._container.duration / av.time_base
         if "matroska" in self._container.format.name and start < declared:
             declared -= start  # FFmpeg stores the end there, not the length
