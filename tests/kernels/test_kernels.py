@@ -1,7 +1,7 @@
 """The kernels against the reference in PyTorch.
 
-The first test that needs them waits half a minute for the compiler. On a processor with AVX-512,
-`ATEN_CPU_CAPABILITY=avx2 pytest tests/kernels` tests those for AVX2.
+The first test waits for the compiler, half a minute. On a processor with AVX-512,
+`ATEN_CPU_CAPABILITY=avx2 pytest tests/kernels` tests the kernels for AVX2.
 """
 
 import copy
@@ -10,18 +10,19 @@ import pickle
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
 from helpers.networks import perturb
 
 from derain import kernels
-from derain.kernels.build import _build_lock, has_matrix_unit
+from derain.kernels.build import has_matrix_unit
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.network.blocks import SFT, Fusion
 from derain.network.configuration import SMALL
 from derain.network.swin import SwinBlock
+
+pytestmark = pytest.mark.slow  # the kernels are compiled first
 
 CHANNELS = [16, 48, 64, 7, 33]  # the last two are padded
 RELATIVE_NORM = {torch.float32: 1e-5, torch.bfloat16: 0.05}
@@ -217,33 +218,11 @@ def test_without_gradients_the_reference_computes(compiled, make_block):
         assert torch.equal(accelerated(make_block())(x), make_block()(x))
 
 
-def test_networks_use_the_reference_by_default(make_block):
-    assert not is_fused(make_block(), noise(1, 16, 14, 14))
-
-
-def test_eager_detaches_the_kernels(compiled, make_block):
-    block = accelerated(make_block())
-    assert not is_fused(accelerated(block, "eager"), noise(1, 16, 14, 14))
-    assert "forward" not in vars(block)
-
-
 @pytest.fixture
 def network():
     torch.manual_seed(0)
     shape = {"channels": (4, 4, 4, 4), "stages": (2, 1, 1, 1), "head_stages": 1}
     return PLNLIN(PLNLINConfiguration(**shape))
-
-
-def test_all_supported_modules_of_a_network_are_accelerated(compiled, network):
-    accelerated(network)
-    kinds = [type(module) for module in network.modules() if "forward" in vars(module)]
-    expected = [type(m) for m in network.modules() if isinstance(m, SwinBlock | SFT | Fusion)]
-    assert kinds == expected
-
-
-def test_acceleration_does_not_change_the_state_dict(compiled, network):
-    before = network.state_dict()
-    assert list(accelerated(network).state_dict()) == list(before)
 
 
 def test_accelerated_network_matches_the_reference(compiled, network):
@@ -272,31 +251,6 @@ def test_pickle_holds_the_reference(compiled, make_block):
     assert torch.equal(restored(x), make_block()(x))
 
 
-def test_environment_variable_disables_the_kernels(compiled, make_block, monkeypatch):
-    monkeypatch.setenv("DERAIN_KERNELS", "eager")
-    assert not is_fused(accelerated(make_block(), "auto"), noise(1, 16, 14, 14))
-    assert kernels.describe(SMALL) == "PyTorch operations"
-
-
-def test_environment_variable_disables_the_matrix_unit(compiled, monkeypatch):
-    monkeypatch.setenv("DERAIN_KERNELS", "vector")
-    assert kernels.describe(SMALL) == "C++ kernels"
-
-
-def test_unsupported_settings_are_described(compiled):
-    wide = replace(SMALL, channels=(16, 32, 50, 66), attention_heads=2)
-    expected = "; PyTorch operations for attention_heads = 2, 66 channels"
-    assert kernels.describe(wide).endswith(expected)
-
-
-def test_unsupported_discriminator_is_described_only_if_used(compiled):
-    wide = replace(SMALL, discriminator_channels=(16, 32, 48, 66), discriminator_unit="swin")
-    assert "PyTorch" not in kernels.describe(wide)
-    assert kernels.describe(wide, with_discriminator=True).endswith(
-        "; PyTorch operations for 66 channels, unit swin"
-    )
-
-
 PROGRAM = """
 import torch
 from derain import kernels
@@ -309,7 +263,6 @@ block(torch.zeros(1, 16, 14, 14)).sum().backward()
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["missing", "failing"])
 def test_without_a_compiler_the_reference_computes(compiler, tmp_path):
     """In a process of its own, because each process looks for the extension once."""
@@ -326,11 +279,3 @@ def test_without_a_compiler_the_reference_computes(compiler, tmp_path):
         check=True,
     )
     assert run.stdout.startswith("PyTorch operations (")
-
-
-def test_lock_of_a_killed_process_is_removed(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    with _build_lock() as folder:
-        (folder / "lock").touch()  # PyTorch's, for which it would wait forever
-    with _build_lock() as folder:
-        assert not (folder / "lock").exists()

@@ -6,7 +6,7 @@ They are used where there is a compiler, AVX2 or AVX-512, and a gradient to comp
 runs everywhere else.
 """
 
-from derain.kernels.accelerate import accelerate
+from derain.kernels.attach import accelerate
 from derain.kernels.build import Choice, describe
 
 __all__ = ["Choice", "accelerate", "describe"]
