@@ -59,8 +59,8 @@ PathArgument = Annotated[Path, Parameter(converter=_parse_path)]
 OutputArgument = Annotated[Output, Parameter(converter=_parse_output)]
 Positive = validators.Number(gte=1)
 Fraction = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
-Flag = Annotated[bool, Parameter(negative=())]
-Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=())]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=(), show_default=False)]
 
 
 @Parameter(name="*")
@@ -81,13 +81,14 @@ class Network:
     threads
         CPU threads for the network. Default: all cores.
     tile_px
-        Maximum side of a tile in pixels, at least 168 (three overlaps). Default: as large as
-        --limit-mib allows.
+        Large pictures are restored in tiles. Maximum side of a tile in pixels, at least 168.
+        Default: as large as --limit-mib allows.
     limit_mib
-        Memory for the network in MiB, at least that of the smallest tile.
+        Memory for the network in MiB, at least that of the smallest tile. Default: 768, and less
+        for very large pictures.
     ensemble
-        Average over 4 flips, or over 8 flips and quarter turns, which takes as many times longer.
-        4 views are slightly better than 1; 8 are for networks trained on rain from all sides.
+        Average over 4 flips, or over 8 flips and quarter turns; takes 4 or 8 times as long. With
+        both shipped models, 4 is slightly better than 1 and than 8.
     """
 
     model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT

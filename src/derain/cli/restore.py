@@ -43,15 +43,16 @@ def restore(
     Parameters
     ----------
     inputs
-        Photos (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC), and folders, searched recursively.
+        Photos (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC), and folders, which are searched with
+        their subfolders.
     output
-        A folder, in which the tree of the inputs is mirrored; or a file, for a single photo.
-        Default: `photo_derained.jpg` beside `photo.jpg`.
+        A folder, which gets the same subfolders as the input; or a file, for a single photo. A
+        name that ends with a slash is a folder. Default: `photo_derained.jpg` beside `photo.jpg`.
     jobs
-        Number of pictures processed concurrently; inference is serial, reading and writing
-        overlap it.
+        Number of pictures in progress at the same time. The network restores one of them, while
+        others are read and written.
     strength
-        Share of the estimated rain to remove, 0 to 1.
+        Share of the detected rain to remove, from 0 (none) to 1 (all).
     mask
         Picture of the photo's size. Rain is removed in full where it is white, by half where it is
         mid-grey, and not at all where it is black.
@@ -62,12 +63,13 @@ def restore(
     compare
         Write rainy and restored side by side in one picture, for inspection.
     overwrite
-        Replace existing files.
+        Replace existing results, which are otherwise kept.
     suffix
-        Suffix for results written beside their source. Default: `_derained`, or `_compared` with
-        --compare.
+        End of the names of results that are written beside their photos. Default: `_derained`, or
+        `_compared` with --compare.
     shard
-        Process one of several shards of about equal size: `2/8` is the second of eight.
+        Restore one of several equal parts of a folder, for several machines: `2/8` is the second of
+        eight.
     report
         Write an HTML page with a slider between before and after for each picture.
     json
