@@ -89,7 +89,7 @@ def state_of(project, folder="run"):
     return torch.load(project / folder / "state.ckpt", weights_only=True)
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"

@@ -391,27 +391,31 @@ def test_failed_process_is_reported_with_its_message(project):
         train_row(AblationRow("x"), project / "recipe.toml", ["data.backgrounds=['missing']"])
 
 
-def start_endless_table(project):
+@pytest.fixture
+def endless_table(project):
+    """The process of a table whose first row is being trained."""
     arguments = table5_command(project, "schedule.kind=steps", steps=100000)
     table = subprocess.Popen([sys.executable, "-m", "derain.cli.main", *arguments])
     log = project / "out/alpha-0.0/log.jsonl"
-    wait_for(lambda: log.exists() and log.stat().st_size)
-    return table
+    try:
+        wait_for(lambda: log.exists() and log.stat().st_size)
+        yield table
+    finally:
+        table.terminate()
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux", reason="other systems do not tell a process that its parent has ended"
 )
-def test_row_ends_with_a_killed_table(project):
-    start_endless_table(project).kill()
+def test_row_ends_with_a_killed_table(project, endless_table):
+    endless_table.kill()
     # which a stopped run leaves
     wait_for(lambda: (project / "out/alpha-0.0/weights.safetensors").exists())
 
 
 @pytest.mark.slow
-def test_stopped_table_lets_its_row_save_its_state(project):
-    table = start_endless_table(project)
-    table.send_signal(signal.SIGTERM)
-    assert table.wait(60) != 0
+def test_stopped_table_lets_its_row_save_its_state(project, endless_table):
+    endless_table.send_signal(signal.SIGTERM)
+    assert endless_table.wait(60) != 0
     assert (project / "out/alpha-0.0/state.ckpt").exists()
