@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from pathlib import Path
 
-from cyclopts import App
+from cyclopts import App, Group
 
 from derain import DerainError, __version__
 from derain.cli.console import log_stream, one_line
@@ -37,10 +37,14 @@ VERBS = {
     "evaluate": "Score restored pictures against clean ones.",
     "data": "Inspect folders of rainy and clean pictures and report problems.",
 }
-"""Verb -> help. A verb is the function or `cyclopts.App` of its name in `derain.cli.VERB`.
+"""Verb -> help, in the order of `--help`.
 
+A verb is the function or `cyclopts.App` of its name in `derain.cli.VERB`.
 The sentences stand here so that `--help` imports none of those modules.
 """
+USER_VERBS = {"restore", "video", "serve", "web", "info"}
+"""Verbs for users of the models; `--help` lists them before those for research."""
+USAGE = "Usage: derain PHOTO|FOLDER|CLIP... [OPTIONS]\n       derain COMMAND ..."
 ABOUT = {"--help", "-h", "--version"}
 OUTPUT_OPTIONS = {"--output", "-o"}
 FILE_OPTIONS = {"--json", "--report", "--mask", "--model", "-m"}
@@ -59,15 +63,24 @@ PYAV_NEEDS = (3, 11)
 
 def build_app() -> App:
     """Build the command line with every verb."""
+    photos, research = Group("Photos and clips", sort_key=0), Group("Research", sort_key=1)
     app = App(
         name="derain",
+        usage=USAGE,
+        group_commands=Group("About", sort_key=2),
         help="Remove rain from photos and clips: `derain photo.jpg` writes `photo_derained.jpg`.",
         version=__version__,
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
-    for verb, sentence in VERBS.items():
-        app.command(f"derain.cli.{verb}:{verb}", name=verb, help=sentence)
+    for position, (verb, sentence) in enumerate(VERBS.items()):
+        app.command(
+            f"derain.cli.{verb}:{verb}",
+            name=verb,
+            help=sentence,
+            group=photos if verb in USER_VERBS else research,
+            sort_key=position,
+        )
     return app
 
 
