@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from derain.cli.main import main
 from derain.errors import WeightsError
 from derain.export.darktable import model_id, write_dtmodel
 from derain.weights import find
@@ -89,3 +90,9 @@ def test_other_suffix_is_rejected(tmp_path):
 
 def test_names_of_files_become_ids():
     assert model_id("My Rain_2") == "denoise-derain-my-rain-2"
+
+
+def test_command_writes_the_file(tmp_path, capsys):
+    path = tmp_path / "derain.dtmodel"
+    assert main(["export", "small", "--for", "darktable", "-o", str(path)]) == 0
+    assert zipfile.is_zipfile(path)

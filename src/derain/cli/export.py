@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 
 def export(
-    weights: Path, /, output: Path | None = None, *, half: bool = True, check: bool = True
+    weights: Path,
+    /,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    *,
+    program: Annotated[Literal["darktable"] | None, Parameter(name="--for")] = None,
+    half: bool = True,
+    check: bool = True,
 ) -> None:
     """Export trained WEIGHTS to ONNX, for `derain --model OUTPUT` and for other programs.
 
@@ -20,6 +29,9 @@ def export(
     output
         The .onnx file to write; a .safetensors file of the same name is written beside it. Default
         is NAME_exported.onnx beside WEIGHTS, or in the current folder for a shipped model.
+    program
+        Write the package of another program instead: darktable (NAME.dtmodel). WEIGHTS is then a
+        model: a shipped one, or an .onnx file.
     half
         Store the weights in float16. The computation is in float32 either way.
     check
@@ -31,6 +43,9 @@ def export(
     from derain.export.export import largest_differences
     from derain.network.weights_file import load_network, resolve_path
 
+    if program is not None:
+        _export_for_darktable(str(weights), output)
+        return
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
     if output.with_suffix(".safetensors").resolve() == resolve_path(weights).resolve():
         raise WeightsError(
@@ -44,3 +59,15 @@ def export(
         exported, _ = load_network(output.with_suffix(".safetensors"))
         for (height, width), difference in largest_differences(exported, output).items():
             console.print(f"largest difference from PyTorch at {width}x{height}: {difference:.1e}")
+
+
+def _export_for_darktable(name: str, output: Path | None) -> None:
+    from derain.cli.console import plain_console
+    from derain.export.darktable import SUFFIX, write_dtmodel
+    from derain.weights import find
+
+    model = find(name)
+    path = output or Path(f"derain-{model.name}{SUFFIX}")
+    write_dtmodel(model, path)
+    size = path.stat().st_size / 2**20
+    plain_console().print(f"{path}: {size:.1f} MiB, for darktable", markup=False)

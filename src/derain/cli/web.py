@@ -11,7 +11,8 @@ from derain.cli.options import PathArgument
 
 
 def web(
-    output: Annotated[PathArgument, Parameter(name=["OUTPUT"])],
+    output: PathArgument,
+    /,
     *,
     model: Annotated[str, Parameter(name=["--model", "-m"])] = "small",
     runtime: PathArgument | None = None,
