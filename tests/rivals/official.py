@@ -1,6 +1,6 @@
 """Runs the official code of the rivals on a CPU, from a checkout of their repositories.
 
-Nothing of that code is stored here. Modules that it imports and that matter for training only are
+This repository holds none of that code. Modules that it imports and that matter for training only are
 replaced by empty ones; what runs on a GPU or in TensorFlow only is interpreted, as described at
 each loader.
 """

@@ -35,6 +35,7 @@ VERBS = {
     "bench": "Measure the speed of this machine.",
     "plot": "Draw the paper's figures from runs and weights.",
     "evaluate": "Score restored pictures against clean ones.",
+    "rivals": "List the other networks of Table 2 and check their published weights.",
     "data": "Inspect folders of rainy and clean pictures and report problems.",
 }
 """Verb -> help, in the order of `--help`.

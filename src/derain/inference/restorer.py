@@ -20,6 +20,7 @@ from derain.inference.blending import blend, check_blend, read_mask
 from derain.inference.dtypes import RANGE_TOLERANCE
 from derain.inference.engines.engine import Engine, open_engine
 from derain.inference.engines.ensemble import Ensemble
+from derain.inference.engines.rival import absolute_name, find_rival, open_rival
 from derain.inference.tile_plan import default_limit_mib, plan_tiles
 from derain.inference.tiling import restore_tiled
 from derain.inference.transparency import fill_transparent
@@ -38,7 +39,8 @@ _loading = threading.Lock()
 class Restorer:
     """Removes rain from pictures with one model that stays loaded. Thread-safe.
 
-    `model` is the name of a shipped model or the path of a weights file. `tile_px` limits the side
+    `model` is the name of a shipped model, the path of a weights file, or `NAME:PATH` for a network
+    of another paper with its official weights (`derain.rivals`). `tile_px` limits the side
     of a tile; by default, the tile follows from `limit_mib`, the memory of the network. `ensemble`
     is the number of views of each tile that are averaged: 1, 4 or 8. `open_engine` describes the
     other arguments. Raises WeightsError and EngineError.
@@ -56,12 +58,16 @@ class Restorer:
         precision: str | None = None,
         ensemble: int = 1,
     ) -> None:
-        self.model = find(model)
-        is_file = Path(model).suffix in MODEL_SUFFIXES
+        rival = find_rival(model)
+        self.model = find(model) if rival is None else rival
+        if rival is not None:
+            absolute: str | Path = absolute_name(rival)
+        else:
+            is_file = Path(model).suffix in MODEL_SUFFIXES
+            absolute = Path(model).absolute() if is_file else model
         self._rebuild = partial(
             type(self),
-            # the process that unpickles it may run in another folder
-            Path(model).absolute() if is_file else model,
+            absolute,  # the process that unpickles it may run in another folder
             engine=engine,
             device=device,
             tile_px=tile_px,
@@ -70,7 +76,8 @@ class Restorer:
             precision=precision,
             ensemble=ensemble,
         )
-        single = open_engine(
+        open_model = open_engine if rival is None else partial(open_rival, name=rival.name)
+        single = open_model(
             self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision
         )
         self.engine: Engine = single if ensemble == 1 else Ensemble(single, views=ensemble)

@@ -82,7 +82,7 @@ class DDN(Rival):
 
 
 def guided_filter(x: Tensor) -> Tensor:
-    """Smooth each channel, guided by itself (He et al., equations 5, 6 and 8): (N, C, H, W).
+    """Smooth each channel with itself as the guide (He et al., equations 5, 6 and 8): (N, C, H, W).
 
     base = mean(a) x + mean(b), a = var(x) / (var(x) + epsilon), b = (1 - a) mean(x), with means
     over the part of a box that is inside the picture.

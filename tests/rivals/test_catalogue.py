@@ -1,0 +1,73 @@
+"""The catalogue covers Table 2 and agrees with the networks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from derain.cli.main import main
+from derain.evaluate.paper_table2 import METHODS, OURS
+from derain.rivals import NETWORKS, build
+from derain.rivals.catalogue import BESIDE, GMACS, TABLE2, find_entry
+from derain.rivals.complexity import count_gmacs, count_parameters
+
+
+def test_every_row_of_table_2_is_listed_in_order():
+    assert [entry.row for entry in TABLE2] == [m.name for m in METHODS if m.name != OURS]
+
+
+def test_every_network_belongs_to_one_entry():
+    names = [name for entry in (*TABLE2, *BESIDE) for name in entry.networks]
+    assert sorted(names) == sorted(NETWORKS)
+    assert set(GMACS) == set(NETWORKS)
+
+
+def test_an_entry_has_networks_or_says_what_is_missing():
+    wrong = [e.row for e in (*TABLE2, *BESIDE) if bool(e.networks) == bool(e.missing)]
+    assert wrong == []
+
+
+def test_networks_have_the_printed_number_of_parameters():
+    printed = {method.name: method.parameters for method in METHODS}
+    counted = {
+        e.row: f"{count_parameters(e.networks[0]) / 1e6:.2f} M" for e in TABLE2 if e.networks
+    }
+    assert counted == {row: printed[row] for row in counted}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_cost_at_256_is_that_of_the_network(name):
+    assert count_gmacs(name) == pytest.approx(GMACS[name], abs=0.01)
+
+
+def test_the_list_is_printed(capsys):
+    assert main(["rivals"]) == 0
+    output = capsys.readouterr().out
+    assert "168,963" in output
+    assert "no public repository was found" in output
+
+
+def test_a_row_is_described(capsys):
+    assert main(["rivals", "prenet"]) == 0
+    assert "arXiv 1901.09221" in capsys.readouterr().out
+
+
+def test_a_checkpoint_is_checked(tmp_path, capsys):
+    network = build("prn_r")
+    weights = {network.official_name(name): t for name, t in network.state_dict().items()}
+    torch.save(weights, tmp_path / "w.pth")
+    assert main(["rivals", "prn_r", str(tmp_path / "w.pth")]) == 0
+    output = capsys.readouterr().out
+    assert "8 of 8 parameters fit" in output
+    assert "not among the known files" in output
+
+
+@pytest.mark.parametrize("arguments", [["nosuch"], ["MPRNet", "w.pth"], ["prenet", "nosuch.pth"]])
+def test_problems_are_one_line(arguments, capsys):
+    assert main(["rivals", *arguments]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_rows_are_found_in_any_case():
+    assert find_entry("SPANET").row == "SpaNet"
