@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from derain import environment
+from derain.cli.main import main
 from derain.errors import EngineError
 from derain.inference import open_engine
 from derain.inference.engines import onnxruntime, openvino
@@ -183,6 +185,27 @@ def test_engine_without_metadata_is_installed(name, monkeypatch):
     monkeypatch.setattr(environment, "version", version)
     monkeypatch.setattr(onnxruntime, "distributions", lambda name: iter(()))
     assert ENGINES[name].version()
+
+
+@pytest.fixture(params=ENGINES)
+def broken(request, monkeypatch, tmp_path) -> str:
+    """An engine without one of its shared libraries, as in an incomplete frozen application."""
+    (tmp_path / request.param).mkdir()
+    module = tmp_path / request.param / "__init__.py"
+    module.write_text("raise ImportError('libengine.so: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, request.param, raising=False)
+    return request.param
+
+
+def test_engine_that_cannot_be_loaded(broken, networks):
+    with pytest.raises(EngineError, match=r"installed, but cannot be loaded \(libengine\.so: "):
+        open_engine(networks / "copying.onnx", engine=broken)
+
+
+def test_info_shows_an_engine_that_cannot_be_loaded(broken, capsys):
+    assert main(["info"]) == 0
+    assert "but cannot be loaded" in " ".join(capsys.readouterr().out.split())
 
 
 def _open(onnx_path, *, device, **options):

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from derain.errors import EngineError
+
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from derain.inference.engines.engine import EngineBackend
 
 PACKAGES = ("numpy", "pillow", "torch", "av", "pillow-heif")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "bf16")
@@ -42,10 +46,17 @@ def _engines() -> Table:
 
     table = Table("engine", "version", "devices", title="Engines", title_justify="left")
     for name, backend in ENGINES.items():
-        version = backend.version()
-        devices = ", ".join(backend.devices()) if version else None
-        table.add_row(name, version or "-", devices or Text(f"pip install '{backend.requirement}'"))
+        table.add_row(name, backend.version() or "-", Text(_describe_devices(backend)))
     return table
+
+
+def _describe_devices(backend: EngineBackend) -> str:
+    if backend.version() is None:
+        return f"pip install '{backend.requirement}'"
+    try:
+        return ", ".join(backend.devices())
+    except EngineError as error:
+        return str(error)
 
 
 def _models() -> Table:

@@ -90,9 +90,17 @@ def version() -> str | None:
 
 
 def devices() -> tuple[str, ...]:
-    """Return the devices that this build of the library supports."""
-    import onnxruntime
+    """Return the devices that this build of the library supports.
 
+    Raises EngineError if the library cannot be loaded.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EngineError(
+            f"ONNX Runtime is installed, but cannot be loaded ({_first_line(error)}); "
+            "install it again, or use --engine openvino"
+        ) from error
     available = onnxruntime.get_available_providers()
     return tuple(device for device, provider in PROVIDERS.items() if provider in available)
 

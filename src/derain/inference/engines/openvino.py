@@ -37,9 +37,7 @@ class OpenVinoEngine:
         precision: str | None = None,
     ) -> None:
         """Raises EngineError. See `open_engine` for the arguments."""
-        import openvino
-
-        core = openvino.Core()
+        core = _open_core()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         # auto passes the hint to the device that it selects
         if device == "auto" or HINT in core.get_property(device.upper(), "SUPPORTED_PROPERTIES"):
@@ -84,10 +82,24 @@ def version() -> str | None:
 
 
 def devices() -> tuple[str, ...]:
-    """Return the devices that the library finds on this machine, in lower case."""
-    import openvino
+    """Return the devices that the library finds on this machine, in lower case.
 
-    return (*(device.lower() for device in openvino.Core().available_devices), "auto")
+    Raises EngineError if the library cannot be loaded.
+    """
+    return (*(device.lower() for device in _open_core().available_devices), "auto")
+
+
+def _open_core() -> Any:
+    """Return an `openvino.Core`. Raises EngineError if a file of the library is missing."""
+    try:
+        import openvino
+
+        return openvino.Core()
+    except (ImportError, RuntimeError) as error:
+        raise EngineError(
+            f"OpenVINO is installed, but cannot be loaded ({_first_line(error)}); "
+            "install it again, or use --engine onnxruntime"
+        ) from error
 
 
 def _best_precision(core: Any, device: str) -> str:
