@@ -24,8 +24,8 @@ from derain.weights import DEFAULT
 
 SIZES = ((481, 321), (1920, 1080), (4000, 3000))
 """(width, height) of the timed pictures."""
-PATIENCE_S = 2
-"""Seconds that a process may take to end by itself."""
+EXIT_TIMEOUT_S = 2
+"""Seconds before a process is terminated."""
 
 
 def bench_restore(
@@ -111,9 +111,9 @@ class _Runner:
         return float(self._request("peak"))
 
     def close(self) -> None:
-        """End the process: if possible by itself, so that it removes its temporary files."""
+        """End the process. It removes its temporary files, unless it is terminated."""
         self._connection.close()
-        self._process.join(PATIENCE_S)
+        self._process.join(EXIT_TIMEOUT_S)
         self._process.terminate()
         self._process.join()
 
