@@ -10,6 +10,7 @@ from helpers.train_commands import events, run, state_of, write_recipe
 
 from derain.errors import TrainingError
 from derain.network.weights_file import load_weights
+from derain.train import loop
 from derain.train.loop import setup
 from derain.train.precision import fastest_precision
 from derain.train.recipe_file import read_recipe
@@ -176,3 +177,16 @@ def test_unused_gpu_does_not_select_the_precision(monkeypatch):
     monkeypatch.setattr("derain.train.precision.matmul_gflops", lambda dtype, size: 1.0)
     precisions = [fastest_precision(accelerator) for accelerator in ("cpu", "cuda", "auto")]
     assert precisions == ["32-true", "bf16-mixed", "bf16-mixed"]
+
+
+def test_weights_are_written_with_each_checkpoint(project, monkeypatch):
+    present = []
+    training_step = loop.training_step
+
+    def step(*arguments):
+        present.append((project / "run/weights.safetensors").exists())
+        return training_step(*arguments)
+
+    monkeypatch.setattr(loop, "training_step", step)
+    run(project, "record.save_every_minutes=1e-9", "length.steps=3", "validation.pairs=[]")
+    assert present == [False, True, True]

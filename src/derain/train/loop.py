@@ -353,6 +353,7 @@ def fit(
                 validating.restart()
                 saving.restart()
             elif saving.is_due(state.step):
+                write_weights(fabric, state, recipe, folder)
                 save_state(fabric, state, folder)
                 saving.restart()
             clock.resume()
