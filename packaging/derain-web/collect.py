@@ -1,4 +1,4 @@
-"""Copy the runtime's files out of the npm package: `python collect.py node_modules/onnxruntime-web`."""
+"""Copy the files of the npm package: `python collect.py node_modules/onnxruntime-web`."""
 
 import json
 import re

@@ -1,6 +1,6 @@
-"""derain takes the rain out of photographs.
+"""Remove rain from photos and video.
 
-`derain.restore(image_or_path)` and `derain.Restorer` are the way in; nothing here imports torch.
+Start with `derain.restore(image_or_path)` or `derain.Restorer`. Importing derain imports no torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["DerainError", "Restorer", "__version__", "restore"]
 
 
 def __getattr__(name: str) -> Any:
-    # `derain --version` and `import derain` stay fast: the engine is imported when it is first asked for
+    # the engine takes a second to import, and `derain --version` does not need it
     if name in {"Restorer", "restore"}:
         from derain.inference import restorer
 
