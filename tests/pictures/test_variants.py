@@ -131,6 +131,16 @@ def test_dropped_still_is_reported(suffix, with_still):
     )
 
 
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [(0, ()), (100, ("its partial transparency becomes full or none in a GIF",)), (255, ())],
+)
+def test_partial_transparency_in_a_gif_is_reported(level, expected):
+    alpha = np.full((8, 8), level, np.uint8)
+    picture = pictures.Picture(np.zeros((8, 8, 3), np.uint8), alpha=alpha)
+    assert pictures.omissions_when_writing(picture, Path("a.gif")) == expected
+
+
 def test_dropped_frame_times_are_reported(with_still):
     assert omissions(with_still, "a.tif") == (
         "dropped, because a .tif cannot store it: frame times",

@@ -154,6 +154,8 @@ def omissions_when_writing(picture: Picture, path: Path) -> tuple[str, ...]:
         omissions.append("its lossless JPEG is written as a lossy one of the highest quality")
     if picture.metadata.display is not None and format_name == "TIFF":
         omissions.append(f"dropped, because a {path.suffix} cannot store it: frame times")
+    if format_name == "GIF" and _has_partial_alpha(picture):
+        omissions.append("its partial transparency becomes full or none in a GIF")
     if is_separate_still(picture) and format_name not in {"PNG", "TIFF"}:
         omissions.append("its still for viewers without animation is dropped")
     return tuple(omissions)
@@ -233,6 +235,12 @@ def _is_transparent(picture: Picture) -> bool:
     return picture.alpha is not None and bool(
         (picture.alpha != np.iinfo(picture.alpha.dtype).max).any()
     )
+
+
+def _has_partial_alpha(picture: Picture) -> bool:
+    if picture.alpha is None:
+        return False
+    return bool(((picture.alpha > 0) & (picture.alpha < np.iinfo(picture.alpha.dtype).max)).any())
 
 
 def _prepare(picture: Picture, path: Path, format_name: str) -> Picture:
