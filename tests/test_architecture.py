@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "evaluate": {*BASE, "weights", "pictures", "inference", "data"},
     "network": {"errors", "files", "weights"},
     "kernels": {"errors", "files", "network"},
-    "rivals": {*BASE, "weights", "network"},
+    "rivals": {*BASE, "weights", "network", "export"},
     "export": {*BASE, "weights", "inference", "network"},
     "train": {*BASE, "weights", "inference", "data", "evaluate", "network", "kernels"},
     "plot": {"errors", "files", "inference", "data", "network", "train"},

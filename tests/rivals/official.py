@@ -1,8 +1,7 @@
 """Runs the official code of the rivals on a CPU, from a checkout of their repositories.
 
-This repository holds none of that code. Modules that it imports and that matter for training only are
-replaced by empty ones; what runs on a GPU or in TensorFlow only is interpreted, as described at
-each loader.
+This repository holds none of that code. Modules that it imports for training only are replaced by
+empty ones. What runs on a GPU or in TensorFlow only is interpreted, as described at each loader.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ def export(
     Parameters
     ----------
     weights
-        A .safetensors file, such as weights.safetensors in a run folder, or the name of a shipped
-        model.
+        A .safetensors file, such as weights.safetensors in a run folder, the name of a shipped
+        model, or NAME:PATH for a network of another paper (`derain rivals`).
     output
         The .onnx file to write; a .safetensors file of the same name is written beside it. Default
         is NAME_exported.onnx beside WEIGHTS, or in the current folder for a shipped model.
@@ -41,8 +41,18 @@ def export(
     from derain.errors import WeightsError
     from derain.export.export import export as export_network
     from derain.export.export import largest_differences
+    from derain.inference.engines.rival import find_rival
     from derain.network.weights_file import load_network, resolve_path
 
+    rival = find_rival(weights)
+    if rival is not None and program is None:
+        from derain.rivals.onnx import export as export_rival
+
+        path = export_rival(
+            rival.name, rival.onnx_path, output or Path(f"{rival.name}.onnx"), half=half
+        )
+        plain_console().print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", markup=False)
+        return
     if program is not None:
         _export_for_darktable(str(weights), output)
         return

@@ -1,0 +1,194 @@
+"""Rivals as ONNX graphs, for inference engines: PReNet and its variants, RESCAN, DDN and SIRR.
+
+The others cut the picture into a number of parts that depends on its size, or scan it pixel by
+pixel, which a graph cannot express for a free height and width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from derain.errors import WeightsError
+from derain.export.onnx_graph import Name, OnnxGraph
+from derain.files.atomic import atomic_write, writing
+from derain.rivals.ddn import BOX_PX, DDN, FILTER_EPSILON, NORM_EPSILON, NormalisedConv
+from derain.rivals.networks import load
+from derain.rivals.prenet import PReNet, ResBlock
+from derain.rivals.rescan import RESCAN, ConvGRU
+from derain.rivals.rival import Rival, SqueezeExcitation
+
+
+def export(name: str, checkpoint: str | Path, path: str | Path, *, half: bool = True) -> Path:
+    """Write the network `name` with its official checkpoint to `path`, an .onnx file for derain.
+
+    `half` stores the weights in float16. Raises WeightsError for a network without a graph, a
+    checkpoint that does not fit, and a path that cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".onnx":
+        raise WeightsError(f"{path}: exported networks are .onnx files; use that suffix")
+    network = load(name, checkpoint)
+    card = {
+        "network": name,
+        "checkpoint sha256": hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest(),
+    }
+    data = build_onnx(name, network, card=card, half=half)
+    with writing(path, WeightsError), atomic_write(path) as file:
+        file.write(data)
+    return path
+
+
+def build_onnx(name: str, network: Rival, *, card: dict[str, str], half: bool = True) -> bytes:
+    """Return the serialised ONNX model. Raises WeightsError for a network without a graph."""
+    write = next((write for kind, write in WRITERS.items() if isinstance(network, kind)), None)
+    if write is None:
+        raise WeightsError(
+            f"{name}: has no ONNX graph for free sizes; run it as {name}:PATH, or export "
+            "PReNet, PRN, RESCAN, DDN or SIRR"
+        )
+    graph = OnnxGraph(half=half)
+    metadata = {
+        "derain.format": "1",
+        # memory per pixel follows from the channels at full resolution
+        "derain.configuration": json.dumps({"preset": name, "channels": [32]}),
+        "derain.multiple_px": "1",
+        "derain.card": json.dumps(card),
+    }
+    return graph.serialise(output=write(graph, network), metadata=metadata)
+
+
+def _prenet(g: OnnxGraph, network: PReNet) -> Name:
+    restored = "rainy"
+    h = c = ""
+    for stage in range(network.stages):
+        x = _relu(g, _conv(g, network.f_in, _concat(g, "rainy", restored)))
+        if network.f_recurrent is not None:
+            if stage == 0:
+                h = c = g.node("Mul", x, g.floats([0.0]))
+            x, c = _lstm(g, network.f_recurrent, x, h, c)
+            h = x
+        for _ in range(network.repeats):
+            for block in cast("list[ResBlock]", list(network.f_res)):
+                branch = _relu(g, _conv(g, block.first, x))
+                branch = _relu(g, _conv(g, block.second, branch))
+                x = _relu(g, g.node("Add", x, branch))
+        restored = g.node("Add", "rainy", _conv(g, network.f_out, x))
+    return restored
+
+
+def _lstm(g: OnnxGraph, cell: nn.Module, x: Name, h: Name, c: Name) -> tuple[Name, Name]:
+    both = _concat(g, x, h)
+
+    def gate(layer: str, function: str) -> Name:
+        return g.node(function, _conv(g, getattr(cell, layer), both))
+
+    kept = g.node("Mul", gate("forget", "Sigmoid"), c)
+    c = g.node("Add", kept, g.node("Mul", gate("input", "Sigmoid"), gate("cell", "Tanh")))
+    return g.node("Mul", gate("output", "Sigmoid"), g.node("Tanh", c)), c
+
+
+def _rescan(g: OnnxGraph, network: RESCAN) -> Name:
+    rainy = x = _reverse_channels(g, "rainy")
+    states = [""] * len(network.layers)
+    for _ in range(network.stages):
+        for index, layer in enumerate(cast("list[ConvGRU]", list(network.layers))):
+            x = states[index] = _gru(g, layer, x, states[index])
+        x = _leaky_relu(g, _squeeze_excite(g, network.se, _conv(g, network.decode, x)))
+        x = g.node("Sub", rainy, _conv(g, network.leave, x))
+    return _reverse_channels(g, x)
+
+
+def _gru(g: OnnxGraph, layer: ConvGRU, x: Name, h: Name) -> Name:
+    def gate(kind: str, function: str, state: Name) -> Name:
+        value = _conv(g, getattr(layer, f"x_{kind}"), x)
+        if state:
+            value = g.node("Add", value, _conv(g, getattr(layer, f"h_{kind}"), state))
+        return g.node(function, value)
+
+    update = gate("update", "Sigmoid", h)
+    if h:
+        new = gate("new", "Tanh", g.node("Mul", gate("reset", "Sigmoid", h), h))
+        change = g.node("Mul", update, g.node("Sub", new, h))
+        h = g.node("Add", h, change)
+    else:
+        h = g.node("Mul", update, gate("new", "Tanh", ""))
+    return _leaky_relu(g, _squeeze_excite(g, layer.se, h))
+
+
+def _ddn(g: OnnxGraph, network: DDN) -> Name:
+    mean = _box_mean(g, "rainy")
+    variance = g.node(
+        "Sub", _box_mean(g, g.node("Mul", "rainy", "rainy")), g.node("Mul", mean, mean)
+    )
+    a = g.node("Div", variance, g.node("Add", variance, g.floats([FILTER_EPSILON])))
+    b = g.node("Sub", mean, g.node("Mul", a, mean))
+    base = g.node("Add", g.node("Mul", _box_mean(g, a), "rainy"), _box_mean(g, b))
+    enter, *middle, leave = cast("list[NormalisedConv]", list(network.layers))
+    x = _relu(g, _normalised(g, enter, g.node("Sub", "rainy", base)))
+    for first, second in zip(middle[::2], middle[1::2], strict=True):
+        branch = _relu(g, _normalised(g, first, x))
+        x = g.node("Add", x, _relu(g, _normalised(g, second, branch)))
+    return g.node("Add", "rainy", _normalised(g, leave, x))
+
+
+def _box_mean(g: OnnxGraph, x: Name) -> Name:
+    for size in ([BOX_PX, 1], [1, BOX_PX]):
+        pads = [size[0] // 2, size[1] // 2] * 2
+        x = g.node("AveragePool", x, kernel_shape=size, pads=pads, count_include_pad=0)
+    return x
+
+
+def _normalised(g: OnnxGraph, layer: NormalisedConv, x: Name) -> Name:
+    scale, shift = g.constant(_numpy(layer.scale)), g.constant(_numpy(layer.shift))
+    x = _conv(g, layer.conv, x)
+    return g.node("InstanceNormalization", x, scale, shift, epsilon=NORM_EPSILON)
+
+
+def _squeeze_excite(g: OnnxGraph, se: SqueezeExcitation, x: Name) -> Name:
+    scale = g.node("GlobalAveragePool", x)
+    for layer, function in ((se.squeeze, "Relu"), (se.excite, "Sigmoid")):
+        weights = [g.weights(_numpy(layer.weight)[:, :, None, None])]
+        if layer.bias is not None:
+            weights.append(g.constant(_numpy(layer.bias)))
+        scale = g.node(function, g.node("Conv", scale, *weights))
+    return g.node("Mul", x, scale)
+
+
+def _conv(g: OnnxGraph, layer: nn.Conv2d, x: Name) -> Name:
+    weights = [g.weights(_numpy(layer.weight))]
+    if layer.bias is not None:
+        weights.append(g.constant(_numpy(layer.bias)))
+    padding, dilation = layer.padding[0], layer.dilation[0]
+    return g.node("Conv", x, *weights, pads=[padding] * 4, dilations=[dilation] * 2)
+
+
+def _relu(g: OnnxGraph, x: Name) -> Name:
+    return g.node("Relu", x)
+
+
+def _leaky_relu(g: OnnxGraph, x: Name) -> Name:
+    return g.node("LeakyRelu", x, alpha=0.2)
+
+
+def _concat(g: OnnxGraph, *maps: Name) -> Name:
+    return g.node("Concat", *maps, axis=1)
+
+
+def _reverse_channels(g: OnnxGraph, x: Name) -> Name:
+    return g.node("Gather", x, g.integers([2, 1, 0]), axis=1)
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
+    return tensor.detach().numpy()
+
+
+WRITERS: dict[type[Rival], Callable[..., Name]] = {PReNet: _prenet, RESCAN: _rescan, DDN: _ddn}
+"""Network -> function (graph, network) that writes its graph and returns the output."""
