@@ -168,6 +168,26 @@ def test_lossless_encoders_keep_rgb(codec, layout, equivalent):
     )
 
 
+@pytest.mark.parametrize("target", ["a.avi", "a.mkv"])
+def test_raw_video_that_a_container_cannot_identify_becomes_ffv1(target):
+    encoding = choose(target, "rawvideo", "yuv444p")
+    assert (encoding.codec, encoding.layout) == ("ffv1", "yuv444p")
+    suffix = Path(target).suffix
+    assert encoding.notes == (f"{suffix} does not support rawvideo: written with ffv1",)
+
+
+@pytest.mark.parametrize(
+    ("target", "layout"), [("a.y4m", "yuv444p"), ("a.avi", "bgr24"), ("a.mkv", "gray")]
+)
+def test_raw_video_is_kept(target, layout):
+    encoding = choose(target, "rawvideo", layout)
+    assert (encoding.codec, encoding.layout) == ("rawvideo", layout)
+
+
+def test_raw_video_of_another_codec_has_a_readable_layout():
+    assert choose("a.mkv", "h264", "yuv444p", codec="rawvideo").layout == "yuv420p"
+
+
 def test_odd_sides_are_written_without_subsampling():
     assert choose("a.mp4", "h264", "yuv420p", (63, 48)).layout == "yuv444p"
 

@@ -152,3 +152,20 @@ def test_codecs_without_a_colour_description(name, codec, matrix, make_clip):
         for path in (source, target)
     )
     assert np.abs(after - before).max() < 1
+
+
+@pytest.mark.parametrize("target", ["out.avi", "out.mp4"])
+@pytest.mark.parametrize(("matrix", "color_range"), [(1, 1), (1, 2), (5, 2)])
+def test_lossless_video_without_a_colour_description(matrix, color_range, target, make_clip):
+    source = make_clip(
+        "clip.mkv",
+        codec="ffv1",
+        layout="yuv444p",
+        sound=None,
+        frames=2,
+        colorspace=matrix,
+        color_range=color_range,
+    )
+    before, after = (decode(path)[0] for path in (source, restore(source, target)[0]))
+    looks = [FrameToRgb(frame)(frame).astype(int) for frame in (before, after)]
+    assert np.abs(looks[0] - looks[1]).mean() < 1

@@ -174,6 +174,15 @@ def test_hevc_has_the_name_that_apple_supports(suffix, make_clip):
     assert len(decode(path)) == 5
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("target", ["out.mp4", "out.mov", "out.mkv"])
+def test_hevc_of_a_few_frames(target, frames, make_clip):
+    source = make_clip("clip.mkv", frames=frames, layout="yuv420p10le")
+    path, result = restore(source, target, codec="libx265")
+    assert result.notes == []
+    assert frame_times(path) == frame_times(source)
+
+
 def test_hevc_in_3gp_becomes_h264(make_clip):
     source = make_clip("clip.mp4", **HEVC)
     path, result = restore(source, "out.3gp")

@@ -13,8 +13,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from derain.video.clip_reader import ClipReader, FrameTiming, TimedFrame
-from derain.video.codecs import Encoding
+from derain.video.codecs import LOSSLESS_ENCODERS, Encoding
 from derain.video.colours import Colours, RgbToFrame
+from derain.video.containers import WITHOUT_COLOURS
 from derain.video.errors import ffmpeg_errors, is_disk_error, output_remedy
 from derain.video.metadata import dropped_tags, read_tags
 from derain.video.output_streams import OutputPlan
@@ -24,6 +25,8 @@ MAX_INVISIBLE_ERROR_S = Fraction(1, 50)
 """Smaller deviations from the time of a frame are not visible."""
 MAX_REJECTED_FRAMES = 20
 """Consecutive frames that FFmpeg may reject because of a damaged packet of another stream."""
+MAX_UNORDERED_FRAMES = 2
+"""Frames too few to be reordered; libx265 gives them decoding times that FFmpeg rejects."""
 
 
 class ClipWriter:
@@ -45,8 +48,12 @@ class ClipWriter:
         self._remedy = output_remedy(path.suffix)
         self._rejected_frames = 0
         """Consecutive frames that were rejected last."""
+        is_lossless = encoding.codec in LOSSLESS_ENCODERS
         self._to_frame = RgbToFrame(
-            Colours.of(source.first_frame), encoding.layout, codec=encoding.codec
+            Colours.of(source.first_frame),
+            encoding.layout,
+            codec=encoding.codec,
+            is_signalled=not (is_lossless and path.suffix.lower() in WITHOUT_COLOURS),
         )
         self._time_base = source.first_frame.time_base or source.stream.time_base or Fraction(1, 25)
         plan = OutputPlan(source, encoding, self._to_frame.colours, self._time_base)
@@ -123,6 +130,8 @@ class ClipWriter:
 
     def _encode(self, frame: VideoFrame | None) -> None:
         for packet in self._output.video.encode(frame):
+            if self.frame_count <= MAX_UNORDERED_FRAMES:
+                packet.dts = packet.pts
             if self._grid is not None:
                 self._mux_held(following=packet)
                 continue

@@ -17,6 +17,7 @@ from derain.errors import VideoError
 from derain.video.colours import depth_bits, has_alpha
 from derain.video.containers import (
     DEFAULT_ENCODERS,
+    RAW_LAYOUTS,
     TRANSPORT_STREAMS,
     WITHOUT_B_FRAMES,
     can_hold,
@@ -103,9 +104,11 @@ def choose_encoding(
     """
     suffix = target.suffix.lower()
     kept = ENCODERS.get(source_codec) if can_hold(suffix, source_codec) else None
+    if kept == "rawvideo" and source_layout.name not in RAW_LAYOUTS[suffix]:
+        kept = ENCODERS["ffv1"] if can_hold(suffix, "ffv1") else None
     default = kept or DEFAULT_ENCODERS.get(suffix, "libx264")
     encoder = ENCODERS.get(codec, codec) if codec else default
-    layout = _choose_layout(encoder, source_layout, size)
+    layout = _choose_layout(encoder, source_layout, size, suffix)
     _check_container(codec, suffix)
     _check_crf(crf, encoder)
     options = dict(ENCODER_OPTIONS.get(encoder, {}))
@@ -115,7 +118,7 @@ def choose_encoding(
     if suffix in WITHOUT_B_FRAMES or (suffix in TRANSPORT_STREAMS and encoder != kept):
         options["bf"] = "0"
     notes = []
-    if codec is None and kept is None and source_codec in ENCODERS:
+    if codec is None and source_codec in ENCODERS and encoder != ENCODERS[source_codec]:
         notes.append(f"{suffix} does not support {source_codec}: written with {encoder}")
     bits, kept_bits = depth_bits(source_layout), depth_bits(VideoFormat(layout))
     if kept_bits < bits:
@@ -152,15 +155,17 @@ def _deeper_encoder(suffix: str, source: VideoFormat, size: tuple[int, int]) -> 
     """Return the advice on how to keep the source's bit depth."""
     for encoder in HIGH_DEPTH_ENCODERS:
         with suppress(VideoError):  # this FFmpeg may lack the encoder
-            layout = VideoFormat(_choose_layout(encoder, source, size))
+            layout = VideoFormat(_choose_layout(encoder, source, size, suffix))
             codec = Codec(encoder, "w").canonical_name
             if can_hold(suffix, codec) and depth_bits(layout) >= depth_bits(source):
                 return f"--codec {encoder} keeps them"
     return "a .mkv with --codec ffv1 keeps more"
 
 
-def _choose_layout(encoder: str, source: VideoFormat, size: tuple[int, int]) -> str:
+def _choose_layout(encoder: str, source: VideoFormat, size: tuple[int, int], suffix: str) -> str:
     supported = _supported_layouts(encoder)
+    if encoder == "rawvideo":
+        supported = RAW_LAYOUTS.get(suffix, supported)
     if source.is_rgb and source.name not in supported and encoder in LOSSLESS_ENCODERS:
         layouts = _rgb_layouts(supported, depth_bits(source))
         if layouts:

@@ -81,13 +81,17 @@ class Colours:
             frame.height,
         )
 
-    def written_as(self, layout: VideoFormat, codec: str | None = None) -> Colours:
-        """Return the colours that a codec can signal.
+    def written_as(
+        self, layout: VideoFormat, codec: str | None = None, *, is_signalled: bool = True
+    ) -> Colours:
+        """Return the colours that a codec can signal, or that players assume without a signal.
 
         A clip in RGB, which has no matrix, gets one if `layout` has luma and chroma.
         """
         if layout.is_rgb:
             return self
+        if not is_signalled:
+            return replace(self, matrix=UNKNOWN, range=int(ColorRange.UNSPECIFIED))
         colours = replace(self, matrix=int(self.known_matrix)) if self.matrix == RGB else self
         return replace(colours, **FIXED.get(codec or "", {}))
 
@@ -141,10 +145,12 @@ class FrameToRgb:
 class RgbToFrame:
     """Converts RGB to frames of one pixel format; use one in each thread."""
 
-    def __init__(self, colours: Colours, layout: str, *, codec: str | None = None) -> None:
-        """`codec` is the encoder of the frames."""
+    def __init__(
+        self, colours: Colours, layout: str, *, codec: str | None = None, is_signalled: bool = True
+    ) -> None:
+        """`codec` is the encoder of the frames; `is_signalled`: the output stores their colours."""
         self.layout = VideoFormat(layout)
-        self.colours = colours.written_as(self.layout, codec)
+        self.colours = colours.written_as(self.layout, codec, is_signalled=is_signalled)
         self._is_grey = self.layout.name == "gray" or _is_deep_grey(self.layout)
         has_luma = self._is_grey or (len(self.layout.components) > 1 and not self.layout.is_rgb)
         self._is_full = has_luma and self.colours.known_range(self.layout) == ColorRange.JPEG

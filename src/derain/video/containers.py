@@ -34,6 +34,14 @@ SUPPORTED_CODECS = {
 }
 """Containers that support only these of the codecs that derain keeps."""
 LOSSLESS_CODECS = {"ffvhuff", "huffyuv", "utvideo", "rawvideo"}
+RAW_LAYOUTS = {
+    ".avi": ["yuv420p", "yuv422p", "yuv411p", "gray", "nv12", "yuyv422", "uyvy422", "bgr24"],
+    ".mkv": ["yuv420p", "yuv422p", "yuv411p", "gray", "nv12", "yuyv422", "uyvy422"],
+    ".y4m": ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray"],
+}
+"""Pixel formats of raw video that can be read back; others are rejected or become another one."""
+WITHOUT_COLOURS = {".avi", ".mp4", ".m4v"}
+"""Containers that do not store the matrix and the range of lossless video, nor do its codecs."""
 UNSUPPORTED_CODECS = {
     ".avi": {"hevc", "prores"},
     ".mkv": LOSSLESS_CODECS - {"rawvideo"},
