@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -166,7 +167,13 @@ def removed_folder(tmp_path, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove the current folder")
 @pytest.mark.parametrize(
     "arguments",
-    [["photo.jpg"], ["."], ["../a.jpg", "-o", "../b.jpg"], ["clip.mp4"], ["evaluate", "--data=."]],
+    [
+        ["photo.jpg"],
+        ["."],
+        ["../a.jpg", "-o", "../b.jpg"],
+        pytest.param(["clip.mp4"], marks=pytest.mark.skipif(not find_spec("av"), reason="PyAV")),
+        ["evaluate", "--data=."],
+    ],
 )
 def test_removed_current_folder(arguments, removed_folder, capsys):
     assert main(arguments) == 1

@@ -205,7 +205,7 @@ def test_engine_that_cannot_be_loaded(broken, networks):
 
 def test_info_shows_an_engine_that_cannot_be_loaded(broken, capsys):
     assert main(["info"]) == 0
-    assert "but cannot be loaded" in " ".join(capsys.readouterr().out.split())
+    assert "(libengine.so:" in capsys.readouterr().out
 
 
 def _open(onnx_path, *, device, **options):

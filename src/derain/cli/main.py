@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from pathlib import Path
 
-from cyclopts import App, Group
+from cyclopts import App, CycloptsError, Group
 
 from derain import DerainError, __version__
 from derain.cli.console import log_stream, one_line
@@ -72,6 +72,7 @@ def build_app() -> App:
         help="Remove rain from photos and clips: `derain photo.jpg` writes `photo_derained.jpg`.",
         version=__version__,
         suppress_keyboard_interrupt=False,
+        exit_on_error=False,  # with 1 before version 5
         result_action="return_value",
     )
     for position, (verb, sentence) in enumerate(VERBS.items()):
@@ -112,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if tokens and tokens[0] in VERBS and sys.flags.optimize >= WITHOUT_DOCSTRINGS:
             _restore_help(tokens[0])
         return int(build_app()(tokens or ["--help"]) or 0)
+    except CycloptsError:  # printed by cyclopts
+        raise SystemExit(int(ExitCode.USAGE)) from None
     except DerainError as error:
         return _refuse(str(error))
     except ImportError as error:
