@@ -283,3 +283,26 @@ def test_each_page_keeps_its_profile_and_resolution(tmp_path):
             False,
             False,
         ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({33550: 1.0}, "its TIFF tag ModelPixelScaleTag is dropped"),
+        ({37724: b"layers"}, "its TIFF tag ImageSourceData (Photoshop's layers) is dropped"),
+        ({65001: 7, 318: (0.3, 0.3)}, "its TIFF tags WhitePoint, 65001 are dropped"),
+        (
+            {tag: 7 for tag in range(65001, 65008)},
+            "its TIFF tags 65001, 65002, 65003, 65004, 65005 and 2 more are dropped",
+        ),
+    ],
+)
+def test_dropped_tiff_tags_are_reported(tags, expected, photo, tmp_path):
+    info = ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        info.tagtype[tag] = 12 if isinstance(value, (float, tuple)) else 3
+        if isinstance(value, bytes):
+            info.tagtype[tag] = 7
+        info[tag] = value
+    photo.save(tmp_path / "in.tif", tiffinfo=info)
+    assert pictures.read(tmp_path / "in.tif").omissions == (expected,)

@@ -102,6 +102,13 @@ class DirectoryReader:
         """
         return dict(self._values(start, tags))
 
+    def tags(self, start: int) -> list[int]:
+        """Return the tags of the directory at `start`."""
+        count, entry_bytes = self._count(start)
+        table = self._read(start + (8 if self._is_big else 2), count * entry_bytes)
+        offsets = range(0, len(table) - entry_bytes + 1, entry_bytes)
+        return [struct.unpack_from(self.order + "H", table, offset)[0] for offset in offsets]
+
     def pointer(self, value: Value) -> int:
         """Return the position of the directory that a value names."""
         word = "Q" if self._is_big and len(value.data) == 8 else "I"

@@ -62,6 +62,23 @@ PAGE_TAGS = {
     Tag.PageNumber,
 }
 """TIFF tags about the page; they are copied to another TIFF only."""
+STORAGE_TAGS = {
+    *range(256, 267),
+    *range(273, 285),
+    *range(288, 294),
+    Tag.ResolutionUnit,
+    Tag.Predictor,
+    *range(320, 331),
+    Tag.InkSet,
+    *range(338, 343),
+    Tag.JPEGTables,
+    *range(512, 522),
+    *range(529, 533),
+    Tag.XMLPacket,
+    Tag.ImageResources,
+    Tag.InterColorProfile,
+}
+"""TIFF tags about the storage of the pixels, and those that are read elsewhere."""
 MAKER_NOTE = int(Tag.MakerNote)
 MAX_PINNED_BYTES = 65000
 """End of a maker note that keeps its position; a JPEG holds at most 65,527 bytes of EXIF."""
@@ -101,6 +118,16 @@ def read_page_tags(file: BinaryIO, page: int) -> PageTags:
         return ()
     values = {tag: value for tag, value in directory.items() if isinstance(value, Value)}
     return tuple((tag, value.reordered(reader.order, "<")) for tag, value in values.items())
+
+
+def dropped_tags(file: BinaryIO, page: int) -> list[int]:
+    """Return the tags of a page of a TIFF that the result will lack. Moves in `file`."""
+    try:
+        reader = DirectoryReader(file)
+        tags = reader.tags(reader.page(page))
+    except INVALID:
+        return []
+    return sorted({*tags} - PHOTO_TAGS - PAGE_TAGS - STORAGE_TAGS)
 
 
 def exif_order(exif: bytes | None) -> Order | None:

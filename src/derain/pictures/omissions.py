@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from PIL import Image, JpegImagePlugin, TiffImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin, TiffTags
 from PIL.ExifTags import Base as Tag
 
-from derain.pictures.exif import read_tiff_exif
+from derain.pictures.exif import dropped_tags, read_tiff_exif
 from derain.pictures.heif import auxiliary_pictures, read_avif_boxes
 from derain.pictures.jpeg_segments import CREDENTIALS, dropped_segments
 from derain.pictures.metadata import read_xmp
@@ -19,6 +19,9 @@ from derain.pictures.xmp import referenced_parts
 
 COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 """Channels of a TIFF without the extra samples, by PhotometricInterpretation."""
+TAG_NAMES = {37724: "ImageSourceData (Photoshop's layers)"}
+"""Names of TIFF tags that replace Pillow's."""
+MAX_NAMES = 5
 MOVED_NOTE = "the maker note of its EXIF is moved: some of its values may become unreadable"
 
 
@@ -38,6 +41,7 @@ def omissions(
         yield MOVED_NOTE
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         yield from _further_channels(image, has_alpha=has_alpha)
+        yield from _further_tags(dropped_tags(file, image.tell()))
     if image.format == "PNG" and count > 1 and bits > 8:
         yield (
             f"its {bits} bits per sample are written as 8: Pillow supports no more in animated PNG"
@@ -70,3 +74,13 @@ def _further_channels(image: TiffImagePlugin.TiffImageFile, *, has_alpha: bool) 
             f"{count} further channel{'s' if count > 1 else ''} of the TIFF (near infrared, "
             f"spot colours or selections) {'are' if count > 1 else 'is'} dropped"
         )
+
+
+def _further_tags(tags: list[int]) -> Iterator[str]:
+    names = [TAG_NAMES.get(tag, TiffTags.lookup(tag).name) for tag in tags]
+    names = [str(tag) if name == "unknown" else name for tag, name in zip(tags, names, strict=True)]
+    if len(names) == 1:
+        yield f"its TIFF tag {names[0]} is dropped"
+    elif names:
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        yield f"its TIFF tags {', '.join(names[:MAX_NAMES])}{more} are dropped"
