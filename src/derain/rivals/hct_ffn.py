@@ -25,13 +25,19 @@ HEADS = 8
 
 
 class ReflectConv(nn.Conv2d):
-    """A 3x3 convolution with reflection at the border, and a ReLU."""
+    """A 3x3 convolution of concatenated maps, with reflection at the border, and a ReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, (1, 1, 1, 1), mode="reflect")).relu()
+    def forward(self, *maps: Tensor) -> Tensor:
+        x = F.pad(torch.cat(maps, dim=1), (1, 1, 1, 1), mode="reflect")
+        return super().forward(x).relu()
+
+
+def entrance(channels: int) -> nn.Sequential:
+    """Build the two convolutions that read a picture."""
+    return nn.Sequential(ReflectConv(3, channels // 2), ReflectConv(channels // 2, channels))
 
 
 class ResBlock(nn.Module):
@@ -52,9 +58,7 @@ class ResidueFeatures(nn.Module):
 
     def __init__(self, channels: int, *, blocks: int) -> None:
         super().__init__()
-        self.enter = nn.Sequential(
-            ReflectConv(3, channels // 2), ReflectConv(channels // 2, channels)
-        )
+        self.enter = entrance(channels)
         self.blocks = nn.Sequential(*(ResBlock(channels) for _ in range(blocks)))
         self.leave = conv3x3(channels, channels)
 
@@ -86,7 +90,7 @@ class PriorFusion(nn.Module):
             attended = side * attention
             own, other = mix(torch.cat([side, attended], dim=1)).chunk(2, dim=1)
             sides.append(side * own + attended * other)
-        return self.fuse(torch.cat(sides, dim=1))
+        return self.fuse(*sides)
 
 
 class Expert(nn.Sequential):
@@ -94,15 +98,12 @@ class Expert(nn.Sequential):
 
     def __init__(self, channels: int, size: int, *, dilation: int = 1, repeats: int = 1) -> None:
         layers: list[nn.Module] = []
-        for index in range(repeats):
-            padding = dilation * (size // 2)
+        for _ in range(repeats):
             depthwise = nn.Conv2d(
-                channels, channels, size, padding=padding, dilation=dilation, groups=channels,
-                bias=False,
-            )  # fmt: skip
-            layers += [nn.ReLU()] if index else []
-            layers += [depthwise, nn.Conv2d(channels, channels, 1, bias=False)]
-        super().__init__(*layers)
+                channels, channels, size, 1, dilation * (size // 2), dilation, channels, bias=False
+            )
+            layers += [depthwise, nn.Conv2d(channels, channels, 1, bias=False), nn.ReLU()]
+        super().__init__(*layers[:-1])
 
 
 class ExpertLayer(nn.Module):
@@ -237,9 +238,7 @@ class HCTFFN(Rival):
 
     def __init__(self, *, channels: int = 32, blocks: int = 3) -> None:
         super().__init__()
-        self.enter = nn.Sequential(
-            ReflectConv(3, channels // 2), ReflectConv(channels // 2, channels)
-        )
+        self.enter = entrance(channels)
         self.residues = nn.ModuleList(ResidueFeatures(channels, blocks=blocks) for _ in range(3))
         self.stages = nn.ModuleList([DaMoE(channels), BaViT(channels), DaMoE(channels)])
         self.leave = nn.ModuleList(conv3x3(channels, 3) for _ in range(3))
@@ -259,15 +258,10 @@ class HCTFFN(Rival):
         shallow = self.enter(x)
         first = first_stage(shallow, self.residues[0](x))
         estimates = [self.leave[0](first)]
-        second = second_stage(
-            self.join_second(torch.cat([first, shallow], dim=1)), self.residues[1](estimates[-1])
-        )
-        fused = self.fuse_second(torch.cat([second, first], dim=1))
-        estimates.append(self.leave[1](fused))
-        third = third_stage(
-            self.join_third(torch.cat([second, first, shallow], dim=1)),
-            self.residues[2](estimates[-1]),
-        )
-        fused = self.fuse_third(torch.cat([third, second, first], dim=1))
-        estimates.append(self.leave[2](fused))
+        prior = self.residues[1](estimates[0])
+        second = second_stage(self.join_second(first, shallow), prior)
+        estimates.append(self.leave[1](self.fuse_second(second, first)))
+        prior = self.residues[2](estimates[1])
+        third = third_stage(self.join_third(second, first, shallow), prior)
+        estimates.append(self.leave[2](self.fuse_third(third, second, first)))
         return [estimate[:, :, :height, :width] / WHITE for estimate in estimates]
