@@ -114,6 +114,41 @@ def test_orientation_of_damaged_exif(noise):
     assert without_orientation(noise) == noise
 
 
+def with_subject(orientation: int, subject: tuple[int, ...]) -> bytes:
+    """Return EXIF with a subject in its camera directory, and its value at byte 100."""
+    exif = make_tiff({274: short(orientation), 34665: (4, struct.pack("<I", 60))}).ljust(60, b"\0")
+    value = struct.pack(f"<{len(subject)}H", *subject)
+    field, elsewhere = (value, b"") if len(value) == 4 else (struct.pack("<I", 100), value)
+    entry = struct.pack("<HHHI", 1, 0x9214, 3, len(subject)) + field + bytes(4)
+    return (exif + entry).ljust(100, b"\0") + elsewhere
+
+
+@pytest.mark.parametrize(
+    ("orientation", "subject", "turned"),
+    [
+        (1, (5, 2), (5, 2)),
+        (3, (5, 2), (26, 21)),
+        (6, (5, 2), (21, 5)),
+        (8, (5, 2), (2, 26)),
+        (6, (5, 2, 4), (21, 5, 4)),
+        (6, (5, 2, 4, 3), (21, 5, 3, 4)),
+        (6, (5, 99), (5, 99)),
+    ],
+)
+def test_subject_turns_with_the_picture(orientation, subject, turned, tmp_path):
+    source = save(tmp_path / "in.jpg", with_subject(orientation, subject))
+    exif = pictures.read(source).metadata.exif
+    assert exif == with_subject(1, turned)
+
+
+def test_orientation_is_reset_in_damaged_exif(tmp_path):
+    exif = bytearray(with_subject(6, (5, 2)))
+    struct.pack_into("<I", exif, exif.index(struct.pack("<HHI", 34665, 4, 1)) + 8, 60_000)
+    rainy = pictures.read(save(tmp_path / "in.jpg", bytes(exif)))
+    assert rainy.pixels.shape == (32, 24, 3)
+    assert read_exif_tag(rainy.metadata.exif, 274) == 1
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", [1, 4, 7])
 def test_captions_of_a_tiff_keep_their_type(kind, order, tmp_path):

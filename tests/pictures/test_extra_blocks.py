@@ -168,6 +168,21 @@ def test_segment_of_the_coding_is_not_reported(marker, body, tmp_path):
     assert pictures.read(save_jpeg(tmp_path / "in.jpg", (marker, body))).omissions == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "description"),
+    [(b"C2PA", "its content credentials (C2PA)"), (b"odd ", "its WebP chunk odd")],
+)
+def test_dropped_webp_chunk_is_reported(name, description, tmp_path):
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "WEBP", exif=b"II*\0\x08\0\0\0\0\0\0\0\0\0")
+    data = file.getvalue() + name + struct.pack("<I", 3) + b"abc\0"
+    data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    (tmp_path / "in.webp").write_bytes(data)
+    assert pictures.read(tmp_path / "in.webp").omissions == (
+        f"{description} is dropped: only the picture is kept",
+    )
+
+
 def save_gif(path: Path, packet: bytes, *, frames: int = 1, at_end: bool = False) -> Path:
     file = io.BytesIO()
     images = [Image.linear_gradient("L").resize((16, 16)).rotate(90 * turn) for turn in range(4)]

@@ -26,6 +26,7 @@ from derain.pictures.picture import JpegCoding, Metadata
 from derain.pictures.pillow_arrays import icc_profile
 from derain.pictures.png_chunks import EXIF_KEYWORD, read_png_chunks
 from derain.pictures.regions import upright_regions
+from derain.pictures.webp import is_lossless_webp
 from derain.pictures.xmp import remove_references
 
 SUBSAMPLINGS: dict[tuple[tuple[int, int], ...], int] = {
@@ -42,8 +43,13 @@ NO_UNIT, CENTIMETRE = 1, 3
 """Values of the TIFF tag ResolutionUnit."""
 
 
-def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Metadata:
-    """Read the metadata of an open picture, adapted to its upright form. Moves in `file`."""
+def read_metadata(
+    image: Image.Image, file: BinaryIO, *, orientation: int, size: tuple[int, int]
+) -> Metadata:
+    """Read the metadata of an open picture, adapted to its upright form. Moves in `file`.
+
+    `size` is (width, height) of the upright form.
+    """
     info = image.info
     xmp = read_xmp(image, file)
     match image.format:
@@ -54,7 +60,7 @@ def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Me
         case _:
             exif = _if_readable(info.get("exif") or _exif_from_text(info))
     if exif is not None:
-        exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation)
+        exif = upright_exif(exif.removeprefix(b"Exif\0\0"), orientation, size)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         dpi = _tiff_dpi(image.tag_v2)
     else:
@@ -77,7 +83,7 @@ def read_metadata(image: Image.Image, file: BinaryIO, *, orientation: int) -> Me
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
         tiff_page=read_page_tags(file, image.tell()) if image.format == "TIFF" else (),
-        webp_lossless=image.format == "WEBP" and _is_lossless_webp(file),
+        webp_lossless=image.format == "WEBP" and is_lossless_webp(file),
     )
 
 
@@ -184,14 +190,3 @@ def _comments(image: Image.Image) -> tuple[bytes, ...]:
         return tuple(data for name, data in image.applist if name == "COM")
     comment = image.info.get("comment") if image.format == "GIF" else None
     return (comment,) if comment else ()
-
-
-def _is_lossless_webp(file: BinaryIO) -> bool:
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", head)
-        if name in {b"VP8 ", b"VP8L"}:
-            return bool(name == b"VP8L")
-        # a frame has a header of 16 bytes, then chunks
-        file.seek(16 if name == b"ANMF" else size + size % 2, 1)
-    return False

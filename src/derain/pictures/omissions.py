@@ -15,6 +15,7 @@ from derain.pictures.metadata import read_xmp
 from derain.pictures.open_image import HEIF
 from derain.pictures.png_chunks import CREDENTIALS_CHUNK, read_png_chunks
 from derain.pictures.regions import upright_regions
+from derain.pictures.webp import dropped_webp_chunks
 from derain.pictures.xmp import referenced_parts
 
 COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
@@ -57,6 +58,9 @@ def omissions(
     if image.format == "PNG":
         for name in read_png_chunks(file).dropped:
             parts.append(CREDENTIALS if name == CREDENTIALS_CHUNK else f"its PNG chunk {name}")
+    if image.format == "WEBP":
+        for name in dropped_webp_chunks(file):
+            parts.append(CREDENTIALS if name == "C2PA" else f"its WebP chunk {name}")
     try:
         upright_regions(xmp, orientation)
     except ValueError:

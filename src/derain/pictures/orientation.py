@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 from PIL.ExifTags import Base as Tag
@@ -17,6 +18,9 @@ from derain.pictures.picture import Pixels
 ORIENTATION = int(Tag.Orientation)
 XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)([2-8])""")
 SIDES = {Tag.ExifImageWidth, Tag.ExifImageHeight}
+SUBJECTS = {0x9214, 0xA214}
+"""Area and location of the main subject, in pixels."""
+SHORT = 3
 SIDEWAYS = {5, 6, 7, 8}
 """Orientations that swap width and height."""
 
@@ -35,27 +39,28 @@ def upright(samples: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(samples)
 
 
-def upright_exif(exif: bytes, orientation: int) -> bytes:
+def upright_exif(exif: bytes, orientation: int, size: tuple[int, int] | None = None) -> bytes:
     """Return the EXIF of a picture that was rotated upright from `orientation`.
 
     Numbers are changed in place, because the maker note of a camera contains absolute offsets. The
-    orientation becomes 1, swapped sides are swapped, and the thumbnail is unlinked: it shows the
-    rain. Unreadable EXIF is returned unchanged.
+    orientation becomes 1, swapped sides are swapped, the subject is turned within `size`, (width,
+    height) of the upright picture, and the thumbnail is unlinked: it shows the rain. Unreadable
+    parts are unchanged.
     """
     data = bytearray(exif)
-    try:
+    with suppress(KeyError, struct.error):
         order = {b"II": "<", b"MM": ">"}[bytes(data[:2])]
         first = struct.unpack_from(order + "I", data, 4)[0]
         for tag, entry in _entries(data, order, first):
             if tag == Tag.Orientation:
                 struct.pack_into(order + "H", data, entry + 8, 1)
-            elif tag == Tag.ExifOffset and orientation in SIDEWAYS:
-                _swap_sides(data, order, struct.unpack_from(order + "I", data, entry + 8)[0])
+            elif tag == Tag.ExifOffset:
+                with suppress(struct.error):
+                    camera = struct.unpack_from(order + "I", data, entry + 8)[0]
+                    _turn_camera_tags(data, order, camera, orientation, size)
         count = struct.unpack_from(order + "H", data, first)[0]
         # the link to the next directory, which holds the thumbnail
         struct.pack_into(order + "I", data, first + 2 + 12 * count, 0)
-    except (KeyError, struct.error):
-        return exif
     return bytes(data)
 
 
@@ -75,6 +80,36 @@ def _entries(data: bytearray, order: str, start: int) -> Iterator[tuple[int, int
     for index in range(struct.unpack_from(order + "H", data, start)[0]):
         position = start + 2 + 12 * index
         yield struct.unpack_from(order + "H", data, position)[0], position
+
+
+def _turn_camera_tags(
+    data: bytearray, order: str, start: int, orientation: int, size: tuple[int, int] | None
+) -> None:
+    if orientation in SIDEWAYS:
+        _swap_sides(data, order, start)
+    for tag, entry in _entries(data, order, start):
+        if tag in SUBJECTS and size is not None:
+            _turn_subject(data, order, entry, orientation, size)
+
+
+def _turn_subject(
+    data: bytearray, order: str, entry: int, orientation: int, size: tuple[int, int]
+) -> None:
+    """Turn a point, a circle (x, y, diameter) or a rectangle (x, y of its centre, sides)."""
+    kind, count = struct.unpack_from(order + "HI", data, entry + 2)
+    if kind != SHORT or count not in {2, 3, 4}:
+        return
+    at = entry + 8 if count == 2 else struct.unpack_from(order + "I", data, entry + 8)[0]
+    x, y, *sides = struct.unpack_from(f"{order}{count}H", data, at)
+    width, height = size
+    if orientation in SIDEWAYS:
+        x, y, sides = y, x, sides[::-1]
+    if orientation in {3, 4, 7, 8}:
+        y = height - 1 - y
+    if orientation in {2, 3, 6, 7}:
+        x = width - 1 - x
+    if 0 <= x < width and 0 <= y < height:
+        struct.pack_into(f"{order}{count}H", data, at, x, y, *sides)
 
 
 def _swap_sides(data: bytearray, order: str, start: int) -> None:

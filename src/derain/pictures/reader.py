@@ -128,7 +128,9 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Pi
         alpha=np.ascontiguousarray(samples[..., -1]) if channels in {2, 4} else None,
         grey=channels < 3,
         format=FORMAT_ALIASES.get(str(image.format), str(image.format)),
-        metadata=read_metadata(image, file, orientation=orientation),
+        metadata=read_metadata(
+            image, file, orientation=orientation, size=(samples.shape[1], samples.shape[0])
+        ),
         omissions=tuple(
             omissions(
                 image,
