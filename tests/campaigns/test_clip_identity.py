@@ -26,7 +26,12 @@ from helpers.clips import QUARTER_TURN, decode, read_packets, restore, write_cli
 from derain.suffixes import CLIP_SUFFIXES  # noqa: E402
 from derain.video.codecs import ENCODERS, LOSSLESS_ENCODERS  # noqa: E402
 from derain.video.colours import depth_bits  # noqa: E402
-from derain.video.containers import TRANSPORT_STREAMS, WITHOUT_COLOURS, can_hold  # noqa: E402
+from derain.video.containers import (  # noqa: E402
+    TRANSPORT_STREAMS,
+    WITHOUT_COLOURS,
+    WITHOUT_ORIGIN,
+    can_hold,
+)
 
 SECONDS = float(os.environ.get("DERAIN_CAMPAIGN_S", "20"))
 SEED = int(os.environ.get("DERAIN_CAMPAIGN_SEED", "0"))
@@ -92,16 +97,20 @@ def draw(rng: random.Random) -> Case:
         "steps": step,
         "matrix": matrix,
         "sound": rng.choice([None, *SOUNDS.get(suffix, [])]),
-        "sound_rate": rng.choice([48000, 44100]),
+        "sound_rate": rng.choice([48000, 44100, 22050]),
     }
+    if suffix in {".ts", ".flv", ".mpg"} and rng.random() < 0.3:
+        settings["container_options"] = {"output_ts_offset": "36000"}
     if codec == "hevc":  # libx265 gives one or two frames invalid times
         settings["frames"] = max(settings["frames"], 3)
         settings["options"] = {"x265-params": "log-level=error"}
     if codec not in {"mjpeg", "rawvideo"} and rng.random() < 0.5:
         settings |= {"color_range": rng.choice([1, 2]), "colorspace": rng.choice([1, 5, 6])}
+    if settings["sound"]:  # one frame can be too short for a packet of audio
+        settings["frames"] = max(settings["frames"], 2)
     if settings["sound"] == "libopus":
         settings["sound_rate"] = 48000
-    target = rng.choice(suffixes) if rng.random() < 0.5 else suffix
+    target = rng.choice([suffix, rng.choice(suffixes), rng.choice(sorted(CLIP_SUFFIXES))])
     if target == ".mxf":  # other rates are rejected
         settings["steps"] = (1,)
     if TRANSPORT_STREAMS & {suffix, target}:  # FFmpeg cannot probe a shorter file
@@ -131,16 +140,20 @@ def describe_differences(source: Path, target: Path, notes: list[str], case: Cas
         differences.append(f"codec {codecs}")
     if bits[1] < bits[0] and not any("bits" in note for note in notes):
         differences.append(f"bits {bits}")
+    if starts[0] > 30_000 > starts[1] and case.target_suffix in WITHOUT_ORIGIN:
+        differences.append("the clock is lost")
+    if starts[1] > 30_000 and case.target_suffix not in WITHOUT_ORIGIN:
+        differences.append(f"begins at {starts[1]:.0f} s")
     if len(first) != len(second):
         return [*differences, f"{len(first)} frames became {len(second)}"]
-    differences += _differences_of_times(first, second, starts, notes, case)
+    differences += _differences_of_times(first, second, notes, case)
     differences += _differences_of_pictures(first, second, case)
     if case.settings["sound"] and not any("audio" in note for note in notes):
         differences += _differences_of_sound(source, target, case)
     return differences
 
 
-def _differences_of_times(first, second, starts, notes, case: Case) -> list[str]:
+def _differences_of_times(first, second, notes, case: Case) -> list[str]:
     if any("frame times" in note for note in notes) or case.suffix in EVEN_RATE:
         return []
     if case.target_suffix in EVEN_RATE:
@@ -165,7 +178,9 @@ def _differences_of_pictures(first, second, case: Case) -> list[str]:
     if sizes[0] != sizes[1]:
         return [f"size {sizes}"]
     is_lossless = (
-        ENCODERS[case.codec] in LOSSLESS_ENCODERS and case.target_suffix not in WITHOUT_COLOURS
+        ENCODERS[case.codec] in LOSSLESS_ENCODERS
+        and can_hold(case.target_suffix, case.codec)
+        and case.target_suffix not in WITHOUT_COLOURS
     )
     for index, (before, after) in enumerate(zip(first, second, strict=True)):
         pixels = [frame.to_ndarray(format="rgb24").astype(int) for frame in (before, after)]
@@ -176,7 +191,9 @@ def _differences_of_pictures(first, second, case: Case) -> list[str]:
 
 
 def _differences_of_sound(source: Path, target: Path, case: Case) -> list[str]:
-    before, after = (read_packets(path, "audio") for path in (source, target))
+    before, after = (
+        [packet for packet in read_packets(path, "audio") if packet[1]] for path in (source, target)
+    )
     length = min(len(before), len(after))
     # PCM is split into other packets; .mxf stores as many samples as its frames last
     is_continuous = case.target_suffix == ".mxf" or case.settings["sound"].startswith("pcm")
@@ -191,7 +208,7 @@ def _differences_of_sound(source: Path, target: Path, case: Case) -> list[str]:
     if not is_equal:
         return [f"sound: {len(before)} packets became {len(after)} others"]
     lengths = [
-        float(packets[length - 1][0] - packets[0][0]) if packets else 0
+        float(packets[length - 1][0] - packets[0][0]) if length else 0
         for packets in (before, after)
     ]
     if not is_continuous and abs(lengths[0] - lengths[1]) > 0.05:

@@ -171,7 +171,8 @@ def test_lossless_encoders_keep_rgb(codec, layout, equivalent):
 @pytest.mark.parametrize("target", ["a.avi", "a.mkv"])
 def test_raw_video_that_a_container_cannot_identify_becomes_ffv1(target):
     encoding = choose(target, "rawvideo", "yuv444p")
-    assert (encoding.codec, encoding.layout) == ("ffv1", "yuv444p")
+    assert encoding.codec == "ffv1"
+    assert encoding.layout == "yuv444p"
     suffix = Path(target).suffix
     assert encoding.notes == (f"{suffix} does not support rawvideo: written with ffv1",)
 
@@ -181,7 +182,8 @@ def test_raw_video_that_a_container_cannot_identify_becomes_ffv1(target):
 )
 def test_raw_video_is_kept(target, layout):
     encoding = choose(target, "rawvideo", layout)
-    assert (encoding.codec, encoding.layout) == ("rawvideo", layout)
+    assert encoding.codec == "rawvideo"
+    assert encoding.layout == layout
 
 
 def test_raw_video_of_another_codec_has_a_readable_layout():
