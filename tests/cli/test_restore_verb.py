@@ -124,7 +124,8 @@ def test_damaged_tiff_prints_one_line(photo, darken):
     command = [sys.executable, "-m", "derain.cli.main", str(tiff), "--quiet", *darken]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     (line,) = run.stderr.splitlines()
-    assert "photo.tif: is damaged" in line
+    assert "photo.tif: is " in line
+    assert "damaged" in line
 
 
 def test_omissions_of_the_input_are_printed(photo, darken, capsys):

@@ -87,7 +87,7 @@ def test_commands_succeed(variables, flags, run_commands, folder):
     done = run_commands(variables, flags)
     assert done.returncode == ExitCode.SUCCESS, done.stderr
     assert "Traceback" not in done.stderr
-    assert "Share of the estimated rain" in " ".join(done.stdout.split())
+    assert "Share of the detected rain" in " ".join(done.stdout.split())
     assert pictures.read(folder / "été_derained.png").pixels.max() == 191
 
 
