@@ -53,16 +53,19 @@ def test_number_of_waiting_items_is_bounded():
 
 
 def test_stages_run_concurrently():
-    """Two stages that wait 30 ms for each of ten items take 0.3 s together and not 0.6 s."""
+    """Each item is consumed only after the next one was produced."""
+    produced = [threading.Event() for _ in range(4)]
 
     def produce():
-        for item in range(10):
-            time.sleep(0.03)
+        for item, event in enumerate(produced):
+            event.set()
             yield item
 
-    start = time.perf_counter()
-    run_pipeline(produce(), identity, lambda item: time.sleep(0.03))
-    assert time.perf_counter() - start < 0.5
+    def consume(item):
+        following = produced[min(item + 1, 3)]
+        assert following.wait(10)
+
+    run_pipeline(produce(), identity, consume)
 
 
 def failing_produce():
