@@ -172,6 +172,14 @@ def test_grid_has_the_properties_of_its_parts(samples):
     assert meta.primary_properties() == part.properties
 
 
+def test_item_with_too_many_parts_is_invalid(samples):
+    data = encode_avif(samples)
+    start, _ = find_box(data, b"iloc")
+    data[start + 12 : start + 14] = b"\0\0"  # sizes of zero bytes
+    data[start + 20 : start + 30] = b"\xff" * 10
+    assert read_meta(io.BytesIO(data)) is None
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_damaged_boxes_are_ignored(seed, samples):
     rng = np.random.default_rng(seed)

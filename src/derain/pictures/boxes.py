@@ -18,6 +18,10 @@ SAMPLE_ENTRY_BYTES = 78
 """Fields of a visual sample entry before its boxes."""
 SIDES_AT = 24
 """Position of width and height among these fields."""
+MAX_BOXES = 1024
+"""Limit for damaged files, at the top level."""
+MAX_EXTENTS = 256
+"""Limit for damaged files; encoders write a single one."""
 INVALID = (struct.error, IndexError, KeyError)
 """Exceptions for damaged boxes."""
 
@@ -87,6 +91,8 @@ def read_item(file: BinaryIO, meta: MetaBox, kind: bytes) -> bytes | None:
     if len(items) != 1 or items[0].construction not in {IN_FILE, IN_META_BOX}:
         return None
     parts, size = [], file.seek(0, 2)
+    if sum(length for _, length in items[0].extents) > size:
+        return None
     for offset, length in items[0].extents:
         if items[0].construction == IN_META_BOX:
             parts.append(meta.data[offset : offset + length])
@@ -124,7 +130,9 @@ def _find(body: bytes, name: bytes) -> bytes:
 
 def _find_in_file(file: BinaryIO, name: bytes) -> bytes | None:
     start, end = 0, file.seek(0, 2)
-    while start + 8 <= end:
+    for _ in range(MAX_BOXES):
+        if start + 8 > end:
+            return None
         file.seek(start)
         head = file.read(16)
         size, found = struct.unpack_from(">I4s", head)
@@ -198,7 +206,10 @@ def _parse_locations(content: bytes, meta: MetaBox) -> None:
             item.construction = fields.number(2) & 15
         fields.number(2)  # data references: other files
         base = fields.number(more_sizes >> 4)
-        for _ in range(fields.number(2)):
+        count = fields.number(2)
+        if count > MAX_EXTENTS:
+            raise struct.error("an item has too many parts")
+        for _ in range(count):
             if fields.version > 0:
                 fields.number(more_sizes & 15)
             offset = base + fields.number(sizes >> 4)

@@ -24,8 +24,6 @@ ORDERS: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
 """Byte order, as in `struct`, by the first bytes of a file."""
 CLASSIC, BIG = 42, 43
 HEADER_BYTES = 8
-MAX_PAGES = 65536
-"""Limit for directories that link back to one of their predecessors."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +82,7 @@ class DirectoryReader:
         if version not in {CLASSIC, BIG}:
             raise ValueError("not a TIFF")
         self._is_big = version == BIG
-        self._first = self._unpack("Q", head[8:]) if self._is_big else self._unpack("I", head[4:])
-
-    def page(self, index: int) -> int:
-        """Return the position of the directory of a page."""
-        start = self._first
-        for _ in range(min(index, MAX_PAGES)):
-            count, entry_bytes = self._count(start)
-            link = start + (8 if self._is_big else 2) + count * entry_bytes
-            start = self._word(self._read(link, 8 if self._is_big else 4))
-        return start
+        self.first = self._unpack("Q", head[8:]) if self._is_big else self._unpack("I", head[4:])
 
     def directory(self, start: int, *, tags: Collection[int] | None = None) -> Directory:
         """Return the values of `tags`, or all values, of the directory at `start`.

@@ -89,14 +89,15 @@ PageTags = tuple[tuple[int, Value], ...]
 """(tag, little-endian value) of PAGE_TAGS."""
 
 
-def read_tiff_exif(file: BinaryIO, page: int) -> tuple[bytes | None, bool]:
+def read_tiff_exif(file: BinaryIO, start: int) -> tuple[bytes | None, bool]:
     """Return the EXIF of a page of a TIFF, and whether its maker note was moved.
 
-    None if the page has no tags about the photo. Moves in `file`.
+    `start` is the position of the directory of the page. None if the page has no tags about the
+    photo. Moves in `file`.
     """
     try:
         reader = DirectoryReader(file)
-        directory = _photo_directory(reader, reader.page(page))
+        directory = _photo_directory(reader, start)
     except INVALID:
         return None, False
     if not directory:
@@ -105,26 +106,29 @@ def read_tiff_exif(file: BinaryIO, page: int) -> tuple[bytes | None, bool]:
     first_free = HEADER_BYTES + 2 + 12 * len(directory) + 4
     can_stay = note is not None and first_free <= note.position <= MAX_PINNED_BYTES - len(note.data)
     writer = DirectoryWriter(reader.order, HEADER_BYTES, pinned=note if can_stay else None)
-    start = writer.add(directory)
-    return header(reader.order, start) + bytes(writer.block), note is not None and not can_stay
+    first = writer.add(directory)
+    return header(reader.order, first) + bytes(writer.block), note is not None and not can_stay
 
 
-def read_page_tags(file: BinaryIO, page: int) -> PageTags:
-    """Return the PAGE_TAGS of a page of a TIFF. Moves in `file`."""
+def read_page_tags(file: BinaryIO, start: int) -> PageTags:
+    """Return the PAGE_TAGS of the page with a directory at `start`. Moves in `file`."""
     try:
         reader = DirectoryReader(file)
-        directory = reader.directory(reader.page(page), tags=PAGE_TAGS)
+        directory = reader.directory(start, tags=PAGE_TAGS)
     except INVALID:
         return ()
     values = {tag: value for tag, value in directory.items() if isinstance(value, Value)}
     return tuple((tag, value.reordered(reader.order, "<")) for tag, value in values.items())
 
 
-def dropped_tags(file: BinaryIO, page: int) -> list[int]:
-    """Return the tags of a page of a TIFF that the result will lack. Moves in `file`."""
+def dropped_tags(file: BinaryIO, start: int) -> list[int]:
+    """Return the tags that the result will lack of the page with a directory at `start`.
+
+    Moves in `file`.
+    """
     try:
         reader = DirectoryReader(file)
-        tags = reader.tags(reader.page(page))
+        tags = reader.tags(start)
     except INVALID:
         return []
     return sorted({*tags} - PHOTO_TAGS - PAGE_TAGS - STORAGE_TAGS)
@@ -139,7 +143,7 @@ def tags_in_place(exif: bytes) -> Directory:
     """Return the PHOTO_TAGS of EXIF with the positions of their values; {} if it is unreadable."""
     try:
         reader = DirectoryReader(io.BytesIO(exif))
-        values = reader.directory(reader.page(0), tags=PHOTO_TAGS)
+        values = reader.directory(reader.first, tags=PHOTO_TAGS)
     except INVALID:
         return {}
     return {
@@ -155,7 +159,7 @@ def tags_elsewhere(exif: bytes, order: Order) -> Directory:
     """Return the PHOTO_TAGS of EXIF with all values, in the byte order `order`."""
     try:
         reader = DirectoryReader(io.BytesIO(exif))
-        directory = _photo_directory(reader, reader.page(0))
+        directory = _photo_directory(reader, reader.first)
     except INVALID:
         return {}
     return _reordered(directory, reader.order, order)

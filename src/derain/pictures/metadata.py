@@ -52,9 +52,10 @@ def read_metadata(
     """
     info = image.info
     xmp = read_xmp(image, file)
+    page = image.tag_v2.offset if isinstance(image, TiffImagePlugin.TiffImageFile) else None
     match image.format:
         case "TIFF":
-            exif, _ = read_tiff_exif(file, image.tell())
+            exif, _ = read_tiff_exif(file, page or 0)
         case "AVIF":
             exif = _if_readable(read_avif_exif(file) or info.get("exif"))
         case _:
@@ -82,7 +83,7 @@ def read_metadata(
         png_chunks=chunks if image.format == "PNG" else _cicp_chunk(codes),
         jpeg=_jpeg_coding(image) if isinstance(image, JpegImagePlugin.JpegImageFile) else None,
         tiff_compression=info.get("compression") if image.format == "TIFF" else None,
-        tiff_page=read_page_tags(file, image.tell()) if image.format == "TIFF" else (),
+        tiff_page=() if page is None else read_page_tags(file, page),
         webp_lossless=image.format == "WEBP" and is_lossless_webp(file),
     )
 

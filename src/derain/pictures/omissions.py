@@ -38,11 +38,12 @@ def omissions(
     parts = list(referenced_parts(xmp))
     if image.format == "AVIF" and (file_bits := read_avif_boxes(file).bits) > 8:
         yield f"its {file_bits} bits per sample are read as 8: Pillow supports no more in AVIF"
-    if image.format == "TIFF" and read_tiff_exif(file, image.tell())[1]:
-        yield MOVED_NOTE
     if isinstance(image, TiffImagePlugin.TiffImageFile):
+        page = image.tag_v2.offset or 0
+        if read_tiff_exif(file, page)[1]:
+            yield MOVED_NOTE
         yield from _further_channels(image, has_alpha=has_alpha)
-        yield from _further_tags(dropped_tags(file, image.tell()))
+        yield from _further_tags(dropped_tags(file, page))
     if image.format == "PNG" and count > 1 and bits > 8:
         yield (
             f"its {bits} bits per sample are written as 8: Pillow supports no more in animated PNG"
