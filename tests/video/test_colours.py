@@ -169,3 +169,13 @@ def test_lossless_video_without_a_colour_description(matrix, color_range, target
     before, after = (decode(path)[0] for path in (source, restore(source, target)[0]))
     looks = [FrameToRgb(frame)(frame).astype(int) for frame in (before, after)]
     assert np.abs(looks[0] - looks[1]).mean() < 1
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out.mov"])
+@pytest.mark.parametrize("color_range", [0, 1, 2])
+def test_grey_clip_keeps_its_brightness(color_range, target, make_clip):
+    grey = {"codec": "ffv1", "layout": "gray", "color_range": color_range}
+    source = make_clip("clip.mkv", sound=None, frames=2, **grey)
+    before, after = (decode(path)[0] for path in (source, restore(source, target)[0]))
+    looks = [FrameToRgb(frame)(frame).astype(int) for frame in (before, after)]
+    assert np.abs(looks[0] - looks[1]).mean() < 2

@@ -93,6 +93,10 @@ class Colours:
         if not is_signalled:
             return replace(self, matrix=UNKNOWN, range=int(ColorRange.UNSPECIFIED))
         colours = replace(self, matrix=int(self.known_matrix)) if self.matrix == RGB else self
+        if len(layout.components) == 1:
+            # players assume studio range for H.264 in grey, FFmpeg full range for 8 bits
+            is_full = layout.name == "gray" or self.known_range(layout) == ColorRange.JPEG
+            colours = replace(colours, range=int(ColorRange.JPEG if is_full else ColorRange.MPEG))
         return replace(colours, **FIXED.get(codec or "", {}))
 
     @property
