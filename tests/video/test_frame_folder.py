@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def test_names_are_kept(folder, tmp_path):
     restore_frame_folder(folder, tmp_path / "out", halve)
     values = [int(pictures.read(tmp_path / "out" / name).pixels[0, 0, 0]) for name in IN_ORDER]
     assert values == [5 * index for index in range(1, 13)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permissions of groups and others")
+def test_private_frame_stays_private(folder):
+    (folder / "f5.png").chmod(0o600)
+    restore(folder)
+    assert (folder.with_name("out") / "f5.png").stat().st_mode & 0o777 == 0o600
+    assert (folder.with_name("out") / "f6.png").stat().st_mode & 0o077 != 0
 
 
 @pytest.mark.parametrize("name", ["²1.png", "f².png", "³.png"])
@@ -146,10 +155,10 @@ def refuse_f5(monkeypatch):
     """`refuse_f5(error, cause)`: f5.png cannot be written."""
 
     def refuse(error: Exception, cause: Exception | None = None) -> None:
-        def write(picture: Picture, path: Path, write=pictures.write) -> None:
+        def write(picture: Picture, path: Path, write=pictures.write, **options: Path) -> None:
             if path.name == "f5.png":
                 raise error from cause
-            write(picture, path)
+            write(picture, path, **options)
 
         monkeypatch.setattr(pictures, "write", write)
 

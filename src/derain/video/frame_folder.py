@@ -107,7 +107,8 @@ def restore_frame_folder(
         if target.name not in wanted:
             return
         try:
-            pictures.write(rainy.with_image(image), target)
+            source = paths[0].with_name(target.name)
+            pictures.write(rainy.with_image(image), target, permissions_of=source)
         except Exception as error:  # likewise
             if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
                 raise  # the disk will not accept the next frame either
