@@ -252,7 +252,7 @@ TABLE2 = [
                 "fa7b9d3227743844da34036a781ca996245aab1c199ce4a21b719c7d15596d8e"
             ),
         },
-        reproduced="outputs; figures on eight pairs of each set",
+        reproduced="outputs; figures on crops of eight pairs of each set",
     ),
 ]
 """Rows in the order of the table, without the paper's own network."""
