@@ -393,7 +393,7 @@ def test_failed_process_is_reported_with_its_message(project):
 
 @pytest.fixture
 def endless_table(project):
-    """The process of a table whose first row is being trained."""
+    """The process of a table, while its first row is trained."""
     arguments = table5_command(project, "schedule.kind=steps", steps=100000)
     table = subprocess.Popen([sys.executable, "-m", "derain.cli.main", *arguments])
     log = project / "out/alpha-0.0/log.jsonl"
