@@ -50,8 +50,8 @@ def test_javascript_example(rainy, tmp_path):
     modules = ROOT / "web/node_modules"
     if shutil.which("node") is None or not (modules / "onnxruntime-web").exists():
         if os.environ.get("CI"):
-            pytest.fail("CI needs Node and onnxruntime-web; run `npm ci` in web/")
-        pytest.skip("needs Node and `npm ci` in web/")
+            pytest.fail("CI needs Node and onnxruntime-web; run `npm install` in web/")
+        pytest.skip("needs Node and `npm install` in web/")
     (tmp_path / "node_modules").symlink_to(modules)
     (tmp_path / "example.mjs").write_text(example("js"))
     alpha = np.full((*rainy.shape[:2], 1), 255, np.uint8)

@@ -190,8 +190,8 @@ def test_page_fits_a_phone(browser, address):
 def test_accessibility(browser, address, jpeg, scheme):
     if not AXE.exists():
         if os.environ.get("CI"):
-            pytest.fail("CI needs axe-core; run `npm ci` in web/")
-        pytest.skip("needs `npm ci` in web/")
+            pytest.fail("CI needs axe-core; run `npm install` in web/")
+        pytest.skip("needs `npm install` in web/")
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     page.goto(address)

@@ -71,8 +71,8 @@ def static_page(tmp_path_factory):
     """The address of a static page with `small`, on a plain web server."""
     if not RUNTIME.exists():
         if os.environ.get("CI"):
-            pytest.fail("CI needs onnxruntime-web; run `npm ci` in web/")
-        pytest.skip("needs `npm ci` in web/")
+            pytest.fail("CI needs onnxruntime-web; run `npm install` in web/")
+        pytest.skip("needs `npm install` in web/")
     folder = tmp_path_factory.mktemp("static")
     build_static_page(folder, model="small", runtime=RUNTIME)
 
