@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from helpers.pictures_in_memory import decode, encode
 from PIL import ExifTags, Image
 
 import derain
-from derain.serve.app import FOLDER_PREFIX
 from derain.serve.problems import MEDIA_TYPE
 
 
@@ -164,9 +162,10 @@ def test_unknown_address_is_a_problem(client):
     assert_problem(client.get("/nix"), 404, "Not Found")
 
 
-def test_no_folder_is_left(client, photo):
+def test_no_folder_is_left(client, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # not that of other tests
     client.post("/v1/restore", content=photo)
-    assert [*Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*")] == []
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_other_origins_are_not_allowed(client):
