@@ -15,11 +15,9 @@ from types import FrameType
 import uvicorn
 
 from derain.errors import DerainError
+from derain.files.atomic import STALE_AFTER_S
 from derain.serve.app import FOLDER_PREFIX, create_app
 from derain.serve.settings import Settings
-
-STALE_AFTER_S = 24 * 3600
-"""A request's folder of that age was left by a server that was killed."""
 
 
 def run(settings: Settings, *, host: str, port: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
-from importlib.resources import as_file, files
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,11 +62,8 @@ def _read_runtime(folder: Path | None) -> dict[str, bytes]:
             "the page needs ONNX Runtime Web; install it with `pip install derain-web`, "
             "or name its folder with --runtime"
         )
-    read = {}
-    for name in RUNTIME_FILES:
-        with as_file(files(RUNTIME_PACKAGE).joinpath(name)) as path:
-            read[name] = path.read_bytes()
-    return read
+    package = files(RUNTIME_PACKAGE)
+    return {name: package.joinpath(name).read_bytes() for name in RUNTIME_FILES}
 
 
 def _local_index(index: str, model: str) -> str:
