@@ -14,6 +14,7 @@ import numpy as np
 
 from derain.video.clip import restore_clip
 from derain.video.frames import FrameOptions, VideoResult
+from derain.video.scheduling import preserve_scheduling
 
 TICK = Fraction(1, 15360)
 B_FRAMES = {"bf": "2", "b-adapt": "0"}
@@ -42,7 +43,10 @@ def write_clip(
     **colours: int,
 ) -> Path:
     """Write a moving ramp, by default at 30 fps, and a tone; `steps` are durations in ticks."""
-    with av.open(f"file:{path}", "w", options=container_options or {}) as container:
+    with (
+        preserve_scheduling(),  # libsvtav1
+        av.open(f"file:{path}", "w", options=container_options or {}) as container,
+    ):
         container.metadata.update(tags or {})
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, layout

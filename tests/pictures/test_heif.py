@@ -14,6 +14,7 @@ from derain import pictures
 from derain.pictures import Picture
 from derain.pictures.heif import AvifBoxes, read_avif_boxes
 from derain.pictures.picture import Metadata, as_colour
+from derain.video.scheduling import preserve_scheduling
 
 av = pytest.importorskip("av")
 pillow_heif = pytest.importorskip("pillow_heif")
@@ -103,7 +104,7 @@ def test_heic_keeps_its_light_levels(samples, tmp_path):
 
 def write_p3_avif(path: Path, layout: str, samples: np.ndarray) -> Path:
     """Write an AVIF with FFmpeg, in the primaries of Display P3."""
-    with av.open(str(path), "w", format="avif") as container:
+    with preserve_scheduling(), av.open(str(path), "w", format="avif") as container:
         stream = container.add_stream(
             "libsvtav1", rate=1, options={"crf": "10", "svtav1-params": "avif=1"}
         )

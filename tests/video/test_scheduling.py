@@ -27,6 +27,14 @@ def policies() -> set[int]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def normal_policy():
+    """Start from the normal policy, whatever an earlier test did to this process."""
+    for folder in THREADS.iterdir():
+        with suppress(ProcessLookupError):
+            os.sched_setscheduler(int(folder.name), NORMAL, os.sched_param(0))
+
+
 def make_real_time() -> None:
     os.sched_setscheduler(0, REAL_TIME, os.sched_param(99))
 
