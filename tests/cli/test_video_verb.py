@@ -55,6 +55,12 @@ def brightest(path: Path) -> list[int]:
         return [int(frame.to_ndarray(format="rgb24").max()) for frame in container.decode(video=0)]
 
 
+def test_output_with_a_slash_is_a_folder(darken, clip):
+    folder = clip.with_name("holiday.june")
+    assert main([str(clip), "-o", f"{folder}/", *darken]) == 0
+    assert [path.name for path in folder.iterdir()] == ["clip.mp4"]
+
+
 def test_result_is_beside_the_clip(darken, clip):
     assert main([str(clip), *darken]) == 0
     values = brightest(clip.with_name("clip_derained.mp4"))

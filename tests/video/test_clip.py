@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -424,6 +425,31 @@ def test_invalid_target_is_rejected_before_the_first_frame(name, problem, make_c
     with pytest.raises(VideoError, match=problem):
         restore(source, name, on_frame=lambda: frames.append(1))
     assert not frames
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o640])
+def test_result_is_no_more_accessible_than_the_clip(mode, make_clip):
+    source = make_clip()
+    source.chmod(mode)
+    target, _ = restore(source)
+    assert stat.S_IMODE(target.stat().st_mode) == mode & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_target_that_appears_meanwhile_is_kept(make_clip):
+    source = make_clip()
+    target = source.with_name("out.mp4")
+    message = r"out\.mp4: appeared while derain was running.*are in .*out_partial\.mp4$"
+    with pytest.raises(VideoError, match=message):
+        restore(source, on_frame=lambda: target.write_bytes(b"another"), overwrite=False)
+    assert target.read_bytes() == b"another"
+    assert len(decode(source.with_name("out_partial.mp4"))) == 20
 
 
 def test_failed_renaming_keeps_the_clip(make_clip, monkeypatch):

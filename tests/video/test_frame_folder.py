@@ -122,6 +122,14 @@ def test_temporal_filter_of_missing_frames_matches_a_full_run(gaps, folder, tmp_
         assert (expected != pictures.read(folder / name).image).any()
 
 
+def test_empty_frame_does_not_count_as_a_result(folder, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "f3.png").touch()
+    restore_frame_folder(folder, output, identity)
+    assert (output / "f3.png").stat().st_size > 0
+
+
 def test_invalid_frame_is_reported_and_skipped(folder):
     (folder / "f5.png").write_text("no picture")
     result = restore(folder)

@@ -47,6 +47,11 @@ def test_output_with_an_unsupported_suffix(clip, tmp_path):
         find_video_jobs([clip], output=tmp_path / "out.vob")
 
 
+@pytest.mark.parametrize("name", ["holiday.mp4/", "holiday.june/", "holiday.png/"])
+def test_output_with_a_slash_is_a_folder(name, clip, tmp_path):
+    assert targets(clip, output=f"{tmp_path}/{name}") == [tmp_path / name / "clip.mp4"]
+
+
 def test_existing_folder_with_the_suffix_of_a_file(clip, tmp_path):
     (tmp_path / "out.vob").mkdir()
     assert targets(clip, output=tmp_path / "out.vob") == [tmp_path / "out.vob/clip.mp4"]
@@ -68,9 +73,14 @@ def test_frames_go_into_their_own_folder(tmp_path):
 
 
 def test_existing_result_of_a_single_clip_is_a_problem(clip, tmp_path):
-    (tmp_path / "clip_derained.mp4").touch()
+    (tmp_path / "clip_derained.mp4").write_bytes(b"a result")
     assert "exists; use --overwrite" in only_problem(clip)
     assert targets(clip) == []
+
+
+def test_empty_result_is_replaced(clip, tmp_path):
+    (tmp_path / "clip_derained.mp4").touch()
+    assert targets(clip) == [tmp_path / "clip_derained.mp4"]
 
 
 @pytest.fixture
@@ -78,7 +88,7 @@ def several(tmp_path) -> list[Path]:
     """Clips and results of an earlier run."""
     endings = "a", "a_derained", "b", "b_derained_partial", "b_derained_partial_2"
     for name in endings:
-        (tmp_path / f"{name}.mp4").touch()
+        (tmp_path / f"{name}.mp4").write_bytes(b"a clip")
     return sorted(tmp_path.glob("*.mp4"))
 
 

@@ -12,6 +12,7 @@ from derain.cli.options import (
     Flag,
     Fraction,
     Network,
+    OutputArgument,
     PathArgument,
     Quiet,
     parse_size,
@@ -23,7 +24,7 @@ from derain.errors import DerainError
 def video(
     *inputs: Annotated[PathArgument, Parameter(allow_leading_hyphen=True)],
     output: Annotated[
-        PathArgument | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
+        OutputArgument | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)
     ] = None,
     codec: str | None = None,
     crf: float | None = None,
@@ -45,8 +46,8 @@ def video(
         Clips, folders of numbered frames, or `-` for frames on standard input
         (`ffmpeg -f yuv4mpegpipe`).
     output
-        A folder; a file, for a single clip; or `-` for standard output.
-        Default: `clip_derained.mp4` beside the clip.
+        A folder; a file, for a single clip; or `-` for standard output. A name that ends with a
+        slash is a folder. Default: `clip_derained.mp4` beside the clip.
     codec
         FFmpeg name of the encoder. Default: the codec of the clip.
     crf
@@ -55,7 +56,7 @@ def video(
     temporal
         Reduce flicker: average still areas over neighbouring frames.
     strength
-        Share of the estimated rain to remove, 0 to 1.
+        Share of the detected rain to remove, from 0 (none) to 1 (all).
     mask
         Picture of the clip's size. Rain is removed in full where it is white, by half where it is
         mid-grey, and not at all where it is black.

@@ -50,7 +50,7 @@ class AtomicFile:
         self._temporary = temporary_beside(path)
         self.file: BinaryIO = self._temporary.open("x+b")
         if permissions_of is not None:
-            _restrict(self._temporary, permissions_of)
+            restrict_permissions(self._temporary, permissions_of)
 
     def commit(self, *, overwrite: bool = True) -> None:
         """Give the file its name.
@@ -62,10 +62,7 @@ class AtomicFile:
             self.file.flush()
             sync(self.file)
             self.file.close()
-            if overwrite:
-                self._temporary.replace(self.path)
-            else:
-                _claim_name(self._temporary, self.path)
+            rename(self._temporary, self.path, overwrite=overwrite)
         finally:
             self.discard()
 
@@ -105,10 +102,13 @@ def writing(path: Path, error: type[DerainError]) -> Iterator[None]:
         raise error(f"{path}: {explain_os_error(os_error)}") from os_error
 
 
-def _restrict(path: Path, other: Path) -> None:
-    """Remove permissions that `other` does not have. File systems without permissions are fine."""
+def restrict_permissions(path: Path, other: Path, *, keep: int = 0) -> None:
+    """Remove permissions that `other` does not have, except those in `keep`.
+
+    Does nothing on file systems without permissions.
+    """
     with suppress(OSError):
-        path.chmod(stat.S_IMODE(path.stat().st_mode & other.stat().st_mode))
+        path.chmod(stat.S_IMODE(path.stat().st_mode & (other.stat().st_mode | keep)))
 
 
 def sync(file: BinaryIO) -> None:
@@ -124,11 +124,15 @@ def sync(file: BinaryIO) -> None:
             raise
 
 
-def _claim_name(temporary: Path, path: Path) -> None:
-    """Rename without replacing an existing file that has content.
+def rename(temporary: Path, path: Path, *, overwrite: bool) -> None:
+    """Give a temporary file its name.
 
-    If two programs do this at the same time, one of them raises TargetExistsError.
+    Without `overwrite`, raises TargetExistsError if a file with content has that name. If two
+    programs do this at the same time, one of them raises it.
     """
+    if overwrite:
+        temporary.replace(path)
+        return
     try:
         os.link(temporary, path)  # unlike a rename, a link never replaces
     except OSError as error:  # the name is in use, or the file system has no links

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from derain.errors import DerainError, VideoError
-from derain.files.atomic import remove_stale_temporaries, sync, temporary_beside
+from derain.files.atomic import (
+    remove_stale_temporaries,
+    rename,
+    restrict_permissions,
+    sync,
+    temporary_beside,
+)
 from derain.files.messages import explain_os_error
 from derain.files.paths import check_target_name, exists
 from derain.inference.restorer import Restorer
@@ -26,6 +33,8 @@ MAX_REJECTED_SHARE = 0.05
 """Share of the audio and subtitle packets above which their loss is a problem, not a blemish."""
 PARTIAL_SUFFIX = "_partial"
 """End of the name of an unfinished clip; further ones get a number after it."""
+OWNER_ACCESS = stat.S_IRUSR | stat.S_IWUSR
+"""Permissions that are needed while a clip is written."""
 MAX_NAME_BYTES = 255
 """Maximum length of a file name in bytes on most file systems."""
 
@@ -36,6 +45,7 @@ def restore_clip(
     restorer: Restorer,
     options: FrameOptions | None = None,
     *,
+    overwrite: bool = True,
     codec: str | None = None,
     crf: float | None = None,
     on_start: Callable[[int | None], None] = lambda frame_count: None,
@@ -43,8 +53,9 @@ def restore_clip(
 ) -> VideoResult:
     """Restore the frames of a clip; keep audio, subtitles, chapters, rotation, colours and times.
 
-    `target` appears when it is complete. After Ctrl-C or a failure, the frames so far are in
-    `target` with PARTIAL_SUFFIX, or nowhere if there are none. `on_start(frame_count)` is called
+    `target` appears when it is complete, without permissions that the clip lacks; without
+    `overwrite`, an existing file is not replaced. After Ctrl-C or a failure, the frames so far are
+    in `target` with PARTIAL_SUFFIX, or nowhere if there are none. `on_start(frame_count)` is called
     once, with None for an unknown count, and `on_frame()` after each frame.
     Raises VideoError for errors of FFmpeg and the disk.
     """
@@ -56,12 +67,15 @@ def restore_clip(
         remove_stale_temporaries(target.parent)
         temporary = temporary_beside(target, target.suffix)  # FFmpeg derives the format from it
         try:
+            with ffmpeg_errors(str(target)):
+                temporary.touch(exist_ok=False)
+            restrict_permissions(temporary, path, keep=OWNER_ACCESS)
             writer = ClipWriter(temporary, str(target), reader, encoding)
             on_start(reader.frame_count)
             result = _run(reader, writer, restorer, options or FrameOptions(), on_frame)
             result.notes[:0] = [*encoding.notes, *reader.omissions]
             if not result.was_interrupted:
-                _rename_finished(temporary, target)
+                _finish(temporary, target, source=path, overwrite=overwrite)
             elif writer.frame_count:
                 kept = _keep_partial(temporary, target)
                 result.notes.append(f"the first {writer.frame_count} frames are in {kept}")
@@ -94,13 +108,14 @@ def _check_target(target: Path) -> None:
         raise VideoError(f"{target}: {explain_os_error(error)}") from error
 
 
-def _rename_finished(temporary: Path, target: Path) -> None:
-    """Give a complete clip its name."""
+def _finish(temporary: Path, target: Path, *, source: Path, overwrite: bool) -> None:
+    """Give a complete clip its permissions and its name."""
     try:
         with ffmpeg_errors(str(target)):
             with temporary.open("rb+") as file:
                 sync(file)
-            temporary.replace(target)
+            restrict_permissions(temporary, source)
+            rename(temporary, target, overwrite=overwrite)
     except VideoError as error:
         raise _UnfinishedError(error) from error
 

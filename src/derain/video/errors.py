@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import av.error
 
 from derain.errors import PictureError, VideoError
-from derain.files.messages import explain_os_error
+from derain.files.messages import TargetExistsError, explain_os_error
 from derain.suffixes import MATROSKA
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
@@ -38,6 +38,8 @@ def ffmpeg_errors(name: str, remedy: str = INPUT_REMEDY) -> Iterator[None]:
     """
     try:
         yield
+    except TargetExistsError as error:
+        raise VideoError(f"{name}: {explain_os_error(error)}") from error
     except FileNotFoundError as error:
         raise VideoError(f"{name}: no such file or folder; check the spelling") from error
     except PermissionError as error:

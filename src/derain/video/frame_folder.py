@@ -11,7 +11,7 @@ from typing import Any
 from derain import pictures
 from derain.errors import DerainError, PictureError, VideoError
 from derain.files.messages import listing_error
-from derain.files.paths import create_folder, exists, same_file
+from derain.files.paths import create_folder, is_taken, same_file
 from derain.inference.blending import check_blend
 from derain.inference.restorer import Restorer
 from derain.pictures import Picture, Pixels
@@ -66,7 +66,7 @@ def restore_frame_folder(
     options = options or FrameOptions()
     paths = find_frames(folder)
     missing = [
-        index for index, path in enumerate(paths) if overwrite or not exists(output / path.name)
+        index for index, path in enumerate(paths) if overwrite or not is_taken(output / path.name)
     ]
     if same_file(output, folder) and not overwrite:
         raise VideoError(
@@ -108,7 +108,8 @@ def restore_frame_folder(
             return
         try:
             source = paths[0].with_name(target.name)
-            pictures.write(rainy.with_image(image), target, permissions_of=source)
+            restored = rainy.with_image(image)
+            pictures.write(restored, target, overwrite=overwrite, permissions_of=source)
         except Exception as error:  # likewise
             if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
                 raise  # the disk will not accept the next frame either

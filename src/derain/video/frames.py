@@ -19,7 +19,7 @@ class FrameOptions:
     """Options that apply to every frame."""
 
     strength: float = 1.0
-    """Share of the estimated rain to remove, 0 to 1."""
+    """Share of the detected rain to remove, 0 to 1."""
     mask: Pixels | None = None
     """(H, W): where to remove rain; the whole frame without it."""
     temporal: bool = False

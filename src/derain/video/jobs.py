@@ -11,9 +11,11 @@ from pathlib import Path
 from derain.errors import DerainError
 from derain.files.paths import (
     create_folder,
+    ends_with_slash,
     exists,
     is_folder,
     is_occupied,
+    is_taken,
     looks_like_file,
     same_file,
 )
@@ -97,6 +99,7 @@ class VideoJob:
             self.target,
             restorer,
             options,
+            overwrite=self.overwrite,
             codec=codec,
             crf=crf,
             on_start=on_start,
@@ -120,7 +123,7 @@ class VideoJobList:
 def find_video_jobs(
     inputs: Sequence[Path],
     *,
-    output: Path | None = None,
+    output: str | Path | None = None,
     suffix: str = DERAINED_SUFFIX,
     overwrite: bool = False,
     raw: tuple[int, int] | None = None,
@@ -130,9 +133,10 @@ def find_video_jobs(
     """Return the jobs of a command line.
 
     The result of a clip goes beside its source with `suffix` in its name, into the folder
-    `output`, or to `output` itself if that has the suffix of a clip. Frames go into the folder
-    `output`, or into one beside theirs. Without `overwrite`, an existing target counts as done
-    among several inputs, and is a problem for a single one. `raw` is (width, height) of raw frames
+    `output`, or to `output` itself if that has the suffix of a clip and is not text that ends with
+    a slash. Frames go into the folder `output`, or into one beside theirs. Without `overwrite`, an
+    existing target counts as done among several inputs, and is a problem for a single one; an
+    empty file does not count. `raw` is (width, height) of raw frames
     on standard input, `is_encoder_chosen` the presence of --codec or --crf.
     Raises DerainError for options that contradict each other.
     """
@@ -173,7 +177,7 @@ def find_video_jobs(
 def check_options(
     inputs: Sequence[Path],
     *,
-    output: Path | None,
+    output: str | Path | None,
     has_size: bool,
     pix_fmt: str | None,
     is_encoder_chosen: bool,
@@ -205,9 +209,10 @@ def check_options(
         )
 
 
-def check_output(output: Path, inputs: Sequence[Path]) -> None:
+def check_output(output: str | Path, inputs: Sequence[Path]) -> None:
     """Raise DerainError for an output that cannot be the target of these inputs."""
-    if _is_picture(output):
+    path = Path(output)
+    if _is_picture(path) and not ends_with_slash(output):
         raise DerainError(
             f"{output}: has the suffix of a photo, but the input is video; name a clip or a folder"
         )
@@ -216,21 +221,23 @@ def check_output(output: Path, inputs: Sequence[Path]) -> None:
         if not holds_one_clip:
             count = f"{len(inputs)} inputs" if len(inputs) > 1 else "a folder of frames"
             raise DerainError(f"{output}: cannot hold the result of {count}; name a folder")
-    elif holds_one_clip and looks_like_file(output) and not is_occupied(output):
+    elif holds_one_clip and looks_like_file(output) and not is_occupied(path):
         supported = ", ".join(sorted(CLIP_SUFFIXES))
         raise DerainError(
-            f"{output}: derain does not write {output.suffix}; "
+            f"{output}: derain does not write {path.suffix}; "
             f"choose one of {supported}, or create the folder first"
         )
 
 
-def resolve_target(source: Path, *, output: Path | None, suffix: str, is_single: bool) -> Path:
+def resolve_target(
+    source: Path, *, output: str | Path | None, suffix: str, is_single: bool
+) -> Path:
     """Return the target of an input, which may be the only one (`is_single`)."""
     if output is None:
         return _beside(_with_writable_suffix(source), suffix)
     if _is_clip_file(output) or (is_folder(source) and is_single):
-        return output
-    return output / _with_writable_suffix(source).name
+        return Path(output)
+    return Path(output, _with_writable_suffix(source).name)
 
 
 def _add_job(
@@ -254,7 +261,7 @@ def _add_job(
         jobs.pending.append(job)
     elif same_file(target, source):
         jobs.problems.append(f"{source}: would overwrite itself; write to another file with -o")
-    elif not is_occupied(target) or job.overwrite:
+    elif not is_taken(target) or job.overwrite:
         jobs.pending.append(job)
     elif exists(target) and not is_single:
         jobs.existing += 1
@@ -264,7 +271,7 @@ def _add_job(
         )
 
 
-def _is_pipe(path: Path) -> bool:
+def _is_pipe(path: str | Path) -> bool:
     return str(path) == PIPE
 
 
@@ -272,8 +279,10 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES and not is_folder(path)
 
 
-def _is_clip_file(path: Path) -> bool:
-    return path.suffix.lower() in CLIP_SUFFIXES and not is_folder(path)
+def _is_clip_file(name: str | Path) -> bool:
+    path = Path(name)
+    is_clip = path.suffix.lower() in CLIP_SUFFIXES and not ends_with_slash(name)
+    return is_clip and not is_folder(path)
 
 
 def _is_earlier_result(source: Path, *, suffix: str, names: set[Path]) -> bool:
