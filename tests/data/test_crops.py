@@ -6,21 +6,22 @@ from derain.data.training_pictures import PairCollection, TrainingPictures, rain
 from derain.errors import DataError
 from derain.rain import STYLES
 
-KINDS = ("pair", "recombined", "streaks", "rendered", "styled", "rain_free")
+KINDS = ("pair", "recombined", "streaks", "rendered", "styled", "rain_free", "hard")
 RAIN = 40
 """Light that the rain of the pairs adds."""
 
 
 @pytest.fixture
 def pictures(rng):
-    """Four pairs, a background and a streak mask, all of noise."""
+    """Four pairs, a background, a streak mask and a hard picture, all of noise."""
     clean = [rng.integers(0, 150, (80, 90, 3), dtype=np.uint8) for _ in range(4)]
     rainy = [np.clip(c.astype(int) + RAIN, 0, 255).astype(np.uint8) for c in clean]
     layers = [rain_layer(r, c) for r, c in zip(rainy, clean, strict=True)]
     collection = PairCollection("pairs", 1.0, rainy, clean, layers)
     background = rng.integers(0, 150, (64, 200, 3), dtype=np.uint8)
     streaks = rng.integers(0, 60, (70, 70), dtype=np.uint8)
-    return TrainingPictures([collection], [background], [streaks])
+    hard = rng.integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    return TrainingPictures([collection], [background], [streaks], hard=[hard])
 
 
 def make_crops(pictures, seed=1, **mix):

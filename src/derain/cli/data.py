@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter, validators
 
-from derain.cli.options import PathArgument, Positive
+from derain.cli.options import DEFAULT_NETWORK, Network, PathArgument, Positive
 
 if TYPE_CHECKING:
     from derain.data.check import Check, FolderCheck
+    from derain.evaluate.hard_crops import HardCrops
 
-data = App(name="data", help="Inspect data sets of rainy and clean pictures.")
+data = App(
+    name="data", help="Inspect data sets of rainy and clean pictures, and find more to train on."
+)
 
 MAX_LINES = 10
 """Lines of each kind that are printed without `--all`."""
@@ -66,6 +70,75 @@ def check(
         )
     print("\n".join(report_lines(result, max_lines=None if print_all else MAX_LINES)))
     return 0 if result.is_sound else 1
+
+
+@data.command(name="hard-crops")
+def hard_crops(
+    *folders: PathArgument,
+    output: Annotated[PathArgument, Parameter(name=["--output", "-o"])],
+    crop_px: Annotated[int, Parameter(name="--size", validator=Positive)] = 224,
+    count: Annotated[int, Parameter(validator=Positive)] = 500,
+    exclude: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    network: Network = DEFAULT_NETWORK,
+) -> None:
+    """Find the crops of rain-free pictures that a model changes most, for `data.mix.hard`.
+
+    Prints how much the pictures as a whole change.
+
+    Parameters
+    ----------
+    folders
+        Folders of rain-free pictures; subfolders are not searched.
+    output
+        A new folder for the crops, PNG files.
+    crop_px
+        Side of a crop in pixels, at least that of the crops in training.
+    count
+        Number of crops, at most two of each picture.
+    exclude
+        Stems of pictures to leave out, such as those held out for validation.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from derain.data.training_pictures import background_paths
+    from derain.errors import DataError
+    from derain.evaluate.hard_crops import find_hard_crops, save_hard_crops
+
+    if not folders:
+        raise DataError("derain data hard-crops: no folder given; name one or more")
+    paths = background_paths(folders, exclude=exclude or ())
+    with Progress(
+        console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()
+    ) as progress:
+        task = progress.add_task("restoring rain-free pictures", total=len(paths))
+        found = find_hard_crops(
+            paths,
+            network.load(),
+            crop_px=crop_px,
+            count=count,
+            on_picture=lambda done, _: progress.update(task, completed=done),
+        )
+    if not found.crops:
+        raise DataError(f"{paths[0]}: no picture has room for a crop of {crop_px} px; lower --size")
+    save_hard_crops(found, output)
+    print("\n".join(_hard_crop_lines(found, output)))
+
+
+def _hard_crop_lines(found: HardCrops, output: Path) -> list[str]:
+    """Return the summary of rain-free pictures and their hard crops."""
+    import numpy as np
+
+    low = np.percentile(found.psnr, 5)
+    lines = [
+        f"{len(found.psnr)} rain-free pictures: mean {np.mean(found.psnr):.1f} dB, "
+        f"5th percentile {low:.1f} dB, worst {min(found.psnr):.1f} dB",
+        f"{output}: {len(found.crops)} crops of {found.crop_px} px, "
+        f"{found.crops[0].psnr:.1f} to {found.crops[-1].psnr:.1f} dB",
+    ]
+    if found.too_small:
+        lines.append(f"{len(found.too_small)} pictures are smaller and were skipped")
+    return lines
 
 
 def report_lines(result: Check, *, max_lines: int | None) -> list[str]:

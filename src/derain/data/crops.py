@@ -26,6 +26,7 @@ from derain.errors import DataError
 MAX_WEIGHT = 1e6
 SHARES = ("jpeg", "transpose", "jitter", "zoom", "downscale")
 """Fields of `CropMix` that are shares; the others are weights and one switch."""
+RAIN_FREE_KINDS = ("rain_free", "hard")
 MAX_ZOOM = 3.0
 MAX_DOWNSCALE = 2.5
 
@@ -34,7 +35,7 @@ MAX_DOWNSCALE = 2.5
 class CropMix:
     """Kinds of crops and their augmentation.
 
-    `pair` to `rain_free` are weights: how often each kind is drawn, relative to the others. `jpeg`
+    `pair` to `hard` are weights: how often each kind is drawn, relative to the others. `jpeg`
     and the fields after it are shares of crops, 0 to 1, except for the switch `flip`.
     """
 
@@ -51,6 +52,8 @@ class CropMix:
     Styles that need streak masks are drawn only if there are some."""
     rain_free: float = 0.0
     """No rain on either side: pictures that the network must not change."""
+    hard: float = 0.0
+    """The same, from the pictures that networks damage most easily (`derain data hard-crops`)."""
     jpeg: float = 0.0
     """Share of crops with a JPEG-compressed background and rainy side.
     The clean side of published pairs is not compressed."""
@@ -103,6 +106,7 @@ class Crops:
             "rendered": self.backgrounds,
             "styled": self.backgrounds,
             "rain_free": self.backgrounds,
+            "hard": pictures.hard,
         }
         weights = {
             kind: weight for kind, weight in asdict(mix).items() if kind in sources and weight
@@ -126,7 +130,7 @@ class Crops:
         if self.mix.zoom and rng.random() < self.mix.zoom:
             zoom = draw_factor(rng, MAX_ZOOM)
         rainy, clean = getattr(self, f"_{kind}")(rng, compress, zoom)
-        if compress and kind != "rain_free":  # there, both sides are compressed already
+        if compress and kind not in RAIN_FREE_KINDS:  # there, both sides are compressed already
             rainy = jpeg(rainy, quality=int(rng.integers(75, 96)))
         rainy, clean = flip(
             rng,
@@ -189,6 +193,10 @@ class Crops:
         clean = self._background(rng, compress, zoom)
         return clean, clean
 
+    def _hard(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
+        clean = self._background(rng, compress, zoom, self.pictures.hard)
+        return clean, clean
+
     def _rain_light(
         self,
         rng: np.random.Generator,
@@ -214,9 +222,19 @@ class Crops:
         rainy = np.clip(clean + light + 0.5, 0, 255).astype(np.uint8)
         return rainy, clean
 
-    def _background(self, rng: np.random.Generator, compress: bool, zoom: float) -> Image8:
-        """Draw a background. It is enlarged by at most `zoom`: it may be sharper than the rain."""
-        image = self.backgrounds[rng.integers(len(self.backgrounds))]
+    def _background(
+        self,
+        rng: np.random.Generator,
+        compress: bool,
+        zoom: float,
+        pictures: Sequence[Image8] | None = None,
+    ) -> Image8:
+        """Draw a crop of `pictures`, by default of a background.
+
+        It is enlarged by at most `zoom`: it may be sharper than the rain.
+        """
+        pictures = pictures or self.backgrounds
+        image = pictures[rng.integers(len(pictures))]
         scale = draw_factor(rng, zoom) if zoom > 1 else 1.0
         if self.mix.downscale and rng.random() < self.mix.downscale:
             largest = min(MAX_DOWNSCALE, min(image.shape[:2]) / self.crop_px)

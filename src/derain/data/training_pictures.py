@@ -52,7 +52,9 @@ class TrainingPictures:
     streaks: list[Image8] = field(default_factory=list)
     """Streak masks, uint8 (H, W)."""
     too_small: list[Path] = field(default_factory=list)
-    """Backgrounds and streak masks that were skipped, since no crop fits into them."""
+    """Pictures that were skipped, since no crop fits into them."""
+    hard: list[Image8] = field(default_factory=list)
+    """Rain-free pictures that networks damage most easily, uint8 (H, W, 3)."""
 
 
 def rain_layer(rainy: Image8, clean: Image8) -> Image8:

@@ -60,7 +60,12 @@ def validate_and_save(
 def model_card(state: State, recipe: Recipe) -> dict[str, Any]:
     """Return how the weights were trained, initial weights included, and their latest scores."""
     data, commit = recipe.data, git_commit()
-    folders = [*(pairs.folder for pairs in data.pairs), *data.backgrounds, *data.streaks]
+    folders = [
+        *(pairs.folder for pairs in data.pairs),
+        *data.backgrounds,
+        *data.streaks,
+        *data.hard,
+    ]
     card = {
         "steps": state.initial.steps + state.step,
         "hours": round(state.initial.hours + state.hours, 3),

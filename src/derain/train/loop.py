@@ -283,7 +283,9 @@ def load_training_pictures(data: Data) -> TrainingPictures:
     ]
     backgrounds, small = load_pictures(data.backgrounds, exclude=data.exclude, min_px=min_px)
     streaks, small_streaks = load_pictures(data.streaks, min_px=min_px, grey=True)
-    return TrainingPictures(collections, backgrounds, streaks, [*small, *small_streaks])
+    hard, small_hard = load_pictures(data.hard, min_px=min_px)
+    too_small = [*small, *small_streaks, *small_hard]
+    return TrainingPictures(collections, backgrounds, streaks, too_small, hard)
 
 
 def fit(

@@ -39,6 +39,8 @@ class Data:
     """Stems of backgrounds to leave out."""
     streaks: tuple[str, ...] = ()
     """Folders of streak masks, grey on black."""
+    hard: tuple[str, ...] = ()
+    """Folders of rain-free pictures that networks damage most easily (`derain data hard-crops`)."""
     crop_px: int = 112
     """Side of the square crops: a multiple of 56, so that every level holds whole windows."""
     mix: CropMix = field(default_factory=CropMix)
@@ -261,7 +263,7 @@ class Recipe:
     def _folder_errors(self) -> Iterator[str]:
         """Yield a sentence for each error in the folders and their weights."""
         folders = [pairs.folder for pairs in (*self.data.pairs, *self.validation.pairs)]
-        folders += [*self.data.backgrounds, *self.data.streaks, self.record.folder]
+        folders += [*self.data.backgrounds, *self.data.streaks, *self.data.hard, self.record.folder]
         if self.data.root is not None:
             folders.append(self.data.root)
         if not all(folders):

@@ -138,6 +138,7 @@ def resolve_folders(recipe: Recipe, base: Path) -> Recipe:
         pairs=tuple(replace(pairs, folder=absolute(pairs.folder)) for pairs in data.pairs),
         backgrounds=tuple(map(absolute, data.backgrounds)),
         streaks=tuple(map(absolute, data.streaks)),
+        hard=tuple(map(absolute, data.hard)),
     )
     pairs = tuple(replace(pairs, folder=absolute(pairs.folder)) for pairs in validation.pairs)
     return replace(recipe, data=data, validation=replace(validation, pairs=pairs))
