@@ -14,6 +14,8 @@ from PIL import Image
 from derain import pictures
 from derain.pictures.boxes import read_meta
 from derain.pictures.heif import read_avif_boxes
+from derain.pictures.heif_parts import CREDENTIALS_ID
+from derain.pictures.metadata import upright_regions
 
 WIDTH, HEIGHT = 96, 64
 
@@ -154,6 +156,56 @@ def test_heic_crop_is_applied(samples, tmp_path):
     data = with_property(bytearray(file.getvalue()), clean_aperture(48, 64, -24, 0))
     (tmp_path / "in.heic").write_bytes(data)
     assert pictures.read(tmp_path / "in.heic").pixels.shape == (64, 48, 3)
+
+
+FACE = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a xmlns:A="http://ns.adobe.com/xmp/sType/Area#" '
+    b'xmlns:R="http://www.metadataworkinggroup.com/schemas/regions/" '
+    b'xmlns:D="http://ns.adobe.com/xap/1.0/sType/Dimensions#">'
+    b'<R:AppliedToDimensions D:w="96" D:h="64"/><R:Area A:x="0.25" A:y="0.25" A:w="0.1" A:h="0.1"/>'
+    b"</a></x:xmpmeta>"
+)
+
+
+def test_face_of_a_cropped_avif_is_shifted(samples, tmp_path):
+    path = save_cropped(tmp_path / "in.avif", samples, (48, 64, -24, 0))
+    with path.open("rb") as file, Image.open(file) as image:
+        xmp = upright_regions(FACE, image, file, orientation=1)
+    assert b'<R:Area A:x="0.5" A:y="0.25" A:w="0.2" A:h="0.1"/>' in xmp
+
+
+@pytest.mark.parametrize(
+    ("angle", "place"), [(1, 'x="0.25" A:y="0.75"'), (2, 'x="0.75" A:y="0.75"')]
+)
+def test_face_of_a_rotated_heic_is_turned(angle, place, samples):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    file = io.BytesIO()
+    Image.fromarray(samples[..., :3]).save(file, "HEIF")
+    rotation = struct.pack(">I4sB", 9, b"irot", angle)  # quarter turns anticlockwise
+    file = io.BytesIO(with_property(bytearray(file.getvalue()), rotation))
+    with Image.open(file) as image:
+        xmp = upright_regions(FACE, image, file, orientation=1)
+    assert f"<R:Area A:{place}".encode() in xmp
+
+
+@pytest.mark.parametrize(
+    ("box", "description"),
+    [
+        (b"uuid" + CREDENTIALS_ID, "its content credentials (C2PA)"),
+        (b"mpvd" + bytes(20), "the video of its motion photo"),
+        (b"abcd", "its box abcd"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".avif", ".heic"])
+def test_further_boxes_are_reported(suffix, box, description, samples, tmp_path):
+    pytest.importorskip("pillow_heif").register_heif_opener()
+    path = tmp_path / f"in{suffix}"
+    Image.fromarray(samples[..., :3]).save(path)
+    assert pictures.read(path).omissions == ()
+    with path.open("ab") as file:
+        file.write(struct.pack(">I", 4 + len(box)) + box)
+    expected = f"{description} is dropped: only the picture is kept"
+    assert pictures.read(path).omissions == (expected,)
 
 
 def test_animation_is_described_by_its_track(samples):

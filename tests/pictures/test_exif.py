@@ -14,7 +14,8 @@ from helpers.tiffs import grey_tags, make_tiff
 from PIL import Image
 
 from derain import pictures
-from derain.pictures.exif import without_orientation
+from derain.pictures import Metadata, Picture
+from derain.pictures.exif import MOVED_NOTE, without_orientation
 
 ARTIST = 315
 NAME = "© José Müller".encode()
@@ -205,6 +206,16 @@ def test_values_beyond_the_end_of_the_file_are_dropped(tmp_path):
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
         assert ARTIST not in file.pages[0].tags
         assert file.pages[0].tags[271].value == "Maker of cameras"
+
+
+def test_moved_note_of_a_later_page_is_reported():
+    picture = Picture(np.zeros((8, 8, 3), np.uint8), metadata=Metadata(exif=with_note()))
+    first, later = (
+        pictures.omissions_when_writing(picture, Path("out.tif"), is_first=is_first)
+        for is_first in (True, False)
+    )
+    assert first == ()
+    assert later == (MOVED_NOTE,)
 
 
 def test_page_name_keeps_its_bytes(tmp_path):

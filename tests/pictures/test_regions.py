@@ -11,7 +11,7 @@ from PIL import Image
 
 from derain import pictures
 from derain.pictures.orientation import upright
-from derain.pictures.regions import upright_regions
+from derain.pictures.regions import crop_regions, turn_regions
 
 HEAD = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><a xmlns:stArea="http://ns.adobe.com/xmp/sType/Area#" '
@@ -48,7 +48,7 @@ def expected_box(orientation: int) -> tuple[float, ...]:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("area", [ATTRIBUTES, ELEMENTS], ids=["attributes", "elements"])
 def test_area_is_turned(area, orientation):
-    xmp = upright_regions(make_xmp(SIZE, area), orientation)
+    xmp = turn_regions(make_xmp(SIZE, area), orientation)
     x, y, width, height = (read_number(xmp, b"stArea:" + name) for name in (b"x", b"y", b"w", b"h"))
     box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     assert box == pytest.approx(expected_box(orientation))
@@ -56,7 +56,7 @@ def test_area_is_turned(area, orientation):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_rectangle_is_turned(orientation):
-    xmp = upright_regions(make_xmp(RECTANGLE), orientation)
+    xmp = turn_regions(make_xmp(RECTANGLE), orientation)
     numbers = re.search(rb'Rectangle="([^"]*)"', xmp)[1].split(b",")
     left, top, width, height = map(float, numbers)
     assert (left, top, left + width, top + height) == pytest.approx(expected_box(orientation))
@@ -64,18 +64,18 @@ def test_rectangle_is_turned(orientation):
 
 @pytest.mark.parametrize(("orientation", "width"), [(1, 400), (3, 400), (6, 300), (8, 300)])
 def test_size_of_the_picture_is_turned(orientation, width):
-    xmp = upright_regions(make_xmp(SIZE, ATTRIBUTES), orientation)
+    xmp = turn_regions(make_xmp(SIZE, ATTRIBUTES), orientation)
     assert read_number(xmp, b"stDim:w") == width
 
 
 def test_other_sizes_are_unchanged():
     xmp = make_xmp('<xmpTPg:MaxPageSize stDim:w="210" stDim:h="297"/>')
-    assert upright_regions(xmp, 6) == xmp
+    assert turn_regions(xmp, 6) == xmp
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_xmp_without_regions_is_unchanged(orientation):
-    assert upright_regions(make_xmp(), orientation) == make_xmp()
+    assert turn_regions(make_xmp(), orientation) == make_xmp()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,41 @@ def test_xmp_without_regions_is_unchanged(orientation):
 )
 def test_invalid_regions(part):
     with pytest.raises(ValueError):  # of float or of unpacking
-        upright_regions(make_xmp(part), 6)
+        turn_regions(make_xmp(part), 6)
+
+
+CROP = slice(20, 140), slice(90, 290)
+"""Of 400 x 300 pixels; the face, x 80 to 160 and y 18 to 42, loses its left and its top."""
+
+
+@pytest.mark.parametrize("area", [ATTRIBUTES, ELEMENTS, RECTANGLE])
+def test_region_is_cropped(area):
+    xmp = crop_regions(make_xmp(SIZE, area), (400, 300), CROP)
+    if area == RECTANGLE:
+        numbers = re.search(rb'Rectangle="([^"]*)"', xmp)[1].split(b",")
+        left, top, width, height = map(float, numbers)
+    else:
+        names = (b"x", b"y", b"w", b"h")
+        x, y, width, height = (read_number(xmp, b"stArea:" + name) for name in names)
+        left, top = x - width / 2, y - height / 2
+    box = (left, top, left + width, top + height)
+    assert box == pytest.approx((0, 0, (160 - 90) / 200, (42 - 20) / 120), abs=1e-6)
+
+
+def test_size_becomes_that_of_the_crop():
+    xmp = crop_regions(make_xmp(SIZE, ATTRIBUTES), (400, 300), CROP)
+    assert (read_number(xmp, b"stDim:w"), read_number(xmp, b"stDim:h")) == (200, 120)
+
+
+def test_region_outside_of_the_crop_is_empty():
+    xmp = crop_regions(make_xmp(SIZE, ATTRIBUTES), (400, 300), (slice(100, 300), slice(0, 400)))
+    assert read_number(xmp, b"stArea:h") == 0
+
+
+@pytest.mark.parametrize("size", [(200, 120), (800, 600)])
+def test_regions_of_another_size_are_not_cropped(size):
+    xmp = make_xmp(SIZE, ATTRIBUTES)
+    assert crop_regions(xmp, size, CROP) == xmp
 
 
 def save(path: Path, *parts: str) -> Path:

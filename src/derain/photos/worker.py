@@ -131,7 +131,7 @@ class PhotoWorker:
             result.height, result.width = rainy.pixels.shape[:2]
             result.frames += 1
             omissions = pictures.omissions_when_writing(
-                self.options.with_metadata(rainy), result.target
+                self.options.with_metadata(rainy), result.target, is_first=result.frames == 1
             )
             # most frames have the same omissions
             result.omissions = tuple(

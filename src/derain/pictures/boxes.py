@@ -128,11 +128,12 @@ def _find(body: bytes, name: bytes) -> bytes:
     raise KeyError(name)
 
 
-def _find_in_file(file: BinaryIO, name: bytes) -> bytes | None:
+def top_level_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Yield name, start and end of the content of each box of a file. Moves in `file`."""
     start, end = 0, file.seek(0, 2)
     for _ in range(MAX_BOXES):
         if start + 8 > end:
-            return None
+            return
         file.seek(start)
         head = file.read(16)
         size, found = struct.unpack_from(">I4s", head)
@@ -142,11 +143,17 @@ def _find_in_file(file: BinaryIO, name: bytes) -> bytes | None:
         elif size == 0:
             size = end - start
         if size < head_bytes:
-            return None
-        if found == name:
-            file.seek(start + head_bytes)
-            return file.read(min(size, end - start) - head_bytes)
+            return
+        yield found, start + head_bytes, min(start + size, end)
         start += size
+
+
+def _find_in_file(file: BinaryIO, name: bytes) -> bytes | None:
+    """Return the content of the first box of a name."""
+    for found, start, end in top_level_boxes(file):
+        if found == name:
+            file.seek(start)
+            return file.read(end - start)
     return None
 
 

@@ -82,6 +82,7 @@ STORAGE_TAGS = {
 MAKER_NOTE = int(Tag.MakerNote)
 MAX_PINNED_BYTES = 65000
 """End of a maker note that keeps its position; a JPEG holds at most 65,527 bytes of EXIF."""
+MOVED_NOTE = "the maker note of its EXIF is moved: some of its values may become unreadable"
 INVALID = (ValueError, struct.error)
 """Exceptions of `DirectoryReader`."""
 
@@ -163,6 +164,15 @@ def tags_elsewhere(exif: bytes, order: Order) -> Directory:
     except INVALID:
         return {}
     return _reordered(directory, reader.order, order)
+
+
+def has_maker_note(exif: bytes | None) -> bool:
+    """True if EXIF has a note with offsets, which are invalid once it is moved."""
+    try:
+        reader = DirectoryReader(io.BytesIO(exif or b""))
+        return _maker_note(_photo_directory(reader, reader.first)) is not None
+    except INVALID:
+        return False
 
 
 def without_orientation(exif: bytes) -> bytes:

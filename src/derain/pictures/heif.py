@@ -16,6 +16,7 @@ from PIL import Image
 
 from derain.pictures.boxes import Properties, read_item, read_meta, read_track_properties
 from derain.pictures.open_image import HEIF, register_heif
+from derain.pictures.orientation import upright
 from derain.pictures.picture import HeicCoding, Picture, Pixels
 from derain.pictures.pillow_arrays import pillow_image
 from derain.pictures.sixteen_bit import WHITE, unpremultiply
@@ -26,7 +27,6 @@ LIGHT_LEVELS = (
     "ambient_viewing_environment",
     "nominal_diffuse_white_luminance",
 )
-DEPTH_MAPS = {"urn:mpeg:hevc:2015:auxid:2", "urn:mpeg:mpegb:cicp:systems:auxiliary:depth"}
 CHROMA = {0: "4:4:4", 2: "4:2:2", 3: "4:2:0"} | dict.fromkeys(range(4, 8), "4:0:0") | {1: None}
 """Chroma subsampling by three bits of the AV1 configuration (AV1 in ISOBMFF, section 2.3).
 
@@ -37,6 +37,8 @@ SRGB = (1, 13)
 UNSPECIFIED = (2, 2)
 BT601_MATRIX = 6
 MAX_COLOUR_CODE = 255
+Crop = tuple[slice, slice]
+"""Rows and columns."""
 
 
 def decode_deep_heic(file: BinaryIO) -> NDArray[np.uint16]:
@@ -55,18 +57,6 @@ def decode_deep_heic(file: BinaryIO) -> NDArray[np.uint16]:
     if image.mode.startswith("RGBa"):
         unpremultiply(samples)
     return samples
-
-
-def auxiliary_pictures(image: Image.Image) -> list[str]:
-    """Return descriptions of the auxiliary pictures of an open HEIC; alpha is not one of them."""
-    kinds = [str(kind).lower() for kind in image.info.get("aux") or ()]
-    has_depth = image.info.get("depth_images") or any(kind in DEPTH_MAPS for kind in kinds)
-    descriptions = ["its depth map"] if has_depth else []
-    if any("gainmap" in kind for kind in kinds):
-        descriptions.append("its HDR gain map")
-    if others := [kind for kind in kinds if "gainmap" not in kind and kind not in DEPTH_MAPS]:
-        descriptions.append(f"its auxiliary picture {', '.join(others)}")
-    return descriptions
 
 
 def heic_coding(image: Image.Image) -> HeicCoding:
@@ -112,7 +102,7 @@ def _write_deep_heic(picture: Picture, file: BinaryIO, bits: int, options: dict[
 
 @dataclass(frozen=True)
 class AvifBoxes:
-    """Properties of the main picture, or of the frames, of an AVIF."""
+    """Properties of the main picture of a HEIC or AVIF, or of the frames of an AVIF."""
 
     bits: int = 8
     colour_codes: tuple[int, int] = SRGB
@@ -120,8 +110,10 @@ class AvifBoxes:
     """`4:4:4`, `4:2:2`, `4:2:0`, or `4:0:0` for grey."""
     size: tuple[int, int] | None = None
     """Width and height before the crop."""
-    crop: tuple[slice, slice] | None = None
+    crop: Crop | None = None
     """Visible rows and columns, before the picture is rotated."""
+    orientation: int = 1
+    """The rotation as an EXIF orientation."""
 
 
 def read_avif_boxes(file: BinaryIO) -> AvifBoxes:
@@ -163,10 +155,23 @@ def _describe(properties: Properties) -> AvifBoxes:
         elif name == b"clap" and len(content) >= 32:
             aperture = content
     crop = None if size is None or aperture is None else _clean_aperture(aperture, *size)
-    return AvifBoxes(bits, codes, chroma, size, crop)
+    return AvifBoxes(bits, codes, chroma, size, crop, _orientation(properties))
 
 
-def _clean_aperture(box: bytes, width: int, height: int) -> tuple[slice, slice] | None:
+def _orientation(properties: Properties) -> int:
+    """Return the EXIF orientation of rotations and mirrors, which are applied in their order."""
+    marks: NDArray[np.uint8] = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    turned = marks
+    for name, content in properties:
+        if name == b"irot" and content:
+            turned = np.rot90(turned, content[0] & 3)  # anticlockwise
+        elif name == b"imir" and content:
+            turned = turned[:, ::-1] if content[0] & 1 else turned[::-1]
+    candidates = range(1, 9)
+    return next(number for number in candidates if np.array_equal(upright(marks, number), turned))
+
+
+def _clean_aperture(box: bytes, width: int, height: int) -> Crop | None:
     """Return visible rows and columns; None if they are invalid (ISO/IEC 14496-12, 12.1.4)."""
     numbers = struct.unpack(">4i4i", box[:32])
     if not all(numbers[1::2]):

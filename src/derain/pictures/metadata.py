@@ -25,7 +25,7 @@ from derain.pictures.photoshop import read_resources, without_copies
 from derain.pictures.picture import JpegCoding, Metadata
 from derain.pictures.pillow_arrays import icc_profile
 from derain.pictures.png_chunks import EXIF_KEYWORD, read_png_chunks
-from derain.pictures.regions import upright_regions
+from derain.pictures.regions import crop_regions, turn_regions
 from derain.pictures.webp import is_lossless_webp
 from derain.pictures.xmp import remove_references
 
@@ -73,7 +73,7 @@ def read_metadata(
         exif=exif or None,
         # a CMYK profile must not follow the picture into RGB
         icc=None if image.mode == "CMYK" else icc_profile(image),
-        xmp=_upright_xmp(xmp, orientation) if xmp else None,
+        xmp=_upright_xmp(xmp, image, file, orientation=orientation) if xmp else None,
         dpi=_check_dpi(dpi, is_sideways=orientation in SIDEWAYS),
         comments=_comments(image),
         photoshop=_photoshop_resources(image),
@@ -96,9 +96,23 @@ def read_xmp(image: Image.Image, file: BinaryIO) -> bytes:
     return xmp.encode() if isinstance(xmp, str) else bytes(xmp)
 
 
-def _upright_xmp(xmp: bytes, orientation: int) -> bytes:
+def upright_regions(xmp: bytes, image: Image.Image, file: BinaryIO, *, orientation: int) -> bytes:
+    """Return the XMP with its regions cropped and turned like the pixels. Moves in `file`.
+
+    Raises ValueError for invalid regions.
+    """
+    if image.format in {"AVIF", HEIF}:
+        boxes = read_avif_boxes(file)
+        if boxes.crop is not None and boxes.size is not None:
+            xmp = crop_regions(xmp, boxes.size, boxes.crop)
+        if image.format == HEIF:  # its reader resets the orientation
+            orientation = boxes.orientation
+    return turn_regions(xmp, orientation)
+
+
+def _upright_xmp(xmp: bytes, image: Image.Image, file: BinaryIO, *, orientation: int) -> bytes:
     with suppress(ValueError):  # reported as an omission
-        xmp = upright_regions(xmp, orientation)
+        xmp = upright_regions(xmp, image, file, orientation=orientation)
     return remove_references(upright_xmp(xmp))
 
 

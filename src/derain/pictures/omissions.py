@@ -8,13 +8,14 @@ from typing import BinaryIO
 from PIL import Image, JpegImagePlugin, TiffImagePlugin, TiffTags
 from PIL.ExifTags import Base as Tag
 
-from derain.pictures.exif import dropped_tags, read_tiff_exif
-from derain.pictures.heif import auxiliary_pictures, read_avif_boxes
+from derain.pictures.exif import MOVED_NOTE, dropped_tags, read_tiff_exif
+from derain.pictures.heif import read_avif_boxes
+from derain.pictures.heif_parts import dropped_parts
 from derain.pictures.jpeg_segments import CREDENTIALS, dropped_segments
-from derain.pictures.metadata import read_xmp
+from derain.pictures.metadata import read_xmp, upright_regions
 from derain.pictures.open_image import HEIF
 from derain.pictures.png_chunks import CREDENTIALS_CHUNK, read_png_chunks
-from derain.pictures.regions import upright_regions
+from derain.pictures.trailing_data import describe_trailing_data
 from derain.pictures.webp import dropped_webp_chunks
 from derain.pictures.xmp import referenced_parts
 
@@ -23,7 +24,6 @@ COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 TAG_NAMES = {37724: "ImageSourceData (Photoshop's layers)"}
 """Names of TIFF tags that replace Pillow's."""
 MAX_NAMES = 5
-MOVED_NOTE = "the maker note of its EXIF is moved: some of its values may become unreadable"
 
 
 def omissions(
@@ -52,8 +52,8 @@ def omissions(
         yield f"contains {count} pictures; only the main one is restored and kept"
     if image.format == "MPO" and count > 1:
         yield f"contains {count} pictures; only the first one is restored and kept"
-    if image.format == HEIF:
-        parts += auxiliary_pictures(image)
+    if image.format in {"AVIF", HEIF}:
+        parts += dropped_parts(image, file)
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         parts += dropped_segments(image.applist)
     if image.format == "PNG":
@@ -62,8 +62,11 @@ def omissions(
     if image.format == "WEBP":
         for name in dropped_webp_chunks(file):
             parts.append(CREDENTIALS if name == "C2PA" else f"its WebP chunk {name}")
+    # those of a motion photo are reported already
+    if not parts and (trailing := describe_trailing_data(str(image.format), file)):
+        parts.append(trailing)
     try:
-        upright_regions(xmp, orientation)
+        upright_regions(xmp, image, file, orientation=orientation)
     except ValueError:
         yield "its XMP has invalid regions, such as faces: they do not turn with the picture"
     for part in dict.fromkeys(parts):

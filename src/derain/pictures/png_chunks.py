@@ -45,7 +45,7 @@ class PngChunks:
 
 
 def read_png_chunks(file: BinaryIO) -> PngChunks:
-    """Read the chunks other than XMP and EXIF. Moves in `file`."""
+    """Read the chunks other than XMP and EXIF. Moves to the end of the PNG in `file`."""
     chunks: list[tuple[bytes, bytes]] = []
     parts = {}
     result = PngChunks()
@@ -65,6 +65,8 @@ def read_png_chunks(file: BinaryIO) -> PngChunks:
             if name not in WRITTEN_CHUNKS | STORAGE_CHUNKS:
                 result.dropped.append(name.decode("latin-1"))
         file.seek(4, 1)
+        if name == b"IEND":
+            break
     result.kept = tuple(_adapted(chunks, parts))
     return result
 

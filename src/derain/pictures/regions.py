@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from derain.pictures.orientation import SIDEWAYS
 
@@ -20,7 +21,7 @@ Replacement = tuple[tuple[int, int], bytes]
 """(start, stop) of bytes in the XMP, and the bytes in their place."""
 
 
-def upright_regions(xmp: bytes, orientation: int) -> bytes:
+def turn_regions(xmp: bytes, orientation: int) -> bytes:
     """Return the XMP with its regions turned from `orientation`.
 
     Raises ValueError for regions that are incomplete or not numbers.
@@ -29,7 +30,64 @@ def upright_regions(xmp: bytes, orientation: int) -> bytes:
         return xmp
     replacements = [*_areas(xmp, orientation), *_rectangles(xmp, orientation)]
     if orientation in SIDEWAYS:
-        replacements += _dimensions(xmp)
+        for width, height in _dimensions(xmp):
+            replacements += [(width[0], height[1]), (height[0], width[1])]
+    return _replace(xmp, replacements)
+
+
+def crop_regions(xmp: bytes, size: tuple[int, int], crop: tuple[slice, slice]) -> bytes:
+    """Return the XMP with its regions relative to the visible rows and columns of a picture.
+
+    `size` is (width, height) of the whole picture. Regions that name another size already refer to
+    the visible part, and those without a size may do so; both are unchanged. Raises ValueError.
+    """
+    dimensions = list(_dimensions(xmp))
+    if not any((float(width[1]), float(height[1])) == size for width, height in dimensions):
+        return xmp
+    rows, columns = crop
+    across, down = _Axis.of(columns, size[0]), _Axis.of(rows, size[1])
+    replacements: list[Replacement] = []
+    for width, height in dimensions:
+        replacements.append((width[0], _number(across.visible)))
+        replacements.append((height[0], _number(down.visible)))
+    for prefix in _prefixes(xmp, AREA):
+        for axis, centre, side in ((across, b"x", b"w"), (down, b"y", b"h")):
+            centres, lengths = (list(_values(xmp, prefix, name)) for name in (centre, side))
+            if lengths and len(lengths) != len(centres):
+                raise ValueError("an area is incomplete")
+            for index, match in enumerate(centres):
+                length = float(lengths[index][1]) if lengths else 0.0
+                first, last = axis.crop(float(match[1]) - length / 2, length)
+                replacements.append((match.span(1), _number((first + last) / 2)))
+                if lengths:
+                    replacements.append((lengths[index].span(1), _number(last - first)))
+    for match, sides in _parse_rectangles(xmp):
+        (x, right), (y, bottom) = across.crop(*sides[::2]), down.crop(*sides[1::2])
+        numbers = (x, y, right - x, bottom - y)
+        replacements.append((match.span(1), b", ".join(map(_number, numbers))))
+    return _replace(xmp, replacements)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """One side of a picture that is cropped, in pixels."""
+
+    size: int
+    start: int
+    visible: int
+
+    @classmethod
+    def of(cls, visible: slice, size: int) -> _Axis:
+        return cls(size, visible.start, visible.stop - visible.start)
+
+    def crop(self, first: float, length: float) -> tuple[float, float]:
+        """Return the ends of a part of the whole side as parts of the visible one, 0 to 1."""
+        ends = (first, first + length)
+        first, last = ((end * self.size - self.start) / self.visible for end in ends)
+        return min(max(first, 0.0), 1.0), min(max(last, 0.0), 1.0)
+
+
+def _replace(xmp: bytes, replacements: list[Replacement]) -> bytes:
     for (start, stop), text in sorted(replacements, reverse=True):
         xmp = xmp[:start] + text + xmp[stop:]
     return xmp
@@ -48,29 +106,37 @@ def _areas(xmp: bytes, orientation: int) -> Iterator[Replacement]:
                 yield height.span(1), width[1]
 
 
-def _dimensions(xmp: bytes) -> Iterator[Replacement]:
-    """Yield replacements for the size of the picture that the areas refer to."""
+def _dimensions(xmp: bytes) -> Iterator[tuple[Replacement, Replacement]]:
+    """Yield positions and numbers of width and height of the picture that the areas refer to."""
     for regions in _prefixes(xmp, MWG_REGIONS):
         name = regions + b":AppliedToDimensions"
         pattern = rb"<" + name + rb"\b(?:[^>]*/>|.*?</" + name + rb"\s*>)"
         for element in re.finditer(pattern, xmp, re.DOTALL):
             for prefix in _prefixes(xmp, DIMENSIONS):
-                for width, height in _pairs(element[0], prefix, b"w", b"h"):
+                for pair in _pairs(element[0], prefix, b"w", b"h"):
                     at = element.start()
-                    yield (at + width.start(1), at + width.end(1)), height[1]
-                    yield (at + height.start(1), at + height.end(1)), width[1]
+                    width, height = (((at + m.start(1), at + m.end(1)), m[1]) for m in pair)
+                    yield width, height
 
 
 def _rectangles(xmp: bytes, orientation: int) -> Iterator[Replacement]:
-    """Yield replacements for Microsoft's rectangles: left, top, width, height."""
+    """Yield replacements for Microsoft's rectangles."""
+    for match, (left, top, width, height) in _parse_rectangles(xmp):
+        x, y = _turn(left + width / 2, top + height / 2, orientation)
+        if orientation in SIDEWAYS:
+            width, height = height, width
+        numbers = (x - width / 2, y - height / 2, width, height)
+        yield match.span(1), b", ".join(map(_number, numbers))
+
+
+def _parse_rectangles(
+    xmp: bytes,
+) -> Iterator[tuple[re.Match[bytes], tuple[float, float, float, float]]]:
+    """Yield Microsoft's rectangles: left, top, width, height."""
     for prefix in _prefixes(xmp, MICROSOFT_REGION):
         for match in _values(xmp, prefix, b"Rectangle"):
             left, top, width, height = (float(number) for number in match[1].split(b","))
-            x, y = _turn(left + width / 2, top + height / 2, orientation)
-            if orientation in SIDEWAYS:
-                width, height = height, width
-            numbers = (x - width / 2, y - height / 2, width, height)
-            yield match.span(1), b", ".join(map(_number, numbers))
+            yield match, (left, top, width, height)
 
 
 def _turn(x: float, y: float, orientation: int) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from derain.pictures.encoders import (
     is_separate_still,
     oversized_in_jpeg,
 )
+from derain.pictures.exif import MOVED_NOTE, has_maker_note
 from derain.pictures.photoshop import has_captions
 from derain.pictures.picture import Picture
 from derain.pictures.pillow_arrays import is_grey_profile
@@ -132,8 +133,13 @@ def write_frames(
     )
 
 
-def omissions_when_writing(picture: Picture, path: Path) -> tuple[str, ...]:
-    """Return what `write` drops because of the format of `path`, one sentence each."""
+def omissions_when_writing(
+    picture: Picture, path: Path, *, is_first: bool = True
+) -> tuple[str, ...]:
+    """Return what `write` drops because of the format of `path`, one sentence each.
+
+    `is_first` is False for later pages and frames.
+    """
     format_name, coding = format_for(path), picture.metadata.heic
     bits = picture.depth_bits if coding is None else coding.bits
     heic_bits = 10 if coding is None else bits
@@ -158,6 +164,8 @@ def omissions_when_writing(picture: Picture, path: Path) -> tuple[str, ...]:
         omissions.append("its partial transparency becomes full or none in a GIF")
     if is_separate_still(picture) and format_name not in {"PNG", "TIFF"}:
         omissions.append("its still for viewers without animation is dropped")
+    if format_name == "TIFF" and not is_first and has_maker_note(picture.metadata.exif):
+        omissions.append(MOVED_NOTE)  # the file starts with the EXIF of its first page
     return tuple(omissions)
 
 
