@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from derain.weights import DEFAULT
+from derain.cli.options import DEFAULT_NETWORK, Network
 
 Positive = validators.Number(gt=0)
 
@@ -15,14 +15,11 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 8000,
-    model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT,
-    engine: Literal["openvino", "onnxruntime"] | None = None,
-    device: str = "cpu",
-    threads: Annotated[int | None, Parameter(validator=Positive)] = None,
-    limit_mib: Annotated[int | None, Parameter(validator=Positive)] = None,
+    network: Network = DEFAULT_NETWORK,
     max_upload_mib: Annotated[int, Parameter(validator=Positive)] = 64,
     max_megapixels: Annotated[float, Parameter(validator=Positive)] = 50.0,
     queue: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 8,
+    upload_s: Annotated[float, Parameter(validator=Positive)] = 60.0,
     deadline_s: Annotated[float, Parameter(validator=Positive)] = 300.0,
     idle_minutes: Annotated[float, Parameter(validator=Positive)] = 15.0,
     token: Annotated[str | None, Parameter(env_var="DERAIN_TOKEN")] = None,
@@ -37,22 +34,16 @@ def serve(
         Address to bind. The default is reachable from this machine alone.
     port
         Port to bind; 0 picks a free one.
-    model
-        Model of requests that name none: a name (see `derain info`) or the path of a weights file.
-    engine
-        Engine that runs the network.
-    device
-        Device that runs the network.
-    threads
-        CPU threads of the network.
-    limit_mib
-        Memory for the network in MiB.
+    network
+        The network. Requests may name another shipped model.
     max_upload_mib
         Largest upload in MiB.
     max_megapixels
         Largest photo, over all its pages or frames; checked before it is decoded.
     queue
         Photos that may wait; further requests get 429.
+    upload_s
+        Seconds for the upload.
     deadline_s
         Seconds from the complete upload to the answer.
     idle_minutes
@@ -71,14 +62,15 @@ def serve(
 
     if token is not None and not token.strip():
         raise DerainError("--token: is empty; set DERAIN_TOKEN to a long random text, or unset it")
-    find(model)  # a wrong name fails here, not in the first request
-    network = {"engine": engine, "device": device, "threads": threads, "limit_mib": limit_mib}
+    find(network.model)  # a wrong name fails here, not in the first request
+    options = dict(vars(network))
     settings = Settings(
-        model=model,
-        network=dict(network),
+        model=options.pop("model"),
+        network=options,
         max_upload_mib=max_upload_mib,
         max_megapixels=max_megapixels,
         queue=queue,
+        upload_s=upload_s,
         deadline_s=deadline_s,
         idle_minutes=idle_minutes,
         token=token,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import tempfile
 import time
@@ -117,7 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
         idling.cancel()
         with suppress(asyncio.CancelledError):
             await idling
-        await asyncio.to_thread(pool.stop)
+        await pool.stop()
 
     app = FastAPI(
         title="derain",
@@ -147,6 +148,7 @@ def create_app(settings: Settings) -> FastAPI:
     ) -> Response:
         """Give every request an id, a line in the log, and its place in the metrics."""
         identifier, start = uuid.uuid4().hex, time.monotonic()
+        request.state.identifier = identifier
         try:
             response = await call_next(request)
         except Exception:
@@ -263,7 +265,8 @@ async def _answer(
         layer = Path(name, f"rain{PICTURE_FORMATS[written][0]}") if is_layer else None
         if upload.mask is not None:
             await asyncio.to_thread(check_photo, upload.mask, settings)
-        task = Task(0, upload.path, target, layer, model, strength, upload.mask)
+        identifier = request.state.identifier
+        task = Task(0, upload.path, target, layer, model, strength, upload.mask, identifier)
         event = await _run_while_connected(request, pool, task)
         if event.kind == "failed":
             status = (
@@ -326,6 +329,16 @@ class Metrics:
         )
         waiting = Gauge("derain_queue", "Photos that wait.", registry=self.registry)
         waiting.set_function(lambda: pool.waiting)
+        computing = Gauge(
+            "derain_computing", "Photos in the network, 0 or 1.", registry=self.registry
+        )
+        computing.set_function(lambda: pool.computing)
+        network = Gauge(
+            "derain_network_seconds",
+            "Time for which the network has computed.",
+            registry=self.registry,
+        )
+        network.set_function(lambda: pool.network_seconds)
         restarts = Gauge("derain_worker_deaths", "Workers that died.", registry=self.registry)
         restarts.set_function(lambda: pool.restarts)
         memory = Gauge(
@@ -344,5 +357,5 @@ def _resident_bytes(pid: int | None) -> float:
     with suppress(OSError, ValueError, IndexError):
         if pid is not None:
             pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-            return float(pages) * 4096
+            return float(pages) * os.sysconf("SC_PAGE_SIZE")
     return 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import multiprocessing
 import threading
 import time
@@ -21,6 +22,7 @@ STOP_S = 5.0
 """How long a worker may take to end before it is killed."""
 MAX_ATTEMPTS = 2
 """Workers that a photo may outlive; reading it may be what kills them."""
+log = logging.getLogger("derain.serve")
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Pool:
         self.mean_seconds = 5.0
         """Moving average of a task's time, for Retry-After."""
         self.restarts = 0
+        self.network_seconds = 0.0
+        """Time for which the network has computed, over all photos."""
         self._entries: dict[int, _Entry] = {}
         self._numbers = itertools.count(1)
         self._process: BaseProcess | None = None
@@ -49,12 +53,16 @@ class Pool:
         self._is_ready = False
         self._broken = ""
         self._last_used = time.monotonic()
-        self._sending = threading.Lock()
 
     @property
     def waiting(self) -> int:
         """Tasks behind the running one."""
         return max(len(self._entries) - 1, 0)
+
+    @property
+    def computing(self) -> int:
+        """Tasks in the network, 0 or 1."""
+        return sum(entry.is_computing for entry in self._entries.values())
 
     @property
     def has_room(self) -> bool:
@@ -111,7 +119,7 @@ class Pool:
 
     def start(self) -> None:
         """Start the worker process unless it runs."""
-        if self._process is not None and self._process.is_alive():
+        if self._process is not None:  # `_on_end` replaces a dead one
             return
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
@@ -138,35 +146,30 @@ class Pool:
         while True:
             await asyncio.sleep(min(max(limit_s / 10, 0.05), 10))
             if self._process and not self._entries and time.monotonic() - self._last_used > limit_s:
-                await asyncio.to_thread(self.stop)
+                await self.stop()
 
-    def stop(self) -> None:
-        """End the worker process."""
+    async def stop(self) -> None:
+        """End the worker process. A task that comes meanwhile starts another one."""
         process, connection = self._process, self._connection
         self._process = self._connection = None
         self._is_ready = False
-        if process is None or connection is None:
-            return
-        with suppress(OSError), self._sending:
-            connection.send(None)
-        process.join(STOP_S)
-        if process.is_alive():
-            process.kill()
-            process.join()
-        connection.close()
+        if process is not None and connection is not None:
+            await asyncio.to_thread(_end, process, connection)
 
     def _feed(self) -> None:
         """Send the oldest tasks to the worker, as many as it works on at once."""
-        sent = sum(entry.is_sent for entry in self._entries.values())
+        sent = [entry for entry in self._entries.values() if entry.is_sent]
         for entry in list(self._entries.values()):
-            if sent >= CONCURRENT_JOBS:
-                return
             if entry.is_sent or entry.future.done():
                 continue
+            # what outlived a worker gets the next one to itself: another death shows the culprit
+            is_alone = any(known.attempts > 1 for known in sent) or (entry.attempts and sent)
+            if is_alone or len(sent) >= CONCURRENT_JOBS:
+                return
             self.start()
             entry.is_sent = True
             entry.attempts += 1
-            sent += 1
+            sent.append(entry)
             self._send(entry.task)
 
     def _cancel(self, entry: _Entry) -> None:
@@ -174,10 +177,9 @@ class Pool:
             self._send(entry.task.number)
 
     def _send(self, message: Task | int) -> None:
-        connection = self._connection
-        with suppress(OSError), self._sending:  # a dead worker is noticed by `_listen`
-            if connection is not None:
-                connection.send(message)
+        with suppress(OSError):  # a dead worker is noticed by `_listen`
+            if self._connection is not None:
+                self._connection.send(message)
 
     def _listen(
         self, connection: Connection, process: BaseProcess, loop: asyncio.AbstractEventLoop
@@ -197,11 +199,12 @@ class Pool:
         if event.kind in {"ready", "broken"}:
             self._is_ready, self._broken = event.kind == "ready", event.detail
             return
+        self.network_seconds += event.seconds
         entry = self._entries.get(event.number)
         if entry is None:  # its client is gone
             return
-        if event.kind == "computing":
-            entry.is_computing = True
+        if event.kind in {"computing", "computed"}:
+            entry.is_computing = event.kind == "computing"
         elif not entry.future.done():
             entry.future.set_result(event)
 
@@ -212,11 +215,23 @@ class Pool:
         self._process = None
         self._is_ready = False
         self.restarts += 1
+        log.warning("the worker process died")
         for entry in self._entries.values():
-            is_lost = entry.is_computing or entry.attempts >= MAX_ATTEMPTS
+            is_lost = entry.is_computing or entry.attempts >= MAX_ATTEMPTS or self.is_draining
             if is_lost and not entry.future.done():
+                log.warning("%s lost its worker", entry.task.request)
                 text = "the worker process died while it restored this photo; try again"
                 entry.future.set_exception(Problem(HTTPStatus.SERVICE_UNAVAILABLE, text))
-            entry.is_sent = False
+            entry.is_sent = entry.is_computing = False
         if not self.is_draining:
             self._feed()
+
+
+def _end(process: BaseProcess, connection: Connection) -> None:
+    with suppress(OSError):
+        connection.send(None)
+    process.join(STOP_S)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    connection.close()

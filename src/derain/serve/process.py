@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,11 +27,16 @@ class Task:
     model: str
     strength: float
     mask: Path | None = None
+    request: str = ""
+    """Id of the request, for the log."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A message about a task: `ready`, `computing`, `done`, `failed` or `cancelled`."""
+    """A message: the network is `ready` or `broken`, or the state of a task.
+
+    A task is `computing` and `computed` for each page, then `done`, `failed` or `cancelled`.
+    """
 
     kind: str
     number: int = 0
@@ -40,6 +46,8 @@ class Event:
     """False where the network or the machine failed."""
     omissions: tuple[str, ...] = ()
     """Parts of the input that the result lacks, a sentence each."""
+    seconds: float = 0.0
+    """Time in the network, of `computed`."""
 
 
 class _CancelledError(Exception):
@@ -168,5 +176,10 @@ class _Announcing:
         """Call `Restorer.restore_picture`, after those that came before."""
         with self._worker._computing:
             self._worker._check(self._task)
-            self._worker._send(Event("computing", self._task.number))
-            return self._restorer.restore_picture(rainy, on_tile=on_tile, **options)
+            number, start = self._task.number, time.monotonic()
+            self._worker._send(Event("computing", number))
+            try:
+                return self._restorer.restore_picture(rainy, on_tile=on_tile, **options)
+            finally:
+                seconds = time.monotonic() - start
+                self._worker._send(Event("computed", number, seconds=seconds))

@@ -26,7 +26,6 @@ def run(settings: Settings, *, host: str, port: int) -> None:
     Raises DerainError for an address that cannot be bound.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     _remove_stale_folders()
     listening = _bind(host, port)
     app = create_app(settings)
