@@ -59,9 +59,11 @@ def test_exported_network_equals_torch(differences, size):
         {"shift_px": 0},
         {"unshuffle": 2},
         {"unshuffle": 4},
+        {"frames": 3},
+        {"frames": 3, "unshuffle": 2},
         *({"unit": unit} for unit in UNITS if unit != "plnlim"),
     ],
-    ids=lambda values: "-".join(map(str, *values.items())),
+    ids=lambda values: "-".join(f"{key}-{value}" for key, value in values.items()),
 )
 def test_every_configuration_exports(tmp_path, values):
     network = make_network(replace(SHAPE, stages=(1, 3, 2, 1), **values))
@@ -70,7 +72,7 @@ def test_every_configuration_exports(tmp_path, values):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("values", [{"attention_heads": 2}, {"unshuffle": 2}])
+@pytest.mark.parametrize("values", [{"attention_heads": 2}, {"unshuffle": 2, "frames": 3}])
 def test_openvino_runs_other_configurations(tmp_path, values):
     network = make_network(replace(SHAPE, **values))
     path = export(network, tmp_path / "x.onnx", card={}, half=False)
@@ -83,6 +85,11 @@ def test_exported_network_accepts_batches(network, exported):
         expected = network(torch.from_numpy(rainy)).numpy()
     restored = open_engine(exported, engine="onnxruntime", precision="float32")(rainy)
     np.testing.assert_allclose(restored, expected, atol=TOLERANCE)
+
+
+def test_metadata_name_the_frames(tmp_path):
+    network = make_network(replace(SHAPE, frames=3))
+    assert find(export(network, tmp_path / "x.onnx", card={})).frames == 3
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,8 @@ def test_multiple_is_whole_windows_of_unshuffled_squares(unshuffle):
         ({"head_stages": 0}, "head_stages = 0 is out of range"),
         ({"unshuffle": 0}, "unshuffle = 0 is out of range"),
         ({"unshuffle": 3}, "not a power of two"),
+        ({"frames": 2}, "frames = 2 has no centre frame"),
+        ({"frames": 0}, "frames = 0 has no centre frame"),
         ({"shift_px": 7}, "shift_px = 7 is out of range"),
         ({"attention_heads": 5}, "not all divisible by attention_heads = 5"),
         ({"attention_heads": 2, "discriminator_channels": (5, 5, 7, 8)}, "not all divisible"),

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers.networks import perturb
+from helpers.networks import make_network, perturb
 
 from derain.network import BEST, PAPER, PLNLIN, PRESETS, SMALL, PLNLINConfiguration, preset
 from derain.network.generator import reflect_to_multiple
@@ -23,7 +23,9 @@ def test_preset_starts_finite(name, dtype):
     torch.manual_seed(0)
     network = PLNLIN(preset(name)).to(dtype)
     with torch.no_grad():
-        output = network.forward_with_heads(torch.rand(1, 3, 56, 56, dtype=dtype))
+        side = network.configuration.multiple_px
+        channels = 3 * network.configuration.frames
+        output = network.forward_with_heads(torch.rand(1, channels, side, side, dtype=dtype))
     tensors = (output.restored, *output.features, *output.scales)
     assert all(torch.isfinite(t).all() for t in tensors)
 
@@ -127,3 +129,12 @@ def test_gradients_agree_with_finite_differences():
 def test_a_quarter_of_the_work_remains_at_half_the_size():
     whole, half = (count_macs(PLNLIN(replace(SMALL, unshuffle=n)), crop_px=112) for n in (1, 2))
     assert half / whole == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_change_is_added_to_the_centre_frame(halved):
+    network = make_network(replace(halved.configuration, frames=3))
+    with torch.no_grad():
+        network.leave.weight.zero_()
+        network.leave.bias.zero_()
+        frames = torch.rand(1, 9, 57, 55)
+        assert torch.equal(network(frames), frames[:, 3:6])

@@ -70,7 +70,43 @@ def test_another_discriminator_does_not_prevent_widening():
         {"channels": (16, 32, 48, 64)},
         {"channels": (32, 48, 64, 64), "attention_heads": 2},
         {"channels": (32, 48, 64, 64), "unit": "residual"},
+        {"frames": 3, "stages": (1, 1, 1, 1)},
     ],
 )
 def test_other_differences_prevent_widening(change):
     assert not can_widen(preset("small"), replace(preset("small"), **change))
+
+
+@pytest.fixture
+def three_frames(narrow):
+    configuration = replace(NARROW, preset="clip", frames=3)
+    network = PLNLIN(configuration)
+    load_into(network, widen(narrow.state_dict(), NARROW, configuration), path="")
+    return network
+
+
+def test_a_network_for_clips_starts_as_the_one_for_pictures(narrow, three_frames):
+    frames = torch.rand(3, 1, 3, 40, 60)
+    with torch.no_grad():
+        actual = three_frames(torch.cat(tuple(frames), dim=1))
+        torch.testing.assert_close(actual, narrow(frames[1]), rtol=0, atol=1e-6)
+
+
+def test_the_neighbours_of_a_frame_get_a_gradient(three_frames):
+    three_frames(torch.rand(1, 9, 56, 56)).square().sum().backward()
+    gradient = three_frames.enter.weight.grad.abs().sum(dim=(0, 2, 3))
+    assert (gradient > 0).all()
+
+
+def test_channels_and_frames_can_be_widened_at_once(narrow):
+    configuration = replace(NARROW, channels=(8, 12, 12, 16), frames=3)
+    network = PLNLIN(configuration)
+    load_into(network, widen(narrow.state_dict(), NARROW, configuration), path="")
+    frames = torch.rand(3, 1, 3, 56, 56)
+    with torch.no_grad():
+        actual = network(torch.cat(tuple(frames), dim=1))
+        torch.testing.assert_close(actual, narrow(frames[1]), rtol=1e-4, atol=1e-5)
+
+
+def test_frames_are_not_taken_away():
+    assert not can_widen(replace(NARROW, frames=3), NARROW)

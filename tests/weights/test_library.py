@@ -232,6 +232,13 @@ def test_invalid_unshuffle_is_rejected(unshuffle, make_network):
         find(make_network("toy", configuration=configuration))
 
 
+@pytest.mark.parametrize("frames", ["3", 0, 2, None, 3.0])
+def test_invalid_frames_are_rejected(frames, make_network):
+    configuration = json.dumps({"channels": [16], "frames": frames})
+    with pytest.raises(WeightsError, match=r"its frames .* is not an odd number"):
+        find(make_network("toy", configuration=configuration))
+
+
 @pytest.mark.parametrize(("unshuffle", "channels"), [(1, 48), (2, 15), (4, 6)])
 def test_unshuffled_networks_have_fewer_channels_for_each_pixel(unshuffle, channels, make_network):
     configuration = json.dumps({"channels": [48, 64, 64, 64], "unshuffle": unshuffle})

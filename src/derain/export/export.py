@@ -74,15 +74,16 @@ def is_export(path: Path) -> bool:
 def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> bytes:
     """Return the serialised ONNX model of `network`.
 
-    Its input is `rainy`, float32 (N, 3, H, W), its output `restored` of the same shape.
+    Its input is `rainy`, float32 (N, 3 * frames, H, W), its output `restored`, (N, 3, H, W).
     """
-    graph = OnnxGraph(half=half)
+    graph = OnnxGraph(half=half, frames=network.configuration.frames)
     with torch.no_grad():
         restored = NetworkGraph(graph, network).generator()
     metadata = {
         "derain.format": FORMAT,
         "derain.configuration": network.configuration.to_json(),
         "derain.multiple_px": str(network.configuration.multiple_px),
+        "derain.frames": str(network.configuration.frames),
         "derain.card": json.dumps(card),
     }
     return graph.serialise(output=restored, metadata=metadata)
@@ -106,7 +107,8 @@ def largest_differences(
     rng = np.random.default_rng(0)
     differences = {}
     for height, width in sizes:
-        rainy = rng.random((1, 3, height, width), dtype=np.float32)
+        shape = (1, 3 * network.configuration.frames, height, width)
+        rainy = rng.random(shape, dtype=np.float32)
         with torch.no_grad():
             expected = network(torch.from_numpy(rainy)).numpy()
         differences[height, width] = float(np.abs(exported(rainy) - expected).max())

@@ -138,9 +138,17 @@ class NetworkGraph:
         change = self.convolution(x, network.leave)
         if configuration.unshuffle > 1:
             change = g.node("DepthToSpace", change, blocksize=configuration.unshuffle, mode="CRD")
-        restored = g.node("Add", padded, change)
+        restored = g.node("Add", self.centre(padded), change)
         ends = g.concat([height, width])
         return g.node("Slice", restored, g.integers([0, 0]), ends, g.integers([2, 3]))
+
+    def centre(self, padded: Name) -> Name:
+        """Write the choice of the centre frame, which is the picture itself if there is one."""
+        g, configuration = self.g, self.network.configuration
+        if configuration.frames == 1:
+            return padded
+        first, end = ([edge] for edge in (configuration.centre.start, configuration.centre.stop))
+        return g.node("Slice", padded, g.integers(first), g.integers(end), g.integers([1]))
 
     def enter(self, padded: Name) -> Name:
         """Write `pixel_unshuffle` and the first convolution.
@@ -151,7 +159,7 @@ class NetworkGraph:
         if side == 1:
             return self.convolution(padded, layer)
         weight, bias = parameters(layer)
-        by_colour = weight.reshape(len(weight), 3, side**2, 3, 3)
+        by_colour = weight.reshape(len(weight), -1, side**2, 3, 3)
         weight = by_colour.swapaxes(1, 2).reshape(weight.shape)
         x = g.node("SpaceToDepth", padded, blocksize=side)
         return self._convolution(x, weight, bias, layer.stride)

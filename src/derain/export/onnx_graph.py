@@ -18,11 +18,12 @@ OPSET = 20
 class OnnxGraph:
     """A graph with the input `rainy` and the output `restored`.
 
-    Both are float32 (batch, 3, height, width), where all but the 3 is dynamic.
+    They are float32 (batch, 3 * frames, height, width) and (batch, 3, height, width), where all
+    but the channels is dynamic.
     """
 
-    def __init__(self, *, half: bool) -> None:
-        self.half = half
+    def __init__(self, *, half: bool, frames: int = 1) -> None:
+        self.half, self.frames = half, frames
         self.nodes: list[onnx.NodeProto] = []
         self.initialisers: dict[bytes, onnx.TensorProto] = {}
 
@@ -75,11 +76,11 @@ class OnnxGraph:
     def serialise(self, *, output: Name, metadata: Mapping[str, str]) -> bytes:
         """Check the graph and return it as the bytes of an ONNX file."""
         self.nodes.append(helper.make_node("Identity", [output], ["restored"]))
-        shape = ["batch", 3, "height", "width"]
+        given, shape = (["batch", count, "height", "width"] for count in (3 * self.frames, 3))
         graph = helper.make_graph(
             self.nodes,
             "derain",
-            [helper.make_tensor_value_info("rainy", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("rainy", TensorProto.FLOAT, given)],
             [helper.make_tensor_value_info("restored", TensorProto.FLOAT, shape)],
             initializer=list(self.initialisers.values()),
         )

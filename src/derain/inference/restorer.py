@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain import pictures
-from derain.errors import PictureError
+from derain.errors import PictureError, WeightsError
 from derain.inference.blending import blend, check_blend, read_mask
 from derain.inference.dtypes import RANGE_TOLERANCE
 from derain.inference.engines.engine import Engine, open_engine
@@ -60,6 +60,7 @@ class Restorer:
     ) -> None:
         rival = find_rival(model)
         self.model = find(model) if rival is None else rival
+        self._check_frames()
         if rival is not None:
             absolute: str | Path = absolute_name(rival)
         else:
@@ -151,8 +152,19 @@ class Restorer:
         np.copyto(restored, image, where=where)  # an index would take 16 bytes per pixel
         return restored
 
+    def _check_frames(self) -> None:
+        """Raise WeightsError for a network for clips."""
+        if self.model.frames > 1:
+            raise WeightsError(
+                f"{self.model.onnx_path}: restores clips, since it needs {self.model.frames} "
+                "frames; choose another --model for pictures"
+            )
+
     def _restore_tiled(
-        self, image: NDArray[Any], on_tile: Callable[[int, int], None] | None
+        self,
+        image: NDArray[Any],
+        on_tile: Callable[[int, int], None] | None,
+        neighbours: tuple[NDArray[Any], NDArray[Any]] | tuple[()] = (),
     ) -> NDArray[Any]:
         plan = plan_tiles(
             image.shape[:2],
@@ -161,7 +173,9 @@ class Restorer:
             bytes_per_px=self.engine.bytes_per_px * self.model.channels // SMALL_CHANNELS,
             multiple_px=self.model.multiple_px,
         )
-        return restore_tiled(image, network=self.engine, plan=plan, on_tile=on_tile)
+        return restore_tiled(
+            image, network=self.engine, plan=plan, neighbours=neighbours, on_tile=on_tile
+        )
 
 
 def restore(

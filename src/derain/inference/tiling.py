@@ -6,7 +6,7 @@ on the left and of the tiles above.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from derain.inference.dtypes import as_luma, to_dtype, to_network_input
 from derain.inference.tile_plan import Span, TilePlan
 
 Network: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(N, 3, H, W) -> (N, 3, H, W)."""
+"""(N, 3 * frames, H, W) -> (N, 3, H, W)."""
 
 
 def restore_tiled(
@@ -25,13 +25,16 @@ def restore_tiled(
     *,
     network: Network,
     plan: TilePlan,
+    neighbours: tuple[NDArray[Any], NDArray[Any]] | tuple[()] = (),
     on_tile: Callable[[int, int], None] | None = None,
 ) -> NDArray[Any]:
     """Restore (H, W) or (H, W, 3) of uint8, uint16 or floats in 0..1; clamp the result.
 
+    A network for clips sees `neighbours` too, the frames before and after, of the same shape.
     `on_tile(done, total)` is called after each tile and may raise an exception to stop. Raises
     EngineError if the network returns values that are not finite.
     """
+    frames = (neighbours[0], rainy, neighbours[1]) if neighbours else (rainy,)
     restored = np.empty(rainy.shape, rainy.dtype)
     canvas = restored if rainy.ndim == 3 else restored[..., None]
     fade, done = plan.fade_px, 0
@@ -40,7 +43,7 @@ def restore_tiled(
         above, below = below, np.empty((fade, *canvas.shape[1:]), np.float32)
         beside = np.empty((0, 0, 0), np.float32)
         for column in plan.columns:
-            block = _restore_tile(rainy, network, plan, row, column)
+            block = _restore_tile(frames, network, plan, row, column)
             block *= _fade_weights(row, plan.rows, fade)[:, None, None]
             block *= _fade_weights(column, plan.columns, fade)[:, None]
             if column is not plan.columns[0]:
@@ -60,16 +63,11 @@ def restore_tiled(
 
 
 def _restore_tile(
-    rainy: NDArray[Any], network: Network, plan: TilePlan, row: Span, column: Span
+    frames: Sequence[NDArray[Any]], network: Network, plan: TilePlan, row: Span, column: Span
 ) -> NDArray[np.float32]:
     """Return the used part of one restored tile, (height, width, 1 or 3)."""
-    image = rainy[
-        row.start : row.start + plan.height_px, column.start : column.start + plan.width_px
-    ]
-    missing = [(0, plan.height_px - image.shape[0]), (0, plan.width_px - image.shape[1])]
-    if missing != [(0, 0), (0, 0)]:  # reflect, as the network does at the edge of a whole picture
-        image = np.pad(image, [*missing, (0, 0)][: image.ndim], mode="reflect")
-    planes = network(to_network_input(image))[0]
+    tiles = [to_network_input(_cut(frame, plan, row, column)) for frame in frames]
+    planes = network(np.concatenate(tiles, axis=1) if len(tiles) > 1 else tiles[0])[0]
     used = planes[
         :,
         row.keep - row.start : row.stop - row.start,
@@ -81,7 +79,18 @@ def _restore_tile(
             "try --precision float32 or another --model"
         )
     block = np.ascontiguousarray(used.transpose(1, 2, 0))
-    return as_luma(block) if rainy.ndim == 2 else block
+    return as_luma(block) if frames[0].ndim == 2 else block
+
+
+def _cut(image: NDArray[Any], plan: TilePlan, row: Span, column: Span) -> NDArray[Any]:
+    """Return one tile of a picture, extended by reflection where it exceeds the picture."""
+    tile = image[
+        row.start : row.start + plan.height_px, column.start : column.start + plan.width_px
+    ]
+    missing = [(0, plan.height_px - tile.shape[0]), (0, plan.width_px - tile.shape[1])]
+    if missing != [(0, 0), (0, 0)]:  # reflect, as the network does at the edge of a whole picture
+        tile = np.pad(tile, [*missing, (0, 0)][: image.ndim], mode="reflect")
+    return tile
 
 
 def _fade_weights(span: Span, spans: tuple[Span, ...], fade: int) -> NDArray[np.float32]:

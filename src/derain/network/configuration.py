@@ -33,6 +33,9 @@ class PLNLINConfiguration:
     They become pixels again at the output, so that level k has 1 / (unshuffle * 2 ** (k - 1)) of
     the picture's size. The paper has none.
     """
+    frames: int = 1
+    """Frames of a clip that the network sees, an odd number: the centre frame, which it restores,
+    and as many before it as after it. A picture is a clip of one frame."""
     window_px: int = 7
     """Side of an attention window. 112 = 16 x 7: a crop holds whole windows at all four levels."""
     shift_px: int = 3
@@ -78,6 +81,10 @@ class PLNLINConfiguration:
                     f"configuration: {name} = {getattr(self, name)} is out of range; "
                     "choose 1 or more"
                 )
+        if self.frames < 1 or self.frames % 2 == 0:
+            raise WeightsError(
+                f"configuration: frames = {self.frames} has no centre frame; choose 1 or 3"
+            )
         if self.unshuffle & (self.unshuffle - 1):
             raise WeightsError(
                 f"configuration: unshuffle = {self.unshuffle} is not a power of two; "
@@ -109,6 +116,12 @@ class PLNLINConfiguration:
     def picture_channels(self) -> int:
         """Channels of a picture at level 1: its colours times the pixels of a square."""
         return 3 * self.unshuffle**2
+
+    @property
+    def centre(self) -> slice:
+        """Channels of the centre frame in the input of the generator."""
+        first = 3 * (self.frames // 2)
+        return slice(first, first + 3)
 
     @property
     def generator_only(self) -> PLNLINConfiguration:
@@ -152,7 +165,11 @@ SMALL = replace(
     PAPER, preset="small", channels=(16, 32, 48, 64), stages=(2, 2, 2, 2), head_stages=1
 )
 BEST = replace(SMALL, preset="best", channels=(32, 48, 64, 64))
-PRESETS = {configuration.preset: configuration for configuration in (PAPER, SMALL, BEST)}
+FAST = replace(SMALL, preset="fast", channels=(32, 48, 64, 64), stages=(1, 1, 1, 1), unshuffle=2)
+CLIP = replace(FAST, preset="clip", frames=3)
+PRESETS = {
+    configuration.preset: configuration for configuration in (PAPER, SMALL, BEST, FAST, CLIP)
+}
 
 
 def preset(name: str) -> PLNLINConfiguration:

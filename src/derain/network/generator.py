@@ -48,9 +48,10 @@ class HierarchicalHead(nn.Module):
 
 
 class PLNLIN(nn.Module):
-    """Restore a rainy picture.
+    """Restore a rainy picture, or the centre frame of several.
 
-    (N, 3, H, W) in 0..1 -> (N, 3, H, W), not clamped, for any H and W >= 1. Sides that are not
+    (N, 3 * frames, H, W) in 0..1 -> (N, 3, H, W), not clamped, for any H and W >= 1. Frames follow
+    each other in the order of time, each as R, G, B. Sides that are not
     multiples of `configuration.multiple_px` are extended by reflection at the right and at the
     bottom, and the result is cropped. Any floating-point dtype.
     """
@@ -67,7 +68,9 @@ class PLNLIN(nn.Module):
                 for c, n in zip(channels, stages, strict=True)
             )
 
-        self.enter = nn.Conv2d(configuration.picture_channels, channels[0], 3, padding=1)
+        self.enter = nn.Conv2d(
+            configuration.frames * configuration.picture_channels, channels[0], 3, padding=1
+        )
         self.encoder, self.decoder = modules(), modules()
         self.down = nn.ModuleList(
             nn.Conv2d(shallow, deep, 3, stride=2, padding=1) for shallow, deep in pairwise(channels)
@@ -87,7 +90,8 @@ class PLNLIN(nn.Module):
         height, width = rainy.shape[-2:]
         padded = reflect_to_multiple(rainy, self.configuration.multiple_px)
         _, decoded = self.encode_decode(padded)
-        return (padded + self.change(decoded[0]))[..., :height, :width]
+        restored = padded[:, self.configuration.centre] + self.change(decoded[0])
+        return restored[..., :height, :width]
 
     def forward_with_heads(self, rainy: Tensor) -> GeneratorOutput:
         """Return all outputs that training needs.
@@ -97,13 +101,13 @@ class PLNLIN(nn.Module):
         encoded, decoded = self.encode_decode(rainy)
         heads = [head(e, d) for head, e, d in zip(self.heads, encoded, decoded, strict=True)]
         return GeneratorOutput(
-            restored=rainy + self.change(decoded[0]),
+            restored=rainy[:, self.configuration.centre] + self.change(decoded[0]),
             features=[features for features, _ in heads],
             scales=[picture for _, picture in heads],
         )
 
     def encode_decode(self, rainy: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Compute E_1..E_4 and D_1..D_4, each (N, C_k, H_k, W_k), from (N, 3, H, W)."""
+        """Compute E_1..E_4 and D_1..D_4, each (N, C_k, H_k, W_k), from (N, 3 * frames, H, W)."""
         x = F.pixel_unshuffle(rainy, self.configuration.unshuffle)
         x = self.enter(x.contiguous(memory_format=torch.channels_last))
         encoded = [self.encoder[0](x)]

@@ -4,6 +4,9 @@ Each new channel is a copy of an old one. The layer that reads both splits its w
 unequally, so that training separates them. If all channels of a level get equally many copies, the
 wider network computes the same. Otherwise layer norms see a different mean and deviation, and the
 result is nearly the same.
+
+A network for pictures becomes one for clips by weights of zero for the neighbouring frames: it
+restores the centre frame as before, until training finds a use for the neighbours.
 """
 
 from __future__ import annotations
@@ -23,14 +26,23 @@ UNEQUAL = 0.25
 def can_widen(narrow: PLNLINConfiguration, wide: PLNLINConfiguration) -> bool:
     """True if weights of `narrow` can be widened to `wide`.
 
-    The two may differ only in that `wide` has more channels at some levels.
+    The two may differ only in that `wide` has more channels at some levels, and several frames
+    where `narrow` has one.
     """
     is_supported = narrow.unit == "plnlim" and narrow.attention_heads == 1
-    is_wider = narrow.channels != wide.channels and all(
-        old <= new for old, new in zip(narrow.channels, wide.channels, strict=True)
+    is_wider = all(old <= new for old, new in zip(narrow.channels, wide.channels, strict=True))
+    differs = (narrow.channels, narrow.frames) != (wide.channels, wide.frames)
+    has_new_frames = narrow.frames in (1, wide.frames)
+    widened = replace(
+        narrow, preset=wide.preset, channels=wide.channels, frames=wide.frames
+    ).generator_only
+    return (
+        is_supported
+        and is_wider
+        and differs
+        and has_new_frames
+        and (widened == wide.generator_only)
     )
-    widened = replace(narrow, preset=wide.preset, channels=wide.channels)
-    return is_supported and is_wider and widened.generator_only == wide.generator_only
 
 
 def widen(
@@ -55,8 +67,19 @@ def widen(
             tensor = tensor.index_select(0, copy_indices(len(tensor), *channels[out]))
             if ".attention.qkv." in name:
                 tensor = scaled_queries(tensor, *channels[out])
+        if name == "enter.weight" and narrow.frames != wide.frames:
+            tensor = with_neighbours(tensor, wide)
         widened[name] = tensor.contiguous()
     return widened
+
+
+def with_neighbours(weight: Tensor, wide: PLNLINConfiguration) -> Tensor:
+    """Give the first convolution weights of zero for the frames beside the centre one.
+
+    (out, C, 3, 3) -> (out, frames * C, 3, 3)
+    """
+    neighbours = weight.new_zeros(len(weight), wide.frames // 2 * weight.shape[1], 3, 3)
+    return torch.cat([neighbours, weight, neighbours], dim=1)
 
 
 def levels(name: str) -> tuple[int | None, int | None]:

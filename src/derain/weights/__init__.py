@@ -1,5 +1,13 @@
 """The models that ship with derain, and those of the user."""
 
-from derain.weights.library import DEFAULT, FORMAT, MODEL_SUFFIXES, Model, find, models
+from derain.weights.library import (
+    CLIP_DEFAULT,
+    DEFAULT,
+    FORMAT,
+    MODEL_SUFFIXES,
+    Model,
+    find,
+    models,
+)
 
-__all__ = ["DEFAULT", "FORMAT", "MODEL_SUFFIXES", "Model", "find", "models"]
+__all__ = ["CLIP_DEFAULT", "DEFAULT", "FORMAT", "MODEL_SUFFIXES", "Model", "find", "models"]

@@ -31,6 +31,8 @@ MODEL_SUFFIXES = {".onnx", ".safetensors"}
 """Suffixes of model files; any other name refers to a shipped model."""
 DEFAULT = "best"
 """The shipped model that is used by default."""
+CLIP_DEFAULT = DEFAULT
+"""The shipped model that is used for clips by default."""
 _used: dict[str, Path] = {}
 """Paths of the shipped files that this process has used."""
 _extracted = ExitStack()
@@ -53,15 +55,21 @@ class Model:
     """Sides that are multiples of this need no padding: all four levels have whole windows."""
 
     @property
+    def frames(self) -> int:
+        """Frames that the network sees at once: 1 for a network for pictures."""
+        return int(self.configuration.get("frames", 1))
+
+    @property
     def channels(self) -> int:
         """Channels for each pixel of the picture, where a network needs the most memory.
 
         These are the feature channels of level 1. If level 1 is smaller than the picture, they are
-        a pixel's share of its features, and the picture's colours.
+        a pixel's share of its features, and the picture's colours, in all frames.
         """
         channels = self.configuration.get("channels", [16])[0]
         unshuffle = self.configuration.get("unshuffle", 1)
-        return int(channels if unshuffle == 1 else -(-channels // unshuffle**2) + COLOURS)
+        colours = COLOURS * self.frames
+        return int(channels if unshuffle == 1 else -(-channels // unshuffle**2) + colours)
 
 
 def models() -> dict[str, Model]:
@@ -163,6 +171,12 @@ def _parse_configuration(path: Path, metadata: Mapping[str, str]) -> dict[str, A
     if type(unshuffle) is not int or unshuffle < 1:
         raise WeightsError(
             f"{path}: its unshuffle {unshuffle!r} is not a positive integer; "
+            "export it again with `derain export`"
+        )
+    frames = configuration.get("frames", 1)
+    if type(frames) is not int or frames < 1 or frames % 2 == 0:
+        raise WeightsError(
+            f"{path}: its frames {frames!r} is not an odd number of frames; "
             "export it again with `derain export`"
         )
     return configuration

@@ -125,7 +125,8 @@ def _bench_one(
     network = PLNLIN(preset(name))
     kernels.accelerate(network, choice)
     optimiser = make_optimiser(network, OPTIMISER)
-    rainy, clean = torch.rand(2, batch, 3, crop_px, crop_px)
+    rainy = torch.rand(batch, 3 * network.configuration.frames, crop_px, crop_px)
+    clean = torch.rand(batch, 3, crop_px, crop_px)
     seconds = []
     for _ in range(steps + 2):
         began = time.perf_counter()
@@ -170,7 +171,7 @@ def count_macs(network: PLNLIN, *, crop_px: int = 112, heads: bool = False) -> i
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     with torch.no_grad():
-        x = torch.zeros(1, 3, crop_px, crop_px)
+        x = torch.zeros(1, 3 * network.configuration.frames, crop_px, crop_px)
         network.forward_with_heads(x) if heads else network(x)
     for hook in hooks:
         hook.remove()

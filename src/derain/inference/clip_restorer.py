@@ -1,0 +1,39 @@
+"""`ClipRestorer`: a restorer of frames, whose network may also see the frames beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from derain.errors import WeightsError
+from derain.inference.restorer import Restorer
+
+CLIP_FRAMES = (1, 3)
+"""Frames at once of the networks that can restore clips."""
+
+
+class ClipRestorer(Restorer):
+    """Removes rain from the frames of a clip. Takes the arguments of `Restorer`.
+
+    A network for pictures restores each frame by itself, one for clips with its two neighbours.
+    """
+
+    def restore_frame(
+        self, frame: NDArray[Any], before: NDArray[Any], after: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Restore a frame, (H, W) or (H, W, 3), uint8 or uint16; the result is like it.
+
+        `before` and `after` are its aligned neighbours, of the same shape and dtype; a network for
+        pictures ignores them. Raises EngineError if the network fails.
+        """
+        if self.model.frames == 1:
+            return self(frame)
+        return self._restore_tiled(frame, None, (before, after))
+
+    def _check_frames(self) -> None:
+        if self.model.frames not in CLIP_FRAMES:
+            raise WeightsError(
+                f"{self.model.onnx_path}: needs {self.model.frames} frames, but this version "
+                "restores with 1 or 3; choose another --model"
+            )

@@ -1,0 +1,136 @@
+"""Local motion, left over by the camera's, and where a neighbour shows the same as its frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from derain.motion.camera import OUTSIDE
+from derain.motion.frame import Floats
+
+CELL_PX = 6
+"""Side of a cell, in pixels of `Frame.small`."""
+COARSE_PX, FINE_PX = 3, 1
+"""Largest shift that is tried at half the size of `Frame.small`, and from the best one there."""
+MIN_GAIN = 0.95
+"""A cell moves if its difference then falls below this share. Rain alone moves the best fit."""
+MIN_TOLERANCE = 5.0
+"""Mean difference of a cell, in levels of 255, that is always accepted."""
+TOLERANCE = 2.0
+"""Mean difference that is accepted, in multiples of the median over the cells: rain is everywhere,
+a moving object is not."""
+
+Shifts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Local motion of cells, and trust in them."""
+
+    shifts: Floats
+    """(rows, columns, 2): x and y, in pixels of `Frame.small`."""
+    trust: Floats
+    """(rows, columns): 1 where the neighbour shows the same as its frame, 0 where it does not."""
+
+
+def match_blocks(centre: Floats, moved: Floats) -> Blocks:
+    """Compare a frame with its neighbour after the camera's motion was undone, both (H, W).
+
+    For each cell, the shift with the smallest mean difference of the cell and those around it is
+    searched at half the size, then among its neighbours at full size.
+    """
+    inside = moved > OUTSIDE / 2
+    moved = np.where(inside, moved, centre)
+    still = smoothed_means(np.abs(moved - centre), CELL_PX)
+    coarse, _ = search(halved(centre), halved(moved), cell_px=CELL_PX // 2, reach_px=COARSE_PX)
+    first = np.rint(2 * median(coarse)).astype(np.int64)
+    shifts, best = search(
+        centre, displaced(moved, first, CELL_PX), cell_px=CELL_PX, reach_px=FINE_PX
+    )
+    moves = best < MIN_GAIN * still
+    shifts = np.where(moves[..., None], shifts + first, 0).astype(np.float32)
+    best = np.where(moves, best, still)
+    is_inside = smoothed_means(inside.astype(np.float32), CELL_PX) > 0.999
+    middle = float(np.median(best[is_inside])) if is_inside.any() else 0.0
+    tolerance = max(MIN_TOLERANCE, TOLERANCE * middle)
+    trust = np.clip(2 - best / tolerance, 0, 1) * is_inside
+    return Blocks(median(shifts), trust.astype(np.float32))
+
+
+def search(centre: Floats, moved: Floats, *, cell_px: int, reach_px: int) -> tuple[Floats, Floats]:
+    """Return the best shift of each cell, (rows, columns, 2), and its mean difference.
+
+    Shifts by whole pixels up to `reach_px` are tried; a parabola gives the place between them.
+    """
+    height, width = centre.shape
+    padded = np.pad(moved, reach_px, mode="edge")
+    count = 2 * reach_px + 1
+    differences = np.stack(
+        [
+            smoothed_means(np.abs(padded[y : y + height, x : x + width] - centre), cell_px)
+            for y in range(count)
+            for x in range(count)
+        ],
+        axis=-1,
+    )
+    winner = differences.argmin(axis=-1)
+    best = np.take_along_axis(differences, winner[..., None], axis=-1)[..., 0]
+    rows, columns = np.indices(winner.shape)
+    by_shift = differences.reshape(*winner.shape, count, count)
+    y, x = np.divmod(winner, count)
+    places = [
+        x + between(by_shift[rows, columns, y], x),
+        y + between(by_shift[rows, columns, :, x], y),
+    ]
+    return np.stack(places, axis=-1) - np.float32(reach_px), best
+
+
+def between(lines: Floats, index: Shifts) -> Floats:
+    """Return the place of the minimum of each line relative to `index`, its smallest value.
+
+    (rows, columns, N), (rows, columns) -> (rows, columns), -0.5 to 0.5; 0 at the ends of a line.
+    """
+    inner = np.clip(index, 1, lines.shape[-1] - 2)
+    before, middle, after = (
+        np.take_along_axis(lines, inner[..., None] + step, axis=-1)[..., 0] for step in (-1, 0, 1)
+    )
+    bend = np.maximum(before - 2 * middle + after, 1e-6)
+    place = np.clip((before - after) / (2 * bend), -0.5, 0.5)
+    return np.where(inner == index, place, 0).astype(np.float32)
+
+
+def halved(image: Floats) -> Floats:
+    """Return an image at half its size."""
+    return np.asarray(Image.fromarray(image).reduce(2))
+
+
+def displaced(image: Floats, shifts: Shifts, cell_px: int) -> Floats:
+    """Return each pixel from its place shifted by that of its cell, (rows, columns, 2)."""
+    height, width = image.shape
+    by_pixel = shifts.repeat(cell_px, axis=0).repeat(cell_px, axis=1)[:height, :width]
+    x = np.clip(np.arange(width) + by_pixel[..., 0], 0, width - 1)
+    y = np.clip(np.arange(height)[:, None] + by_pixel[..., 1], 0, height - 1)
+    return np.asarray(image.ravel()[y * width + x], np.float32)
+
+
+def smoothed_means(values: Floats, cell_px: int) -> Floats:
+    """Return the mean of each cell, averaged with those around it, (H, W) -> (rows, columns)."""
+    cells = np.asarray(Image.fromarray(values).reduce(cell_px))  # the last ones may be smaller
+    padded = np.pad(cells, 1, mode="edge")
+    lines = padded[:-2] + padded[1:-1] + padded[2:]
+    return np.asarray((lines[:, :-2] + lines[:, 1:-1] + lines[:, 2:]) / 9, np.float32)
+
+
+def median(shifts: Floats) -> Floats:
+    """Return the median of each cell and its neighbours, for x and y."""
+    rows, columns, _ = shifts.shape
+    padded = np.pad(shifts, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    windows = [
+        padded[row : row + rows, column : column + columns]
+        for row in range(3)
+        for column in range(3)
+    ]
+    return np.median(windows, axis=0).astype(np.float32)

@@ -1,0 +1,126 @@
+"""A neighbour, moved into the place of a frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.scenes import scene, view
+
+from derain import rain
+from derain.motion import Frame, align
+from derain.motion.camera import estimate_motion, phase_shift
+
+BORDER_PX = 24
+
+
+def inner_difference(first, second):
+    """Return the mean difference in levels of 255, away from the border."""
+    middle = np.s_[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
+    scale = 255 / np.iinfo(first.dtype).max
+    return np.abs(first[middle].astype(float) - second[middle]).mean() * scale
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return scene()
+
+
+def test_phase_correlation_finds_a_shift_between_pixels(picture):
+    shift = phase_shift(Frame(view(picture)), Frame(view(picture, 7, -5)))
+    assert shift == pytest.approx((-3.5, 2.5), abs=0.2)  # at half the size
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        {"x": 3.3, "y": -1.6},
+        {"x": 17.0, "y": 9.0},
+        {"turn_deg": 1.5},
+        {"zoom": 1.03},
+        {"x": -6.0, "y": 2.5, "turn_deg": -1.0, "zoom": 0.98},
+    ],
+    ids=lambda camera: "-".join(camera),
+)
+def test_camera_motion_is_undone(picture, camera):
+    frame, neighbour = view(picture), view(picture, **camera)
+    aligned = align(Frame(frame), Frame(neighbour))
+    assert aligned.share > 0.5
+    assert inner_difference(aligned.image, frame) < 0.25 * inner_difference(neighbour, frame)
+
+
+def test_rain_does_not_disturb_the_motion():
+    picture, size = scene(size=(480, 400)), (320, 240)
+    frames = [view(picture, size=size), view(picture, 4.3, 1.6, size=size)]
+    rainy = [rain.render(frame, rain="heavy", seed=i, scale=1) for i, frame in enumerate(frames)]
+    motion = estimate_motion(*map(Frame, rainy))
+    np.testing.assert_allclose(motion[:, 2], (-4.3, -1.6), atol=0.5)
+
+
+def test_local_motion_is_undone(picture):
+    near, far = view(picture, 60), view(scene(1))
+    frame, neighbour = far.copy(), far.copy()
+    frame[:, :80] = near[:, :80]
+    neighbour[:, :80] = view(picture, 63)[:, :80]
+    aligned = align(Frame(frame), Frame(neighbour))
+    part = np.s_[24:-24, 24:56]
+    before = np.abs(neighbour[part].astype(float) - frame[part]).mean()
+    assert np.abs(aligned.image[part].astype(float) - frame[part]).mean() < 0.4 * before
+
+
+def test_a_fast_object_is_replaced_by_the_frame(picture):
+    frame, neighbour = view(picture), view(picture, 2, 0)
+    neighbour = neighbour.copy()
+    neighbour[40:80, 60:100] = 255 - neighbour[40:80, 60:100]
+    aligned = align(Frame(frame), Frame(neighbour))
+    assert 0.5 < aligned.share < 1
+    assert np.abs(aligned.image[48:72, 68:92].astype(int) - frame[48:72, 68:92]).mean() < 1
+
+
+def test_pixels_beyond_the_border_are_those_of_the_frame(picture):
+    frame, neighbour = view(picture), view(picture, -20)
+    aligned = align(Frame(frame), Frame(neighbour)).image
+    assert np.array_equal(aligned[:, -12:], frame[:, -12:])
+
+
+def test_a_still_camera_keeps_its_neighbours(picture):
+    frame = view(picture)
+    aligned = align(Frame(frame), Frame(frame.copy()))
+    assert aligned.share == 1
+    assert np.array_equal(aligned.image, frame)
+
+
+@pytest.mark.parametrize("other", ["another scene", "a flash", "another size", "16 bits", "black"])
+def test_what_does_not_match_is_replaced_as_a_whole(picture, other):
+    frame = view(picture)
+    neighbour = {
+        "another scene": view(scene(5)),
+        "a flash": (frame.astype(int) // 2 + 128).astype(np.uint8),
+        "another size": frame[:-8],
+        "16 bits": frame.astype(np.uint16) * 257,
+        "black": np.zeros_like(frame),
+    }[other]
+    aligned = align(Frame(frame), Frame(neighbour))
+    assert aligned.share == 0
+    assert aligned.image is frame
+
+
+@pytest.mark.parametrize("kind", ["grey", "16 bits", "grey of 16 bits"])
+def test_grey_and_deep_frames(picture, kind):
+    frame, neighbour = view(picture), view(picture, 3.5, 1.5)
+    if "grey" in kind:
+        frame, neighbour = frame[..., 1], neighbour[..., 1]
+    if "16" in kind:
+        frame, neighbour = (image.astype(np.uint16) * 257 for image in (frame, neighbour))
+    aligned = align(Frame(frame), Frame(neighbour)).image
+    assert aligned.dtype == frame.dtype and aligned.shape == frame.shape
+    assert inner_difference(aligned, frame) < 0.2 * inner_difference(neighbour, frame)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (17, 16), (400, 9)])
+def test_small_frames(size, rng):
+    frame = rng.integers(0, 256, (*size, 3), np.uint8)
+    assert align(Frame(frame), Frame(frame.copy())).image.shape == frame.shape
+
+
+def test_large_frames_are_compared_at_a_small_size():
+    assert Frame(np.zeros((1080, 1920, 3), np.uint8)).small.shape == (180, 320)
