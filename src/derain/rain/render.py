@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 import numpy as np
@@ -39,13 +40,37 @@ def render(
     same seed gives the same rain. Raises DerainError for another shape, dtype or range, and for a
     seed or scale out of range.
     """
+    return render_frames([clean], rain=rain, seed=seed, scale=scale)[0]
+
+
+def render_frames(
+    cleans: Sequence[Pixels],
+    *,
+    rain: Rain | str = "moderate",
+    seed: Seed = 0,
+    scale: float | None = None,
+) -> list[Pixels]:
+    """Add rain to the frames of a clip, all of one size; the arguments are those of `render`.
+
+    From one frame to the next, all drops are replaced: within 1/30 s they fall by more than the
+    length of a streak. The mist stays.
+    """
     rain = resolve(rain)
-    check_picture(clean)
-    white = np.float32(WHITE[clean.dtype.name])
     rng = generator(seed)
-    height, width = clean.shape[:2]
-    streaks = layer(height, width, rain=rain, seed=rng, scale=scale)
+    for clean in cleans:
+        check_picture(clean)
+    height, width = cleans[0].shape[:2]
+    streaks = [layer(height, width, rain=rain, seed=rng, scale=scale) for _ in cleans]
     mist = rain.mist * smooth_field(height, width, rng=rng) if rain.mist else None
+    return [
+        add_rain(clean, light, mist, rain=rain)
+        for clean, light in zip(cleans, streaks, strict=True)
+    ]
+
+
+def add_rain(clean: Pixels, streaks: Floats, mist: Floats | None, *, rain: Rain) -> Pixels:
+    """Combine a picture with the light of streaks and the opacity of mist, both (H, W)."""
+    white = np.float32(WHITE[clean.dtype.name])
     image = clean.astype(np.float32) / white
     if clean.ndim == 3:
         streaks, mist = streaks[..., None], None if mist is None else mist[..., None]
