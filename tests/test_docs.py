@@ -1,0 +1,137 @@
+"""The examples of the documentation: commands, Python and TOML that a reader may copy."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from cyclopts import CycloptsError
+
+from derain.cli.main import VERBS, _verb_for, build_app
+from derain.weights.library import shipped_names
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "examples/*.md", "integrations/**/*.md")
+    for path in ROOT.glob(pattern)
+)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+INLINE = re.compile(r"`(derain [^`]+)`")
+OPERATORS = set("|&;<>()")
+PLACEHOLDERS = {"derain COMMAND --help"}
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page, *languages):
+    """Return the fenced blocks of some languages; "" is a block without one."""
+    text = page.read_text(encoding="utf-8")
+    return [code for language, code in BLOCK.findall(text) if language in languages]
+
+
+def commands(page):
+    """Return the tokens after `derain` of every command in a page, in blocks and in sentences."""
+    lines = [line for code in blocks(page, "", "sh", "console") for line in joined(code)]
+    prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    lines += [" ".join(code.split()) for code in INLINE.findall(prose)]
+    return [
+        (line, tokens)
+        for line in lines
+        if line not in PLACEHOLDERS
+        for tokens in simple_commands(line)
+    ]
+
+
+def joined(code):
+    """Return the lines of a block, with continued lines joined."""
+    return re.sub(r"\\\n\s*", "", code).splitlines()
+
+
+def simple_commands(line):
+    """Yield the tokens after `derain` of each command of a pipeline or a list of commands."""
+    if "derain" not in line:
+        return
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    for is_operator, group in itertools.groupby(lexer, lambda token: set(token) <= OPERATORS):
+        tokens = [token for token in group if not re.match(r"[A-Z_]+=", token)]
+        if not is_operator and tokens and Path(tokens[0]).name == "derain":
+            yield tokens[1:]
+
+
+def problem(tokens):
+    """Return why the command line rejects the tokens, or None. A verb alone is its name."""
+    if all(re.fullmatch(r"[a-z]+(-[a-z]+)*", token) for token in tokens):
+        tokens = [*tokens, "--help"]
+    tokens = tokens if tokens and tokens[0] in {*VERBS, "--help", "--version"} else [
+        _verb_for(tokens), *tokens
+    ]  # fmt: skip
+    try:
+        build_app().parse_args(tokens, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_parse(page):
+    rejected = {line: why for line, tokens in commands(page) if (why := problem(tokens))}
+    assert rejected == {}
+
+
+def test_an_unknown_option_does_not_parse():
+    assert "--strenght" in problem(["photo.jpg", "--strenght", "0.5"])
+
+
+def test_commands_are_found_in_pipes_and_lists():
+    line = "pip install . && ffmpeg -i a - | .venv/bin/derain - -o - # comment; derain no"
+    assert list(simple_commands(line)) == [["-", "-o", "-"]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_examples_compile(page):
+    for code in blocks(page, "python"):
+        ast.parse(code)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_examples_import_what_exists(page):
+    from importlib import import_module
+
+    for code in blocks(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("derain"):
+                module = import_module(node.module)
+                for alias in node.names:
+                    if not hasattr(module, alias.name):
+                        import_module(f"{node.module}.{alias.name}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_toml_examples_parse(page):
+    for code in blocks(page, "toml"):
+        tomllib.loads(code)
+
+
+def test_home_page_lists_the_shipped_models():
+    home = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    assert set(shipped_names()) == set(re.findall(r"^\| `([\w-]+)`", home, re.MULTILINE))
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    listed = set(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE))
+    assert listed == {str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")}
