@@ -13,7 +13,7 @@ import pytest
 from helpers.clips import decode, frame_times, read_packets, restore, write_clip
 from PIL import Image
 
-from derain.video.frames import FrameOptions, VideoResult, restore_frames
+from derain.video.frames import FrameOptions, VideoResult, restore_frames, with_neighbours
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "rainy"
 
@@ -62,8 +62,9 @@ def flickering_network(rng: np.random.Generator) -> Callable[[np.ndarray], np.nd
 def flicker(frames: list[np.ndarray], rng: np.random.Generator) -> tuple[float, float]:
     """Return the flicker before and after the temporal filter."""
     result, options = VideoResult(), FrameOptions(temporal=True)
-    inputs = ((frame, None) for frame in frames)
-    deque(restore_frames(inputs, flickering_network(rng), options, result), maxlen=0)
+    network = flickering_network(rng)
+    windows = with_neighbours(((frame, None) for frame in frames), network)
+    deque(restore_frames(windows, network, options, result), maxlen=0)
     return result.flicker
 
 

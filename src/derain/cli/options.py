@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, Token, validators
 
 from derain.errors import DerainError
-from derain.weights import DEFAULT
+from derain.weights import CLIP_DEFAULT, DEFAULT
 
 if TYPE_CHECKING:
+    from derain.inference.clip_restorer import ClipRestorer
     from derain.inference.restorer import Restorer
 
 
@@ -106,5 +107,12 @@ class Network:
 
         return Restorer(**vars(self))
 
+    def load_for_clips(self) -> ClipRestorer:
+        """Load the network, which may be one for clips. Raises WeightsError and EngineError."""
+        from derain.inference.clip_restorer import ClipRestorer
+
+        return ClipRestorer(**vars(self))
+
 
 DEFAULT_NETWORK = Network()
+DEFAULT_CLIP_NETWORK = Network(model=CLIP_DEFAULT)

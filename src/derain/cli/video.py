@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from derain.cli.options import (
-    DEFAULT_NETWORK,
+    DEFAULT_CLIP_NETWORK,
     Flag,
     Fraction,
     Network,
@@ -36,7 +36,7 @@ def video(
     overwrite: Flag = False,
     suffix: str | None = None,
     quiet: Quiet = False,
-    network: Network = DEFAULT_NETWORK,
+    network: Network = DEFAULT_CLIP_NETWORK,
 ) -> int:
     """Remove rain from clips. Sound, subtitles, rotation, colours and time stamps are kept.
 
@@ -96,7 +96,7 @@ def video(
     progress = VideoProgress(jobs, is_quiet=quiet)
     if not jobs.pending:
         return progress.exit_code
-    restorer = network.load()
+    restorer = network.load_for_clips()
     progress.info(
         f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
     )

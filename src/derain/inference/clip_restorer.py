@@ -16,7 +16,7 @@ CLIP_FRAMES = (1, 3)
 class ClipRestorer(Restorer):
     """Removes rain from the frames of a clip. Takes the arguments of `Restorer`.
 
-    A network for pictures restores each frame by itself, one for clips with its two neighbours.
+    A network for pictures sees each frame alone, one for clips also its two neighbours.
     """
 
     def restore_frame(

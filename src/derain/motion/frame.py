@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 Floats: TypeAlias = NDArray[np.float32]
-Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels: TypeAlias = NDArray[np.uint8 | np.uint16]
 
 SMALL_PX = 320
 """Longer side of `Frame.small`, at most."""
@@ -27,7 +27,8 @@ class Frame:
     @property
     def scale(self) -> int:
         """Pixels of the frame along each side of a pixel of `small`."""
-        return max(1, -(-max(*self.image.shape[:2]) // SMALL_PX))
+        height, width = self.image.shape[:2]
+        return max(1, -(-int(max(height, width)) // SMALL_PX))
 
     @cached_property
     def small(self) -> Floats:

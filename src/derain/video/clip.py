@@ -26,7 +26,7 @@ from derain.video.clip_writer import ClipWriter
 from derain.video.codecs import Encoding, choose_encoding
 from derain.video.containers import WITHOUT_ORIGIN
 from derain.video.errors import ffmpeg_errors, frame_errors
-from derain.video.frames import FrameOptions, VideoResult, restore_frames
+from derain.video.frames import FrameOptions, VideoResult, restore_frames, with_neighbours
 from derain.video.pipeline import run_pipeline
 
 MAX_REJECTED_SHARE = 0.05
@@ -158,7 +158,7 @@ def _run(
     try:
         with frame_errors(reader.name):
             run_pipeline(
-                reader,
+                with_neighbours(reader, restorer),
                 lambda frames: restore_frames(frames, restorer, options, result, on_frame=on_frame),
                 writer.write,
             )

@@ -14,10 +14,17 @@ from derain.files.messages import listing_error
 from derain.files.paths import create_folder, is_taken, same_file
 from derain.inference.blending import check_blend
 from derain.inference.restorer import Restorer
+from derain.motion import Window
 from derain.pictures import Picture, Pixels
 from derain.result_names import APPLE_DOUBLE_PREFIX, possible_sources
 from derain.suffixes import PICTURE_SUFFIXES
-from derain.video.frames import FrameOptions, VideoResult, restore_frames
+from derain.video.frames import (
+    FrameOptions,
+    VideoResult,
+    restore_frames,
+    sees_neighbours,
+    with_neighbours,
+)
 from derain.video.pipeline import run_pipeline
 from derain.video.temporal import REACH
 
@@ -58,9 +65,9 @@ def restore_frame_folder(
 ) -> VideoResult:
     """Restore the frames in `folder` into files of the same names in `output`, with metadata.
 
-    Existing frames are skipped unless `overwrite` is set; the temporal filter still uses those
-    next to a missing one. A frame that cannot be read, or that its format cannot store, is
-    reported and skipped. Omissions are reported once.
+    Existing frames are skipped unless `overwrite` is set; the temporal filter and a network for
+    clips still use those next to a missing one. A frame that cannot be read, or that its format
+    cannot store, is reported and skipped. Omissions are reported once.
     Raises DerainError for a folder without frames, and for errors of the disk.
     """
     options = options or FrameOptions()
@@ -81,7 +88,9 @@ def restore_frame_folder(
             f"{len(paths) - len(missing)} of {len(paths)} frames skipped (result exists); "
             "--overwrite restores all"
         )
-    ranges = _ranges_around(missing, reach=REACH if options.temporal else 0, count=len(paths))
+    reach = REACH if options.temporal else 0
+    reach += sees_neighbours(restorer)
+    ranges = _ranges_around(missing, reach=reach, count=len(paths))
     on_start(sum(map(len, ranges)))
     wanted = {paths[index].name for index in missing}
 
@@ -99,7 +108,7 @@ def restore_frame_folder(
             omissions.update(dict.fromkeys(dropped))
             yield rainy.image, (rainy, target)
 
-    def restore(frames: Iterable[tuple[Pixels, Any]]) -> Iterator[tuple[Pixels, Any]]:
+    def restore(frames: Iterable[Window[Any]]) -> Iterator[tuple[Pixels, Any]]:
         return restore_frames(frames, restorer, options, result, on_frame=on_frame)
 
     def write(frame: tuple[Pixels, tuple[Picture, Path]]) -> None:
@@ -117,7 +126,7 @@ def restore_frame_folder(
 
     try:
         for indices in ranges:
-            run_pipeline(read(indices), restore, write)
+            run_pipeline(with_neighbours(read(indices), restorer), restore, write)
     except KeyboardInterrupt:
         result.was_interrupted = True
     result.notes += omissions

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from derain.inference.blending import blend, check_blend
+from derain.inference.clip_restorer import ClipRestorer
 from derain.inference.restorer import Restorer
+from derain.motion import Window, aligned_windows
 from derain.pictures import Pixels
 from derain.video.flicker import Flicker
 from derain.video.temporal import Restored, stabilise
@@ -44,15 +46,29 @@ class VideoResult:
     """Frames without a result and damage of the clip, a sentence each."""
 
 
+def with_neighbours(
+    frames: Iterable[tuple[Pixels, Any]], restorer: Restorer
+) -> Iterable[Window[Any]]:
+    """Give each (image, tag) its aligned neighbours, one frame late, if the network sees them."""
+    if sees_neighbours(restorer):
+        return aligned_windows(frames)
+    return (Window(image, image, image, tag) for image, tag in frames)
+
+
+def sees_neighbours(restorer: Restorer) -> bool:
+    """True if the network restores a frame from several."""
+    return isinstance(restorer, ClipRestorer) and restorer.model.frames > 1
+
+
 def restore_frames(
-    frames: Iterable[tuple[Pixels, Any]],
+    windows: Iterable[Window[Any]],
     restorer: Restorer,
     options: FrameOptions,
     result: VideoResult,
     *,
     on_frame: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Pixels, Any]]:
-    """Yield (restored image, tag) for each (rainy image, tag), in order; update `result`.
+    """Yield (restored image, tag) for each window of `with_neighbours`, in order; update `result`.
 
     Images are (H, W) or (H, W, 3), uint8 or uint16. `on_frame()` is called after each frame of
     the network, and may raise to stop.
@@ -60,14 +76,18 @@ def restore_frames(
     before, after = Flicker(), Flicker()
 
     def run_network() -> Iterator[Restored]:
-        for rainy, tag in frames:
+        for window in windows:
+            rainy = window.image
             check_blend(rainy, strength=options.strength, mask=options.mask)
             start = time.perf_counter()
-            restored = restorer(rainy)
+            if isinstance(restorer, ClipRestorer):
+                restored = restorer.restore_frame(rainy, window.before, window.after)
+            else:
+                restored = restorer(rainy)
             result.network_seconds += time.perf_counter() - start
             result.frame_count += 1
             on_frame()
-            yield Restored(rainy, restored, tag)
+            yield Restored(rainy, restored, window.tag)
 
     outputs: Iterable[Restored] = run_network()
     if options.temporal:

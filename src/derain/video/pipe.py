@@ -18,7 +18,7 @@ from derain.inference.restorer import Restorer
 from derain.video.clip_reader import ClipReader, TimedFrame
 from derain.video.colours import Colours, RgbToFrame, has_alpha
 from derain.video.errors import ffmpeg_errors, frame_errors
-from derain.video.frames import FrameOptions, VideoResult, restore_frames
+from derain.video.frames import FrameOptions, VideoResult, restore_frames, with_neighbours
 from derain.video.pipe_reader import InterruptibleReader
 from derain.video.pipeline import run_pipeline
 
@@ -63,7 +63,7 @@ def restore_pipe(
         try:
             with frame_errors(clip.name):
                 run_pipeline(
-                    clip,
+                    with_neighbours(clip, restorer),
                     lambda frames: restore_frames(
                         frames, restorer, options or FrameOptions(), result, on_frame=on_frame
                     ),
