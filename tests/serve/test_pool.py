@@ -9,9 +9,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import numpy as np
 import pytest
+from campaigns.server_requests import CUT_OFF, Case, exchange
 from helpers.pictures_in_memory import encode
 
 pytestmark = pytest.mark.slow
@@ -87,45 +87,17 @@ def test_draining_rejects_photos(blurring, photo):
 
 @pytest.fixture
 def address(networks):
-    """The address of `derain serve` in a process of its own, which gets SIGTERM at the end."""
+    """Host and port of `derain serve` in a process of its own, which gets SIGTERM at the end."""
     command = [sys.executable, "-m", "derain.cli.main", "serve", "--port", "0"]
     command += ["--model", str(networks / "blurring.onnx"), "--queue", "4"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    yield server.stdout.readline().split()[2]
+    yield server.stdout.readline().split()[2].removeprefix("http://")
     server.send_signal(signal.SIGTERM)
     assert server.wait(30) == 0
 
 
 def test_client_that_hangs_up_cancels_its_photo(address, large, photo):
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{address}/v1/restore", content=large, timeout=httpx.Timeout(0.2, write=20))
+    assert exchange(address, Case("hang up", large, send="leave")).status == CUT_OFF
     start = time.monotonic()
-    assert httpx.post(f"{address}/v1/restore", content=photo, timeout=60).status_code == 200
+    assert exchange(address, Case("good", photo)).status == 200
     assert time.monotonic() - start < 30
-
-
-def test_soak(address, photo):
-    """Good, damaged, oversized and unfinished requests from eight clients."""
-    rng = np.random.default_rng(0)
-    kinds = rng.choice(["good", "damaged", "text", "hang up"], 400, p=[0.7, 0.1, 0.1, 0.1])
-    expected = httpx.post(f"{address}/v1/restore", content=photo, timeout=60).content
-    bad: list[str] = []
-
-    def send(kind):
-        content = {"good": photo, "damaged": photo[:700], "text": b"x", "hang up": photo}[kind]
-        timeout = httpx.Timeout(60, read=0.002 if kind == "hang up" else 60)
-        try:
-            response = httpx.post(f"{address}/v1/restore", content=content, timeout=timeout)
-        except httpx.ReadTimeout:
-            return
-        allowed = {"good": {200, 429}, "damaged": {422, 429}, "text": {415, 429}}.get(
-            kind, {200, 429}
-        )
-        if response.status_code not in allowed:
-            bad.append(f"{kind}: {response.status_code} {response.text[:200]}")
-        if kind == "good" and response.status_code == 200 and response.content != expected:
-            bad.append("another picture")
-
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(send, kinds))
-    assert bad == []

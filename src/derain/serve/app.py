@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import tempfile
 import time
@@ -12,29 +11,36 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from derain import __version__
+from derain.serve.choices import choose
+from derain.serve.interface import (
+    LAYER_FIELDS,
+    MEDIA_TYPES,
+    PHOTO_RESPONSES,
+    PROBLEMS,
+    RESTORE_FIELDS,
+    Format,
+    ModelName,
+    Strength,
+    photo_body,
+)
+from derain.serve.metrics import Metrics
 from derain.serve.pool import Pool
 from derain.serve.problems import (
-    MEDIA_TYPE,
     Problem,
     on_http_exception,
     on_invalid,
@@ -43,66 +49,20 @@ from derain.serve.problems import (
     problem_response,
 )
 from derain.serve.process import Event, Task
+from derain.serve.reference import POLICY as REFERENCE_POLICY
+from derain.serve.reference import reference_page
 from derain.serve.settings import Settings
 from derain.serve.uploads import check_photo, receive
 from derain.suffixes import PICTURE_FORMATS
 from derain.weights import models
 
 FOLDER_PREFIX = "derain-serve-"
-MEDIA_TYPES = {name: f"image/{name.lower()}" for name in PICTURE_FORMATS}
-FORMATS = {name.lower(): name for name in PICTURE_FORMATS}
 PAGE_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; connect-src 'self' blob:; "
     "worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Nothing from another host; photos are shown and packed from memory (blob:)."""
 log = logging.getLogger("derain.serve")
-
-Strength = Annotated[float, Query(ge=0, le=1, description="Share of the estimated rain to remove.")]
-ModelName = Annotated[str | None, Query(description="A name from /v1/models.")]
-Format = Annotated[
-    str | None, Query(description=f"One of {', '.join(FORMATS)}; as sent if omitted.")
-]
-PHOTO_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["photo"],
-                "properties": {
-                    "photo": {"type": "string", "format": "binary"},
-                    "mask": {
-                        "type": "string",
-                        "format": "binary",
-                        "description": "Grey picture of the photo's size: white restores fully.",
-                    },
-                    "strength": {"type": "string"},
-                    "model": {"type": "string"},
-                    "format": {"type": "string"},
-                },
-            }
-        },
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    },
-}
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": description, "content": {MEDIA_TYPE: {}}}
-    for status, description in {
-        400: "The body is not a photo or a form with one.",
-        401: "The bearer token is missing or wrong.",
-        408: "The upload was too slow.",
-        413: "Too many bytes or pixels.",
-        415: "Not a photo that derain reads.",
-        422: "A parameter is out of range, or the photo cannot be restored.",
-        429: "Too many photos are waiting; Retry-After has the seconds.",
-        503: "The worker died, the deadline passed, or the server is shutting down.",
-    }.items()
-}
-PHOTO_RESPONSES: dict[int | str, dict[str, Any]] = PROBLEMS | {
-    200: {"description": "The photo.", "content": {"image/*": {}}}
-}
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -124,6 +84,8 @@ def create_app(settings: Settings) -> FastAPI:
         title="derain",
         version=__version__,
         summary="Remove rain from photos.",
+        docs_url=None,  # FastAPI's pages load scripts from another host
+        redoc_url=None,
         lifespan=lifespan,
         exception_handlers={
             Problem: on_problem,
@@ -180,25 +142,27 @@ def create_app(settings: Settings) -> FastAPI:
 
     guarded = [Depends(authorise)]
     photo_route: dict[str, Any] = {
-        "dependencies": guarded,
+        "dependencies": [*guarded, Depends(reject_unknown_parameters)],
         "response_class": Response,
         "responses": PHOTO_RESPONSES,
-        "openapi_extra": {"requestBody": PHOTO_BODY},
     }
+    restore_body = {"requestBody": photo_body(RESTORE_FIELDS)}
+    layer_body = {"requestBody": photo_body(LAYER_FIELDS)}
 
-    @app.post("/v1/restore", **photo_route)
+    @app.post("/v1/restore", **photo_route, openapi_extra=restore_body)
     async def restore(
         request: Request, strength: Strength = 1.0, model: ModelName = None, format: Format = None
     ) -> Response:
         """Restore a photo. The same kind of file comes back, with its metadata."""
-        return await _answer(request, pool, strength=strength, model=model, kind=format)
+        query = {"strength": str(strength), "model": model, "format": format}
+        return await _answer(request, pool, query)
 
-    @app.post("/v1/rain-layer", **photo_route)
+    @app.post("/v1/rain-layer", **photo_route, openapi_extra=layer_body)
     async def rain_layer(
         request: Request, model: ModelName = None, format: Format = None
     ) -> Response:
         """Return the rain layer of a photo: the light that rain added, on black."""
-        return await _answer(request, pool, strength=1.0, model=model, kind=format, is_layer=True)
+        return await _answer(request, pool, {"model": model, "format": format}, is_layer=True)
 
     @app.get("/v1/models", dependencies=guarded, responses={401: PROBLEMS[401]})
     async def list_models() -> dict[str, Any]:
@@ -222,51 +186,73 @@ def create_app(settings: Settings) -> FastAPI:
             return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "the network is being loaded")
         return JSONResponse({"status": "ready"})
 
-    @app.get("/metrics", dependencies=guarded, responses={401: PROBLEMS[401]})
+    metrics_responses: dict[int | str, dict[str, Any]] = {
+        200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}},
+        401: PROBLEMS[401],
+    }
+
+    @app.get(
+        "/metrics",
+        dependencies=guarded,
+        response_class=PlainTextResponse,
+        responses=metrics_responses,
+    )
     async def prometheus() -> PlainTextResponse:
         """Return the metrics for Prometheus."""
         return PlainTextResponse(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
+    @app.get("/docs", include_in_schema=False)
+    async def reference() -> HTMLResponse:
+        """Return the interface as a page."""
+        headers = {"Content-Security-Policy": REFERENCE_POLICY}
+        return HTMLResponse(reference_page(app.openapi()), headers=headers)
+
     if settings.has_page:
-        # mounted last: the interface has precedence
-        app.mount("/", StaticFiles(packages=[("derain.serve", "page")], html=True), name="page")
+        # a route for each file: mounted at /, they would answer for every other method of the rest
+        page = StaticFiles(packages=[("derain.serve", "page")], html=True)
+        names = [entry.name for entry in files("derain.serve").joinpath("page").iterdir()]
+        app.routes.extend(
+            Route(f"/{name}", page, methods=["GET"], name="page") for name in ["", *names]
+        )
     return app
 
 
+async def reject_unknown_parameters(request: Request) -> None:
+    """Raise a Problem for a parameter that the route does not have, such as a misspelt one."""
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            text = f"{name}: is no parameter of this address; choose from {', '.join(known)}"
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, text)
+
+
 async def _answer(
-    request: Request,
-    pool: Pool,
-    *,
-    strength: float,
-    model: str | None,
-    kind: str | None,
-    is_layer: bool = False,
+    request: Request, pool: Pool, query: dict[str, str | None], *, is_layer: bool = False
 ) -> Response:
     settings = pool.settings
-    pool.reserve()  # before the upload, which would be in vain
+    # before the upload, which would be in vain
+    choose(query, default=settings.model)
+    pool.reserve()
     # of this request alone, and gone with it
     with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as name:
-        upload = await receive(request, Path(name), settings)
-        fields = upload.fields
-        model, kind = fields.get("model", model) or settings.model, fields.get("format", kind)
-        if "strength" in fields:
-            strength = _strength(fields["strength"])
-        if model not in {settings.model, *models()}:
-            known = ", ".join(models())
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"model: unknown; choose one of {known}")
-        if kind is not None and kind.lower() not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY, f"format: unknown; choose one of {known}"
-            )
+        allowed = LAYER_FIELDS if is_layer else RESTORE_FIELDS
+        upload = await receive(request, Path(name), settings, allowed=allowed)
+        choices = choose(query | upload.fields, default=settings.model)
         sent = await asyncio.to_thread(check_photo, upload.path, settings)
-        written = FORMATS[kind.lower()] if kind else sent
+        written = choices.format or sent
         target = Path(name, f"restored{PICTURE_FORMATS[written][0]}")
         layer = Path(name, f"rain{PICTURE_FORMATS[written][0]}") if is_layer else None
         if upload.mask is not None:
             await asyncio.to_thread(check_photo, upload.mask, settings)
-        identifier = request.state.identifier
-        task = Task(0, upload.path, target, layer, model, strength, upload.mask, identifier)
+        task = Task(
+            source=upload.path,
+            target=target,
+            rain_target=layer,
+            model=choices.model,
+            strength=choices.strength,
+            mask=upload.mask,
+            request=request.state.identifier,
+        )
         event = await _run_while_connected(request, pool, task)
         if event.kind == "failed":
             status = (
@@ -280,16 +266,6 @@ async def _answer(
     if event.omissions:
         headers["X-Derain-Omissions"] = quote("; ".join(event.omissions), safe=" ;,.:'()")
     return Response(body, media_type=MEDIA_TYPES[written], headers=headers)
-
-
-def _strength(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "strength: expected a number from 0 to 1")
-    return value
 
 
 async def _run_while_connected(request: Request, pool: Pool, task: Task) -> Event:
@@ -311,51 +287,6 @@ async def _run_while_connected(request: Request, pool: Pool, task: Task) -> Even
 
 def _route(request: Request) -> str:
     """Return the route's pattern, never the address: that could hold names."""
-    if request.scope.get("app_root_path") is not None and "route" not in request.scope:
+    if isinstance(request.scope.get("endpoint"), StaticFiles):
         return "page"
     return getattr(request.scope.get("route"), "path", "other")
-
-
-class Metrics:
-    """Counters of one application."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "derain_requests", "Requests.", ["route", "status"], registry=self.registry
-        )
-        self._seconds = Histogram(
-            "derain_request_seconds", "Time of a request.", ["route"], registry=self.registry
-        )
-        waiting = Gauge("derain_queue", "Photos that wait.", registry=self.registry)
-        waiting.set_function(lambda: pool.waiting)
-        computing = Gauge(
-            "derain_computing", "Photos in the network, 0 or 1.", registry=self.registry
-        )
-        computing.set_function(lambda: pool.computing)
-        network = Gauge(
-            "derain_network_seconds",
-            "Time for which the network has computed.",
-            registry=self.registry,
-        )
-        network.set_function(lambda: pool.network_seconds)
-        restarts = Gauge("derain_worker_deaths", "Workers that died.", registry=self.registry)
-        restarts.set_function(lambda: pool.restarts)
-        memory = Gauge(
-            "derain_worker_memory_bytes", "Resident memory of the worker.", registry=self.registry
-        )
-        memory.set_function(lambda: _resident_bytes(pool.worker_pid))
-
-    def count(self, route: str, status: int, seconds: float) -> None:
-        """Add one request."""
-        self._requests.labels(route, str(int(status))).inc()
-        self._seconds.labels(route).observe(seconds)
-
-
-def _resident_bytes(pid: int | None) -> float:
-    """Return the memory of a process from /proc; 0 where there is none."""
-    with suppress(OSError, ValueError, IndexError):
-        if pid is not None:
-            pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-            return float(pages) * os.sysconf("SC_PAGE_SIZE")
-    return 0.0

@@ -20,7 +20,6 @@ CONCURRENT_JOBS = 2
 class Task:
     """One photo to restore."""
 
-    number: int
     source: Path
     target: Path
     rain_target: Path | None
@@ -29,6 +28,8 @@ class Task:
     mask: Path | None = None
     request: str = ""
     """Id of the request, for the log."""
+    number: int = 0
+    """Set by the pool."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -18,7 +18,8 @@ from derain.serve.problems import Problem
 from derain.serve.settings import Settings
 
 CHUNK_BYTES = 1 << 20
-FIELDS = {"strength", "model", "format"}
+MAX_FIELDS = 8
+"""Fields and files of a form that are read; a better message than that of the parser follows."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,25 @@ class Upload:
     mask: Path | None = None
 
 
-async def receive(request: Request, folder: Path, settings: Settings) -> Upload:
-    """Write the body, or the file of a multipart form, into `folder`.
+async def receive(
+    request: Request, folder: Path, settings: Settings, *, allowed: Collection[str]
+) -> Upload:
+    """Write the body, or the files of a multipart form, into `folder`.
 
-    Raises Problem: 400 for a malformed form, 408 for a slow client, 413 for too many bytes.
+    `allowed` has the names of a form's files and fields. Raises Problem: 400 for a malformed form,
+    408 for a slow client, 413 for too many bytes, 422 for an unknown field.
     """
+    receiving = _receive(request, folder, settings, allowed)
     try:
-        return await asyncio.wait_for(_receive(request, folder, settings), settings.upload_s)
+        return await asyncio.wait_for(receiving, settings.upload_s)
     except TimeoutError:
         text = f"the upload took more than {settings.upload_s:g} s; send a smaller photo"
         raise Problem(HTTPStatus.REQUEST_TIMEOUT, text, headers={"Connection": "close"}) from None
 
 
-async def _receive(request: Request, folder: Path, settings: Settings) -> Upload:
+async def _receive(
+    request: Request, folder: Path, settings: Settings, allowed: Collection[str]
+) -> Upload:
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > settings.max_upload_bytes:
         raise _too_large(settings)
@@ -56,7 +63,10 @@ async def _receive(request: Request, folder: Path, settings: Settings) -> Upload
             raise Problem(HTTPStatus.BAD_REQUEST, "the body is empty; send a photo")
         return Upload(path, {})
     parser = MultiPartParser(
-        request.headers, _limited(request, settings), max_files=2, max_fields=len(FIELDS)
+        request.headers,
+        _limited(request, settings),
+        max_files=MAX_FIELDS,
+        max_fields=MAX_FIELDS,
     )
     try:
         form = await parser.parse()
@@ -69,11 +79,15 @@ async def _receive(request: Request, folder: Path, settings: Settings) -> Upload
         if not isinstance(photo, UploadFile):
             raise Problem(HTTPStatus.BAD_REQUEST, "the form has no file named `photo`; add it")
         await _save(photo, path)
+        for name in form:
+            if name not in allowed:
+                text = f"the form has an unknown field; choose from {', '.join(allowed)}"
+                raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, text)
         mask = form.get("mask")
         mask_path = folder / "mask" if isinstance(mask, UploadFile) else None
         if isinstance(mask, UploadFile) and mask_path is not None:
             await _save(mask, mask_path)
-        fields = {k: v for k, v in form.items() if k in FIELDS and isinstance(v, str)}
+        fields = {key: value for key, value in form.items() if isinstance(value, str)}
         return Upload(path, fields, mask_path)
     finally:
         await form.close()
