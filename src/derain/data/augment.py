@@ -45,15 +45,28 @@ def stretch(rng: np.random.Generator, layer: Image8, crop_px: int, *, zoom: floa
     The piece has 0.7 to 1.4 times `crop_px / zoom` on each side, so that no two crops get the same
     rain. Half of the pieces are mirrored, and half are sheared by up to 14 degrees to either side.
     """
+    return stretch_alike(rng, layer, crop_px, zoom=zoom, count=1)[0]
+
+
+def stretch_alike(
+    rng: np.random.Generator, layer: Image8, crop_px: int, *, zoom: float = 1.0, count: int
+) -> list[Floats]:
+    """Return `count` pieces like `stretch`, stretched, sheared and mirrored in the same way.
+
+    They are cut at different places of the layer: rain of one kind in frames of a clip.
+    """
     slope = rng.uniform(-MAX_SHEAR, MAX_SHEAR) if rng.random() < 0.5 else 0.0
     height, width = crop_px / zoom * rng.uniform(0.7, 1.4, 2) * (1, 1 + abs(slope))
-    (piece,) = cut(
-        rng, min(round(height), layer.shape[0]), min(round(width), layer.shape[1]), layer
-    )
-    if rng.random() < 0.5:
-        piece = piece[:, ::-1]
-    piece = resize(piece, crop_px, round(crop_px * (1 + abs(slope))), Image.Resampling.BILINEAR)
-    return (shear(piece, crop_px, slope) if slope else piece).astype(np.float32)
+    size = min(round(height), layer.shape[0]), min(round(width), layer.shape[1])
+    first = cut(rng, *size, layer)[0]
+    is_mirrored = rng.random() < 0.5
+    pieces = [first, *(cut(rng, *size, layer)[0] for _ in range(count - 1))]
+    stretched = []
+    for piece in pieces:
+        piece = piece[:, ::-1] if is_mirrored else piece
+        piece = resize(piece, crop_px, round(crop_px * (1 + abs(slope))), Image.Resampling.BILINEAR)
+        stretched.append((shear(piece, crop_px, slope) if slope else piece).astype(np.float32))
+    return stretched
 
 
 def shear(piece: Image8, crop_px: int, slope: float) -> Image8:
@@ -106,7 +119,7 @@ def to_unit_range(image: Image8) -> Floats:
 def jitter_colour(rng: np.random.Generator, rainy: Floats, clean: Floats) -> tuple[Floats, Floats]:
     """Change saturation, contrast and brightness at random, in the same way on both sides.
 
-    float32 (3, H, W) in 0..1, clipped to that range.
+    float32 (..., 3, H, W) in 0..1, clipped to that range.
     """
     saturation, contrast = np.exp(rng.uniform(np.log([0.4, 0.6]), np.log([2.5, 2.0]))).astype(
         np.float32
@@ -114,7 +127,7 @@ def jitter_colour(rng: np.random.Generator, rainy: Floats, clean: Floats) -> tup
     brightness = np.float32(rng.uniform(-0.1, 0.1))
 
     def change(side: Floats) -> Floats:
-        grey = side.mean(axis=0, keepdims=True)
+        grey = side.mean(axis=-3, keepdims=True)
         saturated = grey + saturation * (side - grey)
         changed: Floats = (saturated - 0.5) * contrast + 0.5 + brightness
         return np.asarray(changed.clip(0, 1), np.float32)

@@ -234,7 +234,7 @@ class Crops:
         It is enlarged by at most `zoom`: it may be sharper than the rain.
         """
         pictures = pictures or self.backgrounds
-        image = pictures[rng.integers(len(pictures))]
+        image = pictures[int(rng.integers(len(pictures)))]
         scale = draw_factor(rng, zoom) if zoom > 1 else 1.0
         if self.mix.downscale and rng.random() < self.mix.downscale:
             largest = min(MAX_DOWNSCALE, min(image.shape[:2]) / self.crop_px)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
+from derain.data.clips import aligned_neighbours, neighbour_indices
 from derain.data.pairs.file_names import is_picture
 from derain.data.pairs.folder import PairFolder, select_pairs
 from derain.data.pairs.pair import Image8, Pair, decode
@@ -40,6 +41,8 @@ class PairCollection:
     """Files of the folder without a pair."""
     pairs: list[Pair] = field(default_factory=list)
     """Paths of the pairs."""
+    neighbours: list[tuple[Image8, Image8]] = field(default_factory=list)
+    """Rainy frames before and after each pair of a clip, aligned with it; empty for pictures."""
 
 
 @dataclass
@@ -79,11 +82,19 @@ def rain_layer(rainy: Image8, clean: Image8) -> Image8:
     return filled
 
 
-def load_pairs(source: PairFolder, *, with_layers: bool = True, min_px: int = 0) -> PairCollection:
+def load_pairs(
+    source: PairFolder,
+    *,
+    with_layers: bool = True,
+    with_neighbours: bool = False,
+    is_aligned: bool = True,
+    min_px: int = 0,
+) -> PairCollection:
     """Decode the pairs that `source` selects.
 
-    Rain layers are computed if both `with_layers` and `source.layers` are set. Raises DataError if
-    a pair is smaller than `min_px` on a side.
+    Rain layers are computed if both `with_layers` and `source.layers` are set, and neighbours if
+    both `with_neighbours` and `source.clip` are; `is_aligned` aligns them. Raises DataError if a
+    pair is smaller than `min_px` on a side.
     """
     pair_set = select_pairs(source)
     for pair in pair_set.pairs:
@@ -95,6 +106,12 @@ def load_pairs(source: PairFolder, *, with_layers: bool = True, min_px: int = 0)
             )
     rainy, clean = _decode_pairs(pair_set.pairs)
     layers = map(rain_layer, rainy, clean) if with_layers and source.layers else ()
+    neighbours = []
+    if with_neighbours and source.clip:
+        neighbours = [
+            aligned_neighbours(rainy, index, sides, is_aligned=is_aligned)
+            for index, sides in enumerate(neighbour_indices(pair_set.pairs))
+        ]
     return PairCollection(
         name=source.folder,
         weight=source.weight,
@@ -103,6 +120,7 @@ def load_pairs(source: PairFolder, *, with_layers: bool = True, min_px: int = 0)
         layers=list(layers),
         problems=pair_set.problems,
         pairs=pair_set.pairs,
+        neighbours=neighbours,
     )
 
 

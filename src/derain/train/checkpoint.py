@@ -18,7 +18,7 @@ from derain.train.distributed import on_all_ranks, on_rank_zero
 from derain.train.log import RunLog
 from derain.train.recipe import Recipe
 from derain.train.state import State
-from derain.train.validation import distinct_suffixes, mean_scores, validate
+from derain.train.validation import clip_names, distinct_suffixes, mean_scores, validate
 
 
 def validate_and_save(
@@ -38,6 +38,8 @@ def validate_and_save(
                 network,
                 pairs,
                 device=fabric.device,
+                clips=clip_names(recipe.validation),
+                is_aligned=recipe.data.aligned,
                 rank=fabric.global_rank,
                 world_size=fabric.world_size,
             ),

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from derain import kernels
+from derain.data.clip_crops import ClipCrops
 from derain.data.crops import Crops
 from derain.data.pairs.pair import Pair
 from derain.data.pairs.pair_set import Problem
@@ -198,8 +199,8 @@ def main(
     fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights: str | Path | None
 ) -> dict[str, Any]:
     """Build data, network and state, train, validate and leave the weights in `folder`."""
-    pictures = load_training_pictures(recipe.data)
-    crops = Crops(pictures, crop_px=recipe.data.crop_px, mix=recipe.data.mix, seed=recipe.seed)
+    pictures = load_training_pictures(recipe.data, with_neighbours=recipe.network.frames > 1)
+    crops = make_crops(recipe, pictures)
     pairs, problems = validation_pairs(recipe.validation)
     for warning in data_warnings(recipe.data, pictures, pairs, problems):
         fabric.print(warning, file=sys.stderr)
@@ -275,11 +276,32 @@ def set_rate(state: State, rate: float) -> None:
             group["lr"] = rate
 
 
-def load_training_pictures(data: Data) -> TrainingPictures:
-    """Decode all pictures that the recipe names."""
+def make_crops(recipe: Recipe, pictures: TrainingPictures) -> Crops:
+    """Return the crops of a recipe: of three frames for a network for clips."""
+    data = recipe.data
+    if recipe.network.frames == 1:
+        return Crops(pictures, crop_px=data.crop_px, mix=data.mix, seed=recipe.seed)
+    return ClipCrops(
+        pictures,
+        crop_px=data.crop_px,
+        mix=data.mix,
+        seed=recipe.seed,
+        is_aligned=data.aligned,
+    )
+
+
+def load_training_pictures(data: Data, *, with_neighbours: bool = False) -> TrainingPictures:
+    """Decode all pictures that the recipe names, for clips `with_neighbours`."""
     min_px, with_layers = data.crop_px, data.mix.recombined > 0
     collections = [
-        load_pairs(pairs, with_layers=with_layers, min_px=min_px) for pairs in data.pairs
+        load_pairs(
+            pairs,
+            with_layers=with_layers,
+            with_neighbours=with_neighbours and data.mix.pair > 0,
+            is_aligned=data.aligned,
+            min_px=min_px,
+        )
+        for pairs in data.pairs
     ]
     backgrounds, small = load_pictures(data.backgrounds, exclude=data.exclude, min_px=min_px)
     streaks, small_streaks = load_pictures(data.streaks, min_px=min_px, grey=True)

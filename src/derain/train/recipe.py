@@ -20,6 +20,7 @@ Precision = Literal["32-true", "bf16-mixed"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 MAX_THREADS = 4096
+MAX_FRAMES = 3
 MIN_WINDOW_PX = 2
 """With smaller windows, nothing would be left of a crop at the fourth scale of the loss."""
 
@@ -43,6 +44,9 @@ class Data:
     """Folders of rain-free pictures that networks damage most easily (`derain data hard-crops`)."""
     crop_px: int = 112
     """Side of the square crops: a multiple of 56, so that every level holds whole windows."""
+    aligned: bool = True
+    """True if the neighbours of a frame are aligned with it, as when a clip is restored.
+    Only networks for clips (network.frames = 3) see neighbours."""
     mix: CropMix = field(default_factory=CropMix)
     """How often each kind of crop is drawn, and how crops are augmented."""
 
@@ -253,6 +257,16 @@ class Recipe:
             )
         if len(self.optimiser.betas) != 2:
             yield f"optimiser.betas = {list(self.optimiser.betas)}: expected two numbers"
+        if self.network.frames > MAX_FRAMES:
+            yield (
+                f"network.frames = {self.network.frames}: crops have at most {MAX_FRAMES} frames; "
+                "choose 1 or 3"
+            )
+        if self.network.frames > 1 and self.loss.beta:
+            yield (
+                "loss.beta: the discriminator compares single pictures, so that it cannot train a "
+                "network for clips; set it to 0"
+            )
         multiple_px = self.network.multiple_px
         if self.data.crop_px < multiple_px or self.data.crop_px % multiple_px:
             yield (

@@ -116,7 +116,7 @@ def create_state(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None =
 
 def differences(first: PLNLINConfiguration, second: PLNLINConfiguration) -> list[str]:
     """Return the fields by which generators with the same parameters compute something else."""
-    names = ("unit", "shift_px", "bounded_sft", "attention_heads")
+    names = ("unit", "frames", "shift_px", "bounded_sft", "attention_heads")
     return [name for name in names if getattr(first, name) != getattr(second, name)]
 
 

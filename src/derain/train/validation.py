@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from derain.data.clips import aligned_neighbours, neighbour_indices
 from derain.data.pairs.folder import select_pairs
-from derain.data.pairs.pair import Pair
+from derain.data.pairs.pair import Image8, Pair
 from derain.data.pairs.pair_set import Problem
 from derain.errors import TrainingError
 from derain.evaluate.protocols import PROTOCOLS, score
+from derain.inference.dtypes import to_unit_range
 from derain.inference.tile_plan import plan_tiles
 from derain.inference.tiling import restore_tiled
 from derain.network import PLNLIN
@@ -36,6 +38,12 @@ def validation_pairs(
     by_name = list(zip(names, sets, strict=True))
     pairs = [(name, pair) for name, pair_set in by_name for pair in pair_set.pairs]
     return pairs, {name: pair_set.problems for name, pair_set in by_name}
+
+
+def clip_names(validation: Validation) -> set[str]:
+    """Return the names of the folders, as in `validation_pairs`, that hold frames of clips."""
+    names = distinct_suffixes([folder.folder for folder in validation.pairs])
+    return {name for name, folder in zip(names, validation.pairs, strict=True) if folder.clip}
 
 
 def shared_names(pairs: Sequence[Pair], validated: Sequence[tuple[str, Pair]]) -> list[str]:
@@ -95,12 +103,16 @@ def validate(
     pairs: list[tuple[str, Pair]],
     *,
     device: torch.device,
+    clips: Collection[str] = (),
+    is_aligned: bool = True,
     rank: int = 0,
     world_size: int = 1,
 ) -> torch.Tensor:
     """Return (pairs, 2): PSNR in dB and SSIM of each pair, in float32.
 
-    Pairs of other processes are zero. Pictures with a side above 1008 px are restored in tiles,
+    `clips` are the folders whose pairs are frames of clips; a network for clips sees their
+    neighbours, and elsewhere the same picture three times. Pairs of other processes are zero.
+    Pictures with a side above 1008 px are restored in tiles,
     as by the restorer: restored whole, eight megapixels would take 14 GB. Raises TrainingError
     for a network that returns non-finite values.
     """
@@ -118,16 +130,38 @@ def validate(
 
     scores = torch.zeros(len(pairs), 2, dtype=torch.float64)
     multiple_px = network.configuration.multiple_px
+    sees_neighbours = network.configuration.frames > 1
     network.eval()
     for i in range(rank, len(pairs), world_size):
         rainy, clean = pairs[i][1].load()
+        neighbours: tuple[Image8, Image8] | tuple[()] = ()
+        if sees_neighbours:
+            is_clip = pairs[i][0] in clips
+            neighbours = load_neighbours(pairs, i, is_aligned) if is_clip else (rainy, rainy)
         plan = plan_tiles(rainy.shape[:2], tile_px=TILE_PX, multiple_px=multiple_px)
-        restored = restore_tiled(rainy.astype(np.float32) / 255, network=restore, plan=plan)
+        restored = restore_tiled(
+            to_unit_range(rainy),
+            network=restore,
+            plan=plan,
+            neighbours=tuple(map(to_unit_range, neighbours)),  # type: ignore[arg-type]  # 0 or 2
+        )
         # the protocol clips, too
         result = score(PROTOCOLS["paper"], np.clip(restored, 0, 1), clean)
         scores[i] = torch.tensor([result.psnr, result.ssim])
     network.train()
     return scores
+
+
+def load_neighbours(
+    pairs: list[tuple[str, Pair]], index: int, is_aligned: bool
+) -> tuple[Image8, Image8]:
+    """Return the rainy frames before and after a pair, aligned with it if `is_aligned` is set."""
+    folder = pairs[index][0]
+    members = [number for number, (name, _) in enumerate(pairs) if name == folder]
+    own = members.index(index)
+    places = neighbour_indices([pairs[number][1] for number in members])[own]
+    sides = {place: pairs[members[place]][1].load()[0] for place in {own, *places}}
+    return aligned_neighbours(sides, own, places, is_aligned=is_aligned)
 
 
 def mean_scores(pairs: list[tuple[str, Pair]], scores: torch.Tensor) -> dict[str, list[float]]:

@@ -26,6 +26,8 @@ class PairFolder:
     """Names of pairs to leave out."""
     only: tuple[str, ...] = ()
     """Names of the only pairs to use; empty for all."""
+    clip: bool = False
+    """True if the pairs are frames of clips: consecutive numbers in their names are neighbours."""
 
 
 def select_pairs(source: PairFolder) -> PairSet:

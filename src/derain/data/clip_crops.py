@@ -1,0 +1,231 @@
+"""Training crops of three frames, of published clips and of still pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from derain import rain
+from derain.data.augment import (
+    Floats,
+    cut_enlarged,
+    draw_factor,
+    flip,
+    jitter_colour,
+    jpeg,
+    stretch_alike,
+    to_unit_range,
+)
+from derain.data.camera import MARGIN_PX, random_path, see, undo
+from derain.data.crops import MAX_ZOOM, CropMix, Crops, draw_collection
+from derain.data.pairs.pair import Image8
+from derain.data.training_pictures import TrainingPictures
+from derain.errors import DataError
+
+NOISE_SHARE, MAX_NOISE_LEVELS = 0.3, 4.0
+"""Share of the clips with sensor noise, and its largest standard deviation, in levels of 255."""
+OBJECT_SHARE = 0.3
+"""Share of the clips with an object that moves on its own."""
+OBJECT_PX = (16, 56)
+MAX_OBJECT_SPEED_PX = 16.0
+REPLACED_SHARE = 0.06
+"""Share of the neighbours that the centre frame replaces, as at a cut and at the ends of a clip."""
+AddRain = Callable[[list[Image8]], list[Image8]]
+"""Adds rain to three views of one scene, other drops to each."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameCrop:
+    """Three frames, uint8 (S, S, 3) each, and the clean side of the centre frame."""
+
+    before: Image8
+    centre: Image8
+    after: Image8
+    clean: Image8
+
+
+class ClipCrops(Crops):
+    """`crops[index] -> (rainy, clean)`: float32 (9, S, S) and (3, S, S) in 0..1, S = crop_px.
+
+    The channels of `rainy` are R, G, B of the frame before, the centre frame and the frame after.
+    Neighbours are aligned with the centre frame as when a clip is restored, with errors such as
+    alignment leaves; without `is_aligned` they stay where the camera saw them.
+    """
+
+    def __init__(
+        self,
+        pictures: TrainingPictures,
+        *,
+        crop_px: int,
+        mix: CropMix,
+        seed: int,
+        is_aligned: bool = True,
+    ) -> None:
+        super().__init__(pictures, crop_px=crop_px, mix=mix, seed=seed)
+        self.is_aligned = is_aligned
+        self.clips = [c for c in pictures.collections if c.neighbours]
+        if mix.pair and not self.clips:
+            raise DataError(
+                "mix.pair: no folder of pairs is a clip; add `clip = true` to those with frames "
+                "of clips, or set mix.pair to 0"
+            )
+        if mix.styled:
+            raise DataError(
+                "mix.styled: a style draws single pictures; set it to 0 for a network for clips"
+            )
+
+    def __getitem__(self, index: int) -> tuple[Floats, Floats]:
+        rng = np.random.default_rng([self.seed, index])
+        kind = self.kinds[rng.choice(len(self.kinds), p=self.probabilities)]
+        compress = rng.random() < self.mix.jpeg
+        zoom = 1.0
+        if self.mix.zoom and rng.random() < self.mix.zoom:
+            zoom = draw_factor(rng, MAX_ZOOM)
+        crop = (
+            self._of_clip(rng, zoom)
+            if kind == "pair"
+            else self._of_still(rng, kind, compress, zoom)
+        )
+        frames, clean = flip(
+            rng,
+            np.concatenate([crop.before, crop.centre, crop.after], axis=2),
+            crop.clean,
+            mirror=self.mix.flip,
+            transpose=rng.random() < self.mix.transpose,
+        )
+        sides = to_unit_range(frames), to_unit_range(clean)
+        if rng.random() >= self.mix.jitter:
+            return sides
+        by_frame, clean_side = jitter_colour(rng, sides[0].reshape(3, *sides[1].shape), sides[1])
+        return by_frame.reshape(sides[0].shape), clean_side
+
+    def _of_clip(self, rng: np.random.Generator, zoom: float) -> FrameCrop:
+        """Cut a crop out of a published clip, which was aligned when it was loaded."""
+        collection = draw_collection(rng, self.clips)
+        i = int(rng.integers(len(collection.rainy)))
+        before, after = collection.neighbours[i]
+        return FrameCrop(
+            *cut_enlarged(
+                rng,
+                zoom,
+                before,
+                collection.rainy[i],
+                after,
+                collection.clean[i],
+                crop_px=self.crop_px,
+            )
+        )
+
+    def _of_still(
+        self, rng: np.random.Generator, kind: str, compress: bool, zoom: float
+    ) -> FrameCrop:
+        """Film a still picture with a moving camera, in rain of a kind."""
+        pictures = self.pictures.hard if kind == "hard" else self.backgrounds
+        scene = self._scene(rng, pictures, zoom)
+        path = random_path(rng)
+        views = [see(scene, path.before), scene, see(scene, path.after)]
+        places = self._add_object(rng, views) if rng.random() < OBJECT_SHARE else None
+        if rng.random() < NOISE_SHARE:
+            views = add_noise(rng, views)
+        if compress:
+            quality = int(rng.integers(60, 96))
+            views = [jpeg(view, quality=quality) for view in views]
+        rainy = self._rain(rng, kind, zoom)(views)
+        if compress and kind not in ("rain_free", "hard"):
+            quality = int(rng.integers(75, 96))
+            rainy = [jpeg(view, quality=quality) for view in rainy]
+        middle = np.s_[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+        centre, clean = rainy[1][middle], views[1][middle]
+        neighbours = []
+        for view, motion in ((rainy[0], path.before), (rainy[2], path.after)):
+            if not self.is_aligned:
+                neighbours.append(view[middle])
+                continue
+            neighbour = undo(view, motion, rng=rng, crop_px=self.crop_px)
+            if rng.random() < REPLACED_SHARE:
+                neighbour = centre
+            elif places is not None and rng.random() < 0.7:
+                neighbour = replace_object(neighbour, centre, places[middle])
+            neighbours.append(neighbour)
+        return FrameCrop(neighbours[0], centre, neighbours[1], clean)
+
+    def _scene(self, rng: np.random.Generator, pictures: Sequence[Image8], zoom: float) -> Image8:
+        """Draw a square of a background with a margin; it is enlarged by at most `zoom`."""
+        image = pictures[int(rng.integers(len(pictures)))]
+        side = self.crop_px + 2 * MARGIN_PX
+        if missing := max(side - min(image.shape[:2]), 0):
+            margin = -(-missing // 2)
+            image = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+        scale = draw_factor(rng, zoom) if zoom > 1 else 1.0
+        (scene,) = cut_enlarged(rng, scale, image, crop_px=side)
+        return scene
+
+    def _rain(self, rng: np.random.Generator, kind: str, zoom: float) -> AddRain:
+        """Return a function that adds rain of `kind`."""
+        if kind == "rendered":
+            drawn = rain.random_for_shutter(rng)
+            scale = zoom if zoom > 1 else None
+            return lambda views: rain.render_frames(views, rain=drawn, seed=rng, scale=scale)
+        if kind == "recombined":
+            layers = draw_collection(rng, self.with_layers).layers
+            gains = rng.uniform(0.5, 1.3, 1 + int(rng.random() < 0.2))
+        elif kind == "streaks":
+            layers = self.pictures.streaks
+            gains = rng.uniform(0.3, 1.2, int(rng.integers(1, 4)))
+        else:
+            return lambda views: views
+
+        def add(views: list[Image8]) -> list[Image8]:
+            light = np.zeros((len(views), *views[0].shape), np.float32)
+            for gain in gains:
+                layer = layers[int(rng.integers(len(layers)))]
+                pieces = stretch_alike(rng, layer, len(light[0]), zoom=zoom, count=len(views))
+                for frame, piece in zip(light, pieces, strict=True):
+                    frame += np.float32(gain) * (piece if piece.ndim == 3 else piece[..., None])
+            return [
+                np.clip(view + frame + 0.5, 0, 255).astype(np.uint8)
+                for view, frame in zip(views, light, strict=True)
+            ]
+
+        return add
+
+    def _add_object(self, rng: np.random.Generator, views: list[Image8]) -> Image8:
+        """Paste an object, a piece of another background, that moves from view to view.
+
+        Returns a mask of all its places, (S, S), 255 inside.
+        """
+        height, width = rng.integers(*OBJECT_PX, 2)
+        piece = self._scene(rng, self.backgrounds, 1.0)[:height, :width]
+        rows, columns = np.mgrid[-1 : 1 : 4j * height, -1 : 1 : 4j * width]
+        disc = Image.fromarray(((rows**2 + columns**2 < 1) * 255).astype(np.uint8))
+        shape = disc.resize((int(width), int(height)), Image.Resampling.BOX)
+        places = Image.new("L", views[0].shape[1::-1])
+        start = rng.uniform(0, len(views[0]) - np.array([width, height]))
+        speed = rng.uniform(-MAX_OBJECT_SPEED_PX, MAX_OBJECT_SPEED_PX, 2)
+        for index, view in enumerate(views):
+            left, top = (int(v) for v in np.rint(start + (index - 1) * speed))
+            image = Image.fromarray(view)
+            image.paste(Image.fromarray(piece), (left, top), shape)
+            places.paste(255, (left, top), shape)
+            views[index] = np.asarray(image)
+        return np.asarray(places)
+
+
+def add_noise(rng: np.random.Generator, views: Sequence[Image8]) -> list[Image8]:
+    """Add the noise of a sensor. It belongs to the clean side too: it is not to be restored."""
+    deviation = rng.uniform(0.5, MAX_NOISE_LEVELS)
+    return [
+        np.clip(view + rng.normal(0, deviation, view.shape) + 0.5, 0, 255).astype(np.uint8)
+        for view in views
+    ]
+
+
+def replace_object(neighbour: Image8, centre: Image8, places: Image8) -> Image8:
+    """Replace the surroundings of a moving object by the centre frame, as alignment does."""
+    grown = Image.fromarray(places).filter(ImageFilter.BoxBlur(6))
+    weight = np.minimum(np.asarray(grown, np.float32) / 64, 1)[..., None]
+    blend = neighbour + weight * (centre.astype(np.float32) - neighbour)
+    return np.asarray(blend + np.float32(0.5), np.uint8)
