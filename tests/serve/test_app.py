@@ -69,6 +69,41 @@ def test_form_field_overrides_query(client, photo):
     np.testing.assert_array_equal(decode(response.content), decode(photo))
 
 
+def test_mask_keeps_black_pixels(client, photo):
+    sides = np.zeros((24, 32), np.uint8)
+    sides[:, 16:] = 255
+    files = {"photo": photo, "mask": encode(sides, "PNG")}
+    masked = decode(client.post("/v1/restore", files=files).content)
+    restored = decode(client.post("/v1/restore", content=photo).content)
+    np.testing.assert_array_equal(masked[:, :16], decode(photo)[:, :16])
+    np.testing.assert_array_equal(masked[:, 16:], restored[:, 16:])
+
+
+def test_mask_applies_to_the_upright_photo(client):
+    """The page paints on the upright photo."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    sent = encode(np.full((16, 32, 3), 200, np.uint8), "JPEG", exif=exif, quality=95)
+    top = np.zeros((32, 16), np.uint8)
+    top[:16] = 255
+    files = {"photo": sent, "mask": encode(top, "PNG")}
+    masked = decode(client.post("/v1/restore", files=files).content)
+    assert masked[0, 0].tolist() == pytest.approx([136] * 3, abs=3)
+    assert masked[-1, -1].tolist() == pytest.approx([200] * 3, abs=3)
+
+
+def test_mask_of_another_size_is_rejected(client, photo):
+    files = {"photo": photo, "mask": encode(np.zeros((5, 5), np.uint8), "PNG")}
+    response = client.post("/v1/restore", files=files)
+    assert_problem(response, 422, "mask")
+    assert tempfile.gettempdir() not in response.json()["detail"]
+
+
+def test_text_is_not_a_mask(client, photo):
+    files = {"photo": photo, "mask": b"hello"}
+    assert_problem(client.post("/v1/restore", files=files), 415, "mask: is not a picture")
+
+
 def test_rain_layer_is_the_difference(client, photo):
     layer = decode(client.post("/v1/rain-layer", content=photo).content)
     restored = decode(client.post("/v1/restore", content=photo).content)
@@ -153,6 +188,22 @@ def test_bad_parameter_is_rejected(client, photo, query):
     assert_problem(response, 422, query.split("=")[0])
 
 
+@pytest.mark.parametrize("address", ["restore?strenght=0.5", "rain-layer?strength=0.5"])
+def test_unknown_parameter_is_rejected(client, photo, address):
+    response = client.post(f"/v1/{address}", content=photo)
+    assert_problem(response, 422, "is no parameter of this address")
+
+
+def test_unknown_field_is_rejected(client, photo):
+    response = client.post("/v1/restore", files={"photo": photo}, data={"strenght": "0.5"})
+    assert_problem(response, 422, "unknown field")
+
+
+def test_model_of_the_operator_has_a_name(client, photo):
+    name = client.get("/v1/models").json()["default"]
+    assert client.post(f"/v1/restore?model={name}", content=photo).status_code == 200
+
+
 def test_path_is_not_a_model(client, photo, networks):
     response = client.post(f"/v1/restore?model={networks / 'copying.onnx'}", content=photo)
     assert_problem(response, 422, "model: unknown")
@@ -160,6 +211,22 @@ def test_path_is_not_a_model(client, photo, networks):
 
 def test_unknown_address_is_a_problem(client):
     assert_problem(client.get("/nix"), 404, "Not Found")
+
+
+def test_other_method_is_405(client):
+    assert_problem(client.get("/v1/restore"), 405, "Method Not Allowed")
+
+
+def test_page_is_served(client):
+    response = client.get("/")
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    assert "choose photos" in response.text
+
+
+def test_reference_needs_no_other_host(client):
+    response = client.get("/docs")
+    assert "POST /v1/restore" in response.text
+    assert "//" not in response.text
 
 
 def test_no_folder_is_left(client, photo, tmp_path, monkeypatch):

@@ -34,8 +34,9 @@ def test_schemathesis_finds_nothing(schemathesis, networks, tmp_path):
     try:
         document = f"{server.stdout.readline().split()[2]}/openapi.json"
         command = [schemathesis, "run", document, "--checks", "all", "--max-examples", "200"]
-        command += ["--seed", "1", "--request-timeout", "120", "--no-color"]
-        command += ["--generation-database", "none"]
+        command += ["--seed", "1", "--no-color", "--generation-database", "none"]
+        # the first request for a model loads it
+        command += ["--max-response-time", "120", "--request-timeout", "120"]
         hooks = {"SCHEMATHESIS_HOOKS": "helpers.openapi_photos", "PYTHONPATH": str(TESTS)}
         run = subprocess.run(
             command, env=os.environ | hooks, cwd=tmp_path, capture_output=True, text=True

@@ -115,6 +115,34 @@ def test_slider_shows_both_sides(page, tmp_path):
     assert pixel(page, 0.55, 0.5) == [200, 200, 200]
 
 
+def test_divider_can_be_dragged(page, tmp_path):
+    path = tmp_path / "plain.png"
+    path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))
+    add(page, path)
+    box = page.locator("#view").bounding_box()
+    middle = box["y"] + box["height"] * 0.3
+    page.mouse.move(box["x"] + box["width"] * 0.5, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, middle, steps=3)
+    page.mouse.up()
+    assert pixel(page, 0.75, 0.5) == [200, 200, 200]
+    assert page.input_value("#split") == "80"
+
+
+def test_brush_draws_lines(page, tmp_path):
+    path = tmp_path / "plain.png"
+    path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))
+    add(page, path)
+    page.check("input[name=brush][value=protect]")
+    box = page.locator("#view").bounding_box()
+    middle = box["y"] + box["height"] * 0.5
+    page.mouse.move(box["x"] + box["width"] * 0.6, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, middle)  # one event, as of a fast hand
+    page.mouse.up()
+    assert pixel(page, 0.75, 0.5) == [200, 200, 200]
+
+
 def test_strength_blends_at_once(page, tmp_path):
     path = tmp_path / "plain.png"
     path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))

@@ -55,6 +55,14 @@ def test_page_names_its_model(tmp_path, networks, stub_runtime):
     assert 'data-model="models/copying.onnx"' in (tmp_path / "out/index.html").read_text()
 
 
+def test_browsers_notice_a_new_version(tmp_path, networks, stub_runtime):
+    build_static_page(tmp_path / "a", model=str(networks / "copying.onnx"), runtime=stub_runtime)
+    (stub_runtime / RUNTIME_FILES[0]).write_text("another runtime")
+    build_static_page(tmp_path / "b", model=str(networks / "copying.onnx"), runtime=stub_runtime)
+    workers = [(tmp_path / name / "offline.js").read_text() for name in "ab"]
+    assert workers[0] != workers[1]
+
+
 def test_incomplete_runtime_is_rejected(tmp_path, networks):
     with pytest.raises(DerainError, match=r"has no ort\.wasm\.min\.mjs; name the folder `dist`"):
         build_static_page(tmp_path / "out", model=str(networks / "copying.onnx"), runtime=tmp_path)

@@ -65,7 +65,8 @@ async function restore(photo: Photo): Promise<void> {
       return;
     }
     photo.state = "failed";
-    photo.message = error instanceof Error ? error.message : String(error);
+    // the server knows no names of files, and the name stands beside the message
+    photo.message = (error instanceof Error ? error.message : String(error)).replace("photo: ", "");
     if (error instanceof Failure && error.status === 401) element("token-form").hidden = false;
   }
   render();
@@ -77,6 +78,7 @@ async function finished(photo: Photo): Promise<Blob> {
   const mask = await maskOf(photo);
   if (photo.result && photo.strength === 1 && !mask) return photo.result;
   const choices = { strength: photo.strength, mask, restored: photo.result };
+  say(`${photo.file.name} is restored again, with this strength and brush…`);
   return backend.restore(photo.file, choices, () => {}, photo.abort.signal);
 }
 
@@ -225,6 +227,9 @@ function listen(): void {
   split.oninput = () => {
     viewer.split = Number(split.value) / 100;
     viewer.refresh();
+  };
+  viewer.onSplit = (share) => {
+    split.value = String(Math.round(share * 100));
   };
   const strength = element<HTMLInputElement>("strength");
   strength.oninput = () => {

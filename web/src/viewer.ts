@@ -5,10 +5,13 @@ import type { Photo } from "./photo";
 
 export type Mode = "compare" | "restored" | "rain";
 export type Brush = "off" | "protect" | "restore";
+type Point = { x: number; y: number };
 
 const ZOOM_STEP = 1.25;
 const MAX_ZOOM = 16;
 const PAN_PX = 40;
+/** Distance from the divider within which a drag moves it, and radius of its handle. */
+const GRIP_PX = 16;
 
 export class Viewer {
   mode: Mode = "compare";
@@ -17,21 +20,24 @@ export class Viewer {
   brushSize = 40;
   /** Place of the divider, 0 to 1 of the stage. */
   split = 0.5;
+  /** Called when the divider was dragged. */
+  onSplit = (_: number): void => {};
 
   private photo?: Photo;
   private mixed?: OffscreenCanvas;
   private rain?: OffscreenCanvas;
   private zoom = 1;
   private centre = { x: 0.5, y: 0.5 };
-  private readonly pointers = new Map<number, { x: number; y: number }>();
+  private readonly pointers = new Map<number, Point>();
   private isScheduled = false;
+  private isSplitting = false;
 
   constructor(private readonly canvas: HTMLCanvasElement) {
     new ResizeObserver(() => this.schedule()).observe(canvas);
     canvas.addEventListener("pointerdown", (event) => this.onDown(event));
     canvas.addEventListener("pointermove", (event) => this.onMove(event));
     for (const name of ["pointerup", "pointercancel"] as const)
-      canvas.addEventListener(name, (event) => this.pointers.delete(event.pointerId));
+      canvas.addEventListener(name, (event) => this.onUp(event));
     canvas.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
     canvas.addEventListener("keydown", (event) => this.onKey(event));
   }
@@ -129,12 +135,34 @@ export class Viewer {
     context.restore();
     context.fillStyle = "#fff";
     context.fillRect(divider - ratio, 0, 2 * ratio, this.canvas.height);
+    context.strokeStyle = "#000";
+    context.lineWidth = ratio;
+    context.beginPath();
+    context.arc(divider, this.canvas.height / 2, (GRIP_PX / 2) * ratio, 0, 2 * Math.PI);
+    context.fill();
+    context.stroke();
   }
 
   private onDown(event: PointerEvent): void {
     this.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    if (this.brush !== "off" && this.pointers.size === 1) this.paint(event);
+    if (this.pointers.size > 1) return;
+    if (this.brush !== "off") this.paint({ x: event.clientX, y: event.clientY });
+    const box = this.canvas.getBoundingClientRect();
+    const distance = Math.abs(event.clientX - box.left - this.split * box.width);
+    this.isSplitting = this.brush === "off" && this.mode === "compare" && distance <= GRIP_PX;
+  }
+
+  private onUp(event: PointerEvent): void {
+    this.pointers.delete(event.pointerId);
+    this.isSplitting = false;
+  }
+
+  private splitAt(x: number): void {
+    const box = this.canvas.getBoundingClientRect();
+    this.split = Math.min(1, Math.max(0, (x - box.left) / box.width));
+    this.onSplit(this.split);
+    this.schedule();
   }
 
   private onMove(event: PointerEvent): void {
@@ -143,10 +171,11 @@ export class Viewer {
     const now = { x: event.clientX, y: event.clientY };
     const other = [...this.pointers.entries()].find(([id]) => id !== event.pointerId)?.[1];
     if (other) {
-      const distance = (p: { x: number; y: number }) => Math.hypot(p.x - other.x, p.y - other.y);
+      const distance = (p: Point) => Math.hypot(p.x - other.x, p.y - other.y);
       this.zoomBy(distance(now) / Math.max(distance(before), 1));
       this.panBy((now.x - before.x) / 2, (now.y - before.y) / 2);
-    } else if (this.brush !== "off") this.paint(event);
+    } else if (this.isSplitting) this.splitAt(event.clientX);
+    else if (this.brush !== "off") this.paint(now, before);
     else this.panBy(now.x - before.x, now.y - before.y);
     this.pointers.set(event.pointerId, now);
   }
@@ -181,23 +210,27 @@ export class Viewer {
     event.preventDefault();
   }
 
-  private paint(event: PointerEvent): void {
+  /** Paint from `before` to `now`, both in pixels of the window. */
+  private paint(now: Point, before: Point = now): void {
     const protect = this.photo?.protect;
     if (!this.photo || !protect) return;
     const ratio = window.devicePixelRatio;
     const box = this.canvas.getBoundingClientRect();
     const { scale, x, y } = this.placement();
+    const place = (point: Point): [number, number] => [
+      ((point.x - box.left) * ratio - x) / scale,
+      ((point.y - box.top) * ratio - y) / scale,
+    ];
     const context = contextOf(protect);
     context.globalCompositeOperation = this.brush === "protect" ? "source-over" : "destination-out";
-    context.fillStyle = "#fff";
+    context.strokeStyle = context.fillStyle = "#fff";
+    context.lineWidth = (this.brushSize * ratio) / scale;
     context.beginPath();
-    context.arc(
-      ((event.clientX - box.left) * ratio - x) / scale,
-      ((event.clientY - box.top) * ratio - y) / scale,
-      (this.brushSize * ratio) / 2 / scale,
-      0,
-      2 * Math.PI,
-    );
+    context.moveTo(...place(before));
+    context.lineTo(...place(now));
+    context.stroke();
+    context.beginPath();
+    context.arc(...place(now), context.lineWidth / 2, 0, 2 * Math.PI);
     context.fill();
     this.photo.isPainted = true;
     this.refresh();

@@ -135,13 +135,10 @@ class _Worker:
             self._cancelled.discard(task.number)
 
     def _fail(self, task: Task, text: str, *, is_fault_of_input: bool) -> None:
-        for path in (
-            task.source,
-            task.target,
-            task.rain_target,
-        ):  # names of the server, not the user's
-            if path is not None:
-                text = text.replace(str(path), "photo")
+        # names of the server, not the user's
+        for path in (task.source, task.target, task.rain_target):
+            text = text.replace(str(path), "photo")
+        text = text.replace(str(task.mask), "mask")
         event = Event("failed", task.number, text, is_fault_of_input=is_fault_of_input)
         self._send(event)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import json
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from derain.weights import find
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """What the page needs of ONNX Runtime Web."""
 RUNTIME_PACKAGE = "derain_web"
+UNVERSIONED = '"development"'
+"""Version in the service worker of the sources."""
 POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; img-src 'self' blob: data:; "
     "connect-src 'self' blob:; worker-src 'self' blob:; base-uri 'none'; form-action 'none'"
@@ -38,6 +41,7 @@ def build_static_page(folder: Path, *, model: str, runtime: Path | None = None) 
     contents[name] = network.onnx_path.read_bytes()
     contents |= {f"runtime/{key}": data for key, data in _read_runtime(runtime).items()}
     contents["index.html"] = _local_index(contents["index.html"].decode(), name).encode()
+    contents["offline.js"] = _versioned(contents).encode()
     names = [*contents, "files.json"]
     # "./" is the page itself, as visitors open it
     contents["files.json"] = json.dumps(["./", *contents], indent=1).encode()
@@ -72,6 +76,15 @@ def _local_index(index: str, model: str) -> str:
     return index.replace(
         '<html lang="en">', f'<html lang="en" data-model="{html.escape(model)}">'
     ).replace('<meta charset="utf-8" />', f'<meta charset="utf-8" />\n    {policy}')
+
+
+def _versioned(contents: dict[str, bytes]) -> str:
+    """Return the service worker with a digest of all files, which makes browsers fetch new ones."""
+    digest = hashlib.sha256()
+    for name, data in sorted(contents.items()):
+        digest.update(f"{name} {len(data)} ".encode() + data)
+    worker = contents["offline.js"].decode()
+    return worker.replace(UNVERSIONED, f'"{digest.hexdigest()[:16]}"')
 
 
 def describe(folder: Path, names: Sequence[str]) -> str:

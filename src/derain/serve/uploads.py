@@ -130,7 +130,7 @@ def check_photo(path: Path, settings: Settings) -> str:
             pixels = image.width * image.height * int(getattr(image, "n_frames", 1))
             kind = FORMAT_ALIASES.get(str(image.format), str(image.format))
     except (PictureError, MissingExtraError) as error:
-        text = str(error).replace(str(path), "photo")
+        text = str(error).replace(str(path), path.name)  # "photo" or "mask"
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text) from error
     if pixels > settings.max_megapixels * 1e6:
         text = (
