@@ -70,7 +70,8 @@ class AtomicFile:
         """Close and remove the temporary file; do nothing after `commit`."""
         with suppress(OSError):  # the buffer cannot be flushed to a full disk
             self.file.close()
-        self._temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it remains as a stale file
+            self._temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The weights file: a safetensors file with its own configuration and card."""
+"""The weights file: a safetensors file with its own configuration and card.
+
+An exported network holds the same tensors, except for the hierarchical heads.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,16 @@ from derain.errors import WeightsError
 from derain.files.atomic import atomic_write, writing
 from derain.files.paths import is_file
 from derain.network.configuration import PLNLINConfiguration
+from derain.network.exported_tensors import HEADS, KEY, read_tensors
 from derain.network.generator import PLNLIN
 from derain.network.run_files import STATE, WEIGHTS
 from derain.weights import library
+from derain.weights.headers import read_onnx_metadata
 
 FORMAT = str(library.FORMAT)
-WEIGHTS_SUFFIX = ".safetensors"
+NETWORK_SUFFIX = ".onnx"
+Weights = tuple[PLNLINConfiguration, dict[str, Tensor], dict[str, Any]]
+"""Configuration, parameters by name in float32, and card."""
 
 
 def save_weights(
@@ -31,12 +38,13 @@ def save_weights(
     configuration: PLNLINConfiguration,
     card: Mapping[str, Any],
     half: bool = False,
+    prefix: str = "",
     **metadata: str,
 ) -> Path:
     """Write the parameters of `network` atomically to `path`; `half` stores them in float16.
 
-    Keys of `metadata` are prefixed with `derain.` in the header. Raises WeightsError if the file
-    cannot be written.
+    Only parameters whose names begin with `prefix` are written. Keys of `metadata` are prefixed
+    with `derain.` in the header. Raises WeightsError if the file cannot be written.
     """
     path = Path(path)
     header = {
@@ -48,27 +56,79 @@ def save_weights(
     tensors = {
         name: (tensor.half() if half else tensor.float()).contiguous()
         for name, tensor in network.state_dict().items()
+        if name.startswith(prefix)
     }
     with writing(path, WeightsError), atomic_write(path) as file:
         file.write(save(tensors, metadata=header))
     return path
 
 
-def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tensor], dict[str, Any]]:
+def load_weights(path: str | Path) -> Weights:
     """Return configuration, parameters in float32 and card of a weights file or a shipped model.
 
-    `path` is a path or the name of a shipped model. Raises WeightsError.
+    `path` is a path or the name of a shipped model. The two files of an export complete each
+    other: the network lacks the heads, and the weights file beside it has nothing else. Without
+    that file, the heads are missing from the parameters. Raises WeightsError.
     """
-    path = resolve_path(path)
+    if str(path) in library.shipped_names():
+        return _load_pair(library.find(str(path)))
+    path = Path(path)
     if not is_file(path):
         raise WeightsError(
-            f"{path}: no such weights file; give a .safetensors file or the name of a shipped "
-            f"model: {', '.join(_shipped())}"
+            f"{path}: no such weights file; give a .safetensors or .onnx file or the name of a "
+            f"shipped model: {', '.join(library.shipped_names())}"
         )
     if path.name == STATE:
         raise WeightsError(
             f"{path}: is the checkpoint of a run; its weights are in {path.with_name(WEIGHTS)}"
         )
+    if path.suffix == NETWORK_SUFFIX:
+        return _load_pair(library.find(path))
+    loaded = _load_safetensors(path)
+    if not _has_heads_only(loaded[1]):
+        return loaded
+    if not is_file(path.with_suffix(NETWORK_SUFFIX)):
+        raise WeightsError(
+            f"{path}: holds the heads only; keep {path.stem}{NETWORK_SUFFIX}, which holds the "
+            "rest, in the same folder"
+        )
+    return _load_pair(library.find(path))
+
+
+def _load_pair(model: library.Model) -> Weights:
+    """Return the parameters of an exported network, and those of its weights file if it has one."""
+    if model.safetensors_path is None:
+        return _load_exported(model.onnx_path)
+    configuration, tensors, card = _load_safetensors(model.safetensors_path)
+    if _has_heads_only(tensors):
+        tensors |= _load_exported(model.onnx_path)[1]
+    return configuration, tensors, card
+
+
+def _has_heads_only(tensors: Mapping[str, Tensor]) -> bool:
+    return all(name.startswith(HEADS) for name in tensors)
+
+
+def _load_exported(path: Path) -> Weights:
+    """Return configuration, parameters and card of an exported network, without heads."""
+    header = read_onnx_metadata(path)
+    if KEY not in header:
+        raise WeightsError(
+            f"{path}: does not name its trained tensors, because an older version exported it; "
+            "use the .safetensors file that was written beside it"
+        )
+    try:
+        configuration = PLNLINConfiguration.from_json(header["derain.configuration"])
+        tensors = read_tensors(path, header[KEY], configuration)
+        return configuration, tensors, json.loads(header["derain.card"])
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(
+            f"{path}: its trained tensors or its card are damaged ({error!r}); export it again"
+        ) from None
+
+
+def _load_safetensors(path: Path) -> Weights:
+    """Return configuration, parameters and card of a safetensors file."""
     try:
         with safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
@@ -89,7 +149,7 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
             tensors,
             json.loads(header["derain.card"]),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise WeightsError(
             f"{path}: its configuration or card is damaged ({error!r}); download or export it again"
         ) from None
@@ -98,9 +158,9 @@ def load_weights(path: str | Path) -> tuple[PLNLINConfiguration, dict[str, Tenso
 def load(weights: str | Path = library.DEFAULT, *, device: str | torch.device = "cpu") -> PLNLIN:
     """Return a trained generator in float32 and evaluation mode, on `device`.
 
-    `weights` is the name of a shipped model ("best", "small") or the path of a .safetensors file.
-    The hierarchical heads are included. Raises WeightsError for an unknown name or an unusable
-    file.
+    `weights` is the name of a shipped model ("best", "small") or the path of a .safetensors or
+    .onnx file. Hierarchical heads that the file lacks have their initial, random weights. Raises
+    WeightsError for an unknown name or an unusable file.
     """
     network, _ = load_network(weights)
     return network.to(device)
@@ -118,8 +178,13 @@ def load_network(path: str | Path) -> tuple[PLNLIN, dict[str, Any]]:
 
 
 def load_into(network: nn.Module, tensors: Mapping[str, Tensor], *, path: str | Path) -> None:
-    """Copy `tensors` into `network`. Raises WeightsError if names or shapes differ."""
+    """Copy `tensors` into `network`. Raises WeightsError if names or shapes differ.
+
+    If `tensors` has no hierarchical heads, those of the network stay as they are.
+    """
     expected = network.state_dict()
+    if not any(name.startswith(HEADS) for name in tensors):
+        expected = {k: v for k, v in expected.items() if not k.startswith(HEADS)}
     wrong = sorted(set(expected) ^ set(tensors)) or [
         name for name in expected if expected[name].shape != tensors[name].shape
     ]
@@ -129,15 +194,4 @@ def load_into(network: nn.Module, tensors: Mapping[str, Tensor], *, path: str | 
             "use the [network] section that it was trained with"
         )
     with torch.no_grad():
-        network.load_state_dict(dict(tensors))
-
-
-def resolve_path(path: str | Path) -> Path:
-    """Return the weights file of a shipped model if `path` is the name of one, else `path`."""
-    name = str(path)
-    shipped = library.shipped_file(name, WEIGHTS_SUFFIX) if name in _shipped() else None
-    return shipped or Path(path)
-
-
-def _shipped() -> list[str]:
-    return library.shipped_names(WEIGHTS_SUFFIX)
+        network.load_state_dict(dict(tensors), strict=False)

@@ -192,6 +192,8 @@ def _explain(error: Exception) -> str:
                 f"is a variant of its format that Pillow does not support ({error}); "
                 "save it as PNG or TIFF"
             )
+        case OSError(errno=int(), strerror=str(fact)):  # of the disk, not of a decoder
+            return f"cannot be read ({fact}); check its disk and try again"
         case ValueError() if "raw mode" in str(error):
             return (
                 "stores its samples in a layout that Pillow does not support; "

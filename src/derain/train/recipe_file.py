@@ -14,8 +14,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from derain.errors import DerainError, RecipeError
-from derain.network.configuration import PAPER, PRESETS, preset
-from derain.train.recipe import Recipe
+from derain.network.configuration import PAPER, PRESETS, PLNLINConfiguration, preset
+from derain.rivals.configuration import RivalConfiguration
+from derain.train.recipe import PLNLIN_TAG, RIVAL_TAG, Recipe
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,6 +24,9 @@ else:
     import tomli as tomllib
 
 VALIDATOR = TypeAdapter(Recipe)
+INVALID = (ValueError, RecursionError)
+"""Exceptions of tomllib; not all are its own: numbers can be too long, and lists nested too deep."""
+NETWORKS = {PLNLIN_TAG: PLNLINConfiguration, RIVAL_TAG: RivalConfiguration}
 TOML_WORDS = {"Input ": "", "String ": "", "an object": "a table"}
 """Pydantic's words -> words for a value of a TOML file."""
 
@@ -39,7 +43,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; the project's own are in recipes/") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, *INVALID) as error:
         raise RecipeError(f"{path}: cannot be read as TOML ({error}); correct it") from None
     for override in overrides:
         apply_override(values, override)
@@ -56,7 +60,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"{override!r} is not an override; write section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except INVALID:
         value = text
     *sections, last = key.strip().split(".")
     for section in sections:
@@ -69,7 +73,9 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
     """Check nested plain values and build the recipe from them. `base` is the recipe's folder."""
     network = values.get("network", {})
-    if isinstance(network, Mapping):
+    if isinstance(network, Mapping) and network.get("kind") == PLNLIN_TAG:
+        network = {key: value for key, value in network.items() if key != "kind"}
+    if isinstance(network, Mapping) and "kind" not in network:
         name = str(network.get("preset", PAPER.preset))
         # a network with its own shape may have its own name
         is_custom = {"channels", "stages"} <= set(network) and name not in PRESETS
@@ -86,10 +92,13 @@ def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
 def explain_validation(error: ValidationError) -> str:
     """Return one sentence for the first error: the key, the fact, the remedy."""
     first = error.errors(include_url=False)[0]
-    *parents, last = first["loc"] or ("the recipe",)
-    key = _key_name(first["loc"]) or "the recipe"
+    location = first["loc"]
+    if location[:1] == ("network",) and location[1:2] in {(PLNLIN_TAG,), (RIVAL_TAG,)}:
+        location = ("network", *location[2:])  # pydantic names the kind of network here
+    *parents, last = location or ("the recipe",)
+    key = _key_name(location) or "the recipe"
     if first["type"] == "unexpected_keyword_argument":
-        known = [field.name for field in fields(_section_type(parents))]
+        known = [field.name for field in fields(_section_type(first["loc"][:-1]))]
         close = difflib.get_close_matches(str(last), known, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
         return f"unknown key {key!r}; {remedy}"
@@ -113,7 +122,9 @@ def _section_type(location: Sequence[int | str]) -> Any:
     """Return the dataclass that describes the section at `location`."""
     kind: Any = Recipe
     for part in location:
-        if is_dataclass(kind):
+        if part in {PLNLIN_TAG, RIVAL_TAG}:
+            kind = NETWORKS[str(part)]
+        elif is_dataclass(kind):
             kind = typing.get_type_hints(kind)[str(part)]
         else:  # an item of a tuple
             kind = typing.get_args(kind)[0]

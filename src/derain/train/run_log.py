@@ -16,6 +16,6 @@ def read_log(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             event = json.loads(line) if line.endswith("\n") else {}
             event["step"] = int(event["step"])
-        except (ValueError, OverflowError, TypeError, KeyError):
+        except (ValueError, OverflowError, TypeError, KeyError, RecursionError):
             continue
         yield line, event

@@ -270,7 +270,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError(f"expected an object, not {type(values).__name__}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(
             f"{path}: cannot be read as JSON ({error}); "
             f"remove its folder, or choose another --output"
