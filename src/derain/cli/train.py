@@ -26,7 +26,7 @@ def train(
         Continue the run in record.folder from its last checkpoint.
     weights
         Start from this weights file, or from a shipped model by its name, with a new optimiser.
-        Weights of a network with fewer channels are widened.
+        Weights of a network with fewer channels or stages are grown.
     """
     from derain.train.loop import setup
     from derain.train.recipe_file import read_recipe
