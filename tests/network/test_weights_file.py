@@ -46,13 +46,6 @@ def test_loaded_network_restores_as_the_shipped_model(small):
     assert abs(restored.numpy() - engine(rainy.numpy())).max() < 2e-5
 
 
-def test_loaded_network_has_trained_heads(small):
-    with torch.no_grad():
-        output = small.forward_with_heads(torch.rand(1, 3, 56, 56))
-    assert output.scales[0].min() > -0.5
-    assert output.scales[0].max() < 1.5
-
-
 def test_path_loads(path):
     expected, network = make_network(), derain.network.load(path)
     x = torch.rand(1, 3, 56, 56)
@@ -119,8 +112,9 @@ def test_other_formats_are_rejected(tmp_path, format_):
         derain.network.load(tmp_path / "w.safetensors")
 
 
-def test_damaged_header_is_rejected(tmp_path):
-    metadata = {"derain.format": "1", "derain.configuration": "{"}
+@pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["no end", "deep nesting"])
+def test_damaged_header_is_rejected(text, tmp_path):
+    metadata = {"derain.format": "1", "derain.configuration": text}
     save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors", metadata=metadata)
     with pytest.raises(WeightsError, match="configuration or card is damaged"):
         load_network(tmp_path / "w.safetensors")

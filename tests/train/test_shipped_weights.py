@@ -18,7 +18,7 @@ RAINY = sorted((Path(__file__).parents[2] / "examples/rainy").glob("*.jpg"))
 @pytest.mark.parametrize(("saturation", "contrast"), [(1, 1), (2, 1.7), (4, 4)])
 def test_features_stay_bounded(model, saturation, contrast):
     """Each stage may double its input. Overgrown weights turned such crops into 1e8."""
-    network, _ = load_network(models()[model].safetensors_path)
+    network, _ = load_network(model)
     features = []
     for level in network.decoder:
         level.register_forward_hook(

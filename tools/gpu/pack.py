@@ -16,7 +16,7 @@ from PIL import Image
 import derain
 from derain.data.pairs.folder import PairFolder, select_pairs
 from derain.data.training_pictures import background_paths
-from derain.network.weights_file import resolve_path
+from derain.network.weights_file import load_network, save_weights
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import read_recipe
 
@@ -53,7 +53,7 @@ def pack(recipe: Recipe, output: Path, *, weights: Path | None, limit_mib: float
     shutil.copy(Path(__file__).with_name("run.py"), output / "run.py")
     taken = 0.0
     if weights is not None:
-        shutil.copy(resolve_path(weights), output / "start.safetensors")
+        _copy_weights(weights, output / "start.safetensors")
         taken = (output / "start.safetensors").stat().st_size / MIB
     for quality, longest_px in SETTINGS:
         shutil.rmtree(output / "data", ignore_errors=True)
@@ -73,6 +73,15 @@ def pack(recipe: Recipe, output: Path, *, weights: Path | None, limit_mib: float
         f"{output}: pictures {size:.1f} MiB (quality {quality}, {longest_px} px), "
         f"weights {taken:.1f} MiB"
     )
+
+
+def _copy_weights(weights: Path, target: Path) -> None:
+    """Copy a weights file, or write one from a shipped model or an exported network."""
+    if weights.suffix == target.suffix:
+        shutil.copy(weights, target)
+        return
+    network, card = load_network(weights)
+    save_weights(target, network, configuration=network.configuration, card=card, half=True)
 
 
 def _pack_pictures(recipe: Recipe, folder: Path, *, quality: int, longest_px: int):

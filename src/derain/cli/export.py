@@ -24,11 +24,12 @@ def export(
     Parameters
     ----------
     weights
-        A .safetensors file, such as weights.safetensors in a run folder, the name of a shipped
-        model, or NAME:PATH for a network of another paper (`derain rivals`).
+        A .safetensors file, such as weights.safetensors in a run folder, an exported .onnx file,
+        the name of a shipped model, or NAME:PATH for a network of another paper (`derain rivals`).
     output
-        The .onnx file to write; a .safetensors file of the same name is written beside it. Default
-        is NAME_exported.onnx beside WEIGHTS, or in the current folder for a shipped model.
+        The .onnx file to write; its hierarchical heads, which only training needs, are written
+        beside it as a .safetensors file of the same name. Default is NAME_exported.onnx beside
+        WEIGHTS, or in the current folder for a shipped model.
     program
         Write the package of another program instead: darktable (NAME.dtmodel). WEIGHTS is then a
         model: a shipped one, or an .onnx file.
@@ -42,7 +43,7 @@ def export(
     from derain.export.export import export as export_network
     from derain.export.export import largest_differences
     from derain.inference.engines.rival import find_rival
-    from derain.network.weights_file import load_network, resolve_path
+    from derain.network.weights_file import load_network
 
     rival = find_rival(weights)
     if rival is not None and program is None:
@@ -57,16 +58,16 @@ def export(
         _export_for_darktable(str(weights), output)
         return
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
-    if output.with_suffix(".safetensors").resolve() == resolve_path(weights).resolve():
+    if output.with_suffix("").resolve() == weights.with_suffix("").resolve():
         raise WeightsError(
-            f"{output}: the weights file beside it would overwrite {weights}; choose another name"
+            f"{output}: it or the heads beside it would overwrite {weights}; choose another name"
         )
     network, card = load_network(weights)
     export_network(network, output, card=card, half=half)
     console = plain_console()
     console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB", markup=False)
     if check:
-        exported, _ = load_network(output.with_suffix(".safetensors"))
+        exported, _ = load_network(output)
         for (height, width), difference in largest_differences(exported, output).items():
             console.print(f"largest difference from PyTorch at {width}x{height}: {difference:.1e}")
 

@@ -20,6 +20,7 @@ from derain.export.network_graph import NetworkGraph
 from derain.export.onnx_graph import OnnxGraph
 from derain.files.atomic import atomic_write, writing
 from derain.files.paths import exists
+from derain.network.exported_tensors import HEADS, KEY, locate
 from derain.network.generator import PLNLIN
 from derain.network.weights_file import FORMAT, save_weights
 from derain.weights.headers import read_safetensors_metadata
@@ -34,11 +35,12 @@ They are whole windows, one pixel, a strip, one pixel over, and a picture of BSD
 def export(
     network: PLNLIN, path: str | Path, *, card: Mapping[str, Any], half: bool = True
 ) -> Path:
-    """Write `network` to `path` as ONNX, and its weights beside it as .safetensors.
+    """Write `network` to `path` as ONNX, and its hierarchical heads beside it as .safetensors.
 
-    The weights file holds the checksum of the ONNX file. `half` stores the weights in float16;
-    the computation is in float32 either way. Raises WeightsError for a path that does not end with
-    .onnx or cannot be written, and if other weights would be overwritten.
+    Training reads all other weights from the ONNX file, whose checksum the weights file holds.
+    `half` stores the weights in float16; the computation is in float32 either way. Raises
+    WeightsError for a path that does not end with .onnx or cannot be written, and if other weights
+    would be overwritten.
     """
     path = Path(path)
     if path.suffix != ".onnx":
@@ -58,6 +60,7 @@ def export(
         configuration=network.configuration,
         card=card,
         half=half,
+        prefix=HEADS,
         onnx_sha256=hashlib.sha256(data).hexdigest(),
     )
     return path
@@ -85,6 +88,7 @@ def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> byt
         "derain.multiple_px": str(network.configuration.multiple_px),
         "derain.frames": str(network.configuration.frames),
         "derain.card": json.dumps(card),
+        KEY: locate(network.state_dict(), graph.arrays()),
     }
     return graph.serialise(output=restored, metadata=metadata)
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 Name = str
 OPSET = 20
@@ -53,6 +54,28 @@ class OnnxGraph:
             return self.constant(value.astype(np.float32))
         return self.node("Cast", self.constant(value.astype(np.float16)), to=TensorProto.FLOAT)
 
+    def parameters(self, layer: nn.Linear | nn.Conv2d | nn.LayerNorm) -> tuple[Name, Name]:
+        """Add weight and bias of a layer."""
+        weight, bias = parameters(layer)
+        return self.weights(weight), self.weights(bias)
+
+    def transposed_parameters(self, layer: nn.Linear) -> tuple[Name, Name]:
+        """Add weight, transposed to (in, out), and bias of a linear layer."""
+        weight, bias = parameters(layer)
+        return self.weights(weight.T), self.weights(bias)
+
+    def product(self, a: Name, b: Name) -> Name:
+        """Multiply matrices."""
+        return self.node("MatMul", a, b)
+
+    def sum(self, a: Name, b: Name) -> Name:
+        """Add tensors."""
+        return self.node("Add", a, b)
+
+    def transposed(self, matrix: Name) -> Name:
+        """Transpose a matrix."""
+        return self.node("Transpose", matrix, perm=[1, 0])
+
     def integers(self, values: Sequence[int]) -> Name:
         """Add a list of int64."""
         return self.constant(np.array(values, np.int64))
@@ -72,6 +95,10 @@ class OnnxGraph:
     def axis_length(self, x: Name, axis: int) -> Name:
         """Return the length of one axis, (1,) int64."""
         return self.node("Shape", x, start=axis, end=axis + 1)
+
+    def arrays(self) -> dict[Name, NDArray[Any]]:
+        """Return the stored tensors by name."""
+        return {t.name: numpy_helper.to_array(t) for t in self.initialisers.values()}
 
     def serialise(self, *, output: Name, metadata: Mapping[str, str]) -> bytes:
         """Check the graph and return it as the bytes of an ONNX file."""
@@ -94,3 +121,11 @@ class OnnxGraph:
         onnx.checker.check_model(model, full_check=True)
         data: bytes = model.SerializeToString()
         return data
+
+
+def parameters(
+    layer: nn.Linear | nn.Conv2d | nn.LayerNorm,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return weight and bias of a layer in float32."""
+    assert layer.bias is not None
+    return layer.weight.float().numpy().copy(), layer.bias.float().numpy().copy()

@@ -46,7 +46,7 @@ class Model:
     name: str
     onnx_path: Path
     safetensors_path: Path | None
-    """The weights for further training; None if there is only the exported network."""
+    """The hierarchical heads, or all weights of an older export; None without such a file."""
     configuration: Mapping[str, Any]
     """The frozen dataclass of the network."""
     card: Mapping[str, Any]
