@@ -1,9 +1,8 @@
 """A generator as an ONNX graph, node by node.
 
-It is written instead of traced because copies dominate the time of inference engines. Layer norms
-and the scale of the attention are folded into the products that follow them. Pointwise products
-keep the layout of the convolutions. A window is cut and merged in one transposition each, and the
-mask of shifted windows is built once for each level.
+It is written instead of traced because copies dominate the time of inference engines. Pointwise
+products keep the layout of the convolutions, and the chain of fusions, which is linear, becomes one
+product for each branch and stage. `swin_graph` writes the Swin blocks.
 """
 
 from __future__ import annotations
@@ -15,72 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from derain.export.onnx_graph import Name, OnnxGraph
+from derain.export.onnx_graph import Name, OnnxGraph, parameters
+from derain.export.swin_graph import LevelShapes, SwinGraph
 from derain.network.blocks import SFT, Fusion, ResidualBlock
 from derain.network.configuration import LEVELS
 from derain.network.generator import PLNLIN
 from derain.network.plnlim import PLNLIM
-from derain.network.swin import BLOCKED, SwinBlock
+from derain.network.swin import SwinBlock
 from derain.network.variants import Concatenation, WithoutFusion
 
 Layer = TypeVar("Layer", bound=nn.Module)
-
-
-class LevelShapes:
-    """Shared by the blocks of one level: its size and the shapes for cutting windows.
-
-    All are computed in the graph.
-    """
-
-    def __init__(
-        self,
-        graph: OnnxGraph,
-        *,
-        batch: Name,
-        height: Name,
-        width: Name,
-        window_px: int,
-        shift_px: int,
-    ) -> None:
-        g = self.graph = graph
-        self.batch, self.height, self.width = batch, height, width
-        self.window_px, self.shift_px = window_px, shift_px
-        self.side = side = g.integers([window_px])
-        self.rows = rows = g.node("Div", height, side)
-        self.columns = columns = g.node("Div", width, side)
-        self.windows = g.node("Mul", rows, columns)
-        self.cut_shape = g.concat([batch, g.integers([-1]), rows, side, columns, side])
-        self.cut_rows = [batch, self.windows, g.integers([window_px**2])]
-        self.merge_shape = g.concat([batch, rows, columns, side, side, g.integers([-1])])
-        self.map_shape = g.concat([batch, g.integers([-1]), height, width])
-        self._mask: Name | None = None
-
-    @property
-    def mask(self) -> Name:
-        """The attention mask of `swin.shift_mask`, (1, windows, area, area), built once."""
-        if self._mask is None:
-            g = self.graph
-
-            def is_wrapped(size: Name, shape: list[int]) -> Name:
-                last = g.node("Sub", size, g.integers([self.shift_px]))
-                position = g.node("Range", g.scalar(0), g.node("Squeeze", size), g.scalar(1))
-                wrapped = g.node("Cast", g.node("GreaterOrEqual", position, last), to=1)
-                return g.node("Reshape", wrapped, g.integers(shape))
-
-            area, one = self.window_px**2, g.integers([1])
-            part = g.node(
-                "Add",
-                g.node("Mul", is_wrapped(self.height, [-1, 1]), g.floats([2.0])),
-                is_wrapped(self.width, [1, -1]),
-            )
-            shape = g.concat([self.rows, self.side, self.columns, self.side])
-            part = g.node("Transpose", g.node("Reshape", part, shape), perm=[0, 2, 1, 3])
-            first = g.node("Reshape", part, g.concat([one, self.windows, g.integers([area]), one]))
-            second = g.node("Reshape", part, g.concat([one, self.windows, one, g.integers([area])]))
-            self._mask = g.node(
-                "Where", g.node("Equal", first, second), g.floats([0.0]), g.floats([BLOCKED])
-            )
-        return self._mask
 
 
 class NetworkGraph:
@@ -88,6 +31,7 @@ class NetworkGraph:
 
     def __init__(self, graph: OnnxGraph, network: PLNLIN) -> None:
         self.g, self.network = graph, network
+        self.swin = SwinGraph(graph)
 
     def generator(self) -> Name:
         """Write `PLNLIN.forward` and return its output."""
@@ -188,9 +132,6 @@ class NetworkGraph:
     def plnlim(self, x: Name, module: PLNLIM, level: LevelShapes) -> Name:
         """Write `PLNLIM.forward`, or that of a variant of Table 3."""
         g = self.g
-        fusions: list[Fusion] = []
-        if not isinstance(module, WithoutFusion):
-            fusions = [*as_type(Fusion, module.fusion), module.end]
         stages = zip(
             module.local[1:-1],
             module.nonlocal_[1:-1],
@@ -200,28 +141,53 @@ class NetworkGraph:
         )
         local = self.block(x, module.local[0], level)
         nonlocal_ = self.block(x, module.nonlocal_[0], level)
-        fused = [self.concat_conv([local, nonlocal_], fusions[0])] if fusions else []
-        for index, (rb, stb, to_local, to_nonlocal) in enumerate(stages, 1):
+        states = [local, nonlocal_]
+        for rb, stb, to_local, to_nonlocal in stages:
             local, nonlocal_ = (
                 self.block(self.interaction(local, nonlocal_, to_local), rb, level),
                 self.block(self.interaction(nonlocal_, local, to_nonlocal), stb, level),
             )
-            fused = (
-                [self.concat_conv([*fused, local, nonlocal_], fusions[index])] if fusions else []
-            )
-        ends = g.node(
+            states += [local, nonlocal_]
+        end = g.node(
             "Add",
             self.block(local, module.local[-1], level),
             self.block(nonlocal_, module.nonlocal_[-1], level),
         )
-        if not fusions:
-            return ends
-        return g.node("Add", ends, self.concat_conv([*fused, local, nonlocal_], fusions[-1]))
+        if isinstance(module, WithoutFusion):
+            return end
+        weights, bias = self.fused(module)
+        nothing = g.floats([0.0] * module.end.out_features)
+        for index, (state, weight) in enumerate(zip(states, weights, strict=True)):
+            part = self._pointwise(state, weight, nothing if index else bias)
+            end = g.node("Add", part, end)
+        return end
+
+    def fused(self, module: PLNLIM) -> tuple[list[Name], Name]:
+        """Write the chain of fusions as one weight for each state of a branch, and a bias.
+
+        Local and non-local states alternate, stage by stage. A fusion is linear in the one before
+        it, so its share of the end is a product of matrices, which engines compute when they load
+        the graph.
+        """
+        g = self.g
+        weight, bias = g.parameters(module.end)
+        after, *ends = g.split(weight, 3, axis=1)  # what the end takes of fusion, local, non-local
+        weights: list[Name] = []
+        for layer in reversed(as_type(Fusion, module.fusion)):
+            weight, offset = g.parameters(layer)
+            bias = g.sum(bias, g.product(after, offset))
+            count = layer.in_features // layer.out_features
+            *before, local, nonlocal_ = g.split(g.product(after, weight), count, axis=1)
+            if not weights:  # the end takes the states of the last stage as well
+                local, nonlocal_ = g.sum(local, ends[0]), g.sum(nonlocal_, ends[1])
+            weights = [local, nonlocal_, *weights]
+            after = before[0] if before else after
+        return weights, bias
 
     def block(self, x: Name, block: nn.Module, level: LevelShapes) -> Name:
         """Write a residual or a Swin block."""
         if isinstance(block, SwinBlock):
-            return self.swin(x, block, level)
+            return self.swin.block(x, block, level)
         return self.residual(x, cast(ResidualBlock, block))
 
     def interaction(self, x: Name, guide: Name, module: nn.Module) -> Name:
@@ -242,116 +208,16 @@ class NetworkGraph:
     def sft(self, x: Name, guide: Name, module: SFT) -> Name:
         """Write `SFT.forward`."""
         g = self.g
-        inner = g.node("LeakyRelu", self.pointwise(guide, module.first), alpha=0.1)
-        scale, shift = g.split(inner, 2, axis=1)
-        scale, shift = self.pointwise(scale, module.scale), self.pointwise(shift, module.shift)
+        firsts = zip(
+            *(g.split(part, 2, axis=0) for part in g.parameters(module.first)), strict=True
+        )
+        scale, shift = (
+            self.pointwise(g.node("LeakyRelu", self._pointwise(guide, *first), alpha=0.1), second)
+            for first, second in zip(firsts, (module.scale, module.shift), strict=True)
+        )
         if module.bounded:
             scale = g.node("Tanh", scale)
         return g.node("Add", g.node("Mul", x, g.node("Add", scale, g.floats([1.0]))), shift)
-
-    def swin(self, x: Name, block: SwinBlock, level: LevelShapes) -> Name:
-        """Write `SwinBlock.forward` for whole windows."""
-        g = self.g
-        if block.shift_px:
-            x = self._roll(x, block.shift_px)
-        windows = g.node(
-            "Transpose", g.node("Reshape", x, level.cut_shape), perm=[0, 2, 4, 3, 5, 1]
-        )
-        channels = block.attention_norm.normalized_shape[0]
-        windows = g.node("Reshape", windows, g.concat([*level.cut_rows, g.integers([channels])]))
-        windows = g.node(
-            "Add", windows, self.attention(self.normalised(windows, channels), block, level)
-        )
-        expand, contract = as_type(nn.Linear, (block.mlp[0], block.mlp[2]))
-        first = self.fold_norm(*parameters(expand), block.mlp_norm)
-        hidden = g.node("Gelu", self.linear(self.normalised(windows, channels), *first))
-        windows = g.node("Add", windows, self.linear(hidden, *self.linear_weights(contract)))
-        x = g.node(
-            "Transpose", g.node("Reshape", windows, level.merge_shape), perm=[0, 5, 1, 3, 2, 4]
-        )
-        x = g.node("Reshape", x, level.map_shape)
-        return self._roll(x, -block.shift_px) if block.shift_px else x
-
-    def attention(self, x: Name, block: SwinBlock, level: LevelShapes) -> Name:
-        """Write `WindowAttention.forward` on (N, windows, area, C).
-
-        The norm before it and its scale are folded into q, k and v.
-        """
-        g, attention = self.g, block.attention
-        weight, bias = parameters(attention.qkv)
-        channels, heads = weight.shape[0] // 3, attention.heads
-        q, k, v = (
-            self.linear(x, *self.fold_norm(w, b, block.attention_norm, scale=scale))
-            for w, b, scale in zip(
-                np.split(weight, 3), np.split(bias, 3), (attention.scale, 1.0, 1.0), strict=True
-            )
-        )
-        position = attention.bias().float().numpy()
-        if heads == 1:
-            logits = g.node(
-                "Add",
-                g.node("MatMul", q, g.node("Transpose", k, perm=[0, 1, 3, 2])),
-                g.weights(position[None]),
-            )
-            if block.shift_px:
-                logits = g.node("Add", logits, level.mask)
-            y = g.node("MatMul", g.node("Softmax", logits, axis=-1), v)
-        else:
-            split = g.concat([*level.cut_rows, g.integers([heads, channels // heads])])
-            q, k, v = (
-                g.node("Transpose", g.node("Reshape", part, split), perm=perm)
-                for part, perm in ((q, [0, 1, 3, 2, 4]), (k, [0, 1, 3, 4, 2]), (v, [0, 1, 3, 2, 4]))
-            )
-            logits = g.node("Add", g.node("MatMul", q, k), g.weights(position[None, None]))
-            if block.shift_px:
-                logits = g.node("Add", logits, g.node("Unsqueeze", level.mask, g.integers([2])))
-            y = g.node("MatMul", g.node("Softmax", logits, axis=-1), v)
-            y = g.node("Transpose", y, perm=[0, 1, 3, 2, 4])
-            y = g.node("Reshape", y, g.concat([*level.cut_rows, g.integers([channels])]))
-        return self.linear(y, *self.linear_weights(attention.projection))
-
-    def normalised(self, x: Name, channels: int) -> Name:
-        """Write a layer norm; `fold_norm` folds its affine part into the next layer."""
-        return self.g.node(
-            "LayerNormalization",
-            x,
-            self.g.constant(np.ones(channels, np.float32)),
-            axis=-1,
-            epsilon=1e-5,
-        )
-
-    def fold_norm(
-        self,
-        weight: NDArray[np.float32],
-        bias: NDArray[np.float32],
-        norm: nn.LayerNorm,
-        *,
-        scale: float = 1.0,
-    ) -> tuple[Name, Name]:
-        """Fold the affine part of `norm` and a scale into a linear layer.
-
-        Returns weight (in, out) and bias (out,). They are written as products of constants, which
-        every engine computes once when it loads the graph. So the stored weights, in float16 too,
-        are the trained ones.
-        """
-        g = self.g
-        gain, offset = parameters(norm)
-        trained = g.weights(weight.T)
-        folded_bias = g.node("Add", g.node("MatMul", g.weights(offset), trained), g.weights(bias))
-        folded = g.node("Mul", trained, g.weights(gain[:, None]))
-        if scale == 1:
-            return folded, folded_bias
-        factor = g.floats([scale])
-        return g.node("Mul", folded, factor), g.node("Mul", folded_bias, factor)
-
-    def linear_weights(self, layer: nn.Linear) -> tuple[Name, Name]:
-        """Return weight (in, out) and bias (out,) of a linear layer."""
-        weight, bias = parameters(layer)
-        return self.g.weights(weight.T), self.g.weights(bias)
-
-    def linear(self, x: Name, weight: Name, bias: Name) -> Name:
-        """Write a linear layer, (..., in) -> (..., out), with `weight` (in, out)."""
-        return self.g.node("Add", self.g.node("MatMul", x, weight), bias)
 
     def convolution(self, x: Name, layer: nn.Conv2d) -> Name:
         """Write a 3x3 convolution with a border of one zero."""
@@ -376,36 +242,12 @@ class NetworkGraph:
 
     def pointwise(self, x: Name, layer: nn.Linear) -> Name:
         """Write a 1x1 convolution, which keeps the layout of the neighbouring layers."""
-        weight, bias = parameters(layer)
-        return self.g.node(
-            "Conv",
-            x,
-            self.g.weights(weight[:, :, None, None]),
-            self.g.weights(bias),
-            kernel_shape=[1, 1],
-        )
+        return self._pointwise(x, *self.g.parameters(layer))
 
-    def _roll(self, x: Name, by_px: int) -> Name:
-        """Roll a map up and to the left by `by_px`, cyclically; back if it is negative."""
-        g = self.g
-        far = g.integers([2**31 - 1])
-        for axis in (2, 3):
-            at, along = g.integers([by_px]), g.integers([axis])
-            x = g.node(
-                "Concat",
-                g.node("Slice", x, at, far, along),
-                g.node("Slice", x, g.integers([0]), at, along),
-                axis=axis,
-            )
-        return x
-
-
-def parameters(
-    layer: nn.Linear | nn.Conv2d | nn.LayerNorm,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return weight and bias of a layer in float32."""
-    assert layer.bias is not None
-    return layer.weight.float().numpy().copy(), layer.bias.float().numpy().copy()
+    def _pointwise(self, x: Name, weight: Name, bias: Name) -> Name:
+        """Write a 1x1 convolution with `weight` (out, in)."""
+        weight = self.g.node("Unsqueeze", weight, self.g.integers([2, 3]))
+        return self.g.node("Conv", x, weight, bias, kernel_shape=[1, 1])
 
 
 def as_type(kind: type[Layer], modules: Iterable[nn.Module]) -> list[Layer]:
