@@ -13,6 +13,7 @@ from derain.cli.options import DEFAULT_NETWORK, Network, PathArgument, Positive
 
 if TYPE_CHECKING:
     from derain.data.check import Check, FolderCheck
+    from derain.data.from_clip import ClipPairs
     from derain.evaluate.hard_crops import HardCrops
 
 data = App(
@@ -139,6 +140,62 @@ def _hard_crop_lines(found: HardCrops, output: Path) -> list[str]:
     if found.too_small:
         lines.append(f"{len(found.too_small)} pictures are smaller and were skipped")
     return lines
+
+
+@data.command(name="from-clip")
+def from_clip(
+    clip: PathArgument,
+    *,
+    output: Annotated[PathArgument, Parameter(name=["--output", "-o"])],
+    every: Annotated[int, Parameter(validator=Positive)] = 1,
+) -> None:
+    """Make training pairs from a clip of rain by a camera that stands still.
+
+    For each two seconds, the rain-free value of each pixel is estimated. Moving things are masked
+    out on both sides. Needs the extra `video`. `recipes/adapt.toml` trains on the pairs.
+
+    Parameters
+    ----------
+    clip
+        A clip, or a folder of numbered frames.
+    output
+        A new folder for the pairs: PNG files in `rainy` and `clean`.
+    every
+        Make a pair of every n-th frame. A network for clips needs all frames.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from derain.data.from_clip import write_pairs
+    from derain.video.read_frames import read_frames
+
+    with Progress(
+        console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()
+    ) as progress:
+        task = progress.add_task("frames", total=None)
+        result = write_pairs(
+            read_frames(clip),
+            output,
+            name=str(clip),
+            every=every,
+            on_frame=lambda: progress.advance(task),
+        )
+    print("\n".join(clip_lines(result, output)))
+
+
+def clip_lines(result: ClipPairs, output: Path) -> list[str]:
+    """Return the report of `derain data from-clip`."""
+    without = {
+        "more than half of the picture moves": result.crowded,
+        "the light changed": result.changed_light,
+        "too few at the end": result.unused,
+    }
+    return [
+        f"{output}: {result.pairs} pairs from {result.frames} frames",
+        f"  input PSNR   {result.input_psnr_db:.2f} dB (RGB, mean)",
+        f"  masked out   {result.masked:.1%} of the pixels, which move or have no usual value",
+        *(f"  no pair      {count} frames: {why}" for why, count in without.items() if count),
+    ]
 
 
 def report_lines(result: Check, *, max_lines: int | None) -> list[str]:

@@ -29,8 +29,8 @@ Mesh: TypeAlias = list[tuple[tuple[int, int, int, int], tuple[float, ...]]]
 """Boxes of the result, and the corners of the quadrilaterals that fill them (`Image.transform`)."""
 MESH_CELLS = 2
 """Cells along each side of a quadrilateral of the mesh by which a frame is moved."""
-MIN_LIKENESS = 0.6
-"""Least correlation of a neighbour with its frame; it is lower after a cut."""
+MIN_LIKENESS = 0.45
+"""Least correlation of a neighbour with its frame. That of two photos is lower."""
 MIN_DEVIATION = 3.0
 """Levels of 255. Flatter frames, such as black ones, have no likeness."""
 MAX_FLASH = 8.0
@@ -73,11 +73,14 @@ def align(centre: Frame, neighbour: Frame, *, motion: Matrix | None = None) -> A
 
 
 def is_same_scene(centre: Floats, moved: Floats) -> bool:
-    """True unless a cut or a flash is between a frame and its neighbour, moved into its place."""
-    inside = moved > OUTSIDE / 2
+    """True unless a cut or a flash is between a frame and its neighbour, moved into its place.
+
+    The means of cells are compared, in which rain averages out.
+    """
+    inside = _cells((moved > OUTSIDE / 2).astype(np.float32)) > 0.999
     if inside.mean() < MIN_TRUST:
         return False
-    first, second = centre[inside], moved[inside]
+    first, second = _cells(centre)[inside], _cells(moved)[inside]
     if abs(float(first.mean() - second.mean())) > MAX_FLASH:
         return False
     deviations = float(first.std()), float(second.std())
@@ -85,6 +88,10 @@ def is_same_scene(centre: Floats, moved: Floats) -> bool:
         return True
     product = float(((first - first.mean()) * (second - second.mean())).mean())
     return product >= MIN_LIKENESS * max(deviations[0] * deviations[1], 1e-6)
+
+
+def _cells(values: Floats) -> Floats:
+    return np.asarray(Image.fromarray(values).reduce(CELL_PX), np.float32)
 
 
 def move_frame(neighbour: Frame, motion: Matrix, blocks: Blocks) -> Pixels:

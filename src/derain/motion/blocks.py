@@ -19,6 +19,8 @@ MIN_GAIN = 0.95
 """A cell moves if its difference then falls below this share. Rain alone moves the best fit."""
 MIN_TOLERANCE = 5.0
 """Mean difference of a cell, in levels of 255, that is always accepted."""
+MAX_TOLERANCE = 20.0
+"""The same that is never accepted: that of heavy rain, which replaces all drops."""
 TOLERANCE = 2.0
 """Mean difference that is accepted, in multiples of the median over the cells: rain is everywhere,
 a moving object is not."""
@@ -55,7 +57,7 @@ def match_blocks(centre: Floats, moved: Floats) -> Blocks:
     best = np.where(moves, best, still)
     is_inside = smoothed_means(inside.astype(np.float32), CELL_PX) > 0.999
     middle = float(np.median(best[is_inside])) if is_inside.any() else 0.0
-    tolerance = max(MIN_TOLERANCE, TOLERANCE * middle)
+    tolerance = float(np.clip(TOLERANCE * middle, MIN_TOLERANCE, MAX_TOLERANCE))
     trust = np.clip(2 - best / tolerance, 0, 1) * is_inside
     return Blocks(median(shifts), trust.astype(np.float32))
 

@@ -1,0 +1,151 @@
+"""Pairs for training from the frames of a camera that stands still."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from derain.data.pairs.pair import Image8
+from derain.data.still_camera import StillScene, estimate_scene, find_moving, without_moving
+from derain.errors import DataError
+from derain.files.atomic import atomic_write, writing
+from derain.files.paths import create_folder, is_folder
+from derain.motion import Frame
+from derain.motion.camera import estimate_motion
+
+WINDOW = 60
+"""Frames from which one scene is estimated: two seconds, in which the light hardly changes."""
+MIN_FRAMES = 15
+"""Fewer frames do not show what is behind the rain."""
+CHECKED = 8
+"""Frames of a window in which the camera is checked."""
+MAX_MOTION_PX = 1.0
+"""Shift of the camera that counts as none, in pixels of `Frame.small`; rain moves the estimate."""
+MAX_MASKED = 0.5
+"""Share of a frame above which it gives no pair."""
+MAX_LIGHT_CHANGE = 4.0
+"""Difference of the median brightness from the scene's, in levels of 255, that is no rain."""
+
+
+@dataclass
+class ClipPairs:
+    """What became of the frames of a clip."""
+
+    frames: int = 0
+    pairs: int = 0
+    masked: float = 0.0
+    """Share of the pixels of all pairs that are masked out, 0 to 1."""
+    crowded: int = 0
+    """Frames without a pair, because more than MAX_MASKED of them moves."""
+    changed_light: int = 0
+    """Frames without a pair, because the light changed."""
+    unused: int = 0
+    """Frames at the end, too few for another window."""
+    input_psnr_db: float = 0.0
+    """Mean PSNR of the rainy sides against their clean ones."""
+
+
+def write_pairs(
+    frames: Iterable[Image8],
+    output: Path,
+    *,
+    name: str,
+    every: int = 1,
+    on_frame: Callable[[], None] = lambda: None,
+) -> ClipPairs:
+    """Write `output`/rainy and `output`/clean from frames, (H, W, 3), of a still camera.
+
+    A pair is named by the number of its frame, so that consecutive numbers are neighbours. The
+    scene replaces moving things on both sides. With `every` = n, only each n-th frame gives a pair.
+    `on_frame()` is called after each. Raises DataError for a moving camera, too few frames, an
+    output with pairs in it, and errors of the disk.
+    """
+    for side in ("rainy", "clean"):
+        if is_folder(output / side) and any((output / side).iterdir()):
+            raise DataError(f"{output / side}: is not empty; choose another -o")
+    result = ClipPairs()
+    shares, scores = [], []
+    for first, window in windows(frames):
+        result.frames += len(window)
+        if len(window) < MIN_FRAMES:
+            result.unused = len(window)
+            break
+        check_camera(window, name=name)
+        scene = estimate_scene(np.stack(window))
+        for index, rainy in enumerate(window):
+            if (first + index) % every == 0:
+                pair = make_pair(rainy, scene, result)
+                if pair is not None:
+                    image, share = pair
+                    _write_pair(output, f"{first + index:06d}.png", image, scene.clean)
+                    shares.append(share)
+                    scores.append(psnr_db(image, scene.clean))
+            on_frame()
+    if result.frames < MIN_FRAMES:
+        raise DataError(
+            f"{name}: has {result.frames} frames, too few to see what is behind the rain; "
+            f"use a clip of {MIN_FRAMES} frames or more"
+        )
+    result.pairs = len(shares)
+    if shares:
+        result.masked, result.input_psnr_db = float(np.mean(shares)), float(np.mean(scores))
+    return result
+
+
+def windows(frames: Iterable[Image8]) -> Iterator[tuple[int, list[Image8]]]:
+    """Yield the number of the first frame and the frames of one window after the other."""
+    iterator = iter(frames)
+    for first in itertools.count(0, WINDOW):
+        window = list(itertools.islice(iterator, WINDOW))
+        if not window:
+            return
+        yield first, window
+
+
+def check_camera(window: Sequence[Image8], *, name: str) -> None:
+    """Raise DataError if the frames differ in size, or if the camera moves."""
+    if any(frame.shape != window[0].shape for frame in window):
+        raise DataError(f"{name}: its frames change their size; use a part with one size")
+    centre = Frame(window[0])
+    step = max(1, len(window) // CHECKED)
+    shifts = [estimate_motion(centre, Frame(image))[:, 2] for image in window[step::step]]
+    moved_px = float(np.median(np.hypot(*np.transpose(shifts))))
+    if moved_px > MAX_MOTION_PX:
+        raise DataError(
+            f"{name}: the camera moves or the scene changes, by {moved_px * centre.scale:.1f} "
+            f"pixels within {len(window)} frames; use a part in which the camera stands still"
+        )
+
+
+def make_pair(rainy: Image8, scene: StillScene, result: ClipPairs) -> tuple[Image8, float] | None:
+    """Return the rainy side and the share that is masked out; None, counted, for no pair."""
+    light = float(np.median(rainy.astype(np.int16) - scene.clean))
+    if abs(light) > MAX_LIGHT_CHANGE:
+        result.changed_light += 1
+        return None
+    mask = find_moving(rainy, scene)
+    share = float(mask.mean())
+    if share > MAX_MASKED:
+        result.crowded += 1
+        return None
+    return without_moving(rainy, scene, mask), share
+
+
+def psnr_db(rainy: Image8, clean: Image8) -> float:
+    """Return the PSNR of 8-bit pictures, at most 60 dB."""
+    error = float(np.mean((rainy.astype(np.float32) - clean) ** 2))
+    return float(min(60.0, 10 * np.log10(255**2 / max(error, 1e-9))))
+
+
+def _write_pair(output: Path, name: str, rainy: Image8, clean: Image8) -> None:
+    for side, image in (("rainy", rainy), ("clean", clean)):
+        path = output / side / name
+        with writing(path, DataError):
+            create_folder(path.parent)
+            with atomic_write(path) as file:
+                Image.fromarray(image).save(file, "PNG", compress_level=3)
