@@ -118,10 +118,11 @@ def restore_in(page, path):
 
 
 @pytest.mark.slow
-def test_browser_equals_python(browser, static_page, tmp_path):
-    """Several tiles; 45 dB and more to the float32 result."""
-    rainy = np.asarray(Image.open(ROOT / "examples/rainy/chelsea.jpg"))
-    path = tmp_path / "chelsea.png"
+@pytest.mark.parametrize("name", ["chelsea", "camera", "rocket"])
+def test_browser_equals_python(browser, static_page, tmp_path, name):
+    """Several tiles, in colour and in grey; 45 dB and more to the float32 result."""
+    rainy = np.asarray(Image.open(ROOT / f"examples/rainy/{name}.jpg").convert("RGB"))
+    path = tmp_path / "photo.png"
     path.write_bytes(encode(rainy, "PNG"))
     page = browser.new_page(accept_downloads=True)
     page.goto(static_page)

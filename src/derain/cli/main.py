@@ -25,7 +25,7 @@ from derain.suffixes import PIPE, READABLE_CLIP_SUFFIXES
 VERBS = {
     "restore": "Remove rain from photos and folders of photos. Default for `derain photo.jpg`.",
     "video": "Remove rain from clips and pipes. Default for `derain clip.mp4`.",
-    "serve": "Restore photos over HTTP.",
+    "serve": "Serve a page, and an interface for programs, that restore photos.",
     "web": "Write a page that restores photos in the visitor's browser.",
     "info": "Show models, engines, devices and versions.",
     "rain": "Render rain onto a clean photo.",

@@ -106,7 +106,8 @@ class Pool:
             self._feed()
             event = await asyncio.wait_for(future, self.settings.deadline_s)
         except TimeoutError:
-            text = f"not finished within {self.settings.deadline_s:g} s; try a smaller photo"
+            limit_s = f"{self.settings.deadline_s:g} s"
+            text = f"not finished within {limit_s}; try again later, or send a smaller photo"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, text) from None
         finally:
             if not future.done() or future.cancelled():

@@ -63,8 +63,8 @@ def _read_runtime(folder: Path | None) -> dict[str, bytes]:
         return {name: (folder / name).read_bytes() for name in RUNTIME_FILES}
     if find_spec(RUNTIME_PACKAGE) is None:
         raise DerainError(
-            "the page needs ONNX Runtime Web; install it with `pip install derain-web`, "
-            "or name its folder with --runtime"
+            "the page needs ONNX Runtime Web; run `npm install onnxruntime-web`, and name its "
+            "folder with `--runtime node_modules/onnxruntime-web/dist`"
         )
     package = files(RUNTIME_PACKAGE)
     return {name: package.joinpath(name).read_bytes() for name in RUNTIME_FILES}
