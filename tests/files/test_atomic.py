@@ -45,6 +45,16 @@ def test_discard_after_commit_keeps_the_file(tmp_path):
     assert (tmp_path / "out.txt").exists()
 
 
+def test_temporary_that_cannot_be_removed_hides_no_result(tmp_path, monkeypatch):
+    def refuse(path, **_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    with atomic_write(tmp_path / "out.txt") as file:
+        file.write(b"new")
+    assert (tmp_path / "out.txt").read_bytes() == b"new"
+
+
 def test_failed_block_keeps_the_existing_file(tmp_path):
     (tmp_path / "out.txt").write_bytes(b"old")
     with pytest.raises(KeyboardInterrupt), atomic_write(tmp_path / "out.txt") as file:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from dataclasses import replace
@@ -57,6 +59,17 @@ def test_threads_get_their_own_results(name, networks):
 
 def test_openvino_is_the_default(networks):
     assert open_engine(networks / "copying.onnx").name == "openvino"
+
+
+def test_openvino_reports_nothing_to_its_maker(networks, tmp_path):
+    code = (
+        "import sys; from derain.inference import open_engine; "
+        f"open_engine({str(networks / 'copying.onnx')!r}, engine='openvino'); "
+        "sys.exit('openvino_telemetry' in sys.modules)"
+    )
+    variables = os.environ | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", code], env=variables, check=False).returncode == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_onnx_runtime_is_the_fallback(networks, monkeypatch):

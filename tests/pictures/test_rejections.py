@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -92,6 +93,16 @@ def test_picture_larger_than_the_memory(rainy, tmp_path, monkeypatch):
     pictures.write(rainy, tmp_path / "photo.png")
     monkeypatch.setattr(pictures.reader, "decode_8bit", fail)
     assert read_error(tmp_path / "photo.png").startswith("not enough memory to load it")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_error_of_the_disk_is_no_damage(number, rainy, tmp_path, monkeypatch):
+    def fail(path, mode="r", **_):
+        raise OSError(number, os.strerror(number))
+
+    pictures.write(rainy, tmp_path / "in.png")
+    monkeypatch.setattr(Path, "open", fail)
+    assert f"in.png: cannot be read ({os.strerror(number)})" in read_error(tmp_path / "in.png")
 
 
 def test_empty_file(tmp_path):

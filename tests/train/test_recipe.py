@@ -202,8 +202,13 @@ def test_missing_recipe_is_reported():
         read_recipe("nowhere.toml")
 
 
-def test_invalid_toml_is_reported(tmp_path):
-    (tmp_path / "recipe.toml").write_text("seed = ")
+@pytest.mark.parametrize(
+    "text",
+    ["seed = ", "seed = " + "9" * 20_000, "seed = " + "[" * 20_000],
+    ids=["no value", "long number", "deep nesting"],
+)
+def test_invalid_toml_is_reported(text, tmp_path):
+    (tmp_path / "recipe.toml").write_text(text)
     with pytest.raises(RecipeError, match=r"recipe\.toml: cannot be read as TOML"):
         read_recipe(tmp_path / "recipe.toml")
 

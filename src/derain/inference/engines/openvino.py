@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import threading
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ from numpy.typing import NDArray
 
 from derain.environment import installed_version
 from derain.errors import EngineError
+from derain.inference.engines.compiled_cache import cache_key, read_compiled, write_compiled
 
+CONVERTER = "openvino.tools.ovc"
 HINT = "INFERENCE_PRECISION_HINT"
 OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 """Names of precisions in derain and in OpenVINO."""
@@ -45,7 +50,7 @@ class OpenVinoEngine:
         if device == "cpu" and threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
-            self._compiled = core.compile_model(core.read_model(onnx_path), device.upper(), options)
+            self._compiled = _compile(core, onnx_path, device=device, options=options)
             self._request = self._compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(
@@ -92,14 +97,62 @@ def devices() -> tuple[str, ...]:
 def _open_core() -> Any:
     """Return an `openvino.Core`. Raises EngineError if a file of the library is missing."""
     try:
-        import openvino
-
-        return openvino.Core()
+        return _import_library().Core()
     except (ImportError, RuntimeError) as error:
         raise EngineError(
             f"OpenVINO is installed, but cannot be loaded ({_first_line(error)}); "
             "install it again, or use --engine onnxruntime"
         ) from error
+
+
+def _import_library() -> Any:
+    """Import `openvino` without its converter, which then waits for the first use.
+
+    The converter takes longer to import than the rest. It also imports the package by which
+    OpenVINO reports each import to its maker's server and writes a file into the home folder.
+    """
+    if "openvino" in sys.modules:
+        return import_module("openvino")
+    sys.modules[CONVERTER] = None  # type: ignore[assignment]  # an import raises ImportError
+    try:
+        library: Any = import_module("openvino")
+    finally:
+        del sys.modules[CONVERTER]
+
+    def from_converter(name: str) -> Any:
+        if name != "convert_model":
+            raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+        return import_module(CONVERTER).convert_model
+
+    library.__getattr__ = from_converter
+    return library
+
+
+def _compile(core: Any, onnx_path: Path, *, device: str, options: dict[str, Any]) -> Any:
+    """Return the compiled network, from the cache if it was compiled on this machine before.
+
+    Raises RuntimeError.
+    """
+    if device != "cpu":
+        return core.compile_model(core.read_model(onnx_path), device.upper(), options)
+    facts = (
+        core.get_versions("CPU")["CPU"].build_number,
+        core.get_property("CPU", "FULL_DEVICE_NAME"),
+        core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        sorted(options.items()),
+    )
+    try:
+        key = cache_key(onnx_path.read_bytes(), repr(facts).encode())
+    except OSError as error:
+        raise RuntimeError(str(error)) from error
+    if compiled := read_compiled(key):
+        with suppress(RuntimeError):  # whatever the reason, compiling is the remedy
+            return core.import_model(compiled, "CPU", options)
+    network = core.compile_model(core.read_model(onnx_path), "CPU", options)
+    with suppress(RuntimeError):
+        exported = network.export_model()
+        write_compiled(key, exported if isinstance(exported, bytes) else exported.getvalue())
+    return network
 
 
 def _best_precision(core: Any, device: str) -> str:
