@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +23,14 @@ from helpers.toy_networks import (
 
 # what a shell runs in the background ignores Ctrl-C, and so do its children
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled networks for this run only, away from those of the user."""
+    if not hasattr(config, "workerinput"):  # the workers inherit the variable
+        folder = tempfile.mkdtemp(prefix="derain-compiled-")
+        os.environ["DERAIN_CACHE"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")

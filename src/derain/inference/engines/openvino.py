@@ -142,7 +142,7 @@ def _compile(core: Any, onnx_path: Path, *, device: str, options: dict[str, Any]
         sorted(options.items()),
     )
     try:
-        key = cache_key(onnx_path.read_bytes(), repr(facts).encode())
+        key = cache_key(Path(onnx_path).read_bytes(), repr(facts).encode())
     except OSError as error:
         raise RuntimeError(str(error)) from error
     if compiled := read_compiled(key):
