@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def measure(name: str, pairs: list[Pair], images: Iterable[Pixels]) -> str:
-    """Return a row of the table."""
+    """Return one line of the table."""
     scores, flicker = [], (Flicker(), Flicker())
     seconds, start = 0.0, time.perf_counter()
     for pair, image in zip(pairs, images, strict=True):
@@ -77,8 +77,8 @@ def measure(name: str, pairs: list[Pair], images: Iterable[Pixels]) -> str:
             side.add(picture)
         start = time.perf_counter()
     cells = [
-        f"{np.mean([row[index].psnr for row in scores]):.2f} / "
-        + f"{np.mean([row[index].ssim for row in scores]):.4f}".lstrip("0")
+        f"{np.mean([scored[index].psnr for scored in scores]):.2f} / "
+        + f"{np.mean([scored[index].ssim for scored in scores]):.4f}".lstrip("0")
         for index in range(len(MEASURED))
     ]
     excess = flicker[0].levels - flicker[1].levels

@@ -142,7 +142,7 @@ def test_styles_are_rejected(pictures):
         make(pictures, styled=1.0)
 
 
-def test_pairs_that_are_no_clips_are_rejected(pictures):
+def test_pairs_without_neighbours_are_rejected(pictures):
     still = replace(pictures.collections[0], neighbours=[])
     with pytest.raises(DataError, match="add `clip = true`"):
         make(TrainingPictures([still]), pair=1.0)

@@ -215,7 +215,7 @@ class ClipCrops(Crops):
 
 
 def add_noise(rng: np.random.Generator, views: Sequence[Image8]) -> list[Image8]:
-    """Add the noise of a sensor. It belongs to the clean side too: it is not to be restored."""
+    """Add the noise of a sensor. It stays on the clean side too, since it is not rain."""
     deviation = rng.uniform(0.5, MAX_NOISE_LEVELS)
     return [
         np.clip(view + rng.normal(0, deviation, view.shape) + 0.5, 0, 255).astype(np.uint8)

@@ -29,12 +29,12 @@ MAX_MOTION_PX = 1.0
 MAX_MASKED = 0.5
 """Share of a frame above which it gives no pair."""
 MAX_LIGHT_CHANGE = 4.0
-"""Difference of the median brightness from the scene's, in levels of 255, that is no rain."""
+"""Difference of the median brightness from the scene's, in levels of 255, that rain can cause."""
 
 
 @dataclass
 class ClipPairs:
-    """What became of the frames of a clip."""
+    """Counts of the frames and pairs of a clip."""
 
     frames: int = 0
     pairs: int = 0

@@ -61,7 +61,7 @@ def estimate_scene(frames: NDArray[np.uint8]) -> StillScene:
 def shortest_half(values: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the mean of the shortest interval that holds half of the values, and its length.
 
-    (T, N) -> (N,), (N,). Of several shortest ones, the lowest and the highest count.
+    (T, N) -> (N,), (N,). If there are several, the lowest and the highest are averaged.
     """
     ordered = np.sort(values.T, axis=1)
     half = values.shape[0] // 2 + 1
