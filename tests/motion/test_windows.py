@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from helpers.scenes import scene, view
@@ -76,3 +78,19 @@ def test_frames_are_read_one_ahead():
     for expected in (2, 3, 4, 4):
         next(iterator)
         assert len(read) == expected
+
+
+def test_frames_are_released():
+    alive = []
+
+    def frames():
+        for frame in pan(0, 8):
+            image = frame.copy()
+            alive.append(weakref.ref(image))
+            yield image, None
+
+    counts = []
+    for window in aligned_windows(frames()):
+        counts.append(sum(image() is not None for image in alive))
+        del window
+    assert max(counts) <= 3

@@ -95,10 +95,7 @@ def _cells(values: Floats) -> Floats:
 
 
 def move_frame(neighbour: Frame, motion: Matrix, blocks: Blocks) -> Pixels:
-    """Return the neighbour moved into the place of the centre frame, bilinear.
-
-    A bicubic filter takes 1.6 times as long and fits the centre frame less well (docs/video.md).
-    """
+    """Return the neighbour moved into the place of the centre frame, bilinear."""
     image, scale = neighbour.image, neighbour.scale
     height, width = image.shape[:2]
     side = CELL_PX * MESH_CELLS * scale
