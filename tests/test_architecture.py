@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "pictures": {"errors", "files", "suffixes"},
     "inference": {*BASE, "weights", "pictures"},
     "photos": {*BASE, "result_names", "pictures", "inference"},
+    "cluster": {*BASE, "result_names", "inference", "photos"},
     "video": {*BASE, "result_names", "pictures", "motion", "inference"},
     "serve": {*BASE, "weights", "pictures", "inference", "photos"},
     "data": {*BASE, "pictures", "motion", "rain"},
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "kernels": {"errors", "files", "network"},
     "rivals": {*BASE, "weights", "network", "export"},
     "export": {*BASE, "weights", "inference", "network"},
-    "train": {*BASE, "weights", "inference", "data", "evaluate", "network", "kernels"},
+    "train": {*BASE, "weights", "inference", "data", "evaluate", "network", "kernels", "rivals"},
     "plot": {"errors", "files", "inference", "data", "network", "train"},
 }
 """Room -> rooms that it may import. `cli` may import all of them; none may import `cli`."""

@@ -18,8 +18,10 @@ def seeded_weights(
 def _seeded(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     inputs = int(np.prod(shape[1:]))
+    if not shape:  # a counter
+        return np.zeros(shape, np.float32)
     if len(shape) == 1:
-        is_scale = "scale" in name or ("norm" in name and name.endswith("weight"))
+        is_scale = "scale" in name or name.endswith(("weight", "running_var"))
         values = rng.uniform(-0.2, 0.2, shape) + is_scale
     elif inputs == 1:  # a factor for each channel: recurrent ones above 1 would diverge
         values = rng.uniform(0, 0.5, shape)

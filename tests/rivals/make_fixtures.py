@@ -23,7 +23,14 @@ from helpers.seeded_weights import seeded_picture, seeded_weights
 FIXTURES = Path(__file__).with_name("fixtures.json")
 PLACES = [(0, 0, 0), (1, 0, 31), (2, 31, 0), (0, 31, 31), (1, 10, 10), (2, 16, 5), (0, 5, 27)]
 """(channel, row, column) of the output values that are stored; corners show wrong padding."""
-GAINS = {"prn": 0.6, "prn_r": 0.5, "prenet_r": 0.8, "hct-ffn": 0.6}
+GAINS = {
+    "prn": 0.6,
+    "prn_r": 0.5,
+    "prenet_r": 0.8,
+    "hct-ffn": 0.6,
+    "rcdnet": 0.4,
+    "mprnet": 0.5,
+}
 """Scale of the random weights of networks whose output would explode with 1."""
 
 

@@ -29,10 +29,17 @@ def test_an_entry_has_networks_or_says_what_is_missing():
 
 def test_networks_have_the_printed_number_of_parameters():
     printed = {method.name: method.parameters for method in METHODS}
-    counted = {
-        e.row: f"{count_parameters(e.networks[0]) / 1e6:.2f} M" for e in TABLE2 if e.networks
+    counted = {e.row: count_parameters(e.networks[0]) / 1e6 for e in TABLE2 if e.networks}
+    different = {
+        row: (f"{count:.2f}", printed[row])
+        for row, count in counted.items()
+        if abs(count - float(str(printed[row]).removesuffix(" M"))) > 0.006
     }
-    assert counted == {row: printed[row] for row in counted}
+    assert different == {
+        "RCDNet": ("3.09", "3.67 M"),  # its code has 3.17 million, of which it uses these
+        "Syn2Real": ("2.61", "2.62 M"),  # with layers that its code builds and skips
+        "Wang et al.": ("1.71", "2.04 M"),  # likewise
+    }
 
 
 @pytest.mark.slow
@@ -45,7 +52,7 @@ def test_the_list_is_printed(capsys):
     assert main(["rivals"]) == 0
     output = capsys.readouterr().out
     assert "168,963" in output
-    assert "no public repository was found" in output
+    assert "no public code was found" in output
 
 
 def test_a_row_is_described(capsys):
@@ -63,7 +70,7 @@ def test_a_checkpoint_is_checked(tmp_path, capsys):
     assert "not among the known files" in output
 
 
-@pytest.mark.parametrize("arguments", [["nosuch"], ["MPRNet", "w.pth"], ["prenet", "nosuch.pth"]])
+@pytest.mark.parametrize("arguments", [["nosuch"], ["RadNet", "w.pth"], ["prenet", "nosuch.pth"]])
 def test_problems_are_one_line(arguments, capsys):
     assert main(["rivals", *arguments]) == 1
     assert capsys.readouterr().err.count("\n") == 1

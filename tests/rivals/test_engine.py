@@ -83,8 +83,8 @@ def test_options_of_other_engines_are_rejected(options, message, checkpoint):
 
 
 def test_unknown_rival_is_rejected(checkpoint):
-    with pytest.raises(WeightsError, match="mprnet: unknown rival network; choose from prenet"):
-        Restorer(f"mprnet:{checkpoint}")
+    with pytest.raises(WeightsError, match="restormer: unknown rival network; choose from prenet"):
+        Restorer(f"restormer:{checkpoint}")
 
 
 def test_find_rival_ignores_paths(tmp_path):

@@ -22,6 +22,15 @@ FIXTURE_OF = {"ddn": "sirr"}
 """The same graph made both checkpoints."""
 
 
+LARGE = {"dcsfn", "mspfn", "mspfn_m17n1", "rcdnet", "ssid-kd", "swinir", "wang"}
+"""Networks that take seconds."""
+
+
+def by_cost(names):
+    """Return parameters for `pytest.mark.parametrize`, of which the large networks are slow."""
+    return [pytest.param(n, marks=[pytest.mark.slow] if n in LARGE else []) for n in names]
+
+
 def seeded(name: str, gain: float = 1.0):
     """Return a rival with the random weights of its fixture."""
     network = build(name)
@@ -32,7 +41,7 @@ def seeded(name: str, gain: float = 1.0):
     return network.eval()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", by_cost(NETWORKS))
 def test_outputs_are_those_of_the_official_code(name):
     fixture = FIXTURES[FIXTURE_OF.get(name, name)]
     with torch.inference_mode():
@@ -44,7 +53,7 @@ def test_outputs_are_those_of_the_official_code(name):
     assert restored.std() == pytest.approx(fixture["deviation"], abs=tolerance)
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", by_cost(sorted(NETWORKS)))
 @pytest.mark.parametrize("size", [(1, 1), (17, 30)])
 def test_any_size_is_restored(name, size):
     with torch.inference_mode():
@@ -53,7 +62,7 @@ def test_any_size_is_restored(name, size):
     assert torch.isfinite(restored).all()
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", by_cost(sorted(NETWORKS)))
 def test_pictures_of_a_batch_do_not_mix(name):
     network = seeded(name, FIXTURES[FIXTURE_OF.get(name, name)]["gain"])
     network.double()  # random weights can amplify the rounding of float32

@@ -9,6 +9,7 @@ NO_LICENCE = "none found"
 PRENET = "https://github.com/csdwren/PReNet, commit 6d908d1, logs/SET/NETWORK/net_latest.pth"
 RETRAINED = "https://github.com/csdwren/RecDerain, commit 5b2ad01"
 NO_CODE = "no public code was found; the preprint alone does not settle every layer"
+SEEDED = "outputs for random weights; the published weights were not in reach"
 OUTPUTS = "score saved outputs with `derain evaluate --outputs`"
 
 
@@ -144,10 +145,11 @@ TABLE2 = [
         "DCSFN",
         "DCSFN: Deep Cross-scale Fusion Network for Single Image Rain Removal",
         2020,
-        "ACM MM",
+        "ACM MM, arXiv 2008.00767",
         "https://github.com/Ohraincu/DCSFN",
+        networks=("dcsfn",),
         weights="Baidu, linked in the README",
-        missing="not written yet; its code and paper are public",
+        reproduced=SEEDED,
     ),
     Entry(
         "MSPFN",
@@ -155,8 +157,9 @@ TABLE2 = [
         2020,
         "CVPR, arXiv 2003.10985",
         "https://github.com/kuijiang94/MSPFN",
-        weights="Baidu, linked in the README (TensorFlow)",
-        missing="not written yet; its code and paper are public",
+        networks=("mspfn", "mspfn_m17n1"),
+        weights="Google Drive and Baidu, linked in the README (TensorFlow; network mspfn_m17n1)",
+        reproduced=SEEDED,
     ),
     Entry(
         "RCDNet",
@@ -164,8 +167,10 @@ TABLE2 = [
         2020,
         "CVPR, arXiv 2005.01333",
         "https://github.com/hongwang01/RCDNet",
-        weights="the repository, Pretrained_model/",
-        missing="not written yet; its code and paper are public",
+        networks=("rcdnet",),
+        weights="https://github.com/hongwang01/RCDNet, commit c6e1539, "
+        "Pretrained Model/{rain100L,rain100H,rain1400,SPA-Data}/model_best.pt",
+        reproduced=SEEDED,
     ),
     Entry(
         "Syn2Real",
@@ -174,8 +179,10 @@ TABLE2 = [
         "CVPR, arXiv 2006.05580",
         "https://github.com/rajeevyasarla/Syn2Real",
         "MIT",
-        weights="none found",
-        missing="not written yet; its code and paper are public",
+        networks=("syn2real",),
+        weights="https://github.com/rajeevyasarla/Syn2Real, commit 147d596, "
+        "{DDN_SIRR,DIDMDN_DDN,DIDMDN_JORDER200L,DIDMDN_Rain800}_withGP/derain_best",
+        reproduced=SEEDED,
     ),
     Entry(
         "MPRNet",
@@ -184,17 +191,20 @@ TABLE2 = [
         "CVPR, arXiv 2102.02808",
         "https://github.com/swz30/MPRNet",
         "Academic Public License (no commercial use)",
+        networks=("mprnet",),
         weights="Google Drive, linked in Deraining/pretrained_models/README.md (Rain13K)",
-        missing="not written yet; its code and paper are public",
+        reproduced=SEEDED,
     ),
     Entry(
         "DualGCN",
         "Rain Streak Removal via Dual Graph Convolutional Network",
         2021,
         "AAAI",
-        "none found",
-        "-",
-        missing=f"no public repository was found; {OUTPUTS}",
+        "https://xueyangfu.github.io/paper/2021/AAAI/code.zip; a copy of the network is in "
+        "https://github.com/XiaoXiao-Woo/derain, commit 40d3880",
+        networks=("dualgcn",),
+        weights="TrainedModel/ in the authors' code.zip (TensorFlow)",
+        reproduced=SEEDED,
     ),
     Entry(
         "SwinIR",
@@ -203,8 +213,9 @@ TABLE2 = [
         "ICCVW, arXiv 2108.10257",
         "https://github.com/JingyunLiang/SwinIR",
         "Apache-2.0",
+        networks=("swinir",),
         weights="none for rain; those of Table 2 are its authors' own",
-        missing="not written yet, and without weights for rain",
+        reproduced=SEEDED,
     ),
     Entry(
         "SSID-KD",
@@ -212,8 +223,10 @@ TABLE2 = [
         2022,
         "IEEE TCSVT",
         "https://github.com/cuiyixin555/SSID-KD",
-        weights="none found",
-        missing="not written yet; its code is public, without instructions",
+        networks=("ssid-kd",),
+        weights="https://github.com/cuiyixin555/SSID-KD, commit 57ac0fc, "
+        "trained_model/{Rain200H,Rain200L,Rain1200,Rain1400}/net_latest, and SET+Real/net_latest",
+        reproduced=SEEDED,
     ),
     Entry(
         "RadNet",
@@ -228,12 +241,13 @@ TABLE2 = [
         "Wang et al.",
         "Online-Updated High-Order Collaborative Networks for Single Image Deraining",
         2022,
-        "AAAI",
+        "AAAI, arXiv 2202.06568",
         "https://github.com/supersupercong/"
         "Online-updated-High-order-Collaborative-Networks-for-Single-Image-Deraining",
         "CC BY-NC-SA 4.0",
+        networks=("wang",),
         weights="none found",
-        missing="not written yet; its code and paper are public",
+        reproduced=SEEDED,
     ),
     Entry(
         "HCT-FFN",
@@ -290,6 +304,16 @@ GMACS = {
     "rescan": 32.08,
     "ddn": 3.68,
     "sirr": 3.68,
+    "rcdnet": 209.35,
+    "dcsfn": 73.22,
+    "mspfn": 188.16,
+    "mspfn_m17n1": 136.82,
+    "syn2real": 20.57,
+    "mprnet": 140.98,
+    "dualgcn": 180.06,
+    "swinir": 800.30,
+    "ssid-kd": 257.26,
+    "wang": 140.71,
 }
 """10^9 multiply-accumulates at 256x256, from `complexity.count_gmacs`, which takes a minute."""
 

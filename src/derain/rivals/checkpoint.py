@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from derain.errors import WeightsError
 from derain.files.paths import exists, is_file
 from derain.rivals.rival import Rival
 from derain.rivals.tensorflow_checkpoint import read_tensorflow
+from derain.rivals.weights_file import SUFFIX, read_rival
 
 WEIGHTS_KEYS = ("net", "state_dict", "model", "network", "params", "params_ema", "generator")
 """Keys under which published checkpoints hold the network, next to the optimiser and the epoch."""
+COUNTER = re.compile(r"\.num_batches_tracked$")
+"""Counters of batch normalisation, which older checkpoints lack and testing does not read."""
 MAX_LISTED = 4
 """Names that a message lists."""
 
@@ -31,6 +34,10 @@ class Checkpoint:
     """Parameters by their official names, without a `module.` prefix."""
     extras: list[str]
     """Other content of the file, such as the state of the optimiser."""
+    kind: str | None = None
+    """Name of the network; official checkpoints do not have one."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Arguments of a network that was trained here in another shape."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Fit:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint of PyTorch, or the .index file of one of TensorFlow.
+    """Read a checkpoint of PyTorch, the .index file of one of TensorFlow, or weights trained here.
 
     PyTorch's loader runs with `weights_only`, so that no pickled code is executed. Raises
     WeightsError for a file that is missing, damaged, or holds no parameters.
@@ -86,6 +93,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise WeightsError(
             f"{path}: no such checkpoint; `derain rivals` shows where each one is published"
         )
+    if path.suffix == SUFFIX:
+        trained = read_rival(path)
+        return Checkpoint(trained.tensors, [], trained.kind, trained.options)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
@@ -101,10 +111,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 def fit(network: Rival, checkpoint: Checkpoint) -> Fit:
     """Compare names and shapes."""
-    expected = {
-        network.official_name(name): tensor for name, tensor in network.state_dict().items()
-    }
     actual = checkpoint.tensors
+    expected = {
+        official: tensor
+        for name, tensor in network.state_dict().items()
+        if (official := network.official_name(name)) in actual or not COUNTER.search(name)
+    }
     unused = [name for name in actual if name not in expected and re.search(network.UNUSED, name)]
     misshapen = {
         name: f"{name}: {tuple(actual[name].shape)}, expected {tuple(tensor.shape)}"
@@ -130,10 +142,11 @@ def load_into(network: Rival, checkpoint: Checkpoint, *, path: str | Path) -> Fi
             "`derain rivals` lists the networks and their published weights"
         )
     tensors = {
-        name: checkpoint.tensors[network.official_name(name)].float()
+        name: checkpoint.tensors[official].float()
         for name in network.state_dict()
+        if (official := network.official_name(name)) in checkpoint.tensors
     }
-    network.load_state_dict(tensors)
+    network.load_state_dict(tensors, strict=False)  # without the counters, see `fit`
     return result
 
 

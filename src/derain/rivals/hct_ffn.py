@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain.rivals.rival import Rival, SqueezeExcitation, conv3x3, count_from_one, extend
+from derain.rivals.rival import Rival, SqueezeExcitation, conv3x3, count_from_one, extend_to_side
 
 WHITE = 255.0
 """White of the network: the published weights expect and return values in 0..255."""
 MIN_SIDE_PX = 4
 """Reflection needs two pixels, the bands of the attention sixteen."""
-BANDS = 16
-HEADS = 8
+BANDS, HEADS = 16, 8
 
 
 class ReflectConv(nn.Conv2d):
@@ -45,12 +44,11 @@ class ResBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = conv3x3(channels, channels)
-        self.second = conv3x3(channels, channels)
+        self.convs = nn.ModuleList(conv3x3(channels, channels) for _ in range(2))
         self.se = SqueezeExcitation(channels, squeezed=channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.se(self.second(self.first(x).relu()).relu())
+        return x + self.se(self.convs[1](self.convs[0](x).relu()).relu())
 
 
 class ResidueFeatures(nn.Module):
@@ -79,17 +77,15 @@ class PriorFusion(nn.Module):
         super().__init__()
         self.query = conv3x3(channels, channels)
         self.key = conv3x3(channels, channels)
-        self.mix_features = conv3x3(2 * channels, 2)
-        self.mix_prior = conv3x3(2 * channels, 2)
+        self.mix = nn.ModuleList(conv3x3(2 * channels, 2) for _ in range(2))
         self.fuse = ReflectConv(2 * channels, channels)
 
     def forward(self, x: Tensor, prior: Tensor) -> Tensor:
         attention = (self.query(x) * self.key(prior)).sigmoid()
         sides = []
-        for side, mix in ((x, self.mix_features), (prior, self.mix_prior)):
-            attended = side * attention
-            own, other = mix(torch.cat([side, attended], dim=1)).chunk(2, dim=1)
-            sides.append(side * own + attended * other)
+        for side, mix in zip((x, prior), self.mix, strict=True):
+            own, attended = mix(torch.cat([side, side * attention], dim=1)).chunk(2, dim=1)
+            sides.append(side * own + side * attention * attended)
         return self.fuse(*sides)
 
 
@@ -121,10 +117,8 @@ class ExpertLayer(nn.Module):
         self.join = nn.Conv2d(len(self.experts) * channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        opinions = [
-            expert(x) * weight.view(-1, 1, 1, 1)
-            for expert, weight in zip(self.experts, weights.unbind(1), strict=True)
-        ]
+        scales = weights[:, :, None, None, None].unbind(1)
+        opinions = [expert(x) * scale for expert, scale in zip(self.experts, scales, strict=True)]
         return (x + self.join(torch.cat(opinions, dim=1)).relu()).relu()
 
 
@@ -137,15 +131,14 @@ class DaMoE(nn.Module):
     def __init__(self, channels: int, *, layers: int = 4, experts: int = 8) -> None:
         super().__init__()
         self.prior = PriorFusion(channels)
-        self.gate_hidden = nn.Linear(channels, 2 * layers * experts)
-        self.gate = nn.Linear(2 * layers * experts, layers * experts)
+        n = layers * experts
+        self.gate = nn.Sequential(nn.Linear(channels, 2 * n), nn.ReLU(), nn.Linear(2 * n, n))
         self.enter = nn.Conv2d(channels, channels, 1, bias=False)
         self.layers = nn.ModuleList(ExpertLayer(channels) for _ in range(layers))
 
     def forward(self, x: Tensor, prior: Tensor) -> Tensor:
         x = self.prior(x, prior)
-        gate = self.gate(self.gate_hidden(x.mean((2, 3))).relu())
-        weights = gate.view(len(x), len(self.layers), -1).softmax(-1)
+        weights = self.gate(x.mean((2, 3))).view(len(x), len(self.layers), -1).softmax(-1)
         x = self.enter(x).relu()
         for index, layer in enumerate(self.layers):
             x = layer(x, weights[:, index])
@@ -163,13 +156,13 @@ class BandAttention(nn.Module):
         self.scale = (dim // HEADS) ** -0.5  # of the width before the reduction
         self.reduce = nn.Linear(dim, dim // 2, bias=False)
         self.qkv = nn.Linear(dim // 2, 3 * (dim // 2), bias=False)
-        self.leave = nn.Linear(dim // 2, dim)
+        self.proj = nn.Linear(dim // 2, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.qkv(self.reduce(x)).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
         bands = qkv.split(x.shape[1] // BANDS, dim=3)
         attended = [F.scaled_dot_product_attention(q, k, v, scale=self.scale) for q, k, v in bands]
-        return self.leave(torch.cat(attended, dim=2).transpose(1, 2).flatten(2))
+        return self.proj(torch.cat(attended, dim=2).transpose(1, 2).flatten(2))
 
 
 class BaViT(nn.Module):
@@ -204,33 +197,27 @@ class HCTFFN(Rival):
     NAMES = (
         (r"^enter\.(\d)", count_from_one("conv_init{}.conv")),
         (r"^leave\.(\d)", count_from_one("output{}")),
-        (r"^join_second", "ag1.conv"),
-        (r"^join_third", "ag2.conv"),
-        (r"^fuse_second", "ag2_en.conv"),
-        (r"^fuse_third", "ag_en.conv"),
+        (r"^join\.(\d)", count_from_one("ag{}.conv")),
+        (r"^fuse\.0", "ag2_en.conv"),
+        (r"^fuse\.1", "ag_en.conv"),
         (r"^residues\.(\d)", count_from_one("res_extra{}")),
         (r"(?<=res_extra\d)\.enter\.(\d)", count_from_one(".conv_init{}.conv")),
         (r"(?<=res_extra\d)\.blocks", ".extra.module_body"),
         (r"(?<=res_extra\d)\.leave", ".extra.module_body.3"),
-        (r"\.first\.", ".module_body.0."),
-        (r"\.second\.", ".module_body.2."),
+        (r"\.convs\.(\d)", lambda m: f".module_body.{2 * int(m[1])}"),
         (r"\.squeeze", ".fc.0"),
         (r"\.excite", ".fc.2"),
         (r"^stages\.(\d)", count_from_one("sub{}")),
         (r"\.prior\.(query|key)", r".prior.\1_conv"),
-        (r"\.mix_features", ".gamma1"),
-        (r"\.mix_prior", ".gamma2"),
+        (r"\.mix\.(\d)", count_from_one(".gamma{}")),
         (r"\.prior\.fuse", ".fuse_res.conv"),
         (r"\.layers\.(\d)\.experts\.(\d)", r".layers.1._ops.\1._ops.\2.op"),
         (r"\.layers\.(\d)\.join", r".layers.1._ops.\1._out.0"),
-        (r"\.gate_hidden", ".layers.0.ca_fc.0"),
-        (r"\.gate", ".layers.0.ca_fc.2"),
+        (r"\.gate", ".layers.0.ca_fc"),
         (r"(?<=sub\d)\.enter", ".layers.1.preprocess.op.0"),
         (r"\.attention\.", ".attention.atten."),
-        (r"\.atten\.leave", ".atten.proj"),
         (r"(?<=sub\d)\.norm", ".attention.norm"),
-        (r"\.mlp\.0", ".attention.mlp.fc1"),
-        (r"\.mlp\.2", ".attention.mlp.fc2"),
+        (r"\.mlp\.(\d)", lambda m: f".attention.mlp.fc{1 + int(m[1]) // 2}"),
         (r"(?<=sub\d)\.leave", ".c2"),
     )
     UNUSED = r"\.ins\.(weight|bias)$"
@@ -242,26 +229,21 @@ class HCTFFN(Rival):
         self.residues = nn.ModuleList(ResidueFeatures(channels, blocks=blocks) for _ in range(3))
         self.stages = nn.ModuleList([DaMoE(channels), BaViT(channels), DaMoE(channels)])
         self.leave = nn.ModuleList(conv3x3(channels, 3) for _ in range(3))
-        self.join_second = ReflectConv(2 * channels, channels)
-        self.join_third = ReflectConv(3 * channels, channels)
-        self.fuse_second = ReflectConv(2 * channels, channels)
-        self.fuse_third = ReflectConv(3 * channels, channels)
+        self.join = nn.ModuleList(ReflectConv(n * channels, channels) for n in (2, 3))
+        self.fuse = nn.ModuleList(ReflectConv(n * channels, channels) for n in (2, 3))
 
     def forward(self, rainy: Tensor) -> Tensor:
-        return self.restore_in_stages(rainy)[-1]
+        return self.outputs(rainy)[0]
 
-    def restore_in_stages(self, rainy: Tensor) -> list[Tensor]:
-        """Return the estimate of every stage, each (N, 3, H, W)."""
+    def outputs(self, rainy: Tensor) -> list[Tensor]:
+        """Return the estimate of every stage, each (N, 3, H, W), the last one first."""
         height, width = rainy.shape[2:]
-        x = WHITE * extend(rainy, height=max(height, MIN_SIDE_PX), width=max(width, MIN_SIDE_PX))
-        first_stage, second_stage, third_stage = self.stages
+        x = WHITE * extend_to_side(rainy, MIN_SIDE_PX)
         shallow = self.enter(x)
-        first = first_stage(shallow, self.residues[0](x))
+        first = self.stages[0](shallow, self.residues[0](x))
         estimates = [self.leave[0](first)]
-        prior = self.residues[1](estimates[0])
-        second = second_stage(self.join_second(first, shallow), prior)
-        estimates.append(self.leave[1](self.fuse_second(second, first)))
-        prior = self.residues[2](estimates[1])
-        third = third_stage(self.join_third(second, first, shallow), prior)
-        estimates.append(self.leave[2](self.fuse_third(third, second, first)))
-        return [estimate[:, :, :height, :width] / WHITE for estimate in estimates]
+        second = self.stages[1](self.join[0](first, shallow), self.residues[1](estimates[0]))
+        estimates.append(self.leave[1](self.fuse[0](second, first)))
+        third = self.stages[2](self.join[1](second, first, shallow), self.residues[2](estimates[1]))
+        estimates.append(self.leave[2](self.fuse[1](third, second, first)))
+        return [estimate[:, :, :height, :width] / WHITE for estimate in reversed(estimates)]

@@ -81,10 +81,10 @@ class RESCAN(Rival):
         self.leave = nn.Conv2d(channels, 3, 1)
 
     def forward(self, rainy: Tensor) -> Tensor:
-        return self.restore_in_stages(rainy)[-1]
+        return self.outputs(rainy)[0]
 
-    def restore_in_stages(self, rainy: Tensor) -> list[Tensor]:
-        """Return the estimate of every stage, each (N, 3, H, W); training supervises them all."""
+    def outputs(self, rainy: Tensor) -> list[Tensor]:
+        """Return the estimate of every stage, each (N, 3, H, W), the last one first."""
         reversed_rainy = rainy.flip(1)
         states: list[Tensor | None] = [None] * len(self.layers)
         estimates, x = [], reversed_rainy
@@ -94,4 +94,4 @@ class RESCAN(Rival):
             rain = self.leave(F.leaky_relu(self.se(self.decode(x)), 0.2))
             x = reversed_rainy - rain
             estimates.append(x.flip(1))
-        return estimates
+        return estimates[::-1]

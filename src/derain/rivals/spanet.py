@@ -139,13 +139,18 @@ class SPANet(Rival):
         self.leave = conv3x3(channels, 3, bias=False)
 
     def forward(self, rainy: Tensor) -> Tensor:
+        return self.outputs(rainy)[0]
+
+    def outputs(self, rainy: Tensor) -> list[Tensor]:
+        """Return the result and the first map of rain, (N, 1, H, W) in 0..1."""
         x = self.enter(rainy.flip(1)).relu()
-        attention: Tensor | float = 1.0
+        maps: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             position = index - self.plain
-            if not 0 <= position < self.attended:
-                attention = 1.0
-            elif position % 3 == 0:  # one map for three blocks
-                attention = self.sam(x)
-            x = F.relu(x + block(x) * attention)
-        return self.leave(x).flip(1)
+            branch = block(x)
+            if 0 <= position < self.attended:
+                if position % 3 == 0:  # one map for three blocks
+                    maps.append(self.sam(x))
+                branch = branch * maps[-1]
+            x = F.relu(x + branch)
+        return [self.leave(x).flip(1), *maps[:1]]

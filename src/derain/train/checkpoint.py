@@ -14,6 +14,9 @@ from derain.data.pairs.pair import Pair
 from derain.environment import git_commit
 from derain.network.run_files import WEIGHTS
 from derain.network.weights_file import save_weights
+from derain.rivals.configuration import RivalConfiguration
+from derain.rivals.rival import Rival
+from derain.rivals.weights_file import save_rival
 from derain.train.distributed import on_all_ranks, on_rank_zero
 from derain.train.log import RunLog
 from derain.train.recipe import Recipe
@@ -87,6 +90,11 @@ def write_weights(fabric: Fabric, state: State, recipe: Recipe, folder: Path) ->
     with state.averaged() as network:
 
         def write() -> None:
-            save_weights(folder / WEIGHTS, network, configuration=recipe.network, card=card)
+            if isinstance(network, Rival):
+                rival = cast(RivalConfiguration, recipe.network)
+                options = {"kind": rival.kind, "options": rival.options}
+                save_rival(folder / WEIGHTS, network, card=card, **options)  # type: ignore[arg-type]
+            else:
+                save_weights(folder / WEIGHTS, network, configuration=recipe.plnlin, card=card)
 
         on_rank_zero(fabric, write)

@@ -34,6 +34,7 @@ from derain.errors import RecipeError, TrainingError
 from derain.files.atomic import remove_stale_temporaries, write_text
 from derain.files.paths import exists
 from derain.network.run_files import RECIPE, STATE
+from derain.rivals.configuration import RivalConfiguration
 from derain.train.checkpoint import validate_and_save, write_weights
 from derain.train.clock import Clock, Every
 from derain.train.distributed import (
@@ -220,13 +221,13 @@ def main(
 
 def attach_kernels(state: State, recipe: Recipe, device: torch.device) -> str:
     """Let the C++ kernels compute both networks on a CPU, and return what computes them."""
-    if device.type != "cpu":
+    if device.type != "cpu" or isinstance(recipe.network, RivalConfiguration):
         return str(device)
     for network in (state.network, state.discriminator):
         if network is not None:
             kernels.accelerate(network, recipe.machine.kernels)
     return kernels.describe(
-        recipe.network, recipe.machine.kernels, with_discriminator=bool(recipe.loss.beta)
+        recipe.plnlin, recipe.machine.kernels, with_discriminator=bool(recipe.loss.beta)
     )
 
 

@@ -6,13 +6,22 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import (
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    Tag,
+)
 
 from derain.data.crops import MAX_WEIGHT, CropMix
 from derain.data.pairs.folder import PairFolder
 from derain.errors import RecipeError
 from derain.network.configuration import LEVELS, PLNLINConfiguration
 from derain.network.variants import get_unit
+from derain.rivals.configuration import RivalConfiguration
 from derain.train.manners import get_manner
 
 Precision = Literal["32-true", "bf16-mixed"]
@@ -20,6 +29,8 @@ Precision = Literal["32-true", "bf16-mixed"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 MAX_THREADS = 4096
+PLNLIN_TAG, RIVAL_TAG = "plnlin", "rival"
+"""Pydantic's names for the two kinds of networks."""
 MAX_FRAMES = 3
 MIN_WINDOW_PX = 2
 """With smaller windows, nothing would be left of a crop at the fourth scale of the loss."""
@@ -72,6 +83,8 @@ class Loss:
     """Weight of the adversarial term; 0 trains without a discriminator."""
     layer_weights: tuple[NonNegativeFloat, ...] = (0.0005, 0.001, 0.0025, 0.005)
     """mu_l of equation (12), from full resolution down."""
+    own: bool = False
+    """Train a rival (network.kind) with the loss of its authors instead of all terms above."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +210,19 @@ class Machine:
     unit (AMX), `eager` uses PyTorch's operations only."""
 
 
+def network_tag(network: Any) -> str:
+    """Return which configuration describes a network: that of a PLNLIN or that of a rival."""
+    if isinstance(network, dict):
+        return PLNLIN_TAG if network.get("kind", PLNLIN_TAG) == PLNLIN_TAG else RIVAL_TAG
+    return RIVAL_TAG if isinstance(network, RivalConfiguration) else PLNLIN_TAG
+
+
+Network = Annotated[
+    Annotated[PLNLINConfiguration, Tag(PLNLIN_TAG)] | Annotated[RivalConfiguration, Tag(RIVAL_TAG)],
+    Discriminator(network_tag),
+]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The settings of a training run.
@@ -205,7 +231,8 @@ class Recipe:
     checked where a recipe is read (`recipe_file`).
     """
 
-    network: PLNLINConfiguration
+    network: Network
+    """`kind = "prenet"` or another rival trains that network; the other keys are then `options`."""
     data: Data = field(default_factory=Data)
     loss: Loss = field(default_factory=Loss)
     adversarial: Adversarial = field(default_factory=Adversarial)
@@ -227,15 +254,17 @@ class Recipe:
     def __post_init__(self) -> None:
         if contradiction := next(self._contradictions(), None):
             raise RecipeError(contradiction)
-        for name in (self.network.unit, self.network.discriminator_unit):
-            get_unit(name)  # raises for an unknown name
+        if isinstance(self.network, PLNLINConfiguration):
+            for name in (self.network.unit, self.network.discriminator_unit):
+                get_unit(name)  # raises for an unknown name
         get_manner(self.adversarial.manner)
 
     def _contradictions(self) -> Iterator[str]:
         """Yield a sentence for each value that does not fit with the others."""
         yield from self._folder_errors()
         yield from self._loss_errors()
-        if self.network.window_px < MIN_WINDOW_PX:
+        yield from self._rival_errors()
+        if isinstance(self.network, PLNLINConfiguration) and self.network.window_px < MIN_WINDOW_PX:
             yield (
                 f"network.window_px = {self.network.window_px} is too small for the fourth scale "
                 f"of the loss; choose {MIN_WINDOW_PX} or more"
@@ -303,8 +332,31 @@ class Recipe:
         if len(loss.level_weights) != LEVELS or len(loss.layer_weights) != LEVELS:
             yield f"loss: level_weights and layer_weights need {LEVELS} numbers, one for each scale"
         by_scale = loss.alpha * sum(loss.level_weights), loss.beta * sum(loss.layer_weights)
-        if not any((loss.pixel, loss.absolute, loss.psnr, *by_scale)):
+        if not loss.own and not any((loss.pixel, loss.absolute, loss.psnr, *by_scale)):
             yield "loss: all weights are 0, so nothing would be learnt; set one, such as pixel"
+
+    def _rival_errors(self) -> Iterator[str]:
+        """Yield a sentence for each value that a network of another paper cannot have."""
+        if not isinstance(self.network, RivalConfiguration):
+            if self.loss.own:
+                yield (
+                    "loss.own: a PLNLIN has no other loss than the terms above; set it to false, "
+                    "or choose a rival with network.kind"
+                )
+        elif self.loss.alpha or self.loss.beta:
+            yield (
+                f"loss: {self.network.kind} has no heads, which the hierarchical and the "
+                "adversarial term need; set loss.alpha and loss.beta to 0"
+            )
+
+    @property
+    def plnlin(self) -> PLNLINConfiguration:
+        """The network as a PLNLIN. Raises RecipeError for a rival."""
+        if isinstance(self.network, RivalConfiguration):
+            raise RecipeError(
+                f"network.kind = {self.network.kind!r}: only a PLNLIN can do this; remove the key"
+            )
+        return self.network
 
     @property
     def trains_heads(self) -> bool:

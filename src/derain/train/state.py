@@ -16,9 +16,12 @@ from derain.errors import RecipeError, TrainingError, WeightsError
 from derain.files.atomic import atomic_write
 from derain.files.messages import explain_os_error
 from derain.network import PLNLIN, PLNLINConfiguration
+from derain.network.growing import can_grow, grow
 from derain.network.run_files import STATE
 from derain.network.weights_file import load_into, load_weights
-from derain.network.widening import can_widen, widen
+from derain.rivals.checkpoint import load_into as load_checkpoint
+from derain.rivals.checkpoint import read_checkpoint
+from derain.rivals.configuration import RivalConfiguration
 from derain.train.distributed import on_rank_zero
 from derain.train.ema import WeightAverage
 from derain.train.manners import get_manner
@@ -63,7 +66,7 @@ class State:
 
     @property
     def generator(self) -> PLNLIN:
-        """The network without Fabric's wrapper."""
+        """The network without Fabric's wrapper; a rival has the same methods, except for heads."""
         return cast(PLNLIN, unwrapped(self.network))
 
     @contextmanager
@@ -82,15 +85,18 @@ def create_state(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None =
     """Return the state of a run before its first step, with a discriminator if the loss uses one.
 
     The generator's weights are read from the file `weights`, or drawn from the seed. Weights of a
-    network with fewer channels are widened. Raises WeightsError for a file that does not fit.
+    network with fewer channels or stages are grown. Raises WeightsError for a file that does not
+    fit.
     """
     torch.manual_seed(recipe.seed)
+    if isinstance(recipe.network, RivalConfiguration):
+        return _create_rival_state(fabric, recipe, recipe.network, weights=weights)
     generator = PLNLIN(recipe.network)
     initial = InitialWeights()
     if weights is not None:
         configuration, tensors, card = load_weights(weights)
-        if can_widen(configuration, recipe.network):
-            tensors = widen(tensors, configuration, recipe.network, seed=recipe.seed)
+        if can_grow(configuration, recipe.network):
+            tensors = grow(tensors, configuration, recipe.network, seed=recipe.seed)
         elif names := differences(configuration, recipe.network):
             theirs, ours = (getattr(c, names[0]) for c in (configuration, recipe.network))
             raise WeightsError(
@@ -112,6 +118,19 @@ def create_state(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None =
             discriminator, make_optimiser(discriminator, recipe.optimiser)
         )
     return state
+
+
+def _create_rival_state(
+    fabric: Fabric, recipe: Recipe, configuration: RivalConfiguration, *, weights: str | Path | None
+) -> State:
+    """Return the state of a run that trains a rival, from random or from official weights."""
+    rival = configuration.build()
+    if weights is not None:
+        load_checkpoint(rival, read_checkpoint(weights), path=weights)
+    network, optimiser = fabric.setup(rival, make_optimiser(rival, recipe.optimiser))
+    network.mark_forward_method("outputs")
+    average = WeightAverage(rival, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
+    return State(network, optimiser, average, recipe=recipe.as_dict())
 
 
 def differences(first: PLNLINConfiguration, second: PLNLINConfiguration) -> list[str]:
@@ -195,8 +214,7 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 def _check_compatible(state: State, saved: dict[str, Any], path: Path) -> None:
     """Raise RecipeError if the saved run had other parts."""
     ours, theirs = state.recipe, saved["recipe"]
-    network = PLNLINConfiguration.from_saved(ours["network"])
-    if network.generator_only != PLNLINConfiguration.from_saved(theirs["network"]).generator_only:
+    if _generator(ours["network"]) != _generator(theirs["network"]):
         raise RecipeError(
             f"{path}: was saved by a run with another network; resume it with its own recipe"
         )
@@ -219,6 +237,7 @@ def _check_compatible(state: State, saved: dict[str, Any], path: Path) -> None:
         )
     # checkpoints of early versions have no recipe of the discriminator, only that of the session
     trained_by = saved.get("discriminator_recipe") or theirs
+    network = PLNLINConfiguration.from_saved(ours["network"])
     if network != PLNLINConfiguration.from_saved(trained_by["network"]):
         raise RecipeError(
             f"{path}: its discriminator was trained with other settings of [network]; "
@@ -230,6 +249,13 @@ def _check_compatible(state: State, saved: dict[str, Any], path: Path) -> None:
             f"{path}: its discriminator was trained with adversarial.manner = {manner!r}; "
             f"resume it with that manner, or with loss.beta=0"
         )
+
+
+def _generator(network: dict[str, Any]) -> object:
+    """Return what two saved networks must have in common to resume one with the other."""
+    if "kind" in network:
+        return RivalConfiguration(**network)
+    return PLNLINConfiguration.from_saved(network).generator_only
 
 
 def _group_sizes(optimiser: dict[str, Any]) -> list[int]:

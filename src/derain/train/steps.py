@@ -11,6 +11,7 @@ from torch import Tensor
 
 from derain.errors import TrainingError
 from derain.network.generator import GeneratorOutput
+from derain.rivals.configuration import RivalConfiguration
 from derain.train.manners import get_manner
 from derain.train.objective import (
     AdversarialInputs,
@@ -19,6 +20,7 @@ from derain.train.objective import (
     restoration_loss,
 )
 from derain.train.recipe import Recipe
+from derain.train.rival_losses import own_loss
 from derain.train.state import State, unwrapped
 
 
@@ -73,11 +75,19 @@ def generator_update(
 ) -> tuple[dict[str, float], GeneratorOutput]:
     """Update the generator by equation (9), without its adversarial term if there is no content."""
     with fabric.autocast():
-        if recipe.trains_heads:
-            output: GeneratorOutput = state.network.forward_with_heads(batch.rainy)  # type: ignore[operator]
+        outputs: list[Tensor] = []
+        if recipe.loss.own:
+            outputs = state.network.outputs(batch.rainy)  # type: ignore[operator]
+            output = GeneratorOutput(outputs[0], [], [])
+        elif recipe.trains_heads:
+            output = state.network.forward_with_heads(batch.rainy)  # type: ignore[operator]
         else:
             output = GeneratorOutput(state.network(batch.rainy), [], [])
-    total, terms = restoration_loss(output, batch.clean, recipe.loss)
+    if isinstance(recipe.network, RivalConfiguration) and recipe.loss.own:
+        total = own_loss(recipe.network.kind, outputs, batch.rainy, batch.clean)
+        terms = {"own": total.detach()}
+    else:
+        total, terms = restoration_loss(output, batch.clean, recipe.loss)
     if clean_content is not None and state.discriminator is not None:
         content = get_manner(recipe.adversarial.manner).restored_content(output)
         inputs = AdversarialInputs(output.restored, content, batch.clean, clean_content)

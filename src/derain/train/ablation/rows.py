@@ -108,13 +108,13 @@ def row_network(row: AblationRow, base: Recipe) -> PLNLINConfiguration:
 
     Their channels are chosen so that both have as many parameters as those of `base`, within 2 %.
     """
-    network = replace(base.network, unit=row.unit, discriminator_unit=row.discriminator_unit)
-    network = match_parameters(network, target=count_parameters(PLNLIN, base.network))
+    network = replace(base.plnlin, unit=row.unit, discriminator_unit=row.discriminator_unit)
+    network = match_parameters(network, target=count_parameters(PLNLIN, base.plnlin))
     if not base.loss.beta:
         return network
     return match_parameters(
-        replace(network, discriminator_channels=base.network.effective_discriminator_channels),
-        target=count_parameters(get_manner(base.adversarial.manner).discriminator, base.network),
+        replace(network, discriminator_channels=base.plnlin.effective_discriminator_channels),
+        target=count_parameters(get_manner(base.adversarial.manner).discriminator, base.plnlin),
         build=get_manner(row.manner).discriminator,
         field="discriminator_channels",
     )

@@ -140,8 +140,8 @@ def _check_base(base: Recipe, tables: Sequence[str], *, path: Path) -> None:
     if not base.validation.pairs:
         raise RecipeError(f"{path}: has no pairs for validation; add [[validation.pairs]]")
     parts = {
-        "network.unit": (base.network.unit, "plnlim"),
-        "network.discriminator_unit": (base.network.discriminator_unit, "plnlim"),
+        "network.unit": (base.plnlin.unit, "plnlim"),
+        "network.discriminator_unit": (base.plnlin.discriminator_unit, "plnlim"),
         "adversarial.manner": (base.adversarial.manner, "mcddl"),
     }
     for key, (value, papers) in parts.items():
@@ -225,11 +225,11 @@ def train_row(row: AblationRow, recipe: Path, overrides: Sequence[str]) -> RowRe
 
 def _count_parameters(recipe: Recipe) -> tuple[int, int]:
     """Return the parameters of the generator and of the discriminator, 0 if there is none."""
-    generator = count_parameters(PLNLIN, recipe.network)
+    generator = count_parameters(PLNLIN, recipe.plnlin)
     if not recipe.loss.beta:
         return generator, 0
     discriminator = get_manner(recipe.adversarial.manner).discriminator
-    return generator, count_parameters(discriminator, recipe.network)
+    return generator, count_parameters(discriminator, recipe.plnlin)
 
 
 def _check_same_recipe(built: Recipe, path: Path) -> None:
@@ -247,7 +247,7 @@ def _check_same_recipe(built: Recipe, path: Path) -> None:
             f"{path}: {error}; remove its folder, or choose another --output"
         ) from error
     if not built.loss.beta:  # without a discriminator, this field changes nothing
-        trained["network"]["normalised_content"] = built.network.normalised_content
+        trained["network"]["normalised_content"] = built.plnlin.normalised_content
     wanted = built.as_dict()
     different = sorted(
         section
