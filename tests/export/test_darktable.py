@@ -96,3 +96,8 @@ def test_command_writes_the_file(tmp_path, capsys):
     path = tmp_path / "derain.dtmodel"
     assert main(["export", "small", "--for", "darktable", "-o", str(path)]) == 0
     assert zipfile.is_zipfile(path)
+
+
+def test_a_network_for_clips_is_rejected(networks, tmp_path):
+    with pytest.raises(WeightsError, match="needs 3 frames, but darktable gives it one picture"):
+        write_dtmodel(find(networks / "averaging.onnx"), tmp_path / "clip.dtmodel")

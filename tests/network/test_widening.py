@@ -86,10 +86,10 @@ def three_frames(narrow):
 
 
 def test_a_network_for_clips_starts_as_the_one_for_pictures(narrow, three_frames):
-    frames = torch.rand(3, 1, 3, 40, 60)
+    frames = torch.rand(3, 1, 3, 40, 60, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         actual = three_frames(torch.cat(tuple(frames), dim=1))
-        torch.testing.assert_close(actual, narrow(frames[1]), rtol=0, atol=1e-6)
+        torch.testing.assert_close(actual, narrow(frames[1]), rtol=0, atol=1e-5)
 
 
 def test_the_neighbours_of_a_frame_get_a_gradient(three_frames):

@@ -47,6 +47,11 @@ def write_dtmodel(model: Model, path: Path) -> None:
     """
     if path.suffix.lower() != SUFFIX:
         raise WeightsError(f"{path}: darktable imports {SUFFIX} files only; choose such a name")
+    if model.frames > 1:
+        raise WeightsError(
+            f"{model.onnx_path}: needs {model.frames} frames, but darktable gives it one picture; "
+            "choose a model for pictures"
+        )
     folder = model_id(model.name)
     contents = {
         "config.json": json.dumps(manifest(model), indent=4).encode(),
