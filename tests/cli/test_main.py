@@ -133,6 +133,15 @@ def test_misspelt_verb_is_suggested(typed, meant, capsys):
     )
 
 
+def test_command_after_options_is_named(capsys):
+    assert main(["-m", "small", "video", "frames/"]) == 1
+    assert "video: commands come before options" in capsys.readouterr().err
+
+
+def test_suffix_may_be_a_word_that_names_a_command():
+    assert entry._verb_for(["--suffix", "rain", "photo.jpg"]) == "restore"
+
+
 def test_stream_address_suggests_a_pipe(capsys):
     assert main(["rtsp://camera/1", "-o", "out.mp4"]) == 1
     assert (

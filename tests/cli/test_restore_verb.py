@@ -83,7 +83,7 @@ def test_empty_name_is_not_the_current_folder(photo, darken, arguments, capsys, 
 
 def test_summary_is_the_last_line(photo, darken, capsys):
     main([str(photo), *darken])
-    assert capsys.readouterr().err.splitlines()[-1].startswith("1 restored in ")
+    assert "photo_derained.png: 1 restored in " in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_model_and_device_are_printed(photo, darken, capsys):

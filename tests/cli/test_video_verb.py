@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from derain.cli.main import main
 
@@ -81,6 +82,16 @@ def test_final_line(darken, clip, capsys):
     assert " fps, " in line
     assert "overhead outside the network" in line
     assert "flicker 0.00 before and 0.00 after the temporal filter" in line
+
+
+def test_frame_folder_without_new_frames_has_no_speed(darken, tmp_path, capsys):
+    folder, target = tmp_path / "frames", str(tmp_path / "out")
+    folder.mkdir()
+    Image.new("RGB", (16, 16)).save(folder / "f1.png")
+    main(["video", str(folder), "-o", target, *darken])
+    capsys.readouterr()
+    main(["video", str(folder), "-o", target, *darken])
+    assert f"{target}: 0 frames" in capsys.readouterr().err.splitlines()
 
 
 def test_skipped_clips_are_counted(darken, clip, capsys):

@@ -19,6 +19,8 @@ class PhotoProgress(Console):
         super().__init__(is_quiet=is_quiet)
         self._bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
         self._bar.restart(len(jobs.pending))
+        self._is_single = len(jobs.pending) == 1
+        self._written = ""
         for _, problem in jobs.problems:
             self.error(problem)
 
@@ -37,6 +39,8 @@ class PhotoProgress(Console):
         """Print why a job failed, or what its output could not keep."""
         if result.error is not None:
             self.error(result.error)
+        elif self._is_single:
+            self._written = f"{result.target}: "
         for omission in result.omissions:
             self.info(f"{result.source}: {omission}")
 
@@ -45,8 +49,8 @@ class PhotoProgress(Console):
         self._bar.advance(share)
 
     def finish(self, summary: Summary) -> ExitCode:
-        """Print the summary and return the exit code."""
-        self.info(str(summary))
+        """Print the summary, with the name of a single result, and return the exit code."""
+        self.info(f"{self._written}{summary}")
         return ExitCode.of_run(
             has_failures=summary.failed > 0, is_interrupted=summary.was_interrupted
         )

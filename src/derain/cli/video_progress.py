@@ -69,10 +69,12 @@ def _describe(job: VideoJob, result: VideoResult) -> str:
     target = "standard output" if job.is_pipe else job.target
     rate = result.frame_count / result.seconds if result.seconds else 0.0
     overhead = 1 - result.network_seconds / result.seconds if result.seconds else 0.0
-    line = (
-        f"{target}: {result.frame_count} frames in {result.seconds:.1f} s "
-        f"({rate:.3g} fps, {overhead:.1%} overhead outside the network)"
-    )
+    line = f"{target}: {result.frame_count} frames"
+    if result.frame_count:  # none if all have a result
+        line += (
+            f" in {result.seconds:.1f} s "
+            f"({rate:.3g} fps, {overhead:.1%} overhead outside the network)"
+        )
     if result.flicker is not None:
         line += ", flicker {:.2f} before and {:.2f} after the temporal filter".format(
             *result.flicker
