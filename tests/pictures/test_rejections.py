@@ -102,7 +102,8 @@ def test_error_of_the_disk_is_no_damage(number, rainy, tmp_path, monkeypatch):
 
     pictures.write(rainy, tmp_path / "in.png")
     monkeypatch.setattr(Path, "open", fail)
-    assert f"in.png: cannot be read ({os.strerror(number)})" in read_error(tmp_path / "in.png")
+    fact = f"cannot be read ({os.strerror(number)})"
+    assert read_error(tmp_path / "in.png").startswith(fact)
 
 
 def test_empty_file(tmp_path):

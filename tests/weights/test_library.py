@@ -256,6 +256,14 @@ def test_deeply_nested_header_is_rejected(tmp_path):
         read_safetensors_metadata(path)
 
 
+def test_infinite_offset_is_rejected(tmp_path):
+    path = tmp_path / "endless.safetensors"
+    header = b'{"a": {"data_offsets": [0, Infinity]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        read_safetensors_metadata(path)
+
+
 @pytest.mark.parametrize("length", [2**45, 2**66])
 def test_length_beyond_the_end_of_the_file_is_rejected(length, make_network):
     """A reader that trusts the length would allocate that much memory."""

@@ -13,6 +13,8 @@ METADATA_PROPS = 14
 """Field of an ONNX `ModelProto` with (key, value) pairs of text (onnx.proto)."""
 MAX_HEADER_BYTES = 100_000_000
 """Limit of the safetensors format."""
+INVALID = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+"""Exceptions for headers that are JSON, but not of safetensors; an offset can be infinite."""
 VARINT, LENGTH_DELIMITED = 0, 2
 """Wire types of Protocol Buffers."""
 
@@ -64,7 +66,7 @@ def read_safetensors_metadata(path: Path) -> dict[str, str]:
     try:
         end = max((int(tensor["data_offsets"][1]) for tensor in header.values()), default=0)
         metadata = {str(key): str(value) for key, value in pairs.items()}
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except INVALID as error:
         raise ValueError("not a safetensors file") from error
     if size_bytes < 8 + header_bytes + end:
         raise ValueError("truncated")
