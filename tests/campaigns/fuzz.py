@@ -7,7 +7,7 @@ From the root of the repository:
 
 TARGET is a key of TARGETS. The corpus grows in the folder CORPUS, and is read again by the next
 call, which continues. `-max_total_time=3600` limits the time, `-merge=1 SMALL CORPUS` minimises a
-corpus into the folder SMALL. A target may raise the exceptions that its callers expect, and no
+corpus into the folder SMALL. An input that fails is kept beside the corpus. A target may raise the exceptions that its callers expect, and no
 other.
 """
 
@@ -21,7 +21,6 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 
@@ -224,9 +223,8 @@ def main() -> None:
     if not any(folder.iterdir()):
         for index, example in enumerate(seeds()[name]):
             (folder / f"seed-{index}").write_bytes(example)
-    arguments = [sys.argv[0], str(folder), f"-max_len={MAX_BYTES}", *sys.argv[3:]]
-    with patch("sys.stderr", io.StringIO()):
-        atheris.Setup(arguments, TARGETS[name])
+    arguments = [f"-max_len={MAX_BYTES}", f"-artifact_prefix={folder}-", *sys.argv[3:]]
+    atheris.Setup([sys.argv[0], str(folder), *arguments], TARGETS[name])
     atheris.Fuzz()
 
 

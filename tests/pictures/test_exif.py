@@ -16,6 +16,7 @@ from PIL import Image
 from derain import pictures
 from derain.pictures import Metadata, Picture
 from derain.pictures.exif import MOVED_NOTE, without_orientation
+from derain.pictures.orientation import upright_exif
 
 ARTIST = 315
 NAME = "© José Müller".encode()
@@ -206,6 +207,13 @@ def test_values_beyond_the_end_of_the_file_are_dropped(tmp_path):
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
         assert ARTIST not in file.pages[0].tags
         assert file.pages[0].tags[271].value == "Maker of cameras"
+
+
+def test_sides_beyond_the_end_are_unchanged():
+    """The second of the swapped entries is truncated."""
+    sides = {40962: short(40), 40963: short(30)}
+    exif = make_tiff({34665: (4, struct.pack("<I", 26))}) + make_tiff(sides)[8:-8]
+    assert len(upright_exif(exif, 6)) == len(exif)
 
 
 def test_moved_note_of_a_later_page_is_reported():

@@ -115,7 +115,7 @@ def _turn_subject(
 def _swap_sides(data: bytearray, order: str, start: int) -> None:
     # type, count and value are swapped together: one side may be a short, the other a long
     sides = {tag: entry for tag, entry in _entries(data, order, start) if tag in SIDES}
-    if len(sides) == 2:
+    if len(sides) == 2 and max(sides.values()) + 12 <= len(data):
         width, height = (
             slice(sides[tag] + 2, sides[tag] + 12)
             for tag in (Tag.ExifImageWidth, Tag.ExifImageHeight)
