@@ -2,8 +2,8 @@
 
    fault_arm(call, first, mode, number, prefix) arms it: the call number `first` (from 1) of a kind,
    to a file below `prefix`, fails with the error `number`. Modes: 0 once, 1 from then on, 2 the
-   signal `number` is sent, 3 the clock is moved by `number` seconds. fault_count() returns how many
-   calls of the kind there were. */
+   signal `number` is sent, 3 the clock is moved by `number` seconds. fault_count(call) returns how
+   many calls of a kind there were since then. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -29,7 +29,10 @@ enum mode { ONCE, STICKY, SIGNAL, CLOCK };
 static char call[32], prefix[PATH_MAX];
 static long first_call, fault_number;
 static enum mode mode;
-static atomic_long calls;
+static const char *const kinds[] = {"create", "open",   "write",  "read",  "fsync", "rename", "link",
+                                    "unlink", "mkdir", "memory", "clock", "wait"};
+#define KINDS (sizeof kinds / sizeof *kinds)
+static atomic_long counts[KINDS];
 static atomic_bool is_armed;
 static atomic_bool is_watched[MAX_FILES];
 
@@ -37,19 +40,25 @@ void fault_arm(const char *name, long first, int how, long number, const char *f
     strncpy(call, name, sizeof call - 1);
     strncpy(prefix, folder, sizeof prefix - 1);
     first_call = first, mode = (enum mode)how, fault_number = number;
-    atomic_store(&calls, 0);
+    for (size_t i = 0; i < KINDS; i++) atomic_store(&counts[i], 0);
     atomic_store(&is_armed, 1);
 }
 
 void fault_disarm(void) { atomic_store(&is_armed, 0); }
 
-long fault_count(void) { return atomic_load(&calls); }
+static atomic_long *counter(const char *name) {
+    for (size_t i = 0; i < KINDS; i++)
+        if (strcmp(kinds[i], name) == 0) return &counts[i];
+    abort();
+}
+
+long fault_count(const char *name) { return atomic_load(counter(name)); }
 
 /* True if this call must fail; errno is set. */
 static int fails(const char *name) {
-    if (!atomic_load(&is_armed) || strcmp(name, call) != 0) return 0;
-    long number = atomic_fetch_add(&calls, 1) + 1;
-    if (first_call <= 0 || number < first_call || (number > first_call && mode != STICKY)) return 0;
+    if (!atomic_load(&is_armed)) return 0;
+    long number = atomic_fetch_add(counter(name), 1) + 1;
+    if (strcmp(name, call) != 0 || first_call <= 0 || number < first_call || (number > first_call && mode != STICKY)) return 0;
     if (mode == SIGNAL) {
         kill(getpid(), (int)fault_number);
         return 0;
@@ -196,9 +205,9 @@ void *aligned_alloc(size_t alignment, size_t size) {
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     int result = NEXT(clock_gettime)(clock, time);
-    if (clock == CLOCK_REALTIME && atomic_load(&is_armed) && strcmp(call, "clock") == 0)
-        if (atomic_fetch_add(&calls, 1) + 1 >= first_call && first_call > 0)
-            time->tv_sec += fault_number;
+    if (clock != CLOCK_REALTIME || !atomic_load(&is_armed)) return result;
+    long number = atomic_fetch_add(counter("clock"), 1) + 1;
+    if (mode == CLOCK && first_call > 0 && number >= first_call) time->tv_sec += fault_number;
     return result;
 }
 

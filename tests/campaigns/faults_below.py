@@ -90,24 +90,23 @@ class Injector:
             str(prefix).encode(),
         )
 
-    def disarm(self) -> int:
-        """Return the number of calls of the kind."""
+    def disarm(self) -> dict[str, int]:
+        """Return the number of calls of each kind."""
         self._library.fault_disarm()
-        return int(self._library.fault_count())
+        return {call: int(self._library.fault_count(call.encode())) for call in FAULTS}
 
 
 def plan_faults(scenario: Scenario, folder: Path, *, each: int, seed: int) -> Iterator[Fault]:
     """Yield the faults of a scenario: every call of each kind, or `each` of them."""
     rng = random.Random(f"{seed} {scenario.name}")
+    start = time.monotonic()
+    calls = run_child(scenario, Fault(scenario.name, "write", 0, ONCE, 0), folder)["calls"]
+    duration_ms = int(1000 * (time.monotonic() - start))
     for call in (name for name in FAULTS if name in scenario.calls):
-        ending = run_child(scenario, Fault(scenario.name, call, 0, ONCE, 0), folder)
-        places = range(1, int(ending["calls"]) + 1)
+        places = range(1, calls[call] + 1)
         choices = [(place, fault) for place in places for fault in FAULTS[call]]
         for place, (mode, number) in rng.sample(choices, min(each, len(choices))):
             yield Fault(scenario.name, call, place, mode, number)
-    start = time.monotonic()
-    run_child(scenario, Fault(scenario.name, "none", 0, ONCE, 0), folder)
-    duration_ms = int(1000 * (time.monotonic() - start))
     for place in range(1, each + 1):
         yield Fault(scenario.name, KILL, place, ONCE, rng.randrange(duration_ms))
 
@@ -123,6 +122,7 @@ def run_child(scenario: Scenario, fault: Fault, folder: Path, **options: Any) ->
         scenario.prepare(folder / "sources", work)
     answer, log = folder / "answer.json", folder / "stderr.txt"
     answer.unlink(missing_ok=True)
+    log.write_text("")
     child = os.fork()
     if child == 0:
         _run_command(scenario, fault, work, answer, log)
@@ -133,11 +133,11 @@ def run_child(scenario: Scenario, fault: Fault, folder: Path, **options: Any) ->
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             ending = "killed" if kill_at < end else "hung"
-            return {"ending": ending, "stderr": log.read_text(errors="replace"), "calls": 0}
+            return {"ending": ending, "stderr": log.read_text(errors="replace")}
         time.sleep(0.005)
     stderr = log.read_text(errors="replace")
     if not answer.exists():
-        return {"ending": "died", "stderr": stderr, "calls": 0}
+        return {"ending": "died", "stderr": stderr}
     return {**json.loads(answer.read_text()), "stderr": stderr}
 
 
@@ -153,7 +153,7 @@ def _run_command(scenario: Scenario, fault: Fault, work: Path, answer: Path, log
         if fault.call not in {KILL, "none"}:
             injector.arm(fault, work)
         code, error = call_main(arguments, b"")
-        calls = injector.disarm()
+        calls = {} if fault.call in {KILL, "none"} else injector.disarm()
         sys.stderr.flush()
         answer.write_text(json.dumps({"ending": code, "error": error, "calls": calls}))
     finally:

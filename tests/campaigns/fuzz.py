@@ -7,8 +7,8 @@ From the root of the repository:
 
 TARGET is a key of TARGETS. The corpus grows in the folder CORPUS, and is read again by the next
 call, which continues. `-max_total_time=3600` limits the time, `-merge=1 SMALL CORPUS` minimises a
-corpus into the folder SMALL. An input that fails is kept beside the corpus. A target may raise the exceptions that its callers expect, and no
-other.
+corpus into the folder SMALL. An input that fails is kept beside the corpus. A target may raise the
+exceptions that its callers expect, and no other.
 """
 
 from __future__ import annotations

@@ -158,7 +158,8 @@ def run_case(case: Case, restorer: Restorer, folder: Path) -> Outcome:
     jobs = find_jobs([source], output=out, overwrite=True)
     batch = PhotoBatch(restorer, RestoreOptions(strength=0.0), workers=1, on_result=results.append)
     try:
-        batch.run(jobs)
+        if batch.run(jobs).was_interrupted:
+            raise KeyboardInterrupt
         (result,) = results
         if result.error is not None:
             status = "crashed" if "bug in derain" in result.error else "refused"

@@ -17,7 +17,7 @@ pytest.importorskip("av")
 from campaigns.fault_scenarios import SCENARIOS
 from campaigns.faults_below import BAD
 
-EACH = 2
+EACH = 1
 
 
 @pytest.mark.slow
