@@ -25,7 +25,7 @@ class Official:
 def of_module(network: nn.Module, restore: Restore, *, multiple_px: int = 1) -> Official:
     """Wrap a module of PyTorch; pictures are extended by reflection where it needs multiples.
 
-    Of a parameter with several names, only the first is listed. Constants are not listed.
+    Only the first name of a shared parameter is listed. Constants are not listed.
     """
     statistics = {
         name: buffer

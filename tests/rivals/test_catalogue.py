@@ -55,6 +55,13 @@ def test_the_list_is_printed(capsys):
     assert "no public code was found" in output
 
 
+def test_all_rows_are_described(capsys):
+    assert main(["rivals", "--details"]) == 0
+    output = capsys.readouterr().out
+    missing = [e.row for e in (*TABLE2, *BESIDE) if f"{e.row}: {e.paper}" not in output]
+    assert missing == []
+
+
 def test_a_row_is_described(capsys):
     assert main(["rivals", "prenet"]) == 0
     assert "arXiv 1901.09221" in capsys.readouterr().out

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from derain.cli.options import Flag
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -14,7 +16,9 @@ WIDTH = 140
 """Columns of the table where the output is not a terminal."""
 
 
-def rivals(name: str | None = None, weights: Path | None = None, /) -> None:
+def rivals(
+    name: str | None = None, weights: Path | None = None, /, *, details: Flag = False
+) -> None:
     """List the other networks of the paper's Table 2, or describe one of them.
 
     `derain rivals prenet net_latest.pth` compares a published checkpoint with the network. It runs
@@ -26,6 +30,8 @@ def rivals(name: str | None = None, weights: Path | None = None, /) -> None:
         Name of a network, such as prenet, or of a system of the table.
     weights
         An official checkpoint; of a checkpoint of TensorFlow, its .index file.
+    details
+        Describe every system: paper, code, licence, where the weights are, and checksums.
     """
     import sys
 
@@ -37,6 +43,11 @@ def rivals(name: str | None = None, weights: Path | None = None, /) -> None:
     console = rich_console.Console(
         width=None if sys.stdout.isatty() else WIDTH, highlight=False, emoji=False
     )
+    if name is None and details:
+        for entry in (*TABLE2, *BESIDE):
+            _describe(entry, console)
+            console.print()
+        return
     if name is None:
         _list([*TABLE2, *BESIDE], console)
         return
@@ -82,7 +93,7 @@ def _list(entries: list[Entry], console: Console) -> None:
     console.print(
         Text(
             "\nGMACs: 10^9 multiply-accumulates at 256x256. `derain rivals NAME` prints the paper, "
-            "the code, and where the weights are published."
+            "the code, and where the weights are published; `--details` prints that of all."
         )
     )
 
@@ -95,7 +106,7 @@ def _describe(entry: Entry, console: Console) -> None:
 
     lines = [
         f"{entry.row}: {entry.paper} ({entry.venue}, {entry.year})",
-        f"code: {entry.code}; licence: {entry.code_licence}",
+        f"code: {entry.code}; licence of code and weights: {entry.code_licence}",
         f"weights: {entry.weights or 'none found'}",
         *(
             f"{name}: {count_parameters(name):,} parameters, {GMACS[name]:.1f} GMACs at 256x256"
