@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, Group
 from derain import DerainError, __version__
 from derain.cli.console import log_stream, one_line
 from derain.cli.exit_codes import ExitCode
+from derain.cluster.location import is_store
 from derain.errors import MissingExtraError
 from derain.files.paths import exists, is_folder
 from derain.suffixes import PIPE, READABLE_CLIP_SUFFIXES
@@ -56,7 +57,7 @@ EXTRAS = dict.fromkeys(
     ["torch", "lightning_fabric", "safetensors", "onnx", "pydantic", "filelock", "tomli"], "train"
 ) | {"matplotlib": "plot"}
 EXTRAS |= dict.fromkeys(["fastapi", "starlette", "uvicorn", "prometheus_client"], "serve")
-EXTRAS["av"] = "video"
+EXTRAS |= {"av": "video", "ray": "ray", "pyarrow": "ray"}
 """Modules that a plain `pip install derain` lacks -> the extra that installs them."""
 PYAV_NEEDS = (3, 11)
 """The oldest Python for which PyAV is published; with an older one the extra `video` is empty."""
@@ -150,6 +151,8 @@ def _verb_for(tokens: Sequence[str]) -> str:
     for token in inputs:
         if token in VERBS and not exists(Path(token)):
             raise DerainError(f"{token}: commands come before options; write `derain {token} ...`")
+        if is_store(token):
+            return "restore"
         if re.match(r"\w+://", token) and not exists(Path(token)):
             raise DerainError(
                 f"{token}: streams cannot be opened directly; "

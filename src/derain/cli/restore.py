@@ -13,7 +13,6 @@ from derain.cli.options import (
     Fraction,
     Network,
     OutputArgument,
-    PathArgument,
     Positive,
     Quiet,
     result_suffix,
@@ -22,7 +21,7 @@ from derain.errors import DerainError
 
 
 def restore(
-    *inputs: PathArgument,
+    *inputs: OutputArgument,
     output: Annotated[OutputArgument | None, Parameter(name=["--output", "-o"])] = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], validator=Positive)] = 2,
     strength: Fraction = 1.0,
@@ -35,6 +34,7 @@ def restore(
     shard: str | None = None,
     report: Path | None = None,
     json: Path | None = None,
+    ray: str | None = None,
     quiet: Quiet = False,
     network: Network = DEFAULT_NETWORK,
 ) -> int:
@@ -44,7 +44,7 @@ def restore(
     ----------
     inputs
         Photos (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC), and folders, which are searched with
-        their subfolders.
+        their subfolders. With --ray also s3://BUCKET/FOLDER and gs://BUCKET/FOLDER.
     output
         A folder, which gets the same subfolders as the input; or a file, for a single photo. A
         name that ends with a slash is a folder. Default: `photo_derained.jpg` beside `photo.jpg`.
@@ -74,11 +74,14 @@ def restore(
         Write an HTML page with a slider between before and after for each picture.
     json
         Write a JSON file with the result and the timing of each picture.
+    ray
+        Restore one folder on the Ray cluster of this address; `local` starts Ray on this machine.
     quiet
         Print errors only.
     """
     from derain.cli.exit_codes import ExitCode
     from derain.cli.photo_progress import PhotoProgress
+    from derain.cluster.location import is_store
     from derain.inference.blending import read_mask
     from derain.photos.batch import PhotoBatch
     from derain.photos.jobs import find_jobs
@@ -95,10 +98,37 @@ def restore(
         raise DerainError("no photo given; try `derain photo.jpg` or `derain --help`")
     check_report_name(report, option="--report", suffixes=(".html", ".htm"))
     check_report_name(json, option="--json", suffixes=(".json",))
+    if ray is not None:
+        from derain.cli.cluster import restore_on_ray
+
+        unsupported = {
+            "--save-rain": save_rain,
+            "--suffix": suffix,
+            "--shard": shard,
+            "--report": report,
+        }
+        for option, value in unsupported.items():
+            if value:
+                raise DerainError(f"{option}: is not supported with --ray; remove it")
+        return restore_on_ray(
+            inputs,
+            address=ray,
+            output=output,
+            options=RestoreOptions(
+                strength, None if mask is None else read_mask(mask), strip=strip, compare=compare
+            ),
+            network=vars(network),
+            overwrite=overwrite,
+            json=json,
+            is_quiet=quiet,
+        )
     silence_libtiff()
     default_suffix = COMPARED_SUFFIX if compare else DERAINED_SUFFIX
+    for address in [*inputs, output or ""]:
+        if is_store(address):
+            raise DerainError(f"{address}: object stores need --ray ADDRESS, or --ray local")
     job_list = find_jobs(
-        inputs,
+        [Path(path) for path in inputs],
         output=output,
         suffix=result_suffix(suffix, default=default_suffix, output=output),
         overwrite=overwrite,

@@ -1,0 +1,1 @@
+"""Photos restored by many machines, on Ray Data (extra `ray`)."""

@@ -1,0 +1,145 @@
+"""Folders on a shared disk and in object stores, through the file systems of Arrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from derain.errors import PictureError
+from derain.files.atomic import TEMPORARY_PREFIX
+from derain.files.paths import resolve
+from derain.result_names import APPLE_DOUBLE_PREFIX
+from derain.suffixes import PICTURE_SUFFIXES
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+STORE = re.compile(r"(s3|gs|gcs)://[^/]")
+"""Addresses of object stores that Arrow opens."""
+
+
+def is_store(text: str) -> bool:
+    """True if a text is the address of an object store."""
+    return STORE.match(text) is not None
+
+
+@dataclass(frozen=True)
+class Location:
+    """A folder, with the file system that has it. It can be sent to other processes."""
+
+    text: str
+    """As the user names it, without a slash at the end."""
+    filesystem: FileSystem
+    path: str
+    """Path for `filesystem`; absolute on a disk."""
+
+    @property
+    def is_local(self) -> bool:
+        """True if it is a folder of a disk, which all machines see under the same path."""
+        return not is_store(self.text)
+
+    def named(self, name: str) -> str:
+        """Return the address of a file in it, for messages and reports."""
+        base, _, query = self.text.partition("?")
+        return f"{base.rstrip('/')}/{name}" if query or self.is_local else f"{self.text}/{name}"
+
+    def inner(self, name: str) -> str:
+        """Return the path of a file in it, for `filesystem`."""
+        return f"{self.path}/{name}"
+
+    def has(self, name: str) -> bool:
+        """True if a file of that name exists and is not empty."""
+        (info,) = self.filesystem.get_file_info([self.inner(name)])
+        return bool(info.size)
+
+    def read(self, name: str) -> bytes:
+        """Return the contents of a file. Raises PictureError."""
+        try:
+            with self.filesystem.open_input_file(self.inner(name)) as file:
+                return bytes(file.read())
+        except OSError as error:
+            raise PictureError(f"{self.named(name)}: cannot be read ({_text(error)})") from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, which appears complete or not at all. Raises PictureError."""
+        try:
+            with self.filesystem.open_output_stream(self.inner(name)) as file:
+                file.write(data)
+            (info,) = self.filesystem.get_file_info([self.inner(name)])
+            if info.size != len(data):
+                self.filesystem.delete_file(self.inner(name))
+                raise OSError(f"{info.size} of {len(data)} bytes were stored")
+        except OSError as error:
+            raise PictureError(
+                f"{self.named(name)}: cannot be written ({_text(error)}); check the permissions "
+                "and the network"
+            ) from error
+
+
+def open_location(text: str) -> Location:
+    """Return a folder of a disk or an object store.
+
+    Raises PictureError for an address that Arrow does not open.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.fs import FileSystem, LocalFileSystem
+
+    if not is_store(text):
+        path = str(resolve(Path(text)))
+        return Location(path, LocalFileSystem(), path)
+    try:
+        filesystem, path = FileSystem.from_uri(text)
+    except (ArrowException, OSError, ValueError) as error:
+        raise PictureError(
+            f"{text}: cannot be opened ({_text(error)}); check the address and the credentials"
+        ) from error
+    return Location(text.rstrip("/"), filesystem, path.rstrip("/"))
+
+
+def list_names(folder: Location, *, excluded: Location | None = None) -> Iterator[str]:
+    """Yield the names of the pictures below a folder, relative to it, one directory at a time.
+
+    Hidden folders and `excluded` are skipped. Raises PictureError for a folder that is missing.
+    """
+    from pyarrow.fs import FileSelector, FileType
+
+    def children(path: str) -> list[FileInfo]:
+        try:
+            found = folder.filesystem.get_file_info(FileSelector(path))
+        except OSError as error:
+            raise PictureError(f"{folder.text}: cannot be listed ({_text(error)})") from error
+        return sorted(found, key=lambda info: str(info.path))
+
+    skipped = excluded.path if excluded is not None and _same_store(folder, excluded) else None
+    pending = [folder.path]
+    while pending:
+        infos = children(pending.pop())
+        for info in infos:
+            if info.type == FileType.File and is_picture(info.base_name):
+                yield str(PurePosixPath(info.path).relative_to(folder.path))
+        pending += [
+            info.path
+            for info in reversed(infos)
+            if info.type == FileType.Directory
+            and not info.base_name.startswith(".")
+            and info.path != skipped
+        ]
+
+
+def is_picture(name: str) -> bool:
+    """True if a file looks like a picture of the user's."""
+    return Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(
+        (APPLE_DOUBLE_PREFIX, TEMPORARY_PREFIX)
+    )
+
+
+def _same_store(first: Location, second: Location) -> bool:
+    return bool(first.filesystem.equals(second.filesystem))
+
+
+def _text(error: Exception) -> str:
+    """Return the first line of an error."""
+    return str(error).partition("\n")[0]

@@ -1,0 +1,43 @@
+"""Folders of a disk and of object stores."""
+
+import pytest
+
+from derain.cli.main import main
+from derain.cluster.location import is_picture, is_store
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/in", "gs://bucket", "gcs://bucket/a b"])
+def test_addresses_of_object_stores_are_recognised(text):
+    assert is_store(text)
+
+
+@pytest.mark.parametrize("text", ["photos/", "s3:/bucket", "rtsp://camera/1", "s3", ""])
+def test_other_inputs_are_not_object_stores(text):
+    assert not is_store(text)
+
+
+@pytest.mark.parametrize("name", ["a.PNG", "b.jpeg"])
+def test_pictures_are_recognised_by_their_suffix(name):
+    assert is_picture(name)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "._b.jpg", ".derain-1.part.png", "jpg"])
+def test_other_files_are_not_pictures(name):
+    assert not is_picture(name)
+
+
+@pytest.mark.parametrize("verb", [[], ["restore"]])
+def test_object_stores_need_a_cluster(verb, capsys):
+    assert main([*verb, "s3://bucket/in", "-o", "out"]) == 1
+    assert "object stores need --ray" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--shard", "1/2"], ["--save-rain"], ["--report", "a.html"]])
+def test_options_of_one_machine_are_rejected(option, tmp_path, capsys):
+    assert main(["restore", str(tmp_path), "-o", str(tmp_path), "--ray", "local", *option]) == 1
+    assert f"{option[0]}: is not supported with --ray" in capsys.readouterr().err
+
+
+def test_a_cluster_needs_one_folder_and_an_output(tmp_path, capsys):
+    assert main(["restore", str(tmp_path), "--ray", "local"]) == 1
+    assert "takes one folder and -o FOLDER" in capsys.readouterr().err
