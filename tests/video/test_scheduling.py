@@ -36,7 +36,10 @@ def normal_policy():
 
 
 def make_real_time() -> None:
-    os.sched_setscheduler(0, REAL_TIME, os.sched_param(99))
+    try:
+        os.sched_setscheduler(0, REAL_TIME, os.sched_param(99))
+    except PermissionError:
+        pytest.skip("this container does not grant real-time priorities")
 
 
 def test_policy_of_the_calling_thread_is_restored():
