@@ -59,7 +59,7 @@ class Answer:
             return repr(self.body[:80])
 
 
-def make_photos(folder: Path, model: str, *, seed: int, side: int = 96) -> list[Case]:
+def make_photos(folder: Path, model: str, *, seed: int, side: int = 64) -> list[Case]:
     """Return good requests with the results of the command line. Their photos lie in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)

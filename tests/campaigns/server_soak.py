@@ -205,7 +205,7 @@ def _quarters(samples: Sequence[tuple[int, int, int]], column: int) -> tuple[flo
 def kill(folder: Path, model: str, *, requests: int, kills: int, seed: int) -> list[str]:
     """Run the second campaign, print its figures, and return the claims that do not hold."""
     outcome, stop, killed = Outcome(), threading.Event(), []
-    photos = make_photos(folder / "large", model, seed=seed, side=128)
+    photos = make_photos(folder / "large", model, seed=seed)
     cases = [photos[index % len(photos)] for index in range(requests)]
 
     def hunt() -> None:

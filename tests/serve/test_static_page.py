@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -74,31 +75,45 @@ def test_verb_reports_the_size(tmp_path, networks, stub_runtime, capsys):
     assert " files, " in capsys.readouterr().out
 
 
-@pytest.fixture(scope="module")
-def static_page(tmp_path_factory):
-    """The address of a static page with `small`, on a plain web server."""
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """A plain web server."""
+
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+
+    def log_message(self, *arguments):
+        """Print nothing."""
+
+
+@contextmanager
+def serving(folder, model):
+    """Yield the address of a static page."""
     if not RUNTIME.exists():
         if os.environ.get("CI"):
             pytest.fail("CI needs onnxruntime-web; run `npm install` in web/")
         pytest.skip("needs `npm install` in web/")
-    folder = tmp_path_factory.mktemp("static")
-    build_static_page(folder, model="small", runtime=RUNTIME)
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
-            ".mjs": "text/javascript",
-            ".wasm": "application/wasm",
-        }
-
-        def log_message(self, *arguments):
-            """Print nothing."""
-
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
-    )
+    build_static_page(folder, model=model, runtime=RUNTIME)
+    handler = functools.partial(Handler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def static_page(tmp_path_factory):
+    """The address of a static page with `small`."""
+    with serving(tmp_path_factory.mktemp("static"), "small") as address:
+        yield address
+
+
+@pytest.fixture
+def copying_page(tmp_path, networks):
+    """The address of a static page with a network that copies."""
+    with serving(tmp_path / "page", str(networks / "copying.onnx")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +185,17 @@ def test_page_stays_alive_while_it_restores(browser, static_page, tmp_path):
     )
     page.close()
     assert longest < 2000
+
+
+@pytest.mark.slow
+def test_page_restores_12_megapixels(browser, copying_page, tmp_path):
+    rows = np.arange(3000, dtype=np.uint16)[:, None] // 12
+    image = np.repeat(np.broadcast_to(rows, (3000, 4000)).astype(np.uint8)[..., None], 3, axis=2)
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(image, "PNG"))
+    page = browser.new_page(accept_downloads=True)
+    page.goto(copying_page)
+    page.wait_for_timeout(1500)
+    restored = restore_in(page, path)
+    page.close()
+    np.testing.assert_allclose(restored.astype(int), image, atol=1)
