@@ -38,7 +38,7 @@ SIZES = ((96, 64), (64, 96), (33, 17), (1, 1))
 
 @dataclass(frozen=True)
 class Usage:
-    """What this process holds."""
+    """Resources of this process."""
 
     memory_mib: float
     files: int
