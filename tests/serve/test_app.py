@@ -240,6 +240,19 @@ def test_other_origins_are_not_allowed(client):
     assert "access-control-allow-origin" not in response.headers
 
 
+def test_pages_of_other_sites_cannot_send_photos(client, photo):
+    headers = {"origin": "https://example.org", "sec-fetch-site": "cross-site"}
+    response = client.post("/v1/restore", content=photo, headers=headers)
+    assert_problem(response, 403, "other sites")
+
+
+def test_allowed_site_can_send_photos(make_client, photo):
+    headers = {"origin": "https://example.org", "sec-fetch-site": "cross-site"}
+    with make_client(allow_origin="https://example.org") as client:
+        response = client.post("/v1/restore", content=photo, headers=headers)
+    assert response.status_code == 200
+
+
 def test_every_answer_has_an_id(client):
     assert len(client.get("/health").headers["x-request-id"]) == 32
 

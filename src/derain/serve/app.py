@@ -140,9 +140,20 @@ def create_app(settings: Settings) -> FastAPI:
             headers = {"WWW-Authenticate": "Bearer"}
             raise Problem(HTTPStatus.UNAUTHORIZED, text, headers=headers)
 
+    async def reject_other_sites(request: Request) -> None:
+        """Raise a Problem for a request that a page of another site makes in a user's browser.
+
+        Browsers hide the answer from such a page, but send its photos all the same.
+        """
+        is_foreign = request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+        if is_foreign and request.headers.get("origin") != settings.allow_origin:
+            text = "pages of other sites may not send photos; the operator can --allow-origin one"
+            raise Problem(HTTPStatus.FORBIDDEN, text)
+
     guarded = [Depends(authorise)]
+    checks = (authorise, reject_other_sites, reject_unknown_parameters)
     photo_route: dict[str, Any] = {
-        "dependencies": [*guarded, Depends(reject_unknown_parameters)],
+        "dependencies": [Depends(check) for check in checks],
         "response_class": Response,
         "responses": PHOTO_RESPONSES,
     }

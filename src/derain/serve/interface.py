@@ -65,6 +65,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "The body is not a photo or a form with one.",
         401: "The bearer token is missing or wrong.",
+        403: "A page of another site sent the request.",
         408: "The upload was too slow.",
         413: "Too many bytes or pixels.",
         415: "Not a photo that derain reads.",
