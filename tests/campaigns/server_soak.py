@@ -256,6 +256,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
+    sys.stdout.reconfigure(line_buffering=True)  # figures appear as they are measured
     print(environment_line())
     folder, model, seed = options.folder, options.model, options.seed
     failures = soak(folder, model, requests=options.requests, seed=seed)
