@@ -1,7 +1,7 @@
-"""Rivals as ONNX graphs, for inference engines: PReNet and its variants, RESCAN, DDN and SIRR.
+"""Rivals as ONNX graphs, for inference engines.
 
-The others cut the picture into a number of parts that depends on its size, or scan it pixel by
-pixel, which a graph cannot express for a free height and width.
+The others cut the picture into a number of parts that depends on its size, or scan it line by line,
+which a graph cannot express for a free height and width; that of SwinIR is not written.
 """
 
 from __future__ import annotations
@@ -12,18 +12,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from derain.errors import WeightsError
 from derain.export.onnx_graph import Name, OnnxGraph
 from derain.files.atomic import atomic_write, writing
+from derain.rivals.dcsfn import DCSFN
 from derain.rivals.ddn import BOX_PX, DDN, FILTER_EPSILON, NORM_EPSILON, NormalisedConv
+from derain.rivals.dualgcn import DualGCN
+from derain.rivals.mspfn import MSPFN
 from derain.rivals.networks import load
+from derain.rivals.onnx_dcsfn import write_dcsfn
+from derain.rivals.onnx_dualgcn import write_dualgcn
+from derain.rivals.onnx_layers import (
+    array,
+    concat,
+    conv,
+    leaky_relu,
+    relu,
+    reverse_channels,
+    squeeze_excite,
+)
+from derain.rivals.onnx_mspfn import write_mspfn
+from derain.rivals.onnx_rcdnet import write_rcdnet
+from derain.rivals.onnx_ssid_kd import write_ssid_kd
+from derain.rivals.onnx_syn2real import write_syn2real
 from derain.rivals.prenet import PReNet, ResBlock
+from derain.rivals.rcdnet import RCDNet
 from derain.rivals.rescan import RESCAN, ConvGRU
-from derain.rivals.rival import Rival, SqueezeExcitation
+from derain.rivals.rival import Rival
+from derain.rivals.ssid_kd import SSIDKD
+from derain.rivals.syn2real import Syn2Real
 
 
 def export(name: str, checkpoint: str | Path, path: str | Path, *, half: bool = True) -> Path:
@@ -50,10 +69,7 @@ def build_onnx(name: str, network: Rival, *, card: dict[str, str], half: bool = 
     """Return the serialised ONNX model. Raises WeightsError for a network without a graph."""
     write = next((write for kind, write in WRITERS.items() if isinstance(network, kind)), None)
     if write is None:
-        raise WeightsError(
-            f"{name}: has no ONNX graph for free sizes; run it as {name}:PATH, or export "
-            "PReNet, PRN, RESCAN, DDN or SIRR"
-        )
+        raise WeightsError(f"{name}: has no ONNX graph for free sizes; run it as {name}:PATH")
     graph = OnnxGraph(half=half)
     metadata = {
         "derain.format": "1",
@@ -69,7 +85,7 @@ def _prenet(g: OnnxGraph, network: PReNet) -> Name:
     restored = "rainy"
     h = c = ""
     for stage in range(network.stages):
-        x = _relu(g, _conv(g, network.f_in, _concat(g, "rainy", restored)))
+        x = relu(g, conv(g, network.f_in, concat(g, "rainy", restored)))
         if network.f_recurrent is not None:
             if stage == 0:
                 h = c = g.node("Mul", x, g.floats([0.0]))
@@ -77,18 +93,18 @@ def _prenet(g: OnnxGraph, network: PReNet) -> Name:
             h = x
         for _ in range(network.repeats):
             for block in cast("list[ResBlock]", list(network.f_res)):
-                branch = _relu(g, _conv(g, block.first, x))
-                branch = _relu(g, _conv(g, block.second, branch))
-                x = _relu(g, g.node("Add", x, branch))
-        restored = g.node("Add", "rainy", _conv(g, network.f_out, x))
+                branch = relu(g, conv(g, block.first, x))
+                branch = relu(g, conv(g, block.second, branch))
+                x = relu(g, g.node("Add", x, branch))
+        restored = g.node("Add", "rainy", conv(g, network.f_out, x))
     return restored
 
 
 def _lstm(g: OnnxGraph, cell: nn.Module, x: Name, h: Name, c: Name) -> tuple[Name, Name]:
-    both = _concat(g, x, h)
+    both = concat(g, x, h)
 
     def gate(layer: str, function: str) -> Name:
-        return g.node(function, _conv(g, getattr(cell, layer), both))
+        return g.node(function, conv(g, getattr(cell, layer), both))
 
     kept = g.node("Mul", gate("forget", "Sigmoid"), c)
     c = g.node("Add", kept, g.node("Mul", gate("input", "Sigmoid"), gate("cell", "Tanh")))
@@ -96,21 +112,21 @@ def _lstm(g: OnnxGraph, cell: nn.Module, x: Name, h: Name, c: Name) -> tuple[Nam
 
 
 def _rescan(g: OnnxGraph, network: RESCAN) -> Name:
-    rainy = x = _reverse_channels(g, "rainy")
+    rainy = x = reverse_channels(g, "rainy")
     states = [""] * len(network.layers)
     for _ in range(network.stages):
         for index, layer in enumerate(cast("list[ConvGRU]", list(network.layers))):
             x = states[index] = _gru(g, layer, x, states[index])
-        x = _leaky_relu(g, _squeeze_excite(g, network.se, _conv(g, network.decode, x)))
-        x = g.node("Sub", rainy, _conv(g, network.leave, x))
-    return _reverse_channels(g, x)
+        x = leaky_relu(g, squeeze_excite(g, network.se, conv(g, network.decode, x)))
+        x = g.node("Sub", rainy, conv(g, network.leave, x))
+    return reverse_channels(g, x)
 
 
 def _gru(g: OnnxGraph, layer: ConvGRU, x: Name, h: Name) -> Name:
     def gate(kind: str, function: str, state: Name) -> Name:
-        value = _conv(g, getattr(layer, f"x_{kind}"), x)
+        value = conv(g, getattr(layer, f"x_{kind}"), x)
         if state:
-            value = g.node("Add", value, _conv(g, getattr(layer, f"h_{kind}"), state))
+            value = g.node("Add", value, conv(g, getattr(layer, f"h_{kind}"), state))
         return g.node(function, value)
 
     update = gate("update", "Sigmoid", h)
@@ -120,7 +136,7 @@ def _gru(g: OnnxGraph, layer: ConvGRU, x: Name, h: Name) -> Name:
         h = g.node("Add", h, change)
     else:
         h = g.node("Mul", update, gate("new", "Tanh", ""))
-    return _leaky_relu(g, _squeeze_excite(g, layer.se, h))
+    return leaky_relu(g, squeeze_excite(g, layer.se, h))
 
 
 def _ddn(g: OnnxGraph, network: DDN) -> Name:
@@ -132,10 +148,10 @@ def _ddn(g: OnnxGraph, network: DDN) -> Name:
     b = g.node("Sub", mean, g.node("Mul", a, mean))
     base = g.node("Add", g.node("Mul", _box_mean(g, a), "rainy"), _box_mean(g, b))
     enter, *middle, leave = cast("list[NormalisedConv]", list(network.layers))
-    x = _relu(g, _normalised(g, enter, g.node("Sub", "rainy", base)))
+    x = relu(g, _normalised(g, enter, g.node("Sub", "rainy", base)))
     for first, second in zip(middle[::2], middle[1::2], strict=True):
-        branch = _relu(g, _normalised(g, first, x))
-        x = g.node("Add", x, _relu(g, _normalised(g, second, branch)))
+        branch = relu(g, _normalised(g, first, x))
+        x = g.node("Add", x, relu(g, _normalised(g, second, branch)))
     return g.node("Add", "rainy", _normalised(g, leave, x))
 
 
@@ -147,48 +163,20 @@ def _box_mean(g: OnnxGraph, x: Name) -> Name:
 
 
 def _normalised(g: OnnxGraph, layer: NormalisedConv, x: Name) -> Name:
-    scale, shift = g.constant(_numpy(layer.scale)), g.constant(_numpy(layer.shift))
-    x = _conv(g, layer.conv, x)
+    scale, shift = g.constant(array(layer.scale)), g.constant(array(layer.shift))
+    x = conv(g, layer.conv, x)
     return g.node("InstanceNormalization", x, scale, shift, epsilon=NORM_EPSILON)
 
 
-def _squeeze_excite(g: OnnxGraph, se: SqueezeExcitation, x: Name) -> Name:
-    scale = g.node("GlobalAveragePool", x)
-    for layer, function in ((se.squeeze, "Relu"), (se.excite, "Sigmoid")):
-        weights = [g.weights(_numpy(layer.weight)[:, :, None, None])]
-        if layer.bias is not None:
-            weights.append(g.constant(_numpy(layer.bias)))
-        scale = g.node(function, g.node("Conv", scale, *weights))
-    return g.node("Mul", x, scale)
-
-
-def _conv(g: OnnxGraph, layer: nn.Conv2d, x: Name) -> Name:
-    weights = [g.weights(_numpy(layer.weight))]
-    if layer.bias is not None:
-        weights.append(g.constant(_numpy(layer.bias)))
-    padding, dilation = layer.padding[0], layer.dilation[0]
-    return g.node("Conv", x, *weights, pads=[padding] * 4, dilations=[dilation] * 2)
-
-
-def _relu(g: OnnxGraph, x: Name) -> Name:
-    return g.node("Relu", x)
-
-
-def _leaky_relu(g: OnnxGraph, x: Name) -> Name:
-    return g.node("LeakyRelu", x, alpha=0.2)
-
-
-def _concat(g: OnnxGraph, *maps: Name) -> Name:
-    return g.node("Concat", *maps, axis=1)
-
-
-def _reverse_channels(g: OnnxGraph, x: Name) -> Name:
-    return g.node("Gather", x, g.integers([2, 1, 0]), axis=1)
-
-
-def _numpy(tensor: Tensor) -> NDArray[np.float32]:
-    return tensor.detach().numpy()
-
-
-WRITERS: dict[type[Rival], Callable[..., Name]] = {PReNet: _prenet, RESCAN: _rescan, DDN: _ddn}
+WRITERS: dict[type[Rival], Callable[..., Name]] = {
+    PReNet: _prenet,
+    RESCAN: _rescan,
+    DDN: _ddn,
+    RCDNet: write_rcdnet,
+    DCSFN: write_dcsfn,
+    SSIDKD: write_ssid_kd,
+    Syn2Real: write_syn2real,
+    DualGCN: write_dualgcn,
+    MSPFN: write_mspfn,
+}
 """Network -> function (graph, network) that writes its graph and returns the output."""
