@@ -1,10 +1,13 @@
 """Ray, and pictures for it."""
 
+import json
 import os
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from derain.cli.main import main
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +35,17 @@ def pictures(tmp_path, rng):
         return folder
 
     return write
+
+
+@pytest.fixture
+def restore(networks, tmp_path):
+    """`restore(source, output, *options)` returns the exit code and the JSON report."""
+
+    def run(source, output, *options):
+        report = tmp_path / "report.json"
+        model = str(networks / "darkening.onnx")
+        arguments = [str(source), "-o", str(output), "--model", model, "--json", str(report)]
+        code = main(["restore", *arguments, *options])
+        return code, json.loads(report.read_text())
+
+    return run

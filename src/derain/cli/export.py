@@ -13,7 +13,7 @@ def export(
     /,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     *,
-    program: Annotated[Literal["darktable"] | None, Parameter(name="--for")] = None,
+    program: Annotated[Literal["darktable", "spandrel"] | None, Parameter(name="--for")] = None,
     half: bool = True,
     check: bool = True,
 ) -> None:
@@ -31,8 +31,8 @@ def export(
         beside it as a .safetensors file of the same name. Default is NAME_exported.onnx beside
         WEIGHTS, or in the current folder for a shipped model.
     program
-        Write the package of another program instead: darktable (NAME.dtmodel). WEIGHTS is then a
-        model: a shipped one, or an .onnx file.
+        Write the file of another program instead: darktable (NAME.dtmodel) or spandrel
+        (NAME.safetensors). WEIGHTS is then a model: a shipped one, or an .onnx file.
     half
         Store the weights in float16. The computation is in float32 either way.
     check
@@ -55,7 +55,7 @@ def export(
         plain_console().print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", markup=False)
         return
     if program is not None:
-        _export_for_darktable(str(weights), output)
+        _export_for(program, str(weights), output)
         return
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
     if output.with_suffix("").resolve() == weights.with_suffix("").resolve():
@@ -72,13 +72,19 @@ def export(
             console.print(f"largest difference from PyTorch at {width}x{height}: {difference:.1e}")
 
 
-def _export_for_darktable(name: str, output: Path | None) -> None:
+def _export_for(program: str, name: str, output: Path | None) -> None:
     from derain.cli.console import plain_console
-    from derain.export.darktable import SUFFIX, write_dtmodel
+    from derain.export.darktable import SUFFIX as DARKTABLE_SUFFIX
+    from derain.export.darktable import write_dtmodel
+    from derain.export.spandrel import SUFFIX, write_spandrel
     from derain.weights import find
 
     model = find(name)
-    path = output or Path(f"derain-{model.name}{SUFFIX}")
-    write_dtmodel(model, path)
+    suffix = DARKTABLE_SUFFIX if program == "darktable" else SUFFIX
+    path = output or Path(f"derain-{model.name}{suffix}")
+    if program == "darktable":
+        write_dtmodel(model, path)
+    else:
+        write_spandrel(name, path)
     size = path.stat().st_size / 2**20
-    plain_console().print(f"{path}: {size:.1f} MiB, for darktable", markup=False)
+    plain_console().print(f"{path}: {size:.1f} MiB, for {program}", markup=False)
