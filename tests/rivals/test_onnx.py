@@ -29,7 +29,12 @@ OPTIONS = {
 """Networks with a graph, in small sizes."""
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+SLOW = {"dcsfn", "mspfn", "mspfn_m17n1", "syn2real", "ssid-kd"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in OPTIONS]
+)
 def test_an_engine_gives_the_output_of_torch(name, tmp_path, rng):
     torch.manual_seed(1)
     network = build(name, **OPTIONS[name]).eval()

@@ -44,9 +44,9 @@ def _nested(
 ) -> tuple[Name, dict[tuple[str, int], list[Name]]]:
     results: dict[tuple[str, int], list[Name]] = {}
     inputs = [x]
-    for index, chain in enumerate(nested.down):
+    for index, down in enumerate(nested.down):
         place = ("down", nested.finest + index)
-        out, maps = chain(g, chain, inputs[-1], coarser.get(place))
+        out, maps = chain(g, down, inputs[-1], coarser.get(place))
         results[place] = maps
         if index < len(nested.shrink):
             inputs.append(layer(g, nested.shrink[index], _joined(g, maps, sizes[index + 1])))
