@@ -186,7 +186,9 @@ def create_app(settings: Settings) -> FastAPI:
         """Return 200 while the server is alive."""
         return {"status": "alive"}
 
-    @app.get("/ready", responses={503: PROBLEMS[503]})
+    loading = {"description": "The network is being loaded, or the queue is full."}
+
+    @app.get("/ready", responses={503: PROBLEMS[503] | loading})
     async def ready() -> Response:
         """Return 200 if a photo would be accepted now."""
         if pool.broken:
