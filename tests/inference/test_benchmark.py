@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from dataclasses import asdict, replace
 
 import pytest
 
 from derain.cli.main import main
 from derain.environment import Environment
 from derain.errors import DerainError, EngineError
-from derain.inference import benchmark
+from derain.inference import benchmark, work
 from derain.inference.benchmark import bench_restore
+from derain.inference.work import macs_per_px, product_rate
+from derain.weights import find
 
 OPENVINO = {"engines": ["openvino"], "precisions": ["float32"], "repeats": 1}
 
@@ -39,7 +42,8 @@ def test_table_has_a_row_per_engine_and_precision(toy):
     )
     assert table.row_count == 2
     headers = [column.header for column in table.columns]
-    assert headers == ["engine", "precision", "16x24 s", "MiB", "48x32 s", "MiB"]
+    rates = ["GMAC/s", "of product", "MiB"]
+    assert headers == ["model", "engine", "precision", "16x24 s", *rates, "48x32 s", *rates]
 
 
 @pytest.mark.slow
@@ -48,7 +52,60 @@ def test_row_shows_the_actual_precision(toy, monkeypatch):
     table = bench_restore(
         toy, engines=["openvino"], precisions=["bfloat16", "float32"], sizes=[(16, 16)], repeats=1
     )
-    assert list(table.columns[1].cells) == ["float32 (not bfloat16)", "float32"]
+    assert list(table.columns[2].cells) == ["float32 (not bfloat16)", "float32"]
+
+
+@pytest.mark.slow
+def test_other_models_have_rows_of_their_own(toy, networks):
+    other = str(networks / "copying.onnx")
+    table = bench_restore(toy, against=[other], sizes=[(16, 16)], **OPENVINO)
+    assert list(table.columns[0].cells) == [toy, other]
+
+
+def test_row_has_the_rate_and_its_share():
+    class Runner:
+        model, engine = "small", "openvino"
+
+        def macs_per_px(self) -> float:
+            return 2e5
+
+        def product_rate(self) -> float:
+            return 4e11
+
+        def describe_precision(self) -> str:
+            return "bfloat16"
+
+    row = benchmark._row(Runner(), [(0.5, 300.0)], [(500, 1000)])
+    assert row == ["small", "openvino", "bfloat16", "0.50", "200", "50%", "300"]
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"unshuffle": 2}, {"frames": 3}, {"stages": [3, 2, 1, 1]}], ids=str
+)
+def test_work_is_that_which_pytorch_counts(values):
+    torch_count = pytest.importorskip("derain.train.benchmark.step").count_macs
+    from derain.network import PLNLIN, preset
+
+    configuration = replace(preset("small"), **values)
+    model = replace(find("small"), configuration=asdict(configuration))
+    expected = torch_count(PLNLIN(configuration), crop_px=112) / 112**2
+    assert macs_per_px(model) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("configuration", [{}, {"unit": "swin", "channels": [4]}])
+def test_work_of_other_networks_is_unknown(configuration):
+    assert macs_per_px(replace(find("small"), configuration=configuration)) is None
+
+
+def test_product_rate_without_openvino(monkeypatch):
+    monkeypatch.setattr(work.openvino, "version", lambda: None)
+    monkeypatch.setattr(work, "PRODUCT_SIDE", 64)
+    assert product_rate("float32") > 0
+
+
+def test_product_rate_in_openvino(monkeypatch):
+    monkeypatch.setattr(work, "PRODUCT_SIDE", 64)
+    assert product_rate("float32") > 0
 
 
 def test_unknown_engine_is_rejected(toy):

@@ -125,17 +125,23 @@ def mcddl(
 def restore(
     *,
     model: str = DEFAULT,
+    against: Texts = None,
     engine: Texts = None,
     precision: Texts = None,
     size: Texts = None,
     repeats: Count = 3,
 ) -> None:
-    """Time the engines on one picture, in seconds and MiB. Use an otherwise idle machine.
+    """Time the engines on one picture. Use an otherwise idle machine.
+
+    Prints seconds, 10^9 multiplications per second, their share of the rate of a large matrix
+    product in the same precision, and peak memory in MiB.
 
     Parameters
     ----------
     model
-        Name of the model, or path of a weights file.
+        Name of the model, path of a weights file, or NAME:PATH for a network of another paper.
+    against
+        Other models to time in turn.
     engine
         Engines to time. Default: all that are installed.
     precision
@@ -151,7 +157,12 @@ def restore(
 
     sizes = [parse_size(text, option="--size") for text in size or ()]
     table = bench_restore(
-        model, engines=engine, precisions=precision, sizes=sizes or None, repeats=repeats
+        model,
+        against=against or (),
+        engines=engine,
+        precisions=precision,
+        sizes=sizes or None,
+        repeats=repeats,
     )
     console = plain_console()
     console.print(environment_line())

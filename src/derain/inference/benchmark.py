@@ -1,4 +1,4 @@
-"""Benchmark of the engines: seconds and memory for one picture.
+"""Benchmark of the engines: seconds, multiplications per second and memory for one picture.
 
 The engines take turns, so that a slow minute of the machine affects all of them.
 """
@@ -18,12 +18,15 @@ import numpy as np
 from rich.table import Table
 
 from derain.errors import DerainError, EngineError
-from derain.inference.engines.engine import ENGINES
+from derain.inference.engines.engine import ENGINES, PRECISIONS
+from derain.inference.engines.rival import find_rival
 from derain.inference.restorer import Restorer
+from derain.inference.work import macs_per_px, product_rate
 from derain.weights import DEFAULT
 
 SIZES = ((481, 321), (1920, 1080), (4000, 3000))
 """(width, height) of the timed pictures."""
+UNKNOWN = "-"
 EXIT_TIMEOUT_S = 2
 """Seconds before a process is terminated."""
 
@@ -31,31 +34,37 @@ EXIT_TIMEOUT_S = 2
 def bench_restore(
     model: str = DEFAULT,
     *,
+    against: Sequence[str] = (),
     engines: Sequence[str] | None = None,
     precisions: Sequence[str] | None = None,
     sizes: Sequence[tuple[int, int]] | None = None,
     repeats: int = 3,
 ) -> Table:
-    """Restore noise of each size, (width, height), with every engine and precision.
+    """Restore noise of each size, (width, height), with every model, engine and precision.
 
-    Each engine runs in its own process. The table has the median of `repeats` runs, after one that
-    warms up, and the peak memory of the process, including smaller sizes. If an engine uses another
-    precision than the requested one, the row shows both. Raises EngineError for an unknown engine
-    or one that fails.
+    `against` are other models, of other papers too; those have an engine and a precision of their
+    own. Each row runs in its own process; the rows take turns. The table has the median of
+    `repeats` runs, after one that warms up, the multiplications per second (`work.macs_per_px`) and
+    their share of the rate of a large matrix product, and the peak memory of the process, including
+    smaller sizes. If an engine uses another precision than the requested one, the row shows both.
+    Raises EngineError for an unknown engine or one that fails.
     """
     shapes = sorted(((height, width) for width, height in sizes or SIZES), key=math.prod)
     names = list(engines or [name for name, backend in ENGINES.items() if backend.version()])
     if unknown := [name for name in names if name not in ENGINES]:
         raise EngineError(f"unknown engine {unknown[0]!r}; choose from {', '.join(ENGINES)}")
-    runners = [
-        _Runner(model, name, precision)
-        for name in names
-        for precision in precisions or ENGINES[name].precisions
-    ]
-    cells: dict[_Runner, list[str]] = {}
+    runners: list[_Runner] = []
+    for each in (model, *against):
+        if find_rival(each) is not None:
+            runners.append(_Runner(each, "torch", "float32"))
+            continue
+        runners += [
+            _Runner(each, name, precision)
+            for name in names
+            for precision in precisions or ENGINES[name].precisions
+        ]
+    times: dict[_Runner, list[tuple[float, float]]] = {runner: [] for runner in runners}
     try:
-        for runner in runners:
-            cells[runner] = [runner.engine, runner.describe_precision()]
         for shape in shapes:
             seconds: dict[_Runner, list[float]] = {runner: [] for runner in runners}
             for _ in range(repeats + 1):
@@ -63,26 +72,49 @@ def bench_restore(
                     seconds[runner].append(runner.restore(shape))
             for runner in runners:
                 median = statistics.median(seconds[runner][1:])
-                cells[runner] += [f"{median:.2f}", _format_mib(runner.peak_mib())]
+                times[runner].append((median, runner.peak_mib()))
+        rows = [_row(runner, times[runner], shapes) for runner in runners]
     finally:
         for runner in runners:
             runner.close()
     table = Table()
-    for name in ("engine", "precision", *(_headers(shapes))):
+    for name in ("model", "engine", "precision", *_headers(shapes)):
         table.add_column(name, no_wrap=True, overflow="fold")
-    for row in cells.values():
+    for row in rows:
         table.add_row(*row)
     return table
 
 
+def _row(
+    runner: _Runner, times: Sequence[tuple[float, float]], shapes: Sequence[tuple[int, int]]
+) -> list[str]:
+    macs, rate = runner.macs_per_px(), runner.product_rate()
+    cells = [runner.model, runner.engine, runner.describe_precision()]
+    for (seconds, mib), shape in zip(times, shapes, strict=True):
+        achieved = macs * math.prod(shape) / seconds
+        known = not math.isnan(achieved)
+        cells += [
+            f"{seconds:.2f}",
+            f"{achieved / 1e9:.0f}" if known else UNKNOWN,
+            f"{achieved / rate:.0%}" if known else UNKNOWN,
+            _format_mib(mib),
+        ]
+    return cells
+
+
 def _headers(shapes: Sequence[tuple[int, int]]) -> list[str]:
-    return [header for height, width in shapes for header in (f"{width}x{height} s", "MiB")]
+    return [
+        header
+        for height, width in shapes
+        for header in (f"{width}x{height} s", "GMAC/s", "of product", "MiB")
+    ]
 
 
 class _Runner:
     """A process with one engine."""
 
     def __init__(self, model: str, engine: str, precision: str) -> None:
+        self.model = model
         self.engine = engine
         self.precision = precision
         context = multiprocessing.get_context("spawn")
@@ -105,6 +137,14 @@ class _Runner:
     def restore(self, shape: tuple[int, int]) -> float:
         """Return the seconds for one picture of (height, width)."""
         return float(self._request(shape))
+
+    def macs_per_px(self) -> float:
+        """Return the multiplications for each pixel; nan if they are not known."""
+        return float(self._request("macs"))
+
+    def product_rate(self) -> float:
+        """Return how many multiplications per second a matrix product reaches."""
+        return float(self._request("product"))
 
     def peak_mib(self) -> float:
         """Return the peak resident memory of the process."""
@@ -131,7 +171,7 @@ class _Runner:
 
 
 def _format_mib(mib: float) -> str:
-    return "-" if math.isnan(mib) else f"{mib:.0f}"
+    return UNKNOWN if math.isnan(mib) else f"{mib:.0f}"
 
 
 def _peak_mib() -> float:
@@ -146,8 +186,9 @@ def _peak_mib() -> float:
 
 def _serve(connection: Connection, model: str, engine: str, precision: str) -> None:
     """Answer each request with a number or a word, until one fails with an EngineError."""
+    backend = engine if engine in ENGINES else None  # PyTorch, for a network of another paper
     try:
-        restorer = Restorer(model, engine=engine, precision=precision)
+        restorer = Restorer(model, engine=backend, precision=precision)
     except DerainError as error:
         connection.recv()
         connection.send(EngineError(str(error)))
@@ -159,8 +200,7 @@ def _serve(connection: Connection, model: str, engine: str, precision: str) -> N
         except EOFError:
             return
         if isinstance(request, str):
-            is_precision = request == "precision"
-            connection.send(restorer.engine.precision if is_precision else _peak_mib())
+            connection.send(_answer(request, restorer))
             continue
         try:
             rainy = rng.integers(0, 256, (*request, 3), dtype=np.uint8)
@@ -176,3 +216,15 @@ def _serve(connection: Connection, model: str, engine: str, precision: str) -> N
             connection.send(EngineError(str(error)))
             return
         connection.send(time.perf_counter() - start)
+
+
+def _answer(request: str, restorer: Restorer) -> float | str:
+    if request == "precision":
+        return restorer.engine.precision
+    if request == "macs":
+        macs = macs_per_px(restorer.model)
+        return math.nan if macs is None else macs
+    if request == "product":
+        precision = restorer.engine.precision
+        return product_rate(precision if precision in PRECISIONS else "float32")
+    return _peak_mib()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -92,6 +93,18 @@ def devices() -> tuple[str, ...]:
     Raises EngineError if the library cannot be loaded.
     """
     return (*(device.lower() for device in _open_core().available_devices), "auto")
+
+
+def product(side: int, *, precision: str) -> Callable[[], Any]:
+    """Return a function that multiplies two square matrices once, on all CPU threads."""
+    core, library = _open_core(), _import_library()
+    operations, floats = import_module("openvino.opset8"), library.Type.f32
+    factors = [operations.parameter([side, side], floats) for _ in range(2)]
+    network = library.Model([operations.matmul(*factors, False, False)], factors)
+    options = {"PERFORMANCE_HINT": "LATENCY", HINT: OPENVINO_PRECISIONS[precision]}
+    request = core.compile_model(network, "CPU", options).create_infer_request()
+    matrices = [np.ones((side, side), np.float32) for _ in factors]
+    return lambda: request.infer(matrices, share_inputs=True)
 
 
 def _open_core() -> Any:
