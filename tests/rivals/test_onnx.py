@@ -12,7 +12,6 @@ from derain.inference import open_engine
 from derain.rivals import build
 from derain.rivals.onnx import build_onnx
 
-
 OPTIONS = {
     "prenet": {},
     "prn_r": {},

@@ -7,6 +7,7 @@ from typing import Any
 
 from derain.export.onnx_graph import Name, OnnxGraph
 from derain.rivals import ssid_kd
+from derain.rivals.onnx_dcsfn import chain
 from derain.rivals.onnx_layers import (
     concat,
     extend,
