@@ -20,7 +20,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -42,6 +42,7 @@ SHARES = {
     ".txt": 3,
 }
 """Weights of the kinds of files."""
+WEIGHTS_AND_RUNS = {".onnx", ".safetensors", ".ckpt", ".jsonl"}
 BAD = ("lost", "crashed", "hung")
 
 
@@ -58,8 +59,11 @@ class Damager:
     def __init__(self, folder: Path) -> None:
         from campaigns.damage_sources import make_sources
 
+        from derain import Restorer
+
         self.folder = folder
         self.sources = make_sources(folder / "sources")
+        self.restorer = Restorer(self.sources["network"][0], precision="float32")
         self.log = folder / f"stderr-{os.getpid()}"
 
     def run(self, case: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +77,7 @@ class Damager:
         (work / f"in{suffix}").write_bytes(data)
         arguments, outputs = self._command(suffix, data, work, rng)
         before = set(_files(work))
-        with captured_stderr(self.log), patch_training(is_on=suffix == ".toml"):
+        with captured_stderr(self.log), self._patched(suffix):
             code, error = call_main(arguments, data if suffix == ".y4m" else b"")
         stderr = self.log.read_text(errors="replace")
         left = {*_files(work)} - before
@@ -83,6 +87,14 @@ class Damager:
         )
         digest = hashlib.sha256(data).hexdigest()[:12]
         return {**case, "damage": name, "sha256": digest, "status": status, "details": details}
+
+    def _patched(self, suffix: str) -> AbstractContextManager[object]:
+        """Save time, and read recipes without training: a damaged one may name any folder."""
+        if suffix == ".toml":
+            return patch("derain.train.loop.setup")
+        if suffix in WEIGHTS_AND_RUNS:
+            return nullcontext()
+        return patch("derain.cli.options.Network.load", return_value=self.restorer)
 
     def _command(
         self, suffix: str, data: bytes, work: Path, rng: random.Random
@@ -187,13 +199,6 @@ def is_readable(path: Path) -> bool:
     except Exception:  # whatever a decoder raises
         return False
     return True
-
-
-@contextmanager
-def patch_training(*, is_on: bool) -> Iterator[None]:
-    """Read recipes, but do not train: a damaged one may name any folder, and any length."""
-    with patch("derain.train.loop.setup") if is_on else nullcontext():
-        yield
 
 
 @contextmanager

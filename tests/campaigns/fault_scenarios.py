@@ -97,6 +97,7 @@ class Photos(Scenario):
 
     name = "photos"
     size = (64, 48)
+    limits = ("--jobs", "2")
 
     def write_inputs(self, folder: Path) -> None:
         rng = np.random.default_rng(0)
@@ -109,7 +110,7 @@ class Photos(Scenario):
         first.save(folder / "4.gif", save_all=True, append_images=[second])
 
     def command(self, work: Path) -> list[str]:
-        options = ["--model", self.network, "--precision", "float32", "-q", "--jobs", "2"]
+        options = ["--model", self.network, "--precision", "float32", "-q", *self.limits]
         report = ["--json", str(work / "report.json")]
         return ["restore", str(work / "in"), "-o", str(work / "out"), *report, *options]
 
@@ -119,6 +120,7 @@ class LargePhotos(Photos):
 
     name = "large"
     size = (900, 700)
+    limits = ("--jobs", "1", "--limit-mib", "128")
     calls = frozenset({"memory"})
 
     def write_inputs(self, folder: Path) -> None:
@@ -127,9 +129,6 @@ class LargePhotos(Photos):
         photo.save(folder / "1.png")
         photo.save(folder / "2.jpg")
         photo.save(folder / "3.webp", lossless=True, method=0)
-
-    def command(self, work: Path) -> list[str]:
-        return [*super().command(work), "--jobs", "1", "--limit-mib", "64"]
 
 
 class Clip(Scenario):

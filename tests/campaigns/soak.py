@@ -1,7 +1,6 @@
 """20,000 photos through one `Restorer`, as many through one command, an hour of video: no growth.
 
-Memory, open files and threads are printed as the work goes on. From the root of the repository
-(Linux):
+Prints memory, open files and threads five times. From the root of the repository (Linux):
 
     PYTHONPATH=tests python -m campaigns.soak FOLDER api --photos 20000
     PYTHONPATH=tests python -m campaigns.soak FOLDER command --photos 20000
