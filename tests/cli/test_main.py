@@ -133,6 +133,13 @@ def test_misspelt_verb_is_suggested(typed, meant, capsys):
     )
 
 
+@pytest.mark.parametrize("words", [["help"], ["help", "web"]])
+def test_help_is_also_a_word(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(words)
+    assert f"Usage: derain {'web' if 'web' in words else 'PHOTO'}" in capsys.readouterr().out
+
+
 def test_command_after_options_is_named(capsys):
     assert main(["-m", "small", "video", "frames/"]) == 1
     assert "video: commands come before options" in capsys.readouterr().err

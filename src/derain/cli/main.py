@@ -107,6 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings(
         "ignore", module="PIL"
     )  # corrupt files get a message from derain instead
+    if tokens[:1] == ["help"] and not exists(Path("help")):
+        tokens = [*tokens[1:], "--help"]
     try:
         if tokens and tokens[0] not in {*VERBS, *ABOUT}:
             # a photo whose name is a verb is written ./train
