@@ -7,7 +7,7 @@ import pytest
 from helpers.scenes import scene, view
 
 from derain import rain
-from derain.motion import Frame, align
+from derain.motion import Alignment, Frame, align, fill
 from derain.motion.camera import estimate_motion, phase_shift
 
 BORDER_PX = 24
@@ -18,6 +18,12 @@ def inner_difference(first, second):
     middle = np.s_[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
     scale = 255 / np.iinfo(first.dtype).max
     return np.abs(first[middle].astype(float) - second[middle]).mean() * scale
+
+
+def filled(frame, neighbour):
+    """Return the neighbour of a frame that has only one, aligned."""
+    centre = Frame(frame)
+    return fill(align(centre, Frame(neighbour)), Alignment(frame), centre)
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +77,24 @@ def test_a_fast_object_is_replaced_by_the_frame(picture):
     frame, neighbour = view(picture), view(picture, 2, 0)
     neighbour = neighbour.copy()
     neighbour[40:80, 60:100] = 255 - neighbour[40:80, 60:100]
-    aligned = align(Frame(frame), Frame(neighbour))
-    assert 0.5 < aligned.share < 1
-    assert np.abs(aligned.image[48:72, 68:92].astype(int) - frame[48:72, 68:92]).mean() < 1
+    assert 0.5 < align(Frame(frame), Frame(neighbour)).share < 1
+    image = filled(frame, neighbour)
+    assert np.abs(image[48:72, 68:92].astype(int) - frame[48:72, 68:92]).mean() < 1
+
+
+def test_the_other_neighbour_replaces_what_does_not_match(picture):
+    frame, before, after = view(picture), view(picture, -20), view(picture, 20)
+    centre = Frame(frame)
+    sides = [align(centre, Frame(side)) for side in (before, after)]
+    image = fill(*sides, centre)
+    border = np.s_[24:-24, -12:]
+    assert not np.array_equal(image[border], frame[border])
+    assert np.abs(image[border].astype(int) - frame[border]).mean() < 8
 
 
 def test_pixels_beyond_the_border_are_those_of_the_frame(picture):
     frame, neighbour = view(picture), view(picture, -20)
-    aligned = align(Frame(frame), Frame(neighbour)).image
+    aligned = filled(frame, neighbour)
     assert np.array_equal(aligned[:, -12:], frame[:, -12:])
 
 
@@ -111,7 +127,7 @@ def test_grey_and_deep_frames(picture, kind):
         frame, neighbour = frame[..., 1], neighbour[..., 1]
     if "16" in kind:
         frame, neighbour = (image.astype(np.uint16) * 257 for image in (frame, neighbour))
-    aligned = align(Frame(frame), Frame(neighbour)).image
+    aligned = filled(frame, neighbour)
     assert aligned.dtype == frame.dtype and aligned.shape == frame.shape
     assert inner_difference(aligned, frame) < 0.2 * inner_difference(neighbour, frame)
 

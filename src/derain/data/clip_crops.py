@@ -31,8 +31,9 @@ OBJECT_SHARE = 0.3
 """Share of the clips with an object that moves on its own."""
 OBJECT_PX = (16, 56)
 MAX_OBJECT_SPEED_PX = 16.0
-REPLACED_SHARE = 0.06
-"""Share of the neighbours that the centre frame replaces, as at a cut and at the ends of a clip."""
+REPLACED_SHARE = 0.15
+"""Share of the clips without one neighbour, or without both in a third of them, as at a cut. The
+other neighbour takes its place, or the centre frame."""
 AddRain = Callable[[list[Image8]], list[Image8]]
 """Adds rain to three views of one scene, other drops to each."""
 
@@ -145,11 +146,15 @@ class ClipCrops(Crops):
                 neighbours.append(view[middle])
                 continue
             neighbour = undo(view, motion, rng=rng, crop_px=self.crop_px)
-            if rng.random() < REPLACED_SHARE:
-                neighbour = centre
-            elif places is not None and rng.random() < 0.7:
+            if places is not None and rng.random() < 0.7:
                 neighbour = replace_object(neighbour, centre, places[middle])
             neighbours.append(neighbour)
+        if self.is_aligned and rng.random() < REPLACED_SHARE:
+            missing = int(rng.integers(3))
+            if missing < 2:
+                neighbours[missing] = neighbours[1 - missing]
+            else:
+                neighbours = [centre, centre]
         return FrameCrop(neighbours[0], centre, neighbours[1], clean)
 
     def _scene(self, rng: np.random.Generator, pictures: Sequence[Image8], zoom: float) -> Image8:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from derain.data.pairs.pair import Image8, Pair
-from derain.motion import Frame, align
+from derain.motion import Alignment, Frame, align, fill
 
 NUMBER = re.compile(r"(\d+)\D*$")
 """The last number in a name."""
@@ -51,14 +51,14 @@ def aligned_neighbours(
     They are aligned as when a clip is restored; without `is_aligned`, they stay where they are.
     """
     centre = frames[index]
-    before, after = (
-        _aligned(centre, frames[other], is_aligned) if other != index else centre
-        for other in indices
+    sides = [frames[other] if other != index else None for other in indices]
+    if not is_aligned:
+        before, after = (
+            centre if side is None or side.shape != centre.shape else side for side in sides
+        )
+        return before, after
+    frame = Frame(centre)
+    first, second = (
+        Alignment(centre) if side is None else align(frame, Frame(side)) for side in sides
     )
-    return before, after
-
-
-def _aligned(centre: Image8, neighbour: Image8, is_aligned: bool) -> Image8:
-    if is_aligned:
-        return cast(Image8, align(Frame(centre), Frame(neighbour)).image)
-    return neighbour if neighbour.shape == centre.shape else centre
+    return cast(Image8, fill(first, second, frame)), cast(Image8, fill(second, first, frame))

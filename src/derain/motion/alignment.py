@@ -1,8 +1,9 @@
 """Alignment: a neighbour as it would look from the place of the centre frame.
 
-Motion of the camera is undone, then local motion. Where the neighbour shows something else than the
-centre frame (a moving object, the border), the centre frame takes its place, and as a whole after a
-cut, a flash, or motion that is not found. A network then sees the same pixels twice, never a ghost.
+Motion of the camera is undone, then local motion. Where a neighbour shows something else than the
+centre frame (a moving object, the border), the other neighbour takes its place, and where that does
+too, the centre frame. So they do as a whole after a cut, a flash, or motion that is not found. The
+other neighbour comes first because a copy of the centre frame says that nothing there is rain.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from PIL import Image
 from derain.motion.blocks import CELL_PX, Blocks, match_blocks
 from derain.motion.camera import (
     OUTSIDE,
-    STILL,
     Matrix,
     estimate_motion,
     from_corner,
@@ -41,14 +41,17 @@ MIN_TRUST = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """A neighbour after alignment."""
+    """A neighbour after alignment, of the size and dtype of its frame."""
 
     image: Pixels
-    """Of the shape and dtype of the centre frame, which replaces what does not match."""
-    motion: Matrix
-    """Camera motion, in pixels of `Frame.small`."""
-    share: float
-    """Share of the picture that is the neighbour's, 0 to 1; 0 after a cut."""
+    """The neighbour, moved; the frame itself if nothing matches."""
+    trust: Floats | None = None
+    """(rows, columns) of cells: 1 where it shows the same as its frame; None if nothing matches."""
+
+    @property
+    def share(self) -> float:
+        """Share of the frame that the neighbour shows too, 0 to 1; 0 after a cut."""
+        return 0.0 if self.trust is None else float(self.trust.mean())
 
 
 def align(centre: Frame, neighbour: Frame, *, motion: Matrix | None = None) -> Alignment:
@@ -58,18 +61,28 @@ def align(centre: Frame, neighbour: Frame, *, motion: Matrix | None = None) -> A
     """
     first, second = centre.image, neighbour.image
     if first.shape != second.shape or first.dtype != second.dtype:
-        return Alignment(first, STILL, 0.0)
+        return Alignment(first)
     if motion is None:
         motion = estimate_motion(centre, neighbour)
     moved = move(neighbour.small, motion)
     if not is_same_scene(centre.small, moved):
-        return Alignment(first, motion, 0.0)
+        return Alignment(first)
     blocks = match_blocks(centre.small, moved)
-    share = float(blocks.trust.mean())
-    if share < MIN_TRUST:
-        return Alignment(first, motion, 0.0)
-    image = move_frame(neighbour, motion, blocks)
-    return Alignment(replaced(first, image, blocks.trust, centre.scale), motion, share)
+    if float(blocks.trust.mean()) < MIN_TRUST:
+        return Alignment(first)
+    return Alignment(move_frame(neighbour, motion, blocks), blocks.trust)
+
+
+def fill(own: Alignment, other: Alignment, centre: Frame) -> Pixels:
+    """Return a neighbour of `centre` in which `other`, or the frame, replaces what does not match.
+
+    `other` is the neighbour on the other side.
+    """
+    image = centre.image
+    for alignment in (other, own):
+        if alignment.trust is not None:
+            image = replaced(image, alignment.image, alignment.trust, centre.scale)
+    return image
 
 
 def is_same_scene(centre: Floats, moved: Floats) -> bool:
@@ -143,9 +156,9 @@ def at_corners(cells: Floats) -> Floats:
     return np.asarray(corners[row][:, column], np.float32)
 
 
-def replaced(centre: Pixels, moved: Pixels, trust: Floats, scale: int) -> Pixels:
-    """Return `moved` where it is trusted, `centre` where it is not, and a blend between them."""
-    height, width = centre.shape[:2]
+def replaced(behind: Pixels, moved: Pixels, trust: Floats, scale: int) -> Pixels:
+    """Return `moved` where it is trusted, `behind` where it is not, and a blend between them."""
+    height, width = behind.shape[:2]
     if trust.min() == 1:
         return moved
     cell_px = CELL_PX * scale
@@ -153,7 +166,7 @@ def replaced(centre: Pixels, moved: Pixels, trust: Floats, scale: int) -> Pixels
     # the last cells may be smaller, so that the picture is cut out of whole ones
     whole = Image.fromarray(trust).resize((columns * cell_px, rows * cell_px))
     weight = np.asarray(whole, np.float32)[:height, :width].clip(0, 1)
-    if centre.ndim == 3:
+    if behind.ndim == 3:
         weight = weight[..., None]
-    blend = centre + weight * (moved.astype(np.float32) - centre)
-    return cast(Pixels, (blend + np.float32(0.5)).astype(centre.dtype))
+    blend = behind + weight * (moved.astype(np.float32) - behind)
+    return cast(Pixels, (blend + np.float32(0.5)).astype(behind.dtype))

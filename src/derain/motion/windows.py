@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from derain.motion.alignment import Alignment, align
+from derain.motion.alignment import Alignment, align, fill
 from derain.motion.camera import estimate_motion, inverse
 from derain.motion.frame import Frame, Pixels
 
@@ -28,24 +28,27 @@ class Window(Generic[Tag]):
 def aligned_windows(frames: Iterable[tuple[Pixels, Tag]]) -> Iterator[Window[Tag]]:
     """Yield a window for each (image, tag), in order, one frame late.
 
-    At the ends of the clip and at a cut, the frame itself takes the place of a neighbour. Three
-    frames are kept in memory.
+    At the ends of the clip and at a cut, the other neighbour takes the place of the missing one, or
+    the frame itself if there is none. Three frames are kept in memory.
     """
     iterator = ((Frame(image), tag) for image, tag in frames)
     first = next(iterator, None)
     if first is None:
         return
-    (frame, tag), before, is_cut = first, first[0].image, False
+    (frame, tag), is_cut = first, False
+    before = Alignment(frame.image)
     for following, next_tag in iterator:
         motion = estimate_motion(frame, following)
         after = align(frame, following, motion=motion)
-        yield Window(frame.image, before, after.image, tag, is_cut)
-        back = align(following, frame, motion=inverse(motion))
-        before, is_cut = back.image, is_end_of_scene(after, back)
+        yield make_window(frame, before, after, tag, is_cut)
+        before = align(following, frame, motion=inverse(motion))
+        is_cut = not after.share and not before.share
         frame, tag = following, next_tag
-    yield Window(frame.image, before, frame.image, tag, is_cut)
+    yield make_window(frame, before, Alignment(frame.image), tag, is_cut)
 
 
-def is_end_of_scene(after: Alignment, back: Alignment) -> bool:
-    """True if two frames do not match in either direction."""
-    return not after.share and not back.share
+def make_window(
+    frame: Frame, before: Alignment, after: Alignment, tag: Tag, is_cut: bool
+) -> Window[Tag]:
+    """Return a frame with neighbours in which everything matches."""
+    return Window(frame.image, fill(before, after, frame), fill(after, before, frame), tag, is_cut)
