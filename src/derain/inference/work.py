@@ -33,7 +33,8 @@ def macs_per_px(model: Model) -> float | None:
     if model.onnx_path.suffix != ".onnx":
         complexity = import_module("derain.rivals.complexity")  # by name: it needs PyTorch
         return float(complexity.count_gmacs(model.name)) * 1e9 / RIVAL_PX
-    if "channels" not in configuration or configuration.get("unit", "plnlim") != "plnlim":
+    is_known = {"channels", "stages"} <= configuration.keys()
+    if not is_known or configuration.get("unit", "plnlim") != "plnlim":
         return None
     side = configuration.get("unshuffle", 1)
     pixel, frames = COLOURS * side**2, configuration.get("frames", 1)
@@ -49,7 +50,8 @@ def macs_per_px(model: Model) -> float | None:
 
 def _plnlim(channels: int, stages: int, configuration: Mapping[str, Any]) -> int:
     """Return the multiplications of a PLNLIM for each of its pixels."""
-    ratio, area = configuration.get("mlp_ratio", 4), configuration.get("window_px", 7) ** 2
+    ratio: int = configuration.get("mlp_ratio", 4)
+    area: int = configuration.get("window_px", 7) ** 2
     square = channels * channels
     residual = 2 * CONV3 * square
     swin = (4 + 2 * ratio) * square + 2 * area * channels
