@@ -36,7 +36,7 @@ def test_two_machines_train_like_one(project):
     run(project, *settings, f"record.folder={project / 'one'}")
     port = free_port()
     machines = [torchrun(project, port, *settings) for _ in range(2)]
-    outputs = [machine.communicate(timeout=300)[0] for machine in machines]
+    outputs = [machine.communicate(timeout=900)[0] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], outputs
     one, two = state_of(project, "one"), state_of(project)
     assert two["step"] == 3
@@ -46,7 +46,7 @@ def test_two_machines_train_like_one(project):
 @pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1)])
 def test_run_resumes_on_another_number_of_processes(first, then, project):
     """Step s draws the same crops, however many processes share them."""
-    settings = ["validation.pairs=[]", "schedule.by=steps", "schedule.kind=constant"]
+    settings = ["validation.pairs=[]", "schedule.kind=steps", "schedule.warmup_steps=0"]
     run(project, *settings, "length.steps=4", f"record.folder={project / 'one'}")
     for steps, processes, extra in ((2, first, []), (4, then, ["--resume"])):
         counts = [f"length.steps={steps}", f"machine.processes={processes}"]
