@@ -96,7 +96,7 @@ def key(options: argparse.Namespace, label: str) -> tuple[str, str]:
 
 def scores(
     restored: NDArray[np.float32], clean: NDArray[np.uint8]
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, tuple[float, float | None]]:
     """Return (PSNR in dB, SSIM) by protocol; `pillow-y` has no SSIM of its own."""
     clipped = restored.clip(0, 1)
     truncated = (clipped * 255).astype(np.uint8)
@@ -107,7 +107,7 @@ def scores(
         for picture in (truncated, clean)
     ]
     return {name: (result.psnr, result.ssim) for name, result in results.items()} | {
-        "pillow-y": (psnr(*planes), float("nan"))
+        "pillow-y": (psnr(*planes), None)
     }
 
 
@@ -122,9 +122,10 @@ def print_table(rows: Iterable[dict[str, Any]], *, only: list[str] | None) -> No
     for (data, label), group in sorted(groups.items()):
         cells = []
         for column in COLUMNS:
-            decibels, similarity = np.mean([row["scores"][column] for row in group], axis=0)
-            cell = f"{decibels:.2f}"
-            cells.append(cell if np.isnan(similarity) else f"{cell} / {similarity:.4f}")
+            decibels, similarities = zip(*(row["scores"][column] for row in group), strict=True)
+            cell = f"{np.mean(decibels):.2f}"
+            has_ssim = column != "pillow-y"
+            cells.append(f"{cell} / {np.mean(similarities):.4f}" if has_ssim else cell)
         print(f"| {data} | {label} | {len(group)} | {' | '.join(cells)} |")
 
 

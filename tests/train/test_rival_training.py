@@ -26,9 +26,9 @@ TINY = {
     "prenet_r": {"channels": 4, "stages": 2},
     "prn": {"channels": 4, "stages": 2},
     "prn_r": {"channels": 4, "stages": 2},
-    "spanet": {"channels": 4},
+    "spanet": {"channels": 4, "plain": 1, "attended": 3},
     "nledn": {"channels": 4},
-    "hct-ffn": {"channels": 8, "blocks": 1},
+    "hct-ffn": {"channels": 16, "blocks": 1},
     "rescan": {"channels": 8, "stages": 2},
     "ddn": {"channels": 4, "pairs": 2},
     "sirr": {"channels": 4, "pairs": 2},
@@ -59,6 +59,16 @@ def test_a_rival_is_trained_saved_resumed_and_loaded(project):
     network = load("prn_r", project / "run/weights.safetensors")
     trained = state_of(project)["network"]
     torch.testing.assert_close(network.state_dict(), trained)
+
+
+def test_parameters_that_the_loss_does_not_reach_are_frozen(project):
+    torch.manual_seed(3)  # as in the recipe
+    before = RivalConfiguration("spanet", dict(TINY["spanet"])).build().state_dict()
+    settings = f"network={{kind='spanet',options={inline(TINY['spanet'])}}}"
+    run(project, settings, *SHORT[1:-1], "length.steps=3", "validation.pairs=[]")
+    trained = state_of(project)["network"]
+    idle = {name for name in trained if torch.equal(trained[name], before[name])}
+    assert idle == {name for name in trained if "direction_weights" in name}
 
 
 def test_weights_of_another_kind_are_rejected(project):

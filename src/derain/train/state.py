@@ -22,11 +22,15 @@ from derain.network.weights_file import load_into, load_weights
 from derain.rivals.checkpoint import load_into as load_checkpoint
 from derain.rivals.checkpoint import read_checkpoint
 from derain.rivals.configuration import RivalConfiguration
+from derain.rivals.rival import Rival
 from derain.train.distributed import on_rank_zero
 from derain.train.ema import WeightAverage
 from derain.train.manners import get_manner
 from derain.train.muon import Muon
 from derain.train.recipe import Optimiser, Recipe
+
+PROBE_PX = 32
+"""Side of the picture that shows which parameters a loss reaches."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +131,23 @@ def _create_rival_state(
     rival = configuration.build()
     if weights is not None:
         load_checkpoint(rival, read_checkpoint(weights), path=weights)
+    _freeze_idle_parameters(rival, own=recipe.loss.own)
     network, optimiser = fabric.setup(rival, make_optimiser(rival, recipe.optimiser))
     network.mark_forward_method("outputs")
     average = WeightAverage(rival, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
     return State(network, optimiser, average, recipe=recipe.as_dict())
+
+
+def _freeze_idle_parameters(rival: Rival, *, own: bool) -> None:
+    """Freeze what the loss does not reach; several processes would wait for its gradients."""
+    rival.eval()  # running statistics of normalisations stay
+    picture = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5)
+    outputs = rival.outputs(picture) if own else [rival.restore(picture)]
+    torch.stack([output.mean() for output in outputs]).sum().backward()
+    for parameter in rival.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+        parameter.grad = None
+    rival.train()
 
 
 def differences(first: PLNLINConfiguration, second: PLNLINConfiguration) -> list[str]:
