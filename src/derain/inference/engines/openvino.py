@@ -64,7 +64,7 @@ class OpenVinoEngine:
             full_name = core.get_property(device.upper(), "FULL_DEVICE_NAME")
         self.precision = _actual_precision(self._compiled) or UNKNOWN_PRECISION
         self.device = f"{device} ({full_name}), {self.precision}"
-        self.bytes_per_px = 1000 if self.precision in {"bfloat16", "float16"} else 2400
+        self.bytes_per_px = 1000 if self.precision in {"bfloat16", "float16"} else 1900
         self._lock = threading.Lock()
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
