@@ -2,7 +2,7 @@
 
 Each measurement is a process of its own, which restores one picture twice and reports the second
 time and the peak of its memory. It is one line of a JSON Lines file. Every call measures what has
-the fewest lines so far, so that calls can stop at any time and go on later:
+the fewest lines so far, so that a measurement can be stopped at any time and continued:
 
     python benchmarks/rival_speed.py speed.jsonl --minutes 5 --threads 2 \
         --model fast=fast --model best=best --model PReNet=prenet:net_latest.pth \

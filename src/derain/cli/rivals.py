@@ -44,8 +44,8 @@ def rivals(
         width=None if sys.stdout.isatty() else WIDTH, highlight=False, emoji=False
     )
     if name is None and details:
-        for entry in (*TABLE2, *BESIDE):
-            _describe(entry, console)
+        for system in (*TABLE2, *BESIDE):
+            _describe(system, console)
             console.print()
         return
     if name is None:
