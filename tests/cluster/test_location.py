@@ -3,7 +3,7 @@
 import pytest
 
 from derain.cli.main import main
-from derain.cluster.location import is_picture, is_store
+from derain.cluster.location import Location, is_picture, is_store
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/in", "gs://bucket", "gcs://bucket/a b"])
@@ -41,3 +41,12 @@ def test_options_of_one_machine_are_rejected(option, tmp_path, capsys):
 def test_a_cluster_needs_one_folder_and_an_output(tmp_path, capsys):
     assert main(["restore", str(tmp_path), "--ray", "local"]) == 1
     assert "takes one folder and -o FOLDER" in capsys.readouterr().err
+
+
+def test_credentials_are_not_reported():
+    store = Location("s3://key:secret@bucket/in?scheme=http", None, "bucket/in")
+    assert store.named("a/b.png") == "s3://bucket/in/a/b.png"
+
+
+def test_files_of_a_disk_keep_their_names():
+    assert Location("/photos?/a@b", None, "/photos?/a@b").named("c.png") == "/photos?/a@b/c.png"

@@ -48,19 +48,6 @@ def test_object_store_of_amazon(local_ray, restore, pictures, tmp_path, monkeypa
         server.stop()
 
 
-def test_object_store_of_google(local_ray, restore, pictures, tmp_path):
-    emulator = pytest.importorskip("gcp_storage_emulator.server")
-    server = emulator.create_server("127.0.0.1", 0, in_memory=True, default_bucket="derain")
-    server.start()
-    try:
-        port = server._api._httpd.server_port
-        query = f"?scheme=http&endpoint_override=127.0.0.1:{port}"
-        store = f"gs://anonymous@derain/in{query}"
-        assert_restores_in_store(store, store.replace("/in?", "/out?"), restore, pictures, tmp_path)
-    finally:
-        server.stop()
-
-
 def assert_restores_in_store(source, output, restore, pictures, tmp_path):
     """Restore four pictures and a broken one from and to an object store."""
     from pyarrow import fs

@@ -42,9 +42,9 @@ class Location:
         return not is_store(self.text)
 
     def named(self, name: str) -> str:
-        """Return the address of a file in it, for messages and reports."""
-        base, _, query = self.text.partition("?")
-        return f"{base.rstrip('/')}/{name}" if query or self.is_local else f"{self.text}/{name}"
+        """Return the address of a file in it without credentials, for messages and reports."""
+        base = self.text if self.is_local else self.text.partition("?")[0]
+        return f"{re.sub('//[^/@]*@', '//', base).rstrip('/')}/{name}"
 
     def inner(self, name: str) -> str:
         """Return the path of a file in it, for `filesystem`."""
