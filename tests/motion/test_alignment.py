@@ -98,6 +98,13 @@ def test_pixels_beyond_the_border_are_those_of_the_frame(picture):
     assert np.array_equal(aligned[:, -12:], frame[:, -12:])
 
 
+@pytest.mark.parametrize(("x", "y"), [(0, 7), (-7, 0), (30, -25)])
+def test_nothing_is_black_beyond_the_border(picture, x, y):
+    frame, neighbour = (view(picture, *shift) // 2 + 100 for shift in ((0, 0), (x, y)))
+    aligned = align(Frame(frame), Frame(neighbour))
+    assert aligned.image.min() >= 90
+
+
 def test_a_still_camera_keeps_its_neighbours(picture):
     frame = view(picture)
     aligned = align(Frame(frame), Frame(frame.copy()))

@@ -116,6 +116,8 @@ def move_frame(neighbour: Frame, motion: Matrix, blocks: Blocks) -> Pixels:
     corners = np.stack(np.meshgrid(xs, ys), axis=-1) + at_corners(blocks.shifts) * scale
     matrix = from_corner(scaled(motion, scale), width, height)
     places = corners @ matrix[:, :2].T + matrix[:, 2]
+    # beyond the border, the neighbour would be black
+    places = np.clip(places, 0.5, (width - 0.5, height - 0.5))
     mesh: Mesh = [
         (
             (xs[column], ys[row], xs[column + 1], ys[row + 1]),
