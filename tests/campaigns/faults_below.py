@@ -154,7 +154,10 @@ def _run_command(scenario: Scenario, fault: Fault, work: Path, answer: Path, log
         arguments = scenario.command(work)
         if fault.call not in {KILL, "none"}:
             injector.arm(fault, work)
-        code, error = call_main(arguments, b"")
+        try:
+            code, error = call_main(arguments, b"")
+        except KeyboardInterrupt:  # before or after the command line
+            code, error = 130, ""
         calls = {} if fault.call in {KILL, "none"} else injector.disarm()
         sys.stderr.flush()
         answer.write_text(json.dumps({"ending": code, "error": error, "calls": calls}))
