@@ -27,6 +27,8 @@ from derain.motion.frame import Floats, Frame, Pixels
 
 Mesh: TypeAlias = list[tuple[tuple[int, int, int, int], tuple[float, ...]]]
 """Boxes of the result, and the corners of the quadrilaterals that fill them (`Image.transform`)."""
+PAD_PX = 8
+"""Copies of the border pixels around a neighbour."""
 MESH_CELLS = 2
 """Cells along each side of a quadrilateral of the mesh by which a frame is moved."""
 MIN_LIKENESS = 0.45
@@ -117,7 +119,9 @@ def move_frame(neighbour: Frame, motion: Matrix, blocks: Blocks) -> Pixels:
     matrix = from_corner(scaled(motion, scale), width, height)
     places = corners @ matrix[:, :2].T + matrix[:, 2]
     # beyond the border, the neighbour would be black
-    places = np.clip(places, 0.5, (width - 0.5, height - 0.5))
+    image = np.pad(image, [(PAD_PX, PAD_PX)] * 2 + [(0, 0)] * (image.ndim - 2), mode="edge")
+    last = np.subtract(image.shape[1::-1], 0.5)
+    places = np.clip(places + PAD_PX, 0.5, last)
     mesh: Mesh = [
         (
             (xs[column], ys[row], xs[column + 1], ys[row + 1]),
@@ -132,18 +136,20 @@ def move_frame(neighbour: Frame, motion: Matrix, blocks: Blocks) -> Pixels:
         for column in range(len(xs) - 1)
     ]
     if image.dtype == np.uint8:
-        return cast(Pixels, _transform(Image.fromarray(image), mesh))
-    channels = image.reshape(height, width, -1).astype(np.float32)
+        return cast(Pixels, _transform(Image.fromarray(image), (width, height), mesh))
+    channels = image.reshape(*image.shape[:2], -1).astype(np.float32)
     moved = [
-        _transform(Image.fromarray(np.ascontiguousarray(channels[..., index])), mesh)
+        _transform(
+            Image.fromarray(np.ascontiguousarray(channels[..., index])), (width, height), mesh
+        )
         for index in range(channels.shape[2])
     ]
     rounded = np.rint(np.clip(np.stack(moved, axis=-1), 0, 65535))
-    return rounded.reshape(image.shape).astype(np.uint16)
+    return rounded.reshape(neighbour.image.shape).astype(np.uint16)
 
 
-def _transform(image: Image.Image, mesh: Mesh) -> Floats:
-    transformed = image.transform(image.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
+def _transform(image: Image.Image, size: tuple[int, int], mesh: Mesh) -> Floats:
+    transformed = image.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
     return np.asarray(transformed)
 
 
