@@ -32,7 +32,7 @@ def serve(*arguments: str) -> multiprocessing.connection.Connection:
 
 
 @pytest.mark.slow
-def test_table_has_a_row_per_engine_and_precision(toy):
+def test_table_has_a_row_per_engine_and_size(toy):
     table = bench_restore(
         toy,
         engines=["openvino", "onnxruntime"],
@@ -40,10 +40,8 @@ def test_table_has_a_row_per_engine_and_precision(toy):
         sizes=[(48, 32), (16, 24)],
         repeats=1,
     )
-    assert table.row_count == 2
-    headers = [column.header for column in table.columns]
-    rates = ["GMAC/s", "of product", "MiB"]
-    assert headers == ["model", "engine", "precision", "16x24 s", *rates, "48x32 s", *rates]
+    assert list(table.columns[1].cells) == ["openvino"] * 2 + ["onnxruntime"] * 2
+    assert list(table.columns[3].cells) == ["16x24", "48x32"] * 2
 
 
 @pytest.mark.slow
@@ -59,7 +57,7 @@ def test_row_shows_the_actual_precision(toy, monkeypatch):
 def test_other_models_have_rows_of_their_own(toy, networks):
     other = str(networks / "copying.onnx")
     table = bench_restore(toy, against=[other], sizes=[(16, 16)], **OPENVINO)
-    assert list(table.columns[0].cells) == [toy, other]
+    assert list(table.columns[0].cells) == ["darkening.onnx", "copying.onnx"]
 
 
 def test_row_has_the_rate_and_its_share():
@@ -75,8 +73,8 @@ def test_row_has_the_rate_and_its_share():
         def describe_precision(self) -> str:
             return "bfloat16"
 
-    row = benchmark._row(Runner(), [(0.5, 300.0)], [(500, 1000)])
-    assert row == ["small", "openvino", "bfloat16", "0.50", "200", "50%", "300"]
+    (row,) = benchmark._rows(Runner(), [(0.5, 300.0)], [(500, 1000)])
+    assert row == ["small", "openvino", "bfloat16", "1000x500", "0.50", "200", "50%", "300"]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +154,8 @@ def test_verb_prints_environment_and_table(toy, capsys):
     assert main(["bench", "restore", "--model", toy, *options, "--repeats", "1"]) == 0
     output = capsys.readouterr().out.replace("\n", " ")
     assert f"{Environment.now().processor}, " in output
-    assert "16x16 s" in output
+    assert "darkening.onnx" in output
+    assert "16x16" in output
 
 
 def test_verb_rejects_an_invalid_size(toy, capsys):

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -26,6 +27,7 @@ from derain.weights import DEFAULT
 
 SIZES = ((481, 321), (1920, 1080), (4000, 3000))
 """(width, height) of the timed pictures."""
+HEADERS = ("model", "engine", "precision", "size", "s", "GMAC/s", "share", "MiB")
 UNKNOWN = "-"
 EXIT_TIMEOUT_S = 2
 """Seconds before a process is terminated."""
@@ -43,10 +45,11 @@ def bench_restore(
     """Restore noise of each size, (width, height), with every model, engine and precision.
 
     `against` are other models, of other papers too; those have an engine and a precision of their
-    own. Each row runs in its own process; the rows take turns. The table has the median of
-    `repeats` runs, after one that warms up, the multiplications per second (`work.macs_per_px`) and
-    their share of the rate of a large matrix product, and the peak memory of the process, including
-    smaller sizes. If an engine uses another precision than the requested one, the row shows both.
+    own. Each of these runs in its own process, in turn. A row is one size, with the median
+    of `repeats` runs, after one that warms up, the multiplications per second (`work.macs_per_px`)
+    and their share of the rate of a large matrix product, and the peak memory of the process,
+    including smaller sizes. If an engine uses another precision than the requested one, it shows
+    both.
     Raises EngineError for an unknown engine or one that fails.
     """
     shapes = sorted(((height, width) for width, height in sizes or SIZES), key=math.prod)
@@ -73,41 +76,39 @@ def bench_restore(
             for runner in runners:
                 median = statistics.median(seconds[runner][1:])
                 times[runner].append((median, runner.peak_mib()))
-        rows = [_row(runner, times[runner], shapes) for runner in runners]
+        rows = [row for runner in runners for row in _rows(runner, times[runner], shapes)]
     finally:
         for runner in runners:
             runner.close()
     table = Table()
-    for name in ("model", "engine", "precision", *_headers(shapes)):
+    for name in HEADERS:
         table.add_column(name, no_wrap=True, overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table
 
 
-def _row(
+def _rows(
     runner: _Runner, times: Sequence[tuple[float, float]], shapes: Sequence[tuple[int, int]]
-) -> list[str]:
-    macs, rate = runner.macs_per_px(), runner.product_rate()
-    cells = [runner.model, runner.engine, runner.describe_precision()]
-    for (seconds, mib), shape in zip(times, shapes, strict=True):
-        achieved = macs * math.prod(shape) / seconds
-        known = not math.isnan(achieved)
-        cells += [
-            f"{seconds:.2f}",
-            f"{achieved / 1e9:.0f}" if known else UNKNOWN,
-            f"{achieved / rate:.0%}" if known else UNKNOWN,
-            _format_mib(mib),
-        ]
-    return cells
-
-
-def _headers(shapes: Sequence[tuple[int, int]]) -> list[str]:
-    return [
-        header
-        for height, width in shapes
-        for header in (f"{width}x{height} s", "GMAC/s", "of product", "MiB")
-    ]
+) -> list[list[str]]:
+    """Return a row for each size."""
+    macs, rate, precision = runner.macs_per_px(), runner.product_rate(), runner.describe_precision()
+    rows = []
+    for (seconds, mib), (height, width) in zip(times, shapes, strict=True):
+        achieved = macs * height * width / seconds
+        rates = [f"{achieved / 1e9:.0f}", f"{achieved / rate:.0%}"]
+        rows.append(
+            [
+                Path(runner.model).name,
+                runner.engine,
+                precision,
+                f"{width}x{height}",
+                f"{seconds:.2f}",
+                *([UNKNOWN, UNKNOWN] if math.isnan(achieved) else rates),
+                _format_mib(mib),
+            ]
+        )
+    return rows
 
 
 class _Runner:
