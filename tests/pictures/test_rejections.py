@@ -96,7 +96,7 @@ def test_picture_larger_than_the_memory(rainy, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
-def test_error_of_the_disk_is_no_damage(number, rainy, tmp_path, monkeypatch):
+def test_disk_error_is_not_called_damage(number, rainy, tmp_path, monkeypatch):
     def fail(path, mode="r", **_):
         raise OSError(number, os.strerror(number))
 

@@ -103,7 +103,7 @@ def _worst_crops(path: Path, error: NDArray[np.float32], crop_px: int) -> list[H
 def _grid(side: int, crop_px: int) -> list[int]:
     """Return the edges of crops that cover a side of a picture, as evenly as they can."""
     count = -(-side // crop_px)
-    return np.linspace(0, side - crop_px, count).round().astype(int).tolist()
+    return [round(edge) for edge in np.linspace(0, side - crop_px, count)]
 
 
 def _squared_error(picture: Image8, restored: NDArray[Any]) -> NDArray[np.float32]:

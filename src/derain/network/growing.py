@@ -30,7 +30,7 @@ def grow(
 ) -> dict[str, Tensor]:
     """Return the parameters of the large network by name; `seed` draws what is random.
 
-    `can_grow` says whether the two fit.
+    `can_grow` checks that the two fit.
     """
     wide = replace(large, stages=small.stages)
     grown = dict(tensors)

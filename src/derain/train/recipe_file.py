@@ -25,7 +25,7 @@ else:
 
 VALIDATOR = TypeAdapter(Recipe)
 INVALID = (ValueError, RecursionError)
-"""Exceptions of tomllib; not all are its own: numbers can be too long, and lists nested too deep."""
+"""Exceptions of tomllib, whose own class does not cover too long numbers and too deep nesting."""
 NETWORKS = {PLNLIN_TAG: PLNLINConfiguration, RIVAL_TAG: RivalConfiguration}
 TOML_WORDS = {"Input ": "", "String ": "", "an object": "a table"}
 """Pydantic's words -> words for a value of a TOML file."""
