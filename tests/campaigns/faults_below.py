@@ -158,6 +158,7 @@ def _run_command(scenario: Scenario, fault: Fault, work: Path, answer: Path, log
             code, error = call_main(arguments, b"")
         except KeyboardInterrupt:  # before or after the command line
             code, error = 130, ""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it may arrive after the command has ended
         calls = {} if fault.call in {KILL, "none"} else injector.disarm()
         sys.stderr.flush()
         answer.write_text(json.dumps({"ending": code, "error": error, "calls": calls}))
@@ -171,6 +172,8 @@ def run_case(scenario: Scenario, fault: Fault, folder: Path) -> tuple[str, list[
     ended = run_child(scenario, fault, folder)
     lines = [line for line in ended["stderr"].splitlines() if line.strip()]
     ending = ended["ending"]
+    if ending == 0 and fault.mode == SIGNAL and "stopped by a signal" in ended["stderr"]:
+        ending = 130  # training saves its state and ends without an error
     if ending == "hung":
         return "hung", lines
     if ending == "died" or ending is None or "bug in derain" in ended["stderr"]:

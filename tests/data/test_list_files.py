@@ -54,6 +54,12 @@ def test_malformed_line_is_an_error(folder):
         find_pairs(folder)
 
 
+def test_zero_byte_is_an_error(folder):
+    (folder / "list.txt").write_text("a.png b.png\nc\0.png b.png\n")
+    with pytest.raises(DataError, match=r"list\.txt: line 2 contains a zero byte"):
+        find_pairs(folder)
+
+
 def test_repeated_line_is_one_pair_and_reported(tmp_path):
     for name in ("1", "2"):
         put(tmp_path / "real" / f"{name}.png")

@@ -52,6 +52,8 @@ def read_pair_list(path: Path, *, root: Path) -> Iterator[Line]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
+        if "\0" in line:
+            raise DataError(f"{path}: line {number} contains a zero byte; correct the list")
         if (match := _LINE.match(line)) is None:
             raise DataError(
                 f"{path}: line {number} does not name a rainy and a clean picture; "
