@@ -20,7 +20,7 @@ from derain.data.augment import (
     to_unit_range,
 )
 from derain.data.camera import MARGIN_PX, random_path, see, undo
-from derain.data.crops import MAX_ZOOM, CropMix, Crops, draw_collection
+from derain.data.crops import RAIN_FREE_KINDS, CropMix, Crops, draw_collection
 from derain.data.pairs.pair import Image8
 from derain.data.training_pictures import TrainingPictures
 from derain.errors import DataError
@@ -79,12 +79,7 @@ class ClipCrops(Crops):
             )
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        rng = np.random.default_rng([self.seed, index])
-        kind = self.kinds[rng.choice(len(self.kinds), p=self.probabilities)]
-        compress = rng.random() < self.mix.jpeg
-        zoom = 1.0
-        if self.mix.zoom and rng.random() < self.mix.zoom:
-            zoom = draw_factor(rng, MAX_ZOOM)
+        rng, kind, compress, zoom = self._draw_kind(index)
         crop = (
             self._of_clip(rng, zoom)
             if kind == "pair"
@@ -135,7 +130,7 @@ class ClipCrops(Crops):
             quality = int(rng.integers(60, 96))
             views = [jpeg(view, quality=quality) for view in views]
         rainy = self._rain(rng, kind, zoom)(views)
-        if compress and kind not in ("rain_free", "hard"):
+        if compress and kind not in RAIN_FREE_KINDS:
             quality = int(rng.integers(75, 96))
             rainy = [jpeg(view, quality=quality) for view in rainy]
         middle = np.s_[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
@@ -175,11 +170,9 @@ class ClipCrops(Crops):
             scale = zoom if zoom > 1 else None
             return lambda views: rain.render_frames(views, rain=drawn, seed=rng, scale=scale)
         if kind == "recombined":
-            layers = draw_collection(rng, self.with_layers).layers
-            gains = rng.uniform(0.5, 1.3, 1 + int(rng.random() < 0.2))
+            layers, gains = self._draw_layers(rng)
         elif kind == "streaks":
-            layers = self.pictures.streaks
-            gains = rng.uniform(0.3, 1.2, int(rng.integers(1, 4)))
+            layers, gains = self._draw_streaks(rng)
         else:
             return lambda views: views
 

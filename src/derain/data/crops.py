@@ -123,12 +123,7 @@ class Crops:
         self.probabilities = np.array(list(weights.values())) / sum(weights.values())
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        rng = np.random.default_rng([self.seed, index])
-        kind = self.kinds[rng.choice(len(self.kinds), p=self.probabilities)]
-        compress = rng.random() < self.mix.jpeg
-        zoom = 1.0
-        if self.mix.zoom and rng.random() < self.mix.zoom:
-            zoom = draw_factor(rng, MAX_ZOOM)
+        rng, kind, compress, zoom = self._draw_kind(index)
         rainy, clean = getattr(self, f"_{kind}")(rng, compress, zoom)
         if compress and kind not in RAIN_FREE_KINDS:  # there, both sides are compressed already
             rainy = jpeg(rainy, quality=int(rng.integers(75, 96)))
@@ -142,6 +137,16 @@ class Crops:
         sides = to_unit_range(rainy), to_unit_range(clean)
         return jitter_colour(rng, *sides) if rng.random() < self.mix.jitter else sides
 
+    def _draw_kind(self, index: int) -> tuple[np.random.Generator, str, bool, float]:
+        """Return the random numbers of a crop, its kind, whether to compress it, and its zoom."""
+        rng = np.random.default_rng([self.seed, index])
+        kind = self.kinds[rng.choice(len(self.kinds), p=self.probabilities)]
+        compress = rng.random() < self.mix.jpeg
+        zoom = 1.0
+        if self.mix.zoom and rng.random() < self.mix.zoom:
+            zoom = draw_factor(rng, MAX_ZOOM)
+        return rng, kind, compress, zoom
+
     def _pair(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         collection = draw_collection(rng, self.pictures.collections)
         i = rng.integers(len(collection.rainy))
@@ -153,17 +158,23 @@ class Crops:
     def _recombined(
         self, rng: np.random.Generator, compress: bool, zoom: float
     ) -> tuple[Image8, Image8]:
-        collection = draw_collection(rng, self.with_layers)
-        gains = rng.uniform(0.5, 1.3, 1 + int(rng.random() < 0.2))
-        light = self._rain_light(rng, collection.layers, gains, zoom)
+        light = self._rain_light(rng, *self._draw_layers(rng), zoom)
         return self._add_light(rng, light, compress, zoom)
 
     def _streaks(
         self, rng: np.random.Generator, compress: bool, zoom: float
     ) -> tuple[Image8, Image8]:
-        gains = rng.uniform(0.3, 1.2, int(rng.integers(1, 4)))
-        light = self._rain_light(rng, self.pictures.streaks, gains, zoom)
+        light = self._rain_light(rng, *self._draw_streaks(rng), zoom)
         return self._add_light(rng, light, compress, zoom)
+
+    def _draw_layers(self, rng: np.random.Generator) -> tuple[list[Image8], NDArray[np.float64]]:
+        """Draw a collection of rain layers, and the gains of one or two of them."""
+        layers = draw_collection(rng, self.with_layers).layers
+        return layers, rng.uniform(0.5, 1.3, 1 + int(rng.random() < 0.2))
+
+    def _draw_streaks(self, rng: np.random.Generator) -> tuple[list[Image8], NDArray[np.float64]]:
+        """Return the streak masks, and the gains of one to three of them."""
+        return self.pictures.streaks, rng.uniform(0.3, 1.2, int(rng.integers(1, 4)))
 
     def _rendered(
         self, rng: np.random.Generator, compress: bool, zoom: float

@@ -28,6 +28,7 @@ from derain.rivals.onnx_layers import (
     array,
     concat,
     conv,
+    gated_state,
     leaky_relu,
     relu,
     reverse_channels,
@@ -123,20 +124,7 @@ def _rescan(g: OnnxGraph, network: RESCAN) -> Name:
 
 
 def _gru(g: OnnxGraph, layer: ConvGRU, x: Name, h: Name) -> Name:
-    def gate(kind: str, function: str, state: Name) -> Name:
-        value = conv(g, getattr(layer, f"x_{kind}"), x)
-        if state:
-            value = g.node("Add", value, conv(g, getattr(layer, f"h_{kind}"), state))
-        return g.node(function, value)
-
-    update = gate("update", "Sigmoid", h)
-    if h:
-        new = gate("new", "Tanh", g.node("Mul", gate("reset", "Sigmoid", h), h))
-        change = g.node("Mul", update, g.node("Sub", new, h))
-        h = g.node("Add", h, change)
-    else:
-        h = g.node("Mul", update, gate("new", "Tanh", ""))
-    return leaky_relu(g, squeeze_excite(g, layer.se, h))
+    return leaky_relu(g, squeeze_excite(g, layer.se, gated_state(g, layer, x, h)))
 
 
 def _ddn(g: OnnxGraph, network: DDN) -> Name:

@@ -11,6 +11,7 @@ from derain.rivals.onnx_layers import (
     concat,
     conv,
     extend,
+    gated_state,
     layer,
     leaky_relu,
     max_pool,
@@ -86,16 +87,4 @@ def _multi_scale(g: OnnxGraph, block: ssid_kd.MultiScaleFusion, x: Name) -> Name
 
 
 def _gru(g: OnnxGraph, unit: dcsfn.ConvGRU, x: Name, h: Name) -> Name:
-    def gate(kind: str, function: str, state: Name) -> Name:
-        value = conv(g, getattr(unit, f"x_{kind}"), x)
-        if state:
-            value = g.node("Add", value, conv(g, getattr(unit, f"h_{kind}"), state))
-        return g.node(function, value)
-
-    update = gate("update", "Sigmoid", h)
-    if h:
-        new = gate("new", "Tanh", g.node("Mul", gate("reset", "Sigmoid", h), h))
-        h = g.node("Add", h, g.node("Mul", update, g.node("Sub", new, h)))
-    else:
-        h = g.node("Mul", update, gate("new", "Tanh", ""))
-    return leaky_relu(g, h)
+    return leaky_relu(g, gated_state(g, unit, x, h))

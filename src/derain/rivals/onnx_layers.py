@@ -37,6 +37,22 @@ def conv(g: OnnxGraph, layer: nn.Conv2d, x: Name) -> Name:
     )
 
 
+def gated_state(g: OnnxGraph, unit: nn.Module, x: Name, h: Name) -> Name:
+    """Write the new state of a ConvGRU before its activation; `h` is "" at the first step."""
+
+    def gate(kind: str, function: str, state: Name) -> Name:
+        value = conv(g, getattr(unit, f"x_{kind}"), x)
+        if state:
+            value = g.node("Add", value, conv(g, getattr(unit, f"h_{kind}"), state))
+        return g.node(function, value)
+
+    update = gate("update", "Sigmoid", h)
+    if not h:
+        return g.node("Mul", update, gate("new", "Tanh", ""))
+    new = gate("new", "Tanh", g.node("Mul", gate("reset", "Sigmoid", h), h))
+    return g.node("Add", h, g.node("Mul", update, g.node("Sub", new, h)))
+
+
 def relu(g: OnnxGraph, x: Name) -> Name:
     """Write a ReLU."""
     return g.node("Relu", x)
