@@ -130,7 +130,7 @@ def run_child(scenario: Scenario, fault: Fault, folder: Path, **options: Any) ->
         _run_command(scenario, fault, work, answer, log)
     end = time.monotonic() + WALL_LIMIT_S
     kill_at = time.monotonic() + fault.number / 1000 if fault.call == KILL else end
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
+    while (waited := os.waitpid(child, os.WNOHANG)) == (0, 0):
         if time.monotonic() > min(end, kill_at):
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
@@ -139,7 +139,8 @@ def run_child(scenario: Scenario, fault: Fault, folder: Path, **options: Any) ->
         time.sleep(0.005)
     stderr = log.read_text(errors="replace")
     if not answer.exists():
-        return {"ending": "died", "stderr": stderr}
+        code = os.waitstatus_to_exitcode(waited[1])
+        return {"ending": "died", "error": f"no answer, exit code {code}", "stderr": stderr}
     return {**json.loads(answer.read_text()), "stderr": stderr}
 
 
@@ -148,6 +149,7 @@ def _run_command(scenario: Scenario, fault: Fault, work: Path, answer: Path, log
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, 2)
+        faulthandler.enable()
         faulthandler.dump_traceback_later(WALL_LIMIT_S - 10)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         injector = Injector()

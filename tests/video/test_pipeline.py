@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 import time
 
@@ -127,3 +128,34 @@ def test_interrupt_after_a_failure_is_raised():
 
     with pytest.raises(KeyboardInterrupt):
         run_pipeline(itertools.count(), transform, consume)
+
+
+def test_interrupt_while_threads_start_ends_them(monkeypatch):
+    start = threading.Thread.start
+
+    def start_and_interrupt(thread: threading.Thread) -> None:
+        start(thread)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(threading.Thread, "start", start_and_interrupt)
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(itertools.count(), identity, discard)
+    assert threading.active_count() == before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_interrupt_at_the_last_item_waits_for_it():
+    consumed: list[int] = []
+
+    def consume(item: int) -> None:
+        if item == 2:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.3)
+        consumed.append(item)
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(range(3), identity, consume)
+    assert consumed == [0, 1, 2]
+    assert threading.active_count() == before

@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from derain.video.interrupts import HeldInterrupts
+
 A = TypeVar("A")
 B = TypeVar("B")
 DEPTH = 4
 """Items between two stages: enough to bridge a slow frame, and 100 MB for 4K frames."""
 STEP_S = 0.1
 """Waits are split into steps, so that Ctrl-C and failures are noticed."""
+GRACE_S = 30.0
+"""Longest wait for a thread after an interrupt during the wait: it may be blocked forever."""
 
 
 def run_pipeline(
@@ -58,24 +62,34 @@ def run_pipeline(
     consumer = threading.Thread(
         target=guard, args=(run_consumer,), name="derain-consume", daemon=True
     )
-    producer.start()
-    consumer.start()
-    try:
-        outputs.fill(transform(iter(inputs)))
-    except _StoppedError:
-        pass  # the cause is among the failures
-    except BaseException:
-        with suppress(_StoppedError):  # an earlier failure must not hide this exception
-            outputs.end()
-        consumer.join()
-        raise
-    finally:
-        consumer.join()
+    with HeldInterrupts() as interrupts:  # the threads use files that the caller closes
+        producer.start()
+        consumer.start()
+        try:
+            try:
+                interrupts.release()
+                outputs.fill(transform(iter(inputs)))
+            finally:
+                interrupts.hold()
+        except BaseException as error:
+            interrupts.hold()  # a signal may have come just before the first time
+            if not isinstance(error, _StoppedError):
+                failures.insert(0, error)  # an earlier failure must not hide this exception
+            with suppress(_StoppedError):
+                outputs.end(unless=interrupts)
+        _join(consumer, interrupts)
         stop.set()
         on_stop()
-        producer.join()
-    if failures:
-        raise failures[0]
+        _join(producer, interrupts)
+        if failures:
+            raise failures[0]
+
+
+def _join(thread: threading.Thread, interrupts: HeldInterrupts) -> None:
+    """Wait for the end of a thread, without end unless an interrupt comes."""
+    while thread.is_alive() and not interrupts.is_received:
+        thread.join(STEP_S)
+    thread.join(GRACE_S)
 
 
 class _StoppedError(Exception):
@@ -99,9 +113,9 @@ class _Channel(Generic[A]):
             self._put(item)
         self._put(_End())
 
-    def end(self) -> None:
-        """Put the end marker."""
-        self._put(_End())
+    def end(self, *, unless: HeldInterrupts) -> None:
+        """Put the end marker, unless an interrupt comes while the queue is full."""
+        self._put(_End(), unless=unless)
 
     def __iter__(self) -> Iterator[A]:
         while True:
@@ -115,9 +129,9 @@ class _Channel(Generic[A]):
                 return
             yield item
 
-    def _put(self, item: A | _End) -> None:
+    def _put(self, item: A | _End, *, unless: HeldInterrupts | None = None) -> None:
         while True:
-            if self._stop.is_set():
+            if self._stop.is_set() or (unless is not None and unless.is_received):
                 raise _StoppedError
             try:
                 self._queue.put(item, timeout=STEP_S)
