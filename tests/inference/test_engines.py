@@ -20,7 +20,8 @@ from derain.inference.engines import onnxruntime, openvino
 from derain.inference.engines.engine import ENGINES
 from derain.inference.engines.onnxruntime import OnnxRuntimeEngine
 
-BACKENDS = pytest.mark.parametrize("name", list(ENGINES))
+BACKENDS = pytest.mark.parametrize("name", [name for name in ENGINES if name != "torch"])
+"""Those that run any ONNX network; tests/network/test_torch_engine.py is for the other one."""
 
 
 @BACKENDS

@@ -67,3 +67,17 @@ def test_training_ends_in_time_with_weights(packed, tmp_path):
     _, card = load_network(tmp_path / "out/weights.safetensors")
     assert card["steps"] > 0
     assert json.loads((tmp_path / "out/log.jsonl").read_text().splitlines()[0])
+
+
+def test_engine_is_checked_and_timed():
+    options = ["--device", "cpu", "--model", "small", "--size", "40x30", "--repeats", "1"]
+    process = subprocess.run(
+        [sys.executable, ROOT / "tools/gpu/check_inference.py", *options]
+        + ["--picture", ROOT / "examples/rainy/camera.jpg"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    exact, fast = process.stdout.splitlines()[-2:]
+    assert exact.startswith("| small | float32 | inf |")
+    assert 50 < float(fast.split("|")[3]) < 90

@@ -93,7 +93,7 @@ class Network:
     """
 
     model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT
-    engine: Literal["openvino", "onnxruntime"] | None = None
+    engine: Literal["openvino", "onnxruntime", "torch"] | None = None
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] | None = None
     threads: Annotated[int | None, Parameter(validator=Positive)] = None

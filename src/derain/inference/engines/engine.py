@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derain.errors import EngineError
-from derain.inference.engines import onnxruntime, openvino
+from derain.inference.engines import onnxruntime, openvino, pytorch
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -21,7 +21,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Library that runs the network: `openvino` or `onnxruntime`."""
+        """Library that runs the network: `openvino`, `onnxruntime` or `torch`."""
 
     @property
     def device(self) -> str:
@@ -67,6 +67,9 @@ ENGINES = {
         onnxruntime.devices,
         requirement="derain[onnxruntime]",
         precisions=("float32",),
+    ),
+    "torch": EngineBackend(
+        pytorch.open_engine, pytorch.version, pytorch.devices, requirement="derain[train]"
     ),
 }
 """Backends in order of preference."""
