@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +128,21 @@ def test_ready_after_the_first_photo(client, photo):
 def test_metrics_count_requests(client, photo):
     client.post("/v1/restore", content=photo)
     assert 'derain_requests_total{route="/v1/restore",status="200"}' in client.get("/metrics").text
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_metrics_have_the_memory_of_server_and_worker(client, photo):
+    client.post("/v1/restore", content=photo)
+    text = client.get("/metrics").text
+    memory = dict(re.findall(r"^derain_(server|worker)_memory_bytes (\S+)", text, re.MULTILINE))
+    assert {name for name, value in memory.items() if float(value) > 0} == {"server", "worker"}
+
+
+def test_query_and_form_reject_a_strength_alike(client, photo):
+    query = client.post("/v1/restore?strength=2", content=photo)
+    form = client.post("/v1/restore", files={"photo": photo}, data={"strength": "2"})
+    assert_problem(query, 422, "strength: expected a number from 0 to 1")
+    assert_problem(form, 422, "strength: expected a number from 0 to 1")
 
 
 def test_declared_size_is_rejected_unread(client):

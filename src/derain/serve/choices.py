@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from derain.serve.interface import FORMATS
-from derain.serve.problems import Problem
+from derain.serve.problems import STRENGTH_RANGE, Problem
 from derain.weights import models
 
 
@@ -53,5 +53,5 @@ def _strength(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "strength: expected a number from 0 to 1")
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, STRENGTH_RANGE)
     return value

@@ -28,6 +28,11 @@ class Metrics:
             ("derain_network_seconds", "Time in the network.", lambda: pool.network_seconds),
             ("derain_worker_deaths", "Workers that died.", lambda: pool.restarts),
             (
+                "derain_server_memory_bytes",
+                "Resident memory of the server.",
+                lambda: resident_bytes(os.getpid()),
+            ),
+            (
                 "derain_worker_memory_bytes",
                 "Resident memory of the worker.",
                 lambda: resident_bytes(pool.worker_pid),

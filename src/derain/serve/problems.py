@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
+STRENGTH_RANGE = "strength: expected a number from 0 to 1"
 
 
 class Problem(Exception):  # the term of the RFC
@@ -46,11 +47,12 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
-    """Answer parameters that do not fit the OpenAPI document."""
+    """Answer parameters that do not fit the OpenAPI document. FastAPI checks `strength` alone."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"][1:])
-    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, f"{place}: {first['msg']}")
+    text = STRENGTH_RANGE if place == "strength" else f"{place}: {first['msg']}"
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, text)
 
 
 async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
