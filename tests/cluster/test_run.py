@@ -1,9 +1,15 @@
 """Photos restored by a Ray cluster. Starting one takes a while."""
 
+import socket
+import subprocess
+import sys
+import time
 from collections import Counter
 
 import pytest
 from helpers.folder_contents import contents
+
+from derain.errors import PictureError
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +52,55 @@ def test_object_store_of_amazon(local_ray, restore, pictures, tmp_path, monkeypa
         assert_restores_in_store(store, store.replace("/in?", "/out?"), restore, pictures, tmp_path)
     finally:
         server.stop()
+
+
+@pytest.fixture
+def google_store(tmp_path):
+    """Address of an emulator of Google's object store, a process of its own, with one bucket.
+
+    Arrow holds the interpreter while it reads, so a thread of this process could not answer it.
+    """
+    pytest.importorskip("gcp_storage_emulator", reason="needs `pip install gcp-storage-emulator`")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = ["--port", str(port), "--in-memory", "--default-bucket", "derain", "--quiet"]
+    command = [sys.executable, "-m", "gcp_storage_emulator", "start", "--host", "127.0.0.1"]
+    process = subprocess.Popen([*command, *options], cwd=tmp_path)
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None
+            time.sleep(0.1)
+        query = f"?scheme=http&endpoint_override=127.0.0.1%3A{port}&retry_limit_seconds=20"
+        yield f"gs://anonymous@derain/{{}}{query}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_object_store_of_google(google_store, local_ray, restore, pictures, tmp_path):
+    source, output = google_store.format("in"), google_store.format("out")
+    assert_restores_in_store(source, output, restore, pictures, tmp_path)
+
+
+def test_hidden_folders_and_the_results_in_google_s_store_are_not_listed(google_store):
+    from derain.cluster.location import list_names, open_location
+
+    folder = open_location(google_store.format("in"))
+    for name in ("a.png", "b/c/d.jpg", "out/a.png", "b/.hidden/e.png", "b/note.txt"):
+        folder.write(name, b"content")
+    names = list(list_names(folder, excluded=open_location(google_store.format("in/out"))))
+    assert names == ["a.png", "b/c/d.jpg"]
+
+
+def test_a_missing_folder_of_google_s_store_is_an_error(google_store):
+    from derain.cluster.location import list_names, open_location
+
+    with pytest.raises(PictureError, match=r"^gs://derain/none: cannot be listed"):
+        list(list_names(open_location(google_store.format("none"))))
 
 
 def assert_restores_in_store(source, output, restore, pictures, tmp_path):

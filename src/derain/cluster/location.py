@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 STORE = re.compile(r"(s3|gs|gcs)://[^/]")
 """Addresses of object stores that Arrow opens."""
 
+GIVE_UP_S = 60
+"""Seconds after which a failing request to gs:// is not repeated. Google's client repeats it for 15
+minutes, and prints nothing, if there is no network or there are no credentials."""
+
 
 def is_store(text: str) -> bool:
     """True if a text is the address of an object store."""
@@ -43,8 +47,7 @@ class Location:
 
     def named(self, name: str) -> str:
         """Return the address of a file in it without credentials, for messages and reports."""
-        base = self.text if self.is_local else self.text.partition("?")[0]
-        return f"{re.sub('//[^/@]*@', '//', base).rstrip('/')}/{name}"
+        return f"{_shown(self.text).rstrip('/')}/{name}"
 
     def inner(self, name: str) -> str:
         """Return the path of a file in it, for `filesystem`."""
@@ -90,43 +93,66 @@ def open_location(text: str) -> Location:
     if not is_store(text):
         path = str(resolve(Path(text)))
         return Location(path, LocalFileSystem(), path)
+    address = text
+    if not text.startswith("s3:") and "retry_limit_seconds=" not in text:
+        address += f"{'&' if '?' in text else '?'}retry_limit_seconds={GIVE_UP_S}"
     try:
-        filesystem, path = FileSystem.from_uri(text)
+        filesystem, path = FileSystem.from_uri(address)
     except (ArrowException, OSError, ValueError) as error:
         raise PictureError(
-            f"{text}: cannot be opened ({_text(error)}); check the address and the credentials"
+            f"{_shown(text)}: cannot be opened ({_text(error)}); check the address and the "
+            "credentials"
         ) from error
     return Location(text.rstrip("/"), filesystem, path.rstrip("/"))
 
 
 def list_names(folder: Location, *, excluded: Location | None = None) -> Iterator[str]:
-    """Yield the names of the pictures below a folder, relative to it, one directory at a time.
+    """Yield the names of the pictures below a folder, relative to it.
 
+    A disk and S3 are listed one directory at a time. gs:// is listed at once: Arrow does not report
+    its directories unless each has an object of its own, which most tools that upload do not write.
     Hidden folders and `excluded` are skipped. Raises PictureError for a folder that is missing.
     """
     from pyarrow.fs import FileSelector, FileType
 
-    def children(path: str) -> list[FileInfo]:
+    at_once = folder.filesystem.type_name == "gcs"
+
+    def infos_in(path: str) -> list[FileInfo]:
         try:
-            found = folder.filesystem.get_file_info(FileSelector(path))
+            found = folder.filesystem.get_file_info(FileSelector(path, recursive=at_once))
         except OSError as error:
-            raise PictureError(f"{folder.text}: cannot be listed ({_text(error)})") from error
+            raise PictureError(
+                f"{_shown(folder.text)}: cannot be listed ({_text(error)}); check the address and "
+                "the permissions"
+            ) from error
         return sorted(found, key=lambda info: str(info.path))
+
+    def is_skipped(path: PurePosixPath) -> bool:
+        inner = path.relative_to(folder.path)
+        return any(
+            part.name.startswith(".") or folder.inner(str(part)) == skipped
+            for part in (inner, *inner.parents)
+            if part.name
+        )
 
     skipped = excluded.path if excluded is not None and _same_store(folder, excluded) else None
     pending = [folder.path]
     while pending:
-        infos = children(pending.pop())
+        infos = infos_in(pending.pop())
         for info in infos:
-            if info.type == FileType.File and is_picture(info.base_name):
-                yield str(PurePosixPath(info.path).relative_to(folder.path))
-        pending += [
-            info.path
-            for info in reversed(infos)
-            if info.type == FileType.Directory
-            and not info.base_name.startswith(".")
-            and info.path != skipped
-        ]
+            path = PurePosixPath(info.path)
+            if (
+                info.type == FileType.File
+                and is_picture(path.name)
+                and not (at_once and is_skipped(path.parent))
+            ):
+                yield str(path.relative_to(folder.path))
+        if not at_once:
+            pending += [
+                info.path
+                for info in reversed(infos)
+                if info.type == FileType.Directory and not is_skipped(PurePosixPath(info.path))
+            ]
 
 
 def is_picture(name: str) -> bool:
@@ -138,6 +164,11 @@ def is_picture(name: str) -> bool:
 
 def _same_store(first: Location, second: Location) -> bool:
     return bool(first.filesystem.equals(second.filesystem))
+
+
+def _shown(text: str) -> str:
+    """Return the address of a store without credentials and options, or a path as it is."""
+    return re.sub("//[^/@]*@", "//", text.partition("?")[0]) if is_store(text) else text
 
 
 def _text(error: Exception) -> str:
