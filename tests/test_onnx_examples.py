@@ -70,6 +70,48 @@ def test_javascript_example(rainy, tmp_path):
     assert_equal(result[..., :3], rainy)
 
 
+HEADERS = Path(os.environ.get("ONNXRUNTIME_INCLUDE", "/usr/include/onnxruntime"))
+MAIN = """
+#include "example.hpp"
+#include <fstream>
+#include <string>
+int main(int, char** argument) {
+  const int64_t h = std::stoll(argument[1]), w = std::stoll(argument[2]);
+  std::vector<float> planes(3 * h * w);
+  const auto size = static_cast<std::streamsize>(planes.size() * sizeof(float));
+  std::ifstream("planes", std::ios::binary).read(reinterpret_cast<char*>(planes.data()), size);
+  const auto restored = derain("small.onnx", planes, h, w);
+  std::ofstream("result", std::ios::binary)
+      .write(reinterpret_cast<const char*>(restored.data()), size);
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("g++") is None or not (HEADERS / "onnxruntime_cxx_api.h").exists(),
+    reason="needs g++, and ONNXRUNTIME_INCLUDE: the folder of onnxruntime_cxx_api.h",
+)
+def test_cpp_example(rainy, tmp_path):
+    capi = Path(pytest.importorskip("onnxruntime").__file__).parent / "capi"
+    libraries = sorted(capi.glob("libonnxruntime.so.1.*"))
+    if not libraries:
+        pytest.skip("this build of onnxruntime has no shared library of its own")
+    (tmp_path / "libonnxruntime.so.1").symlink_to(libraries[-1])  # its SONAME
+    (tmp_path / "example.hpp").write_text(example("cpp"))
+    (tmp_path / "main.cpp").write_text(MAIN)
+    options = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-isystem", HEADERS]
+    library = ["libonnxruntime.so.1", "-Wl,-rpath,$ORIGIN"]
+    command = ["g++", *options, "main.cpp", *library, "-o", "example"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    height, width = rainy.shape[:2]
+    planes = np.ascontiguousarray(rainy.transpose(2, 0, 1), dtype=np.float32) / 255
+    planes.tofile(tmp_path / "planes")
+    subprocess.run(["./example", str(height), str(width)], cwd=tmp_path, check=True)
+    result = np.fromfile(tmp_path / "result", np.float32).reshape(3, height, width)
+    assert_equal((result.transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8), rainy)
+
+
 def test_contract_names_the_tensors():
     assert "`rainy`" in PAGE
     assert "`restored`" in PAGE
