@@ -89,10 +89,12 @@ def rehearse(python: str, wheel: Path, folder: Path) -> None:
     """Install the wheel in each way that users have, with one interpreter."""
     version = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
     wheels = folder / f"wheels-{version}"
-    venv = create_venv(readable(python, version, folder), folder / f"newest-{version}")
+    readable_python = readable(python, version, folder)
+    libraries = {"LD_LIBRARY_PATH": str(Path(readable_python).parents[1] / "lib")}
+    venv = create_venv(readable_python, folder / f"newest-{version}")
     pip(venv, "download", "-d", wheels, f"{wheel}[{EXTRAS}]")
     pip(venv, "install", "--no-index", "--find-links", wheels, f"derain[{EXTRAS}]")
-    restore(venv, folder, user=NOBODY)
+    restore(venv, folder, env=libraries, user=NOBODY)
     report(f"Python {version}: newest requirements, extras {EXTRAS}, no network, no root")
     venv = create_venv(python, folder / f"oldest-{version}")
     oldest = OLDEST.get(version, OLDEST_ELSEWHERE)
@@ -147,7 +149,10 @@ def interpreters() -> Iterator[str]:
 
 
 def readable(python: str, version: str, folder: Path) -> str:
-    """Return an interpreter that any user can run: `python`, or a copy of its installation."""
+    """Return an interpreter that any user can run: `python`, or a copy of its installation.
+
+    A copy may need `lib` beside its `bin` as LD_LIBRARY_PATH.
+    """
     prefix = Path(run(python, "-c", "import sys; print(sys.base_prefix)").strip())
     if all(path.stat().st_mode & 0o005 == 0o005 for path in (prefix, *prefix.parents)):
         return python
