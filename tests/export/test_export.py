@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -8,12 +10,13 @@ from helpers.networks import TINY, make_network
 
 from derain.cli.main import main
 from derain.errors import WeightsError
-from derain.export.export import TESTED_SIZES, export, largest_differences
+from derain.export.export import TESTED_SIZES, export, largest_differences, read_card
 from derain.inference.engines.engine import open_engine
 from derain.network.variants import UNITS
 from derain.network.weights_file import load_network, save_weights
 from derain.weights import find
 
+ROOT = Path(__file__).parents[2]
 SHAPE = replace(TINY, stages=(2, 3, 1, 1))
 TOLERANCE = 2e-5
 ODD_SIZE = (57, 60)
@@ -120,6 +123,56 @@ def test_verb_exports_a_model(weights, tmp_path, capsys):
     assert main(["export", str(weights), str(tmp_path / "mine.onnx"), "--no-check"]) == 0
     assert "mine.onnx: " in capsys.readouterr().out
     assert find(tmp_path / "mine.onnx").card == {"steps": 3}
+
+
+def test_verb_completes_the_card(weights, tmp_path):
+    card = tmp_path / "card.json"
+    card.write_text('{"license": "Apache-2.0", "steps": 4}')
+    path = tmp_path / "mine.onnx"
+    assert main(["export", str(weights), str(path), "--card", str(card), "--no-check"]) == 0
+    assert find(path).card == {"steps": 4, "license": "Apache-2.0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [("[1]", "is not a JSON object"), ("{", "is not JSON"), (None, "No such file")],
+)
+def test_a_card_that_is_none_is_an_error(text, fact, weights, tmp_path, capsys):
+    card = tmp_path / "card.json"
+    if text is not None:
+        card.write_text(text)
+    path = tmp_path / "mine.onnx"
+    assert main(["export", str(weights), str(path), "--card", str(card), "--no-check"]) == 1
+    assert fact in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_a_card_is_not_for_other_programs(tmp_path, capsys):
+    options = ["--for", "darktable", "--card", str(tmp_path / "card.json")]
+    assert main(["export", "small", str(tmp_path / "x.dtmodel"), *options]) == 1
+    assert "--card: is for ONNX files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["best", "small"])
+def test_cards_of_the_shipped_models_name_licence_data_limits_and_existing_pages(name):
+    card = read_card(ROOT / f"recipes/cards/{name}.json")
+    assert card.keys() == {"recipe", "license", "data licenses", "limits", "documentation"}
+    pages = re.findall(r"[\w/]+\.(?:md|toml)", " ".join(card.values()))
+    assert pages
+    assert [page for page in pages if not (ROOT / page).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("frames", "contract"),
+    [
+        (1, "(N, 3, H, W), RGB in 0..1"),
+        (3, "(N, 9, H, W), RGB of the frames before, now and after"),
+    ],
+)
+def test_the_exported_network_describes_its_input(frames, contract, tmp_path):
+    shape = replace(SHAPE, frames=frames)
+    path = export(make_network(shape), tmp_path / "x.onnx", card={})
+    assert f"rainy: float32 {contract}" in onnx.load(path).doc_string
 
 
 def test_verb_prints_the_differences(weights, tmp_path, monkeypatch, capsys):

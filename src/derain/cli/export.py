@@ -14,6 +14,7 @@ def export(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     *,
     program: Annotated[Literal["darktable", "spandrel"] | None, Parameter(name="--for")] = None,
+    card: Path | None = None,
     half: bool = True,
     check: bool = True,
 ) -> None:
@@ -33,6 +34,9 @@ def export(
     program
         Write the file of another program instead: darktable (NAME.dtmodel) or spandrel
         (NAME.safetensors). WEIGHTS is then a model: a shipped one, or an .onnx file.
+    card
+        A JSON object whose entries are added to the card in the file, or replace entries of it:
+        licence, data, limits. Not for other programs and networks of other papers.
     half
         Store the weights in float16. The computation is in float32 either way.
     check
@@ -41,11 +45,16 @@ def export(
     from derain.cli.console import plain_console
     from derain.errors import WeightsError
     from derain.export.export import export as export_network
-    from derain.export.export import largest_differences
+    from derain.export.export import largest_differences, read_card
     from derain.inference.engines.rival import find_rival
     from derain.network.weights_file import load_network
 
     rival = find_rival(weights)
+    if card is not None and (rival is not None or program is not None):
+        raise WeightsError(
+            "--card: is for ONNX files of derain's networks only; leave it out, or export the "
+            "network to .onnx first"
+        )
     if rival is not None and program is None:
         from derain.rivals.onnx import export as export_rival
 
@@ -62,8 +71,9 @@ def export(
         raise WeightsError(
             f"{output}: it or the heads beside it would overwrite {weights}; choose another name"
         )
-    network, card = load_network(weights)
-    export_network(network, output, card=card, half=half)
+    added = {} if card is None else read_card(card)
+    network, trained = load_network(weights)
+    export_network(network, output, card=trained | added, half=half)
     console = plain_console()
     console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB", markup=False)
     if check:

@@ -25,6 +25,12 @@ from derain.network.generator import PLNLIN
 from derain.network.weights_file import FORMAT, save_weights
 from derain.weights.headers import read_safetensors_metadata
 
+CONTRACT = (
+    "Removes rain. rainy: float32 (N, {channels}, H, W), RGB{frames} in 0..1 as encoded in the "
+    "file (sRGB), any H and W. restored: float32 (N, 3, H, W), RGB of the same size, not clamped."
+)
+"""Stands in the file as the description of its network (docs/onnx.md)."""
+
 TESTED_SIZES = ((112, 112), (1, 1), (7, 300), (57, 111), (321, 481))
 """(height, width) that `largest_differences` compares.
 
@@ -66,6 +72,19 @@ def export(
     return path
 
 
+def read_card(path: Path) -> dict[str, Any]:
+    """Return the entries of a JSON file for the card of a network. Raises WeightsError."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: is not JSON ({error}); correct it") from error
+    if not isinstance(card, dict):
+        raise WeightsError(f'{path}: is not a JSON object; write {{"license": "Apache-2.0"}}')
+    return card
+
+
 def is_export(path: Path) -> bool:
     """True if a .safetensors file was written by `export`."""
     try:
@@ -90,7 +109,11 @@ def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> byt
         "derain.card": json.dumps(card),
         KEY: locate(network.state_dict(), graph.arrays()),
     }
-    return graph.serialise(output=restored, metadata=metadata)
+    frames = network.configuration.frames
+    contract = CONTRACT.format(
+        channels=3 * frames, frames=" of the frames before, now and after" if frames > 1 else ""
+    )
+    return graph.serialise(output=restored, metadata=metadata, description=contract)
 
 
 def largest_differences(

@@ -100,7 +100,9 @@ class OnnxGraph:
         """Return the stored tensors by name."""
         return {t.name: numpy_helper.to_array(t) for t in self.initialisers.values()}
 
-    def serialise(self, *, output: Name, metadata: Mapping[str, str]) -> bytes:
+    def serialise(
+        self, *, output: Name, metadata: Mapping[str, str], description: str = ""
+    ) -> bytes:
         """Check the graph and return it as the bytes of an ONNX file."""
         self.nodes.append(helper.make_node("Identity", [output], ["restored"]))
         given, shape = (["batch", count, "height", "width"] for count in (3 * self.frames, 3))
@@ -115,6 +117,7 @@ class OnnxGraph:
             graph,
             opset_imports=[helper.make_opsetid("", OPSET)],
             producer_name="derain",
+            doc_string=description,
             ir_version=9,
         )
         helper.set_model_props(model, dict(metadata))
