@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from derain.serve.static_page import RUNTIME_FILES
+from derain.serve.static_page import RUNTIME_FILES, WEBGPU_FILES
 
 HERE = Path(__file__).parent
 
@@ -18,7 +18,7 @@ def main(package: Path) -> None:
     (own,) = re.findall(r'^version = "(.+)"$', text, re.MULTILINE)
     if version != own:
         sys.exit(f"{package}: has version {version}, pyproject.toml {own}; make them equal")
-    for name in RUNTIME_FILES:
+    for name in (*RUNTIME_FILES, *WEBGPU_FILES):
         shutil.copy(package / "dist" / name, HERE / "src/derain_web" / name)
 
 

@@ -22,12 +22,14 @@ def find_chromium() -> str:
 
 
 @contextmanager
-def open_browser() -> Iterator[Any]:
-    """Yield a Playwright browser."""
+def open_browser(*arguments: str) -> Iterator[Any]:
+    """Yield a Playwright browser, started with further `arguments`."""
     executable = find_chromium()
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         # Chromium's own sandbox does not start as root, as which containers run tests
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", *arguments]
+        )
         yield browser
         browser.close()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.pictures_in_memory import encode
+from helpers.static_page import serving
 
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
@@ -39,3 +40,17 @@ def client(make_client: Callable[..., TestClient]) -> Iterator[TestClient]:
 def photo() -> bytes:
     """A PNG of 32 x 24 with values of 100 and more."""
     return encode(np.random.default_rng(5).integers(100, 256, (24, 32, 3), dtype=np.uint8), "PNG")
+
+
+@pytest.fixture(scope="module")
+def static_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a static page with `small`."""
+    with serving(tmp_path_factory.mktemp("static"), "small") as address:
+        yield address
+
+
+@pytest.fixture
+def copying_page(tmp_path: Path, networks: Path) -> Iterator[str]:
+    """The address of a static page with a network that copies."""
+    with serving(tmp_path / "page", str(networks / "copying.onnx")) as address:
+        yield address

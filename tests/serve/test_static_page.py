@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
-import os
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.browser import open_browser
-from helpers.pictures_in_memory import decode, encode
+from helpers.pictures_in_memory import encode
+from helpers.static_page import restore_in
 from PIL import Image
 
 from derain import Restorer
 from derain.cli.main import main
 from derain.errors import DerainError
 from derain.evaluate.metrics import psnr
-from derain.serve.static_page import RUNTIME_FILES, build_static_page
+from derain.serve.static_page import RUNTIME_FILES, WEBGPU_FILES, build_static_page
 
 ROOT = Path(__file__).parents[2]
-RUNTIME = ROOT / "web/node_modules/onnxruntime-web/dist"
 
 
 @pytest.fixture
@@ -31,7 +26,7 @@ def stub_runtime(tmp_path):
     """A folder with files of the runtime's names."""
     folder = tmp_path / "dist"
     folder.mkdir()
-    for name in RUNTIME_FILES:
+    for name in (*RUNTIME_FILES, *WEBGPU_FILES):
         (folder / name).write_text(name)
     return folder
 
@@ -43,12 +38,23 @@ def test_folder_is_complete(tmp_path, networks, stub_runtime):
     assert [name for name in names if not (tmp_path / "out" / name).is_file()] == []
 
 
-def test_every_file_is_kept_offline(tmp_path, networks, stub_runtime):
+def test_every_file_but_those_of_webgpu_is_kept_offline(tmp_path, networks, stub_runtime):
     names = build_static_page(
         tmp_path / "out", model=str(networks / "copying.onnx"), runtime=stub_runtime
     )
     listed = json.loads((tmp_path / "out/files.json").read_text())
-    assert {*listed} == {"./", *names} - {"files.json"}
+    left_out = {"files.json", *(f"runtime/{name}" for name in WEBGPU_FILES)}
+    assert {*listed} == {"./", *names} - left_out
+
+
+@pytest.mark.parametrize("missing", WEBGPU_FILES)
+def test_page_offers_webgpu_with_all_of_its_files_alone(tmp_path, networks, stub_runtime, missing):
+    model = str(networks / "copying.onnx")
+    build_static_page(tmp_path / "with", model=model, runtime=stub_runtime)
+    (stub_runtime / missing).unlink()
+    build_static_page(tmp_path / "without", model=model, runtime=stub_runtime)
+    pages = [(tmp_path / name / "index.html").read_text() for name in ("with", "without")]
+    assert ["data-webgpu" in page for page in pages] == [True, False]
 
 
 def test_page_names_its_model(tmp_path, networks, stub_runtime):
@@ -75,65 +81,14 @@ def test_verb_reports_the_size(tmp_path, networks, stub_runtime, capsys):
     assert " files, " in capsys.readouterr().out
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """A plain web server."""
-
-    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
-        ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
-    }
-
-    def log_message(self, *arguments):
-        """Print nothing."""
-
-
-@contextmanager
-def serving(folder, model):
-    """Yield the address of a static page."""
-    if not RUNTIME.exists():
-        if os.environ.get("CI"):
-            pytest.fail("CI needs onnxruntime-web; run `npm install` in web/")
-        pytest.skip("needs `npm install` in web/")
-    build_static_page(folder, model=model, runtime=RUNTIME)
-    handler = functools.partial(Handler, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def static_page(tmp_path_factory):
-    """The address of a static page with `small`."""
-    with serving(tmp_path_factory.mktemp("static"), "small") as address:
-        yield address
-
-
-@pytest.fixture
-def copying_page(tmp_path, networks):
-    """The address of a static page with a network that copies."""
-    with serving(tmp_path / "page", str(networks / "copying.onnx")) as address:
-        yield address
-
-
 @pytest.fixture(scope="module")
 def browser():
     with open_browser() as browser:
         yield browser
 
 
-def restore_in(page, path):
-    page.set_input_files("#files", str(path))
-    page.wait_for_function(
-        "() => document.querySelector('#queue .state')?.textContent === 'restored'", timeout=300_000
-    )
-    with page.expect_download() as expected:
-        page.click("#download")
-    return decode(Path(expected.value.path()).read_bytes())[..., :3]  # a canvas has an alpha
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["chelsea", "camera", "rocket"])
+@pytest.mark.parametrize("name", ["astronaut", "camera", "chelsea", "coffee", "rocket"])
 def test_browser_equals_python(browser, static_page, tmp_path, name):
     """Several tiles, in colour and in grey; 45 dB and more to the float32 result."""
     rainy = np.asarray(Image.open(ROOT / f"examples/rainy/{name}.jpg").convert("RGB"))

@@ -1,17 +1,13 @@
-/** The network in a worker of this browser: ONNX Runtime Web, tile by tile. */
+/** A photo in a worker of this browser, tile by tile. */
 
-import type { InferenceSession, Tensor } from "onnxruntime-web";
+import { Network, type Place } from "./network";
 import { fadeWeights, planTiles, reflect, type Span, type TilePlan } from "./tiles";
 
 /** Sides of the tiles. With 280 px, an example came out 43 dB from Python, with 336 px 52 dB. */
 const TILE_PX = 336;
 
-export interface Request {
+export interface Request extends Place {
   id: number;
-  /** Address of the network. */
-  model: string;
-  /** Address of the folder of the runtime. */
-  runtime: string;
   width: number;
   height: number;
   /** RGBA; it comes back with the restored colours. */
@@ -19,35 +15,23 @@ export interface Request {
 }
 
 export type Answer =
+  | { id: number; isLoaded: true }
   | { id: number; done: number; total: number }
   | { id: number; pixels: ArrayBuffer }
   | { id: number; error: string };
 
-type Runtime = typeof import("onnxruntime-web");
-
-let loaded: Promise<{ runtime: Runtime; session: InferenceSession }> | undefined;
-
-async function load(request: Request): Promise<{ runtime: Runtime; session: InferenceSession }> {
-  // not bundled: the runtime's files lie beside the page
-  const runtime: Runtime = await import(/* @vite-ignore */ `${request.runtime}/ort.wasm.min.mjs`);
-  runtime.env.wasm.wasmPaths = `${request.runtime}/`;
-  runtime.env.wasm.numThreads = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
-  const session = await runtime.InferenceSession.create(request.model, {
-    executionProviders: ["wasm"],
-    enableCpuMemArena: false, // tiles come one at a time, and a tab has little memory
-  });
-  return { runtime, session };
-}
+let loaded: Promise<Network> | undefined;
 
 self.onmessage = async (event: MessageEvent<Request>) => {
   const request = event.data;
   const answer = (text: Answer, transfer: Transferable[] = []) =>
     self.postMessage(text, { transfer });
   try {
-    loaded ??= load(request);
-    const { runtime, session } = await loaded;
+    loaded ??= Network.load(request);
+    const network = await loaded;
+    answer({ id: request.id, isLoaded: true });
     const pixels = new Uint8ClampedArray(request.pixels);
-    const restored = await restore(runtime, session, pixels, request, (done, total) =>
+    const restored = await restore(network, pixels, request, (done, total) =>
       answer({ id: request.id, done, total }),
     );
     answer({ id: request.id, pixels: restored.buffer as ArrayBuffer }, [restored.buffer]);
@@ -58,8 +42,7 @@ self.onmessage = async (event: MessageEvent<Request>) => {
 };
 
 async function restore(
-  runtime: Runtime,
-  session: InferenceSession,
+  network: Network,
   rainy: Uint8ClampedArray,
   size: { width: number; height: number },
   onTile: (done: number, total: number) => void,
@@ -76,11 +59,8 @@ async function restore(
     band.set(carried); // the faded end of the row above
     for (const column of plan.columns) {
       const input = cut(rainy, size, plan, row, column);
-      const shape = [1, 3, plan.height, plan.width];
-      const feeds = { rainy: new runtime.Tensor("float32", input, shape) };
-      const output = (await session.run(feeds)).restored as Tensor;
-      add(band, width, output.data as Float32Array, plan, row, column);
-      output.dispose();
+      const output = await network.run(input, plan.height, plan.width);
+      add(band, width, output, plan, row, column);
       onTile(++done, total);
     }
     const isLast = row === plan.rows[plan.rows.length - 1];

@@ -2,15 +2,27 @@
 
 import { type Backend, type Choices, Failure } from "./backend";
 import type { Answer, Request } from "./local-worker";
+import { type Processor, threads } from "./network";
 
 const JPEG_QUALITY = 0.95;
 
+/** Whether WebGPU is tried: never, on a graphics processor, or also where software emulates one. */
+export type WebGpuUse = "never" | "hardware" | "always";
+
 export class LocalBackend implements Backend {
   readonly isLocal = true;
+  /** Called with what computes, once that is known. */
+  onProcessor = (_: string): void => {};
   private worker?: Worker;
+  private processor?: Processor;
+  /** Why WebGPU was given up. */
+  private failure = "";
   private next = 1;
 
-  constructor(private readonly model: string) {}
+  constructor(
+    private readonly model: string,
+    private readonly webGpuUse: WebGpuUse,
+  ) {}
 
   async restore(
     photo: File,
@@ -43,7 +55,40 @@ export class LocalBackend implements Backend {
     return canvas.convertToBlob({ type, quality: JPEG_QUALITY });
   }
 
-  private run(
+  /** Restore on the graphics processor if that works, else in WebAssembly. */
+  private async run(
+    rainy: ImageData,
+    onProgress: (share: number) => void,
+    signal: AbortSignal,
+  ): Promise<Uint8ClampedArray<ArrayBuffer>> {
+    this.processor ??= (await hasWebGpu(this.webGpuUse)) ? "webgpu" : "wasm";
+    if (this.processor === "webgpu")
+      try {
+        return await this.runOn("webgpu", rainy, onProgress, signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        this.stop();
+        this.processor = "wasm";
+        this.failure = error instanceof Error ? error.message : String(error);
+        console.warn("WebGPU is not used:", error);
+      }
+    return this.runOn("wasm", rainy, onProgress, signal);
+  }
+
+  private stop(): void {
+    this.worker?.terminate();
+    this.worker = undefined;
+  }
+
+  private describe(processor: Processor): string {
+    if (processor === "webgpu") return "The graphics processor restores them (WebGPU).";
+    const count = threads() === 1 ? "1 thread" : `${threads()} threads`;
+    const reason = this.failure && ` WebGPU failed: ${this.failure}`;
+    return `The main processor restores them (WebAssembly, ${count}).${reason}`;
+  }
+
+  private runOn(
+    processor: Processor,
     rainy: ImageData,
     onProgress: (share: number) => void,
     signal: AbortSignal,
@@ -57,6 +102,7 @@ export class LocalBackend implements Backend {
       id,
       model: new URL(this.model, place).href,
       runtime: new URL("runtime", place).href,
+      processor,
       width: rainy.width,
       height: rainy.height,
       pixels,
@@ -64,14 +110,14 @@ export class LocalBackend implements Backend {
     return new Promise((resolve, reject) => {
       const abort = () => {
         // a running tile cannot be interrupted otherwise
-        worker.terminate();
-        this.worker = undefined;
+        this.stop();
         end();
         reject(new DOMException("aborted", "AbortError"));
       };
       const onMessage = ({ data }: MessageEvent<Answer>) => {
         if (data.id !== id) return;
-        if ("done" in data) onProgress(data.done / data.total);
+        if ("isLoaded" in data) this.onProcessor(this.describe(processor));
+        else if ("done" in data) onProgress(data.done / data.total);
         else {
           end();
           if ("error" in data) reject(new Failure(data.error));
@@ -94,6 +140,13 @@ export class LocalBackend implements Backend {
       worker.postMessage(request, [pixels]);
     });
   }
+}
+
+/** Return whether this browser can run the runtime's build with WebGPU. */
+async function hasWebGpu(use: WebGpuUse): Promise<boolean> {
+  if (use === "never" || !("Suspending" in WebAssembly)) return false;
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  return adapter != null && (use === "always" || !adapter.info.isFallbackAdapter);
 }
 
 async function pixelsOf(

@@ -3,7 +3,7 @@
 import { zip } from "fflate";
 import { type Backend, Failure, ServerBackend } from "./backend";
 import { maskOf } from "./blend";
-import { LocalBackend } from "./local";
+import { LocalBackend, type WebGpuUse } from "./local";
 import { decode, Photo } from "./photo";
 import { type Brush, type Mode, Viewer } from "./viewer";
 
@@ -13,14 +13,22 @@ function element<T extends HTMLElement>(id: string): T {
   return found as T;
 }
 
-// the static page names the network that lies beside it
-const localModel = document.documentElement.dataset.model;
+// the static page names what lies beside it: a network, and perhaps the runtime's build with WebGPU
+const { model, webgpu } = document.documentElement.dataset;
 const server = new ServerBackend();
-const backend: Backend = localModel ? new LocalBackend(localModel) : server;
+const local = model && new LocalBackend(model, webGpuUse());
+const backend: Backend = local || server;
 const viewer = new Viewer(element<HTMLCanvasElement>("view"));
 const photos: Photo[] = [];
 let current: Photo | undefined;
 let isRunning = false;
+
+/** `?webgpu=0` turns WebGPU off, `?webgpu=1` also uses one that software emulates. */
+function webGpuUse(): WebGpuUse {
+  const wanted = new URLSearchParams(location.search).get("webgpu");
+  if (webgpu === undefined || wanted === "0") return "never";
+  return wanted === "1" ? "always" : "hardware";
+}
 
 function add(files: Iterable<File>): void {
   for (const file of files) photos.push(new Photo(file));
@@ -276,8 +284,11 @@ async function keepOffline(): Promise<void> {
   }
 }
 
-if (backend.isLocal) {
+if (local) {
   element("place").textContent = "Photos never leave this computer.";
+  local.onProcessor = (text) => {
+    element("processor").textContent = text;
+  };
   void keepOffline().catch(() => {}); // the page works without it
 }
 listen();

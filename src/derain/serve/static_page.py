@@ -17,6 +17,12 @@ from derain.weights import find
 
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """What the page needs of ONNX Runtime Web."""
+WEBGPU_FILES = (
+    "ort.jspi.min.mjs",
+    "ort-wasm-simd-threaded.jspi.mjs",
+    "ort-wasm-simd-threaded.jspi.wasm",
+)
+"""The runtime's build with WebGPU. Without them, or where WebGPU fails, WebAssembly restores."""
 RUNTIME_PACKAGE = "derain_web"
 UNVERSIONED = '"development"'
 """Version in the service worker of the sources."""
@@ -39,12 +45,17 @@ def build_static_page(folder: Path, *, model: str, runtime: Path | None = None) 
     for entry in files("derain.serve").joinpath("page").iterdir():
         contents[entry.name] = entry.read_bytes()
     contents[name] = network.onnx_path.read_bytes()
-    contents |= {f"runtime/{key}": data for key, data in _read_runtime(runtime).items()}
-    contents["index.html"] = _local_index(contents["index.html"].decode(), name).encode()
+    library = _read_runtime(runtime)
+    contents |= {f"runtime/{key}": data for key, data in library.items()}
+    index = contents["index.html"].decode()
+    has_webgpu = library.keys() >= {*WEBGPU_FILES}
+    contents["index.html"] = _local_index(index, name, has_webgpu=has_webgpu).encode()
     contents["offline.js"] = _versioned(contents).encode()
     names = [*contents, "files.json"]
-    # "./" is the page itself, as visitors open it
-    contents["files.json"] = json.dumps(["./", *contents], indent=1).encode()
+    # "./" is the page itself, as visitors open it; few need WebGPU's files, which are large
+    skipped = {f"runtime/{key}" for key in WEBGPU_FILES}
+    kept = ["./", *(key for key in contents if key not in skipped)]
+    contents["files.json"] = json.dumps(kept, indent=1).encode()
     for key, data in contents.items():
         path = folder / key
         create_folder(path.parent)
@@ -60,22 +71,25 @@ def _read_runtime(folder: Path | None) -> dict[str, bytes]:
             raise DerainError(
                 f"{folder}: has no {missing[0]}; name the folder `dist` of onnxruntime-web"
             )
-        return {name: (folder / name).read_bytes() for name in RUNTIME_FILES}
+        names = (*RUNTIME_FILES, *(name for name in WEBGPU_FILES if is_file(folder / name)))
+        return {name: (folder / name).read_bytes() for name in names}
     if find_spec(RUNTIME_PACKAGE) is None:
         raise DerainError(
             "the page needs ONNX Runtime Web; run `npm install onnxruntime-web`, and name its "
             "folder with `--runtime node_modules/onnxruntime-web/dist`"
         )
     package = files(RUNTIME_PACKAGE)
-    return {name: package.joinpath(name).read_bytes() for name in RUNTIME_FILES}
+    names = (*RUNTIME_FILES, *(name for name in WEBGPU_FILES if package.joinpath(name).is_file()))
+    return {name: package.joinpath(name).read_bytes() for name in names}
 
 
-def _local_index(index: str, model: str) -> str:
-    """Return the page that restores with the model beside it."""
+def _local_index(index: str, model: str, *, has_webgpu: bool) -> str:
+    """Return the page that restores with the model, and perhaps the WebGPU build, beside it."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(POLICY)}" />'
-    return index.replace(
-        '<html lang="en">', f'<html lang="en" data-model="{html.escape(model)}">'
-    ).replace('<meta charset="utf-8" />', f'<meta charset="utf-8" />\n    {policy}')
+    beside = f'data-model="{html.escape(model)}"' + (" data-webgpu" if has_webgpu else "")
+    return index.replace('<html lang="en">', f'<html lang="en" {beside}>').replace(
+        '<meta charset="utf-8" />', f'<meta charset="utf-8" />\n    {policy}'
+    )
 
 
 def _versioned(contents: dict[str, bytes]) -> str:

@@ -36,6 +36,10 @@ self.addEventListener("fetch", (event) => {
       const cache = await caches.open(CACHE);
       const stored = await cache.match(event.request, { ignoreSearch: true });
       const response = stored ?? (await fetch(event.request));
+      // the runtime's build for WebGPU is large, and kept only where it is used
+      const isRuntime = event.request.url.startsWith(`${self.registration.scope}runtime/`);
+      if (!stored && response.ok && isRuntime)
+        event.waitUntil(cache.put(event.request, response.clone()));
       const headers = new Headers(response.headers);
       headers.set("Cross-Origin-Opener-Policy", "same-origin");
       headers.set("Cross-Origin-Embedder-Policy", "require-corp");
