@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -101,3 +103,13 @@ def test_command_writes_the_file(tmp_path, capsys):
 def test_a_network_for_clips_is_rejected(networks, tmp_path):
     with pytest.raises(WeightsError, match="needs 3 frames, but darktable gives it one picture"):
         write_dtmodel(find(networks / "averaging.onnx"), tmp_path / "clip.dtmodel")
+
+
+def test_the_file_is_written_without_torch(tmp_path):
+    path = tmp_path / "derain.dtmodel"
+    script = (
+        "import sys; from derain.cli.main import main; sys.modules['torch'] = None; "
+        f"sys.exit(main(['export', 'small', '--for', 'darktable', '-o', {str(path)!r}]))"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert path.exists()

@@ -44,10 +44,7 @@ def export(
     """
     from derain.cli.console import plain_console
     from derain.errors import WeightsError
-    from derain.export.export import export as export_network
-    from derain.export.export import largest_differences, read_card
     from derain.inference.engines.rival import find_rival
-    from derain.network.weights_file import load_network
 
     rival = find_rival(weights)
     if card is not None and (rival is not None or program is not None):
@@ -55,7 +52,10 @@ def export(
             "--card: is for ONNX files of derain's networks only; leave it out, or export the "
             "network to .onnx first"
         )
-    if rival is not None and program is None:
+    if program is not None:
+        _export_for(program, str(weights), output)
+        return
+    if rival is not None:
         from derain.rivals.onnx import export as export_rival
 
         path = export_rival(
@@ -63,9 +63,10 @@ def export(
         )
         plain_console().print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", markup=False)
         return
-    if program is not None:
-        _export_for(program, str(weights), output)
-        return
+    from derain.export.export import export as export_network
+    from derain.export.export import largest_differences, read_card
+    from derain.network.weights_file import load_network
+
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
     if output.with_suffix("").resolve() == weights.with_suffix("").resolve():
         raise WeightsError(
@@ -86,15 +87,16 @@ def _export_for(program: str, name: str, output: Path | None) -> None:
     from derain.cli.console import plain_console
     from derain.export.darktable import SUFFIX as DARKTABLE_SUFFIX
     from derain.export.darktable import write_dtmodel
-    from derain.export.spandrel import SUFFIX, write_spandrel
     from derain.weights import find
 
     model = find(name)
-    suffix = DARKTABLE_SUFFIX if program == "darktable" else SUFFIX
-    path = output or Path(f"derain-{model.name}{suffix}")
-    if program == "darktable":
+    if program == "darktable":  # its file needs no torch
+        path = output or Path(f"derain-{model.name}{DARKTABLE_SUFFIX}")
         write_dtmodel(model, path)
     else:
+        from derain.export.spandrel import SUFFIX, write_spandrel
+
+        path = output or Path(f"derain-{model.name}{SUFFIX}")
         write_spandrel(name, path)
     size = path.stat().st_size / 2**20
     plain_console().print(f"{path}: {size:.1f} MiB, for {program}", markup=False)
