@@ -207,6 +207,46 @@ def test_keyboard_zooms_and_pans(page, tmp_path):
     assert pixel(page, 0.9, 0.5) == [255, 255, 255]
 
 
+def test_two_fingers_zoom(browser, address, tmp_path):
+    white_middle = np.zeros((90, 160, 3), np.uint8)
+    white_middle[30:60, 60:100] = 255
+    path = tmp_path / "middle.png"
+    path.write_bytes(encode(white_middle, "PNG"))
+    context = browser.new_context(has_touch=True)
+    page = context.new_page()
+    page.goto(address)
+    add(page, path)
+    page.fill("#split", "100")
+    before = pixel(page, 0.7, 0.5)
+    page.locator("#view").scroll_into_view_if_needed()
+    box = page.locator("#view").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = context.new_cdp_session(page)
+    for kind, apart in [("touchStart", 50), *(("touchMove", px) for px in range(60, 201, 20))]:
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    after = pixel(page, 0.7, 0.5)
+    context.close()
+    assert [before, after] == [[0, 0, 0], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_photos_can_be_dropped_and_pasted(page, event):
+    photo = encode(np.full((20, 30, 3), 200, np.uint8), "PNG")
+    script = """([event, bytes]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], "street.png", { type: "image/png" }));
+        const sent = event === "drop"
+            ? new DragEvent(event, { dataTransfer: data })
+            : new ClipboardEvent(event, { clipboardData: data });
+        document.dispatchEvent(sent);
+    }"""
+    page.evaluate(script, [event, [*photo]])
+    page.wait_for_selector("#queue .state:text('restored')")
+    assert page.text_content("#queue .name") == "street.png"
+
+
 def test_page_fits_a_phone(browser, address):
     page = browser.new_page(viewport={"width": 360, "height": 740})
     page.goto(address)
