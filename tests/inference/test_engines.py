@@ -228,3 +228,28 @@ def _open(onnx_path, *, device, **options):
 
 def _missing(name: str):
     return replace(ENGINES[name], version=lambda: None)
+
+
+@BACKENDS
+def test_an_engine_for_one_size_takes_others_too(name, networks, rng):
+    engine = open_engine(
+        networks / "blurring.onnx", engine=name, precision="float32", one_size=True
+    )
+    other = open_engine(networks / "blurring.onnx", engine=name, precision="float32")
+    for size in [(40, 56), (40, 56), (33, 17), (40, 56)]:
+        rainy = rng.random((1, 3, *size), dtype=np.float32)
+        np.testing.assert_array_equal(engine(rainy), other(rainy))
+
+
+def test_openvino_compiles_once_for_one_size(networks, monkeypatch, rng):
+    shapes = []
+    compile_for = openvino._compile_for
+    monkeypatch.setattr(
+        openvino,
+        "_compile_for",
+        lambda *arguments: shapes.append(arguments[-1]) or compile_for(*arguments),
+    )
+    engine = open_engine(networks / "copying.onnx", engine="openvino", one_size=True)
+    for height in (8, 8, 9, 9):
+        engine(rng.random((1, 3, height, 8), dtype=np.float32))
+    assert shapes == [(1, 3, 8, 8), (1, 3, 9, 8)]

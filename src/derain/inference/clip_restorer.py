@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -18,6 +18,8 @@ class ClipRestorer(Restorer):
 
     A network for pictures sees each frame alone, one for clips also its two neighbours.
     """
+
+    ONE_SIZE: ClassVar[bool] = True
 
     def restore_frame(
         self, frame: NDArray[Any], before: NDArray[Any], after: NDArray[Any]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,9 @@ class Restorer:
     other arguments. Raises WeightsError and EngineError.
     """
 
+    ONE_SIZE: ClassVar[bool] = False
+    """True if nearly all pictures have the same size."""
+
     def __init__(
         self,
         model: str | Path = DEFAULT,
@@ -77,7 +80,11 @@ class Restorer:
             precision=precision,
             ensemble=ensemble,
         )
-        open_model = open_engine if rival is None else partial(open_rival, name=rival.name)
+        open_model = (
+            partial(open_engine, one_size=self.ONE_SIZE)
+            if rival is None
+            else partial(open_rival, name=rival.name)
+        )
         single = open_model(
             self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision
         )

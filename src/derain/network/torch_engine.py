@@ -32,6 +32,7 @@ class TorchEngine:
         device: str = "cpu",
         threads: int | None = None,
         precision: str | None = None,
+        one_size: bool = False,
     ) -> None:
         """Raises WeightsError. See `open_engine` for the arguments."""
         if threads is not None:

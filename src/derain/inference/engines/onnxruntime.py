@@ -38,6 +38,7 @@ class OnnxRuntimeEngine:
         device: str = "cpu",
         threads: int | None = None,
         precision: str | None = None,
+        one_size: bool = False,
     ) -> None:
         """Raises EngineError. See `open_engine` for the arguments."""
         import onnxruntime
@@ -47,7 +48,7 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
         # sizes change from picture to picture, and a plan for each would be kept forever
-        options.enable_mem_pattern = False
+        options.enable_mem_pattern = one_size
         if threads is not None:
             options.intra_op_num_threads = threads
         provider = PROVIDERS[device]

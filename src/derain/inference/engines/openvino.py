@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class OpenVinoEngine:
         device: str = "cpu",
         threads: int | None = None,
         precision: str | None = None,
+        one_size: bool = False,
     ) -> None:
         """Raises EngineError. See `open_engine` for the arguments."""
         core = _open_core()
@@ -51,8 +53,8 @@ class OpenVinoEngine:
         if device == "cpu" and threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
-            self._compiled = _compile(core, onnx_path, device=device, options=options)
-            self._request = self._compiled.create_infer_request()
+            compiled = _compile(core, onnx_path, device=device, options=options)
+            self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(
                 f"{onnx_path}: OpenVINO cannot load it on {device} ({_first_line(error)}); "
@@ -62,16 +64,25 @@ class OpenVinoEngine:
             full_name = "the best device"
         else:
             full_name = core.get_property(device.upper(), "FULL_DEVICE_NAME")
-        self.precision = _actual_precision(self._compiled) or UNKNOWN_PRECISION
+        self.precision = _actual_precision(compiled) or UNKNOWN_PRECISION
         self.device = f"{device} ({full_name}), {self.precision}"
         self.bytes_per_px = 1000 if self.precision in {"bfloat16", "float16"} else 1900
         self._lock = threading.Lock()
+        self._shape: tuple[int, ...] | None = None
+        """Shape that the network was compiled for; None for all shapes."""
+        self._compile_for: Callable[[tuple[int, ...]], Any] | None = None
+        if one_size and device == "cpu":
+            self._compile_for = partial(_compile_for, core, onnx_path, options)
 
     def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine`."""
         # one request uses all CPU threads; a second one would double the memory, not the speed
         with self._lock:
             try:
+                if self._compile_for is not None and self._shape != rainy.shape:
+                    self._request, self._shape = None, None  # its memory first
+                    self._request = self._compile_for(rainy.shape).create_infer_request()
+                    self._shape = rainy.shape
                 self._request.infer([np.ascontiguousarray(rainy)], share_inputs=True)
             except RuntimeError as error:
                 size = "x".join(str(side) for side in rainy.shape[:1:-1])
@@ -166,6 +177,15 @@ def _compile(core: Any, onnx_path: Path, *, device: str, options: dict[str, Any]
         exported = network.export_model()
         write_compiled(key, exported if isinstance(exported, bytes) else exported.getvalue())
     return network
+
+
+def _compile_for(
+    core: Any, onnx_path: Path, options: dict[str, Any], shape: tuple[int, ...]
+) -> Any:
+    """Return the network compiled for inputs of one shape on the CPU. Raises RuntimeError."""
+    network = core.read_model(onnx_path)
+    network.reshape(list(shape))
+    return core.compile_model(network, "CPU", options)
 
 
 def _best_precision(core: Any, device: str) -> str:
