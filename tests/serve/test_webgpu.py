@@ -103,3 +103,22 @@ def test_webassembly_restores_where_webgpu(browser, tmp_path, networks, runtime,
     assert words.startswith("The main processor restores them (WebAssembly, ")
     assert words.endswith(f"WebGPU failed: {reason}")
     np.testing.assert_array_equal(restored, image)
+
+
+def test_webgpu_works_offline_once_it_was_used(browser, tmp_path, networks):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(np.full((40, 50, 3), 128, np.uint8), "PNG"))
+    with serving(tmp_path / "page", str(networks / "copying.onnx")) as address:
+        runtime = FAULTY_RUNTIME.replace("FAULT", "")
+        (tmp_path / "page/runtime" / WEBGPU_FILES[0]).write_text(runtime)
+        context = browser.new_context(accept_downloads=True)
+        page = context.new_page()
+        page.goto(f"{address}?webgpu=1")
+        page.wait_for_timeout(1500)
+        restore_in(page, path)
+        context.set_offline(True)
+        page.reload()
+        restore_in(page, path)
+        words = page.text_content("#processor")
+        context.close()
+    assert words == "The graphics processor restores them (WebGPU)."
