@@ -173,7 +173,10 @@ def replaced(behind: Pixels, moved: Pixels, trust: Floats, scale: int) -> Pixels
     rows, columns = trust.shape
     # the last cells may be smaller, so that the picture is cut out of whole ones
     whole = Image.fromarray(trust).resize((columns * cell_px, rows * cell_px))
-    weight = np.asarray(whole, np.float32)[:height, :width].clip(0, 1)
+    weight = np.asarray(whole)[:height, :width].clip(0, 1)
+    if behind.dtype == np.uint8:  # in steps of 1/255, by Pillow
+        mask = Image.fromarray((255 * weight + np.float32(0.5)).astype(np.uint8))
+        return np.asarray(Image.composite(Image.fromarray(moved), Image.fromarray(behind), mask))
     if behind.ndim == 3:
         weight = weight[..., None]
     blend = behind + weight * (moved.astype(np.float32) - behind)
