@@ -95,14 +95,40 @@ def test_picture_larger_than_the_memory(rainy, tmp_path, monkeypatch):
     assert read_error(tmp_path / "photo.png").startswith("not enough memory to load it")
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
-def test_disk_error_is_not_called_damage(number, rainy, tmp_path, monkeypatch):
+@pytest.mark.parametrize("text", ["could not create decoder object", "failed to read next frame"])
+def test_webp_that_may_need_more_memory_is_not_only_called_damaged(
+    text, rainy, tmp_path, monkeypatch
+):
+    def fail(*_: object) -> None:
+        raise OSError(text)
+
+    pictures.write(rainy, tmp_path / "photo.webp")
+    monkeypatch.setattr(pictures.reader, "decode_8bit", fail)
+    assert "or there is not enough memory" in read_error(tmp_path / "photo.webp")
+
+
+def test_webp_encoder_without_memory(rainy, tmp_path, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError("encoding error 1")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(MemoryError):
+        pictures.write(rainy, tmp_path / "photo.webp")
+
+
+@pytest.mark.parametrize(
+    ("number", "fact"),
+    [
+        (errno.EIO, "cannot be read (Input/output error); check its disk"),
+        (errno.EMFILE, "too many files are open; raise the limit"),
+    ],
+)
+def test_disk_error_is_not_called_damage(number, fact, rainy, tmp_path, monkeypatch):
     def fail(path, mode="r", **_):
         raise OSError(number, os.strerror(number))
 
     pictures.write(rainy, tmp_path / "in.png")
     monkeypatch.setattr(Path, "open", fail)
-    fact = f"cannot be read ({os.strerror(number)})"
     assert read_error(tmp_path / "in.png").startswith(fact)
 
 

@@ -1,5 +1,6 @@
 """Recipes: what is read from a TOML file, and what is rejected."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,16 @@ def test_missing_recipe_is_reported():
 def test_invalid_toml_is_reported(text, tmp_path):
     (tmp_path / "recipe.toml").write_text(text)
     with pytest.raises(RecipeError, match=r"recipe\.toml: cannot be read as TOML"):
+        read_recipe(tmp_path / "recipe.toml")
+
+
+def test_a_failing_disk_is_not_called_a_fault_of_the_recipe(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    fact = r"recipe\.toml: cannot be read \(Input/output error\); check its disk"
+    with pytest.raises(RecipeError, match=fact):
         read_recipe(tmp_path / "recipe.toml")
 
 

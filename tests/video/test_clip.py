@@ -337,6 +337,16 @@ def test_disk_without_fsync(make_clip, monkeypatch):
     assert names_in(source.parent) == ["clip.mp4", "out.mp4"]
 
 
+def test_clip_that_does_not_reach_the_disk_blames_the_disk(make_clip, monkeypatch):
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    fact = r"out\.mp4: cannot be written \(Input/output error\); write to another folder"
+    with pytest.raises(VideoError, match=fact):
+        restore(make_clip())
+
+
 def test_stale_temporaries_are_removed(make_clip):
     source = make_clip()
     stale, fresh = (source.with_name(f".derain-{n:012x}.mp4") for n in (1, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -248,13 +249,28 @@ def test_unplayable_output_is_removed(make_clip, monkeypatch):
     ("number", "problem"),
     [
         (errno.ENOSPC, "the disk is full; free some space"),
+        (errno.EMFILE, "too many files are open; raise the limit"),
         (errno.EPERM, "FFmpeg reports an error"),  # encoders without their device
         (errno.EACCES, "permission denied"),
+        (errno.EIO, "FFmpeg reports an error"),  # its own streams may end like this
     ],
 )
-def test_message_of_a_system_error(number, problem):
-    with pytest.raises(VideoError, match=rf"^out\.mkv: {problem}"), ffmpeg_errors("out.mkv"):
-        raise OSError(number, "Operation not permitted")
+def test_message_of_a_system_error_in_ffmpeg(number, problem):
+    with pytest.raises(VideoError, match=rf"^out\.mkv: {problem}"), ffmpeg_errors("out.mkv", ""):
+        av.error.err_check(-number)
+
+
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        (errno.EIO, r"cannot be written \(Input/output error\); write to another folder"),
+        (errno.EMFILE, "too many files are open; raise the limit"),
+        (errno.EPERM, "permission denied"),
+    ],
+)
+def test_other_system_errors_do_not_blame_ffmpeg(number, problem):
+    with pytest.raises(VideoError, match=rf"^out\.mkv: {problem}"), ffmpeg_errors("out.mkv", ""):
+        raise OSError(number, os.strerror(number))
 
 
 def test_times_of_mpeg_2_with_a_variable_rate(make_clip):

@@ -275,3 +275,10 @@ def test_length_beyond_the_end_of_the_file_is_rejected(length, make_network):
     path.write_bytes(path.read_bytes() + b"\x72" + bytes([len(note)]) + note)
     with pytest.raises(WeightsError, match="damaged"):
         find(path)
+
+
+def test_weights_of_another_paper_s_network_are_named_with_it(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_safetensors(path, {"derain.rival": "prenet"})
+    with pytest.raises(WeightsError, match=r"name it with the file, as prenet:.*weights"):
+        find(path)

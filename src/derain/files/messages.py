@@ -9,9 +9,24 @@ class TargetExistsError(FileExistsError):
     """A target that appeared after it was checked, and that must not be overwritten."""
 
 
+TOO_MANY_FILES = "too many files are open; raise the limit (`ulimit -n`) or use a smaller --jobs"
+"""Fact and remedy for EMFILE and ENFILE."""
+
+
 def listing_error(error: OSError) -> str:
     """Return the message for a folder that cannot be listed."""
     return f"{error.filename}: cannot be listed ({error.strerror}); check its permissions"
+
+
+def explain_read_error(error: OSError) -> str:
+    """Return what went wrong on the disk while reading a file, and what to do about it."""
+    if isinstance(error, IsADirectoryError):
+        return "is a folder; name a file in it"
+    if isinstance(error, PermissionError):
+        return "permission denied; make it readable (chmod +r)"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return TOO_MANY_FILES
+    return f"cannot be read ({error.strerror or error}); check its disk and try again"
 
 
 def explain_os_error(error: Exception) -> str:
@@ -36,6 +51,8 @@ def explain_os_error(error: Exception) -> str:
             return "the name is too long for this disk; choose a shorter one"
         case OSError(errno=errno.EROFS):
             return "the disk is read-only; write to another folder"
+        case OSError(errno=errno.EMFILE | errno.ENFILE):
+            return TOO_MANY_FILES
         case OSError(strerror=str(fact)):
             return f"cannot be written ({fact}); write to another folder"
     return f"cannot be written ({str(error) or type(error).__name__})"

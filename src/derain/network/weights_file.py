@@ -138,6 +138,8 @@ def _load_safetensors(path: Path) -> Weights:
             f"{path}: is not a safetensors file, or is damaged ({error}); "
             "download or export it again"
         ) from None
+    if kind := header.get(library.RIVAL_KEY):
+        raise WeightsError(library.rival_message(path, kind))
     if header.get("derain.format") != FORMAT:
         raise WeightsError(
             f"{path}: has format {header.get('derain.format')!r}, this version reads {FORMAT!r}; "

@@ -26,6 +26,7 @@ from PIL import (
 from PIL.ExifTags import Base as Tag
 
 from derain.errors import MissingExtraError, PictureError
+from derain.files.messages import explain_read_error
 from derain.pictures.boxes import read_meta
 from derain.pictures.pillow_arrays import UnsupportedFormatError
 
@@ -33,6 +34,8 @@ MAX_MEGAPIXELS = 178
 """Pillow's own limit, a protection against small files that decompress to more than the memory."""
 PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF")
 HEIF = "HEIF"
+WEBP_ERRORS = {"could not create decoder object", "failed to read next frame"}
+"""Errors of Pillow for a damaged WebP, and also for one that does not fit into the memory."""
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"msf1"}
 REDUCED_COPY = 1
 """Bit of the TIFF tag NewSubfileType: the picture is a smaller copy of another one in the file."""
@@ -192,12 +195,17 @@ def _explain(error: Exception) -> str:
                 f"is a variant of its format that Pillow does not support ({error}); "
                 "save it as PNG or TIFF"
             )
-        case OSError(errno=int(), strerror=str(fact)):  # of the disk, not of a decoder
-            return f"cannot be read ({fact}); check its disk and try again"
+        case OSError(errno=int(), strerror=str()):  # of the disk, not of a decoder
+            return explain_read_error(error)
         case ValueError() if "raw mode" in str(error):
             return (
                 "stores its samples in a layout that Pillow does not support; "
                 "save it interleaved, uncompressed or with Deflate"
             )
     detail = " ".join(str(error).split()) or type(error).__name__
+    if detail in WEBP_ERRORS:
+        return (
+            f"is damaged or truncated, or there is not enough memory to load it ({detail}); "
+            "copy it again from its source, or close other programs"
+        )
     return f"is damaged or truncated ({detail}); copy it again from its source"

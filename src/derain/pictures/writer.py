@@ -31,6 +31,8 @@ MOSTLY_OPAQUE_FORMATS = {*OPAQUE_FORMATS, "BMP"}
 MAX_BITS = {"PNG": 16, "TIFF": 16}
 """Bits per sample of a format; 8 for the others, but a HEIC depends on its source."""
 MAX_SIDE_PX = {"WEBP": 16383, "JPEG": 65535, "GIF": 65535, "AVIF": 65536, "HEIC": 16384}
+OUT_OF_MEMORY = {"encoding error 1", "encoding error 2"}
+"""Errors of Pillow's WebP encoder (VP8_ENC_ERROR_OUT_OF_MEMORY, ..._BITSTREAM_OUT_OF_MEMORY)."""
 METADATA_NAMES = {
     "exif": "EXIF",
     "xmp": "XMP",
@@ -277,6 +279,8 @@ def _write_atomically(
     except (OSError, ValueError, RuntimeError) as error:
         if error in source_errors:
             raise
+        if str(error) in OUT_OF_MEMORY:
+            raise MemoryError from error
         fact = explain_os_error(error)
         if not isinstance(error, OSError):
             fact += "; try another format, .png supports everything"

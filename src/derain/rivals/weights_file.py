@@ -15,10 +15,11 @@ from torch import Tensor
 from derain.errors import WeightsError
 from derain.files.atomic import atomic_write, writing
 from derain.rivals.rival import Rival
+from derain.weights.library import RIVAL_KEY
 
 SUFFIX = ".safetensors"
-KIND, OPTIONS, CARD = "derain.rival", "derain.options", "derain.card"
-"""Keys of the header. `derain.rival` tells these files from those of derain's own networks."""
+KIND, OPTIONS, CARD = RIVAL_KEY, "derain.options", "derain.card"
+"""Keys of the header. `KIND` tells these files from those of derain's own networks."""
 
 
 @dataclass(frozen=True)

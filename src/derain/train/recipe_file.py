@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from derain.errors import DerainError, RecipeError
+from derain.files.messages import explain_read_error
 from derain.network.configuration import PAPER, PRESETS, PLNLINConfiguration, preset
 from derain.rivals.configuration import RivalConfiguration
 from derain.train.recipe import PLNLIN_TAG, RIVAL_TAG, Recipe
@@ -43,7 +44,9 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; the project's own are in recipes/") from None
-    except (OSError, *INVALID) as error:
+    except OSError as error:
+        raise RecipeError(f"{path}: {explain_read_error(error)}") from None
+    except INVALID as error:
         raise RecipeError(f"{path}: cannot be read as TOML ({error}); correct it") from None
     for override in overrides:
         apply_override(values, override)

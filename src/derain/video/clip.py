@@ -17,6 +17,7 @@ from derain.files.atomic import (
     restrict_permissions,
     sync,
     temporary_beside,
+    writing,
 )
 from derain.files.messages import explain_os_error
 from derain.files.paths import check_target_name, exists
@@ -25,7 +26,7 @@ from derain.video.clip_reader import ClipReader
 from derain.video.clip_writer import ClipWriter
 from derain.video.codecs import Encoding, choose_encoding
 from derain.video.containers import WITHOUT_ORIGIN
-from derain.video.errors import ffmpeg_errors, frame_errors
+from derain.video.errors import frame_errors
 from derain.video.frames import FrameOptions, VideoResult, restore_frames, with_neighbours
 from derain.video.pipeline import run_pipeline
 
@@ -67,7 +68,7 @@ def restore_clip(
         remove_stale_temporaries(target.parent)
         temporary = temporary_beside(target, target.suffix)  # FFmpeg derives the format from it
         try:
-            with ffmpeg_errors(str(target)):
+            with writing(target, VideoError):
                 temporary.touch(exist_ok=False)
             restrict_permissions(temporary, path, keep=OWNER_ACCESS)
             writer = ClipWriter(temporary, str(target), reader, encoding)
@@ -111,7 +112,7 @@ def _check_target(target: Path) -> None:
 def _finish(temporary: Path, target: Path, *, source: Path, overwrite: bool) -> None:
     """Give a complete clip its permissions and its name."""
     try:
-        with ffmpeg_errors(str(target)):
+        with writing(target, VideoError):
             with temporary.open("rb+") as file:
                 sync(file)
             restrict_permissions(temporary, source)
@@ -133,7 +134,7 @@ def _keep_partial(temporary: Path, target: Path) -> Path:
         target.with_stem(stem + end) for end in itertools.chain([PARTIAL_SUFFIX], numbered)
     )
     kept = next(path for path in candidates if not exists(path))
-    with ffmpeg_errors(str(kept)):
+    with writing(kept, VideoError):
         temporary.replace(kept)
     return kept
 

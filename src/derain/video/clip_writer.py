@@ -16,7 +16,7 @@ from derain.video.clip_reader import ClipReader, FrameTiming, TimedFrame
 from derain.video.codecs import LOSSLESS_ENCODERS, Encoding
 from derain.video.colours import Colours, RgbToFrame
 from derain.video.containers import WITHOUT_COLOURS
-from derain.video.errors import ffmpeg_errors, is_disk_error, output_remedy
+from derain.video.errors import ffmpeg_errors, is_disk_error, remedy_for_output
 from derain.video.metadata import dropped_tags, read_tags
 from derain.video.output_streams import OutputPlan
 from derain.video.rotation import AS_STORED, undo_upright
@@ -45,7 +45,7 @@ class ClipWriter:
         self.frame_count = 0
         """Frames sent to the encoder."""
         self._path = path
-        self._remedy = output_remedy(path.suffix)
+        self._remedy = remedy_for_output(path.suffix)
         self._rejected_frames = 0
         """Consecutive frames that were rejected last."""
         is_lossless = encoding.codec in LOSSLESS_ENCODERS

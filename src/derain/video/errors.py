@@ -9,16 +9,23 @@ from contextlib import contextmanager
 import av.error
 
 from derain.errors import PictureError, VideoError
-from derain.files.messages import TargetExistsError, explain_os_error
+from derain.files.messages import TargetExistsError, explain_os_error, explain_read_error
 from derain.suffixes import MATROSKA
 
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
-"""Errors caused by the disk, not by the clip."""
+DISK_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.EMFILE,
+    errno.ENFILE,
+}
+"""Errors caused by the disk or a limit of the system, not by the clip."""
 INPUT_REMEDY = "check it with `ffprobe`, or convert it first"
 """Remedy when FFmpeg cannot read a file."""
 
 
-def output_remedy(suffix: str) -> str:
+def remedy_for_output(suffix: str) -> str:
     """Return the remedy for a file with this suffix that FFmpeg cannot write."""
     if suffix.lower() == MATROSKA:
         return "check the clip with `ffprobe`, or repair it with `ffmpeg -i CLIP -c copy FIXED.mkv`"
@@ -26,16 +33,18 @@ def output_remedy(suffix: str) -> str:
 
 
 def is_disk_error(number: int | None) -> bool:
-    """True if an errno blames the disk and not the clip."""
+    """True if an errno of FFmpeg blames the disk or the system and not the clip."""
     return number in DISK_ERRORS
 
 
 @contextmanager
-def ffmpeg_errors(name: str, remedy: str = INPUT_REMEDY) -> Iterator[None]:
+def ffmpeg_errors(name: str, output_remedy: str | None = None) -> Iterator[None]:
     """Turn errors of FFmpeg and the disk into a VideoError that begins with `name`.
 
-    `remedy` ends the message of FFmpeg's errors.
+    `output_remedy` ends the message of FFmpeg's errors about a file that is being written; without
+    it, the file is being read.
     """
+    remedy = INPUT_REMEDY if output_remedy is None else output_remedy
     try:
         yield
     except TargetExistsError as error:
@@ -44,7 +53,7 @@ def ffmpeg_errors(name: str, remedy: str = INPUT_REMEDY) -> Iterator[None]:
         raise VideoError(f"{name}: no such file or folder; check the spelling") from error
     except PermissionError as error:
         # encoders without their device report EPERM, files EACCES
-        if error.errno == errno.EPERM:
+        if error.errno == errno.EPERM and isinstance(error, av.error.FFmpegError):
             raise _ffmpeg_error(name, error, remedy) from error
         raise VideoError(
             f"{name}: permission denied; change its permissions or write elsewhere with -o"
@@ -54,9 +63,10 @@ def ffmpeg_errors(name: str, remedy: str = INPUT_REMEDY) -> Iterator[None]:
             f"{name}: the reading end of the pipe was closed; check the program behind it"
         ) from error
     except OSError as error:
-        if not is_disk_error(error.errno):
+        if isinstance(error, av.error.FFmpegError) and not is_disk_error(error.errno):
             raise _ffmpeg_error(name, error, remedy) from error
-        reason = explain_os_error(OSError(error.errno, error.strerror))
+        explain = explain_read_error if output_remedy is None else explain_os_error
+        reason = explain(OSError(error.errno, error.strerror))
         raise VideoError(f"{name}: {reason}") from error
     except (av.error.FFmpegError, ValueError) as error:
         raise _ffmpeg_error(name, error, remedy) from error

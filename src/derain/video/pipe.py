@@ -204,6 +204,6 @@ class _Outlet:
         self._put(self._frame_header + b"".join(bytes(packet) for packet in packets))
 
     def _put(self, data: bytes) -> None:
-        with ffmpeg_errors("standard output"):
+        with ffmpeg_errors("standard output", "write a file with -o"):
             self._file.write(data)
             self._file.flush()

@@ -27,6 +27,8 @@ FORMAT = 1
 COLOURS = 3
 SHIPPED: Traversable = files("derain.weights") / "models"
 """Folder of the shipped models; not a path if derain is imported from a zip archive."""
+RIVAL_KEY = "derain.rival"
+"""Key of the metadata with the name of another paper's network (`derain.rivals`)."""
 MODEL_SUFFIXES = {".onnx", ".safetensors"}
 """Suffixes of model files; any other name refers to a shipped model."""
 DEFAULT = "best"
@@ -116,6 +118,7 @@ def find(name_or_path: str | Path) -> Model:
     if path.suffix not in MODEL_SUFFIXES:
         return _find_shipped(str(name_or_path))
     if path.suffix == ".safetensors" and is_file(path) and not exists(path.with_suffix(".onnx")):
+        _read_metadata(path)  # raises for a file that cannot be exported
         raise WeightsError(
             f"{path}: there is no exported network beside it; "
             f"`derain export {path}` writes {path.stem}_exported.onnx"
@@ -127,6 +130,11 @@ def find(name_or_path: str | Path) -> Model:
         )
     weights = path.with_suffix(".safetensors")
     return _load(path.stem, path.with_suffix(".onnx"), weights if exists(weights) else None)
+
+
+def rival_message(path: Path, kind: str) -> str:
+    """Return the message for weights of another paper's network that are named without it."""
+    return f"{path}: holds a network of another paper; name it with the file, as {kind}:{path}"
 
 
 def _find_shipped(name: str) -> Model:
@@ -204,6 +212,8 @@ def _read_metadata(path: Path) -> dict[str, str]:
         raise WeightsError(
             f"{path}: the weights file is damaged ({error}); copy or install it again"
         ) from error
+    if kind := metadata.get(RIVAL_KEY):
+        raise WeightsError(rival_message(path, kind))
     file_format = metadata.get("derain.format")
     if file_format is None:
         raise WeightsError(f"{path}: was not written by derain; use a file from `derain export`")
