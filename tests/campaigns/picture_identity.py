@@ -1,7 +1,8 @@
 """`--strength 0` over all formats, modes, depths, metadata and frame counts that derain reads.
 
 Each case makes a picture, restores it with strength 0, and compares the result with other readers.
-Whatever is missing from the result must be reported. From the root of the repository:
+Whatever is missing from the result must be reported. Where exiftool is installed, it reads the
+metadata once more. From the root of the repository:
 
     PYTHONPATH=tests python -m campaigns.picture_identity FOLDER [--limit 2000] [--seed 1]
 
@@ -22,10 +23,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pillow_heif
 import tifffile
+from helpers.exiftool import ExifTool, exiftool
 from helpers.icc_profiles import make_profile
 from helpers.reference_readers import decode, read_block, read_dpi, read_exif_tag
 from helpers.tiffs import make_tiff
@@ -103,6 +106,13 @@ REPORTS = {
     "transparency": "transparency",
 }
 """Word of the omission that reports a loss. A lost resolution is documented, and not reported."""
+TAGS = (
+    *("Artist", "Orientation", "MakerNoteUnknownText", "XMP", "ICC_Profile", "Comment"),
+    *("XResolution", "YResolution", "PixelsPerUnitX", "PixelsPerUnitY"),
+    *("PixelsPerMeterX", "PixelsPerMeterY", "Warning", "Error"),
+)
+"""What exiftool is asked for."""
+METRES_PER_INCH = 0.0254
 ANIMATIONS = {".png", ".webp", ".gif", ".avif"}
 
 
@@ -353,12 +363,20 @@ def encode_png16(case: Case, samples: np.ndarray) -> bytes:
 def find_losses(case: Case, images: list[np.ndarray], out: Path) -> Iterator[tuple[str, str]]:
     """Yield (key of REPORTS or another word, description) of each difference."""
     yield from find_pixel_losses(case, images, out)
+    tags = None
+    if (reader := exiftool()) is not None:
+        tags = reader.read(out, *TAGS)
+        for problem in {"Warning", "Error"} & tags.keys():
+            yield "structure", f"exiftool: {tags[problem]}"
     for kind in case.metadata:
         if kind == "icc" and case.layout == "cmyk":
             continue  # a CMYK profile does not fit the RGB result
-        is_reported = kind != "dpi" or case.target in {".png", ".jpg", ".tif", ".bmp"}
-        if is_reported and not has_metadata(kind, case, out):
+        if kind == "dpi" and case.target not in {".png", ".jpg", ".tif", ".bmp"}:
+            continue  # documented, and not reported
+        if not has_metadata(kind, case, out):
             yield kind, f"{kind} differs"
+        if tags is not None and not is_in_tags(kind, case, tags):
+            yield kind, f"{kind} differs for exiftool"
     if case.layout == "rgb+infrared":
         yield "channels", "the fourth channel is missing"
     if case.frames > 1:
@@ -478,6 +496,31 @@ def has_metadata(kind: str, case: Case, out: Path) -> bool:
         case "xmp":
             return read_block(out, "xmp") == XMP
     return read_block(out, "icc") == PROFILE
+
+
+def is_in_tags(kind: str, case: Case, tags: dict[str, Any]) -> bool:
+    """True if exiftool reads the metadata of the source in the result."""
+    match kind:
+        case "dpi":
+            name = {".png": "PixelsPerUnit", ".bmp": "PixelsPerMeter"}.get(case.target)
+            found = [tags.get(f"{name}{axis}" if name else f"{axis}Resolution", 0) for axis in "XY"]
+            unit = METRES_PER_INCH if name else 1
+            expected = DPI[::-1] if case.orientation > 4 else DPI
+            return [round(value * unit) for value in found] == list(expected)
+        case "comment" | "text":
+            return tags.get("Comment") == COMMENT
+        case "exif":
+            note = None if case.suffix == ".tif" else NOTE.decode()
+            return (
+                tags.get("Artist") == NAME.decode()
+                and tags.get("Orientation", 1) == 1
+                and tags.get("MakerNoteUnknownText") == note
+            )
+        case "xmp":
+            block = ExifTool.block(tags.get("XMP", ""))
+            # of a GIF, exiftool returns the 258 bytes behind the XMP too
+            return block.startswith(XMP) if case.target == ".gif" else block == XMP
+    return ExifTool.block(tags.get("ICC_Profile", "")) == PROFILE
 
 
 def find_time_losses(case: Case, out: Path) -> Iterator[tuple[str, str]]:
