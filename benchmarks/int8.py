@@ -3,9 +3,9 @@
     pip install nncf
     python benchmarks/int8.py DATA MODEL.onnx
 
-Calibrated on 60 rainy pictures of Rain100L and Rain100H that are not held out; scored on crops of the
-eight held-out pairs of each (PSNR of RGB). CPU time of one thread at 640x360, the least of three in
-turn. `convolutions` leaves the matrix products as they are.
+Calibrated on 60 rainy pictures of Rain100L and Rain100H that are not held out; scored on crops of
+the eight held-out pairs of each (PSNR of RGB). CPU time of one thread at 640x360, the least of
+three in turn. `convolutions` leaves the matrix products as they are.
 """
 
 from __future__ import annotations
