@@ -30,7 +30,7 @@ class ExifTool:
 
     @staticmethod
     def block(value: str) -> bytes:
-        """Return the bytes of a tag, which JSON holds as base64 where they are no text."""
+        """Return the bytes of a tag, in JSON base64 unless they are text."""
         return base64.b64decode(value[7:]) if value.startswith("base64:") else value.encode()
 
     def read(self, path: Path, *names: str) -> dict[str, Any]:
