@@ -3,7 +3,7 @@
 import pytest
 
 from derain.cli.main import main
-from derain.cluster.location import Location, is_picture, is_store
+from derain.cluster.location import Location, is_picture, is_store, list_names, open_location
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/in", "gs://bucket", "gcs://bucket/a b"])
@@ -50,3 +50,21 @@ def test_credentials_are_not_reported():
 
 def test_files_of_a_disk_keep_their_names():
     assert Location("/photos?/a@b", None, "/photos?/a@b").named("c.png") == "/photos?/a@b/c.png"
+
+
+@pytest.mark.parametrize(
+    ("results", "names"),
+    [
+        ("in/out", ["a.png", "b/c/d.jpg", "out of rain/e.png"]),
+        ("in", ["a.png", "out/a.png", "b/c/d.jpg", "out of rain/e.png"]),
+        (".", ["a.png", "out/a.png", "b/c/d.jpg", "out of rain/e.png"]),
+    ],
+)
+def test_hidden_folders_and_the_results_are_not_listed(results, names, tmp_path):
+    pytest.importorskip("pyarrow", reason="needs `pip install 'derain[ray]'`")
+    for name in ("a.png", "b/c/d.jpg", "out/a.png", "out of rain/e.png", "b/.hidden/e.png"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"content")
+    folder, output = open_location(str(tmp_path / "in")), open_location(str(tmp_path / results))
+    assert sorted(list_names(folder, excluded=output)) == sorted(names)
