@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from derain.errors import WeightsError
-from derain.weights import find, library, models
+from derain.weights import find, library, models, picture_models
 from derain.weights.headers import read_onnx_metadata, read_safetensors_metadata
 
 
@@ -282,3 +282,15 @@ def test_weights_of_another_paper_s_network_are_named_with_it(tmp_path):
     write_safetensors(path, {"derain.rival": "prenet"})
     with pytest.raises(WeightsError, match=r"name it with the file, as prenet:.*weights"):
         find(path)
+
+
+def test_networks_for_clips_are_not_for_pictures(make_network, monkeypatch):
+    path = make_network("toy")
+    make_network("moving", configuration='{"frames": 3}')
+    monkeypatch.setattr(library, "SHIPPED", path.parent)
+    assert {*models()} == {"toy", "moving"}
+    assert {*picture_models()} == {"toy"}
+    with pytest.raises(
+        WeightsError, match=r"moving\.onnx: restores clips, since it needs 3 frames"
+    ):
+        find("moving").require_pictures()

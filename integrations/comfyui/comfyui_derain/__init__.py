@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import ComfyExtension, io
 
 import derain
-from derain.weights import DEFAULT, models
+from derain.weights import DEFAULT, picture_models
 
 
 @lru_cache(maxsize=2)
@@ -37,7 +37,7 @@ class RemoveRain(io.ComfyNode):
                     step=0.05,
                     tooltip="Share of the estimated rain to remove.",
                 ),
-                io.Combo.Input("model", options=sorted(models()), default=DEFAULT),
+                io.Combo.Input("model", options=sorted(picture_models()), default=DEFAULT),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Where to remove rain: white means fully."
                 ),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from derain import pictures
-from derain.errors import PictureError, WeightsError
+from derain.errors import PictureError
 from derain.inference.blending import blend, check_blend, read_mask
 from derain.inference.dtypes import RANGE_TOLERANCE
 from derain.inference.engines.engine import Engine, open_engine
@@ -161,11 +161,7 @@ class Restorer:
 
     def _check_frames(self) -> None:
         """Raise WeightsError for a network for clips."""
-        if self.model.frames > 1:
-            raise WeightsError(
-                f"{self.model.onnx_path}: restores clips, since it needs {self.model.frames} "
-                "frames; choose another --model for pictures"
-            )
+        self.model.require_pictures()
 
     def _restore_tiled(
         self,

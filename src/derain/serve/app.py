@@ -54,7 +54,7 @@ from derain.serve.reference import reference_page
 from derain.serve.settings import Settings
 from derain.serve.uploads import check_photo, receive
 from derain.suffixes import PICTURE_FORMATS
-from derain.weights import models
+from derain.weights import picture_models
 
 FOLDER_PREFIX = "derain-serve-"
 PAGE_POLICY = (
@@ -178,7 +178,7 @@ def create_app(settings: Settings) -> FastAPI:
     @app.get("/v1/models", dependencies=guarded, responses={401: PROBLEMS[401]})
     async def list_models() -> dict[str, Any]:
         """List the models with their cards."""
-        listed = {name: {"card": model.card} for name, model in models().items()}
+        listed = {name: {"card": model.card} for name, model in picture_models().items()}
         return {"default": Path(settings.model).stem, "models": listed}
 
     @app.get("/health")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from derain.serve.interface import FORMATS
 from derain.serve.problems import STRENGTH_RANGE, Problem
-from derain.weights import models
+from derain.weights import picture_models
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def choose(given: Mapping[str, str | None], *, default: str) -> Choices:
     """
     strength, model, kind = (given.get(name) for name in ("strength", "model", "format"))
     # a file of the operator goes by its name, which /v1/models lists
-    known = {name: name for name in models()} | {Path(default).stem: default}
+    known = {name: name for name in picture_models()} | {Path(default).stem: default}
     if model is not None and model not in known:
         raise _unknown("model", known)
     if kind is not None and kind.lower() not in FORMATS:

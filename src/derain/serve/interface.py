@@ -8,13 +8,13 @@ from fastapi import Query
 
 from derain.serve.problems import MEDIA_TYPE
 from derain.suffixes import PICTURE_FORMATS
-from derain.weights import models
+from derain.weights import picture_models
 
 MEDIA_TYPES = {name: f"image/{name.lower()}" for name in PICTURE_FORMATS}
 FORMATS = {name.lower(): name for name in PICTURE_FORMATS}
 
 STRENGTH_TEXT = "Share of the estimated rain to remove."
-MODEL: dict[str, Any] = {"description": "A name from /v1/models.", "enum": [*models()]}
+MODEL: dict[str, Any] = {"description": "A name from /v1/models.", "enum": [*picture_models()]}
 FORMAT: dict[str, Any] = {"description": "Format of the result; as sent if omitted."}
 FORMAT["enum"] = [*FORMATS]
 

@@ -40,6 +40,7 @@ def build_static_page(folder: Path, *, model: str, runtime: Path | None = None) 
     from the distribution `derain-web`. Existing files are replaced. Raises DerainError.
     """
     network = find(model)
+    network.require_pictures()
     name = f"models/{network.name}.onnx"
     contents: dict[str, bytes] = {}
     for entry in files("derain.serve").joinpath("page").iterdir():

@@ -8,6 +8,16 @@ from derain.weights.library import (
     Model,
     find,
     models,
+    picture_models,
 )
 
-__all__ = ["CLIP_DEFAULT", "DEFAULT", "FORMAT", "MODEL_SUFFIXES", "Model", "find", "models"]
+__all__ = [
+    "CLIP_DEFAULT",
+    "DEFAULT",
+    "FORMAT",
+    "MODEL_SUFFIXES",
+    "Model",
+    "find",
+    "models",
+    "picture_models",
+]

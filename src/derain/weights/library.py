@@ -73,10 +73,23 @@ class Model:
         colours = COLOURS * self.frames
         return int(channels if unshuffle == 1 else -(-channels // unshuffle**2) + colours)
 
+    def require_pictures(self) -> None:
+        """Raise WeightsError for a network for clips, which cannot restore a single picture."""
+        if self.frames > 1:
+            raise WeightsError(
+                f"{self.onnx_path}: restores clips, since it needs {self.frames} "
+                "frames; choose another --model for pictures"
+            )
+
 
 def models() -> dict[str, Model]:
     """Return the shipped models by name. Raises WeightsError if one of them is damaged."""
     return {name: find(name) for name in shipped_names()}
+
+
+def picture_models() -> dict[str, Model]:
+    """Return the shipped models that restore single pictures, as `models` does."""
+    return {name: model for name, model in models().items() if model.frames == 1}
 
 
 def shipped_names(suffix: str = ".onnx") -> list[str]:
