@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "src"))
 
-import numpy as np  # noqa: E402  # derain may not be installed there
+import numpy as np  # noqa: E402  # derain need not be installed
 import torch  # noqa: E402
 
 from derain.environment import environment_line  # noqa: E402

@@ -89,7 +89,7 @@ class Network:
         for very large pictures.
     ensemble
         Average over 4 flips, or over 8 flips and quarter turns; takes 4 or 8 times as long. With
-        both shipped models, 4 is slightly better than 1 and than 8.
+        `best` and `small`, 4 is slightly better than 1 and than 8.
     """
 
     model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT
