@@ -88,7 +88,7 @@ def test_configuration_and_card_are_stored(path):
 @pytest.mark.parametrize("name", ["huge", "huge.safetensors", "state.ckpt", "folder"])
 def test_unknown_weights_list_the_shipped_models(tmp_path, name):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(WeightsError, match=r"no such weights file.*best, fast, small"):
+    with pytest.raises(WeightsError, match=r"no such weights file.*best, clip, fast, small"):
         derain.network.load(tmp_path / name)
 
 

@@ -33,7 +33,7 @@ MODEL_SUFFIXES = {".onnx", ".safetensors"}
 """Suffixes of model files; any other name refers to a shipped model."""
 DEFAULT = "best"
 """The shipped model that is used by default."""
-CLIP_DEFAULT = DEFAULT
+CLIP_DEFAULT = "clip"
 """The shipped model that is used for clips by default."""
 _used: dict[str, Path] = {}
 """Paths of the shipped files that this process has used."""
