@@ -154,3 +154,11 @@ def test_page_restores_12_megapixels(browser, copying_page, tmp_path):
     restored = restore_in(page, path)
     page.close()
     np.testing.assert_allclose(restored.astype(int), image, atol=1)
+
+
+@pytest.mark.parametrize("command", [["serve"], ["web", "out"]])
+def test_networks_for_clips_are_rejected_at_once(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, "--model", "clip"]) == 1
+    assert "restores clips, since it needs 3 frames" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []

@@ -62,7 +62,7 @@ def serve(
 
     if token is not None and not token.strip():
         raise DerainError("--token: is empty; set DERAIN_TOKEN to a long random text, or unset it")
-    find(network.model)  # a wrong name fails here, not in the first request
+    find(network.model).require_pictures()  # a wrong name fails here, not in the first request
     options = dict(vars(network))
     settings = Settings(
         model=options.pop("model"),
