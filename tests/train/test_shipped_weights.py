@@ -28,7 +28,8 @@ def test_features_stay_bounded(model, saturation, contrast):
         rgb = pictures.read(path).pixels[:336, :336].astype(np.float32) / 255
         grey = rgb.mean(axis=2, keepdims=True)
         hard = np.clip((grey + saturation * (rgb - grey) - 0.5) * contrast + 0.5, 0, 1)
-        rainy = torch.from_numpy(hard.transpose(2, 0, 1)[None])
+        frames = network.configuration.frames
+        rainy = torch.from_numpy(np.tile(hard.transpose(2, 0, 1), (frames, 1, 1))[None])
         with torch.no_grad():
             network(rainy)
     assert max(features) < 100
