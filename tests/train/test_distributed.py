@@ -16,6 +16,7 @@ from derain.train.distributed import BatchSampler
 TWO = ["machine.processes=2", "length.steps=2"]
 SECOND_FAILS = """
 from lightning_fabric import Fabric
+from torch import distributed
 from derain.errors import DataError
 from derain.train.distributed import on_all_ranks
 
@@ -32,6 +33,7 @@ try:
     on_all_ranks(fabric, compute)
 except DataError as error:
     open(f"error-{fabric.global_rank}", "w").write(str(error))
+distributed.destroy_process_group()  # its threads may abort a process that ends
 """
 
 
