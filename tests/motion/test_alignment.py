@@ -8,7 +8,9 @@ from helpers.scenes import scene, view
 
 from derain import rain
 from derain.motion import Alignment, Frame, align, fill
-from derain.motion.camera import estimate_motion, phase_shift
+from derain.motion.alignment import move_frame
+from derain.motion.blocks import match_blocks
+from derain.motion.camera import estimate_motion, move, phase_shift
 
 BORDER_PX = 24
 
@@ -147,3 +149,17 @@ def test_small_frames(size, rng):
 
 def test_large_frames_are_compared_at_a_small_size():
     assert Frame(np.zeros((1080, 1920, 3), np.uint8)).small.shape == (180, 320)
+
+
+@pytest.mark.parametrize("camera", [{}, {"x": 4.3, "y": 1.6}], ids=["still", "pan"])
+def test_rain_does_not_move_parts_of_the_scene(camera):
+    picture, size = scene(size=(480, 400)), (320, 240)
+    clean = [view(picture, size=size), view(picture, **camera, size=size)]
+    frame, neighbour = (
+        Frame(rain.render(image, rain="moderate", seed=seed, scale=1))
+        for seed, image in enumerate(clean)
+    )
+    motion = estimate_motion(frame, neighbour)
+    blocks = match_blocks(frame.small, move(neighbour.small, motion))
+    moved = move_frame(Frame(clean[1]), motion, blocks)
+    assert inner_difference(moved, clean[0]) < 2

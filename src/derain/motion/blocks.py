@@ -15,13 +15,19 @@ CELL_PX = 6
 """Side of a cell, in pixels of `Frame.small`."""
 COARSE_PX, FINE_PX = 3, 1
 """Largest shift that is tried at half the size of `Frame.small`, and from the best one there."""
-MIN_GAIN = 0.95
-"""A cell moves if its difference then falls below this share. Rain alone moves the best fit."""
+MEDIAN_CELLS = 5
+"""The motion of a cell is the median of so many cells in each direction. Rain, which is at another
+place in each frame, moves the best fit of single cells."""
+MAX_SHARE = 0.75
+"""Share of the difference without a shift below which a shift is preferred to none."""
+MAX_REMAINDER = 0.85
+"""Cells move if that leaves less than this share of the difference, in the mean of MEDIAN_CELLS in
+each direction."""
 MIN_TOLERANCE = 5.0
 """Mean difference of a cell, in levels of 255, that is always accepted."""
 MAX_TOLERANCE = 20.0
 """The same that is never accepted: that of heavy rain, which replaces all drops."""
-TOLERANCE = 2.0
+TOLERANCE = 4.0
 """Mean difference that is accepted, in multiples of the median over the cells: rain is everywhere,
 a moving object is not."""
 
@@ -42,30 +48,33 @@ def match_blocks(centre: Floats, moved: Floats) -> Blocks:
     """Compare a frame with its neighbour after the camera's motion was undone, both (H, W).
 
     For each cell, the shift with the smallest mean difference of the cell and those around it is
-    searched at half the size, then among its neighbours at full size.
+    searched at half the size, then among its neighbours at full size. The median of many cells
+    counts, and only where it makes the frames more alike.
     """
     inside = moved > OUTSIDE / 2
     moved = np.where(inside, moved, centre)
-    still = smoothed_means(np.abs(moved - centre), CELL_PX)
-    coarse, _ = search(halved(centre), halved(moved), cell_px=CELL_PX // 2, reach_px=COARSE_PX)
-    first = np.rint(2 * median(coarse)).astype(np.int64)
-    shifts, best = search(
-        centre, displaced(moved, first, CELL_PX), cell_px=CELL_PX, reach_px=FINE_PX
-    )
-    moves = best < MIN_GAIN * still
-    shifts = np.where(moves[..., None], shifts + first, 0).astype(np.float32)
-    best = np.where(moves, best, still)
+    coarse = search(halved(centre), halved(moved), cell_px=CELL_PX // 2, reach_px=COARSE_PX)
+    first = np.rint(2 * median(coarse, MEDIAN_CELLS)).astype(np.int64)
+    fine = search(centre, displaced(moved, first, CELL_PX), cell_px=CELL_PX, reach_px=FINE_PX)
+    shifts = median(fine + first, MEDIAN_CELLS)
+    shifted = displaced(moved, np.rint(shifts).astype(np.int64), CELL_PX)
+    still, after = (smoothed_means(np.abs(image - centre), CELL_PX) for image in (moved, shifted))
+    remainder = mean(after, MEDIAN_CELLS) / np.maximum(mean(still, MEDIAN_CELLS), 1e-6)
+    moves = (remainder < MAX_REMAINDER) & (after < still)
+    shifts = np.where(moves[..., None], shifts, np.float32(0))
+    best = np.where(moves, after, still)
     is_inside = smoothed_means(inside.astype(np.float32), CELL_PX) > 0.999
     middle = float(np.median(best[is_inside])) if is_inside.any() else 0.0
     tolerance = float(np.clip(TOLERANCE * middle, MIN_TOLERANCE, MAX_TOLERANCE))
     trust = np.clip(2 - best / tolerance, 0, 1) * is_inside
-    return Blocks(median(shifts), trust.astype(np.float32))
+    return Blocks(median(shifts, 3), trust.astype(np.float32))
 
 
-def search(centre: Floats, moved: Floats, *, cell_px: int, reach_px: int) -> tuple[Floats, Floats]:
-    """Return the best shift of each cell, (rows, columns, 2), and its mean difference.
+def search(centre: Floats, moved: Floats, *, cell_px: int, reach_px: int) -> Floats:
+    """Return the best shift of each cell, (rows, columns, 2).
 
-    Shifts by whole pixels up to `reach_px` are tried; a parabola gives the place between them.
+    Shifts by whole pixels up to `reach_px` are tried; a parabola gives the place between them. No
+    shift is preferred unless another one is much better.
     """
     height, width = centre.shape
     padded = np.pad(moved, reach_px, mode="edge")
@@ -78,8 +87,8 @@ def search(centre: Floats, moved: Floats, *, cell_px: int, reach_px: int) -> tup
         ],
         axis=-1,
     )
+    differences[..., count**2 // 2] *= MAX_SHARE
     winner = differences.argmin(axis=-1)
-    best = np.take_along_axis(differences, winner[..., None], axis=-1)[..., 0]
     rows, columns = np.indices(winner.shape)
     by_shift = differences.reshape(*winner.shape, count, count)
     y, x = np.divmod(winner, count)
@@ -87,7 +96,7 @@ def search(centre: Floats, moved: Floats, *, cell_px: int, reach_px: int) -> tup
         x + between(by_shift[rows, columns, y], x),
         y + between(by_shift[rows, columns, :, x], y),
     ]
-    return np.stack(places, axis=-1) - np.float32(reach_px), best
+    return np.stack(places, axis=-1) - np.float32(reach_px)
 
 
 def between(lines: Floats, index: Shifts) -> Floats:
@@ -121,18 +130,27 @@ def displaced(image: Floats, shifts: Shifts, cell_px: int) -> Floats:
 def smoothed_means(values: Floats, cell_px: int) -> Floats:
     """Return the mean of each cell, averaged with those around it, (H, W) -> (rows, columns)."""
     cells = np.asarray(Image.fromarray(values).reduce(cell_px))  # the last ones may be smaller
-    padded = np.pad(cells, 1, mode="edge")
-    lines = padded[:-2] + padded[1:-1] + padded[2:]
-    return np.asarray((lines[:, :-2] + lines[:, 1:-1] + lines[:, 2:]) / 9, np.float32)
+    return mean(cells, 3)
 
 
-def median(shifts: Floats) -> Floats:
-    """Return the median of each cell and its neighbours, for x and y."""
+def mean(cells: Floats, side: int) -> Floats:
+    """Return the mean of `side` x `side` cells around each cell, (rows, columns)."""
+    reach = side // 2
+    rows, columns = cells.shape
+    padded = np.pad(cells, reach, mode="edge")
+    lines = sum(padded[row : row + rows] for row in range(side))
+    total = sum(lines[:, column : column + columns] for column in range(side))
+    return np.asarray(total / side**2, np.float32)
+
+
+def median(shifts: Floats, side: int) -> Floats:
+    """Return the median of `side` x `side` cells around each cell, for x and y."""
+    reach = side // 2
     rows, columns, _ = shifts.shape
-    padded = np.pad(shifts, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = np.pad(shifts, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     windows = [
         padded[row : row + rows, column : column + columns]
-        for row in range(3)
-        for column in range(3)
+        for row in range(side)
+        for column in range(side)
     ]
     return np.median(windows, axis=0).astype(np.float32)

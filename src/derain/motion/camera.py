@@ -34,6 +34,9 @@ CLIPPED_LEVELS = 30.0
 """Limit of a difference where motions are compared: an object is as bad as another scene."""
 MAX_LOSS = 1.1
 """A shift by phase correlation is tried unless it makes the difference this much larger."""
+MAX_REMAINDER = 0.97
+"""A motion that leaves more than this share of the difference is that of the rain: the camera
+stands still."""
 
 
 def estimate_motion(centre: Frame, neighbour: Frame) -> Matrix:
@@ -50,7 +53,14 @@ def estimate_motion(centre: Frame, neighbour: Frame) -> Matrix:
     )
     # heavy rain differs as much as the scene, and phase correlation sees through it
     first = shift if shifted < MAX_LOSS * still else STILL
-    return scaled(refine(centre.coarse, neighbour.coarse, first), 2.0)
+    motion = scaled(refine(centre.coarse, neighbour.coarse, first), 2.0)
+    moved = move(neighbour.small, motion)
+    inside = moved > OUTSIDE / 2
+    before, after = (
+        np.minimum(np.abs(image - centre.small)[inside], CLIPPED_LEVELS).sum()
+        for image in (neighbour.small, moved)
+    )
+    return motion if after < MAX_REMAINDER * before else STILL
 
 
 def phase_shift(centre: Frame, neighbour: Frame) -> tuple[float, float]:

@@ -76,9 +76,10 @@ class Model:
     def require_pictures(self) -> None:
         """Raise WeightsError for a network for clips, which cannot restore a single picture."""
         if self.frames > 1:
+            is_shipped = self.onnx_path in _used.values()
             raise WeightsError(
-                f"{self.onnx_path}: restores clips, since it needs {self.frames} "
-                "frames; choose another --model for pictures"
+                f"{self.name if is_shipped else self.onnx_path}: restores clips, since it needs "
+                f"{self.frames} frames; choose another --model for pictures"
             )
 
 
