@@ -1,6 +1,7 @@
 """Make clips for validation from still pictures: a moving camera, and rain of a held-out style.
 
     python benchmarks/film_pictures.py PICTURES... -o FOLDER --frames 9
+    python benchmarks/film_pictures.py PICTURES... -o FOLDER --frames 9 --still
 
 Writes FOLDER/rainy and FOLDER/clean; NAME_0001.png and so on are the frames of one clip, which a
 recipe reads with `clip = true`. The rain is that of HQ-RAIN (`derain.rain`, style `hq-rain`),
@@ -33,12 +34,15 @@ def main() -> None:
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--frames", type=int, default=9, help="frames of each clip")
+    parser.add_argument("--still", action="store_true", help="the camera stands still")
     options = parser.parse_args()
     for side in ("rainy", "clean"):
         (options.output / side).mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(options.pictures):
         rng = np.random.default_rng([2022, number])
         views = film(decode(path), options.frames, rng)
+        if options.still:
+            views = [views[options.frames // 2]] * options.frames
         for index, (clean, rainy) in enumerate(zip(views, add_rain(views, rng), strict=True), 1):
             name = f"{path.stem}_{index:04d}.png"
             Image.fromarray(clean).save(options.output / "clean" / name)

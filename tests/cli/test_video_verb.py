@@ -76,12 +76,11 @@ def test_options_before_the_clip(darken, clip):
 
 
 def test_final_line(darken, clip, capsys):
-    main([str(clip), "--temporal", *darken])
+    main([str(clip), *darken])
     line = capsys.readouterr().err.splitlines()[-1]
     assert "clip_derained.mp4: 10 frames in " in line
     assert " fps, " in line
     assert "overhead outside the network" in line
-    assert "flicker 0.00 before and 0.00 after the temporal filter" in line
 
 
 def test_frame_folder_without_new_frames_has_no_speed(darken, tmp_path, capsys):
@@ -143,7 +142,7 @@ def test_folder_of_frames(darken, tmp_path):
     for index in range(3):
         white.to_image().save(tmp_path / "in" / f"{index}.png")
     folders = [str(tmp_path / "in"), "-o", str(tmp_path / "out")]
-    assert main(["video", *folders, "--temporal", *darken]) == 0
+    assert main(["video", *folders, *darken]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 

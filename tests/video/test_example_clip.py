@@ -1,9 +1,7 @@
-"""Longer clips made from the example photos: flicker, memory, and a clip of two seconds."""
+"""Longer clips made from the example photos: memory, and a clip of two seconds."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,8 +10,6 @@ import numpy as np
 import pytest
 from helpers.clips import decode, frame_times, read_packets, restore, write_clip
 from PIL import Image
-
-from derain.video.frames import FrameOptions, VideoResult, restore_frames, with_neighbours
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "rainy"
 
@@ -46,37 +42,6 @@ def test_clip_of_two_seconds_keeps_frames_times_and_audio(tmp_path):
     assert len(decode(target)) == 60
     assert frame_times(target) == frame_times(source)
     assert read_packets(target, "audio") == read_packets(source, "audio")
-
-
-def flickering_network(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a network that changes blocks of 8 x 8 pixels by up to four levels in each frame."""
-
-    def restore(rainy: np.ndarray) -> np.ndarray:
-        height, width = rainy.shape[:2]
-        blocks = rng.integers(-4, 5, (height // 8, width // 8, 1))
-        return (rainy + blocks.repeat(8, 0).repeat(8, 1)).clip(0, 255).astype(np.uint8)
-
-    return restore
-
-
-def flicker(frames: list[np.ndarray], rng: np.random.Generator) -> tuple[float, float]:
-    """Return the flicker before and after the temporal filter."""
-    result, options = VideoResult(), FrameOptions(temporal=True)
-    network = flickering_network(rng)
-    windows = with_neighbours(((frame, None) for frame in frames), network)
-    deque(restore_frames(windows, network, options, result), maxlen=0)
-    return result.flicker
-
-
-def test_flicker_of_a_still_camera_is_more_than_halved(rng):
-    before, after = flicker(pan(1) * 8, rng)
-    assert after < before / 2
-    assert [before, after] == pytest.approx([2.61, 1.28], abs=0.01)  # as in docs/video.md
-
-
-def test_moving_camera_is_almost_unchanged(rng):
-    before, after = flicker(pan(8), rng)
-    assert [before, after] == pytest.approx([13.22, 13.18], abs=0.01)  # as in docs/video.md
 
 
 @pytest.mark.slow

@@ -94,32 +94,12 @@ def test_folder_that_cannot_be_listed(folder, tmp_path):
     assert run.stderr.splitlines()[-1].startswith(message)
 
 
-def test_temporal_filter_uses_the_natural_order(folder):
-    """Neighbours differ by ten levels; in alphabetical order, f1 and f10 would be neighbours."""
-    assert restore(folder, temporal=True).flicker[0] == pytest.approx(0, abs=1e-4)
-
-
 def test_existing_frames_are_skipped(folder, tmp_path):
     restore(folder)
     (tmp_path / "out" / "f3.png").unlink()
     result = restore(folder)
     assert result.frame_count == 1
     assert result.notes == ["11 of 12 frames skipped (result exists); --overwrite restores all"]
-
-
-@pytest.mark.parametrize("gaps", [(6,), (1, 2), (3, 4, 12), (2, 8)])
-def test_temporal_filter_of_missing_frames_matches_a_full_run(gaps, folder, tmp_path, rng):
-    for path in folder.iterdir():
-        pictures.write(Picture(rng.integers(100, 106, (8, 9, 3), dtype=np.uint8)), path)
-    restore(folder, temporal=True)
-    shutil.copytree(tmp_path / "out", tmp_path / "full")
-    for index in gaps:
-        (tmp_path / f"out/f{index}.png").unlink()
-    restore(folder, temporal=True)
-    for name in IN_ORDER:
-        expected = pictures.read(tmp_path / "full" / name).image
-        np.testing.assert_array_equal(pictures.read(tmp_path / "out" / name).image, expected)
-        assert (expected != pictures.read(folder / name).image).any()
 
 
 def test_empty_frame_does_not_count_as_a_result(folder, tmp_path):

@@ -28,7 +28,6 @@ def video(
     ] = None,
     codec: str | None = None,
     crf: float | None = None,
-    temporal: Flag = False,
     strength: Fraction = 1.0,
     mask: Path | None = None,
     raw: str | None = None,
@@ -53,8 +52,6 @@ def video(
     crf
         Constant rate factor of the encoder; lower means better quality and a larger file.
         Default: visually lossless.
-    temporal
-        Reduce flicker: average still areas over neighbouring frames.
     strength
         Share of the detected rain to remove, from 0 (none) to 1 (all).
     mask
@@ -92,7 +89,7 @@ def video(
         pix_fmt=pix_fmt,
         is_encoder_chosen=codec is not None or crf is not None,
     )
-    options = FrameOptions(strength, None if mask is None else read_mask(mask), temporal)
+    options = FrameOptions(strength, None if mask is None else read_mask(mask))
     progress = VideoProgress(jobs, is_quiet=quiet)
     if not jobs.pending:
         return progress.exit_code

@@ -75,8 +75,4 @@ def _describe(job: VideoJob, result: VideoResult) -> str:
             f" in {result.seconds:.1f} s "
             f"({rate:.3g} fps, {overhead:.1%} overhead outside the network)"
         )
-    if result.flicker is not None:
-        line += ", flicker {:.2f} before and {:.2f} after the temporal filter".format(
-            *result.flicker
-        )
     return line + (", interrupted" if result.was_interrupted else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -18,7 +19,7 @@ COARSE_PX, FINE_PX = 3, 1
 MEDIAN_CELLS = 5
 """The motion of a cell is the median of so many cells in each direction. Rain, which is at another
 place in each frame, moves the best fit of single cells."""
-MAX_SHARE = 0.75
+MAX_SHARE = 0.85
 """Share of the difference without a shift below which a shift is preferred to none."""
 MAX_REMAINDER = 0.85
 """Cells move if that leaves less than this share of the difference, in the mean of MEDIAN_CELLS in
@@ -138,19 +139,15 @@ def mean(cells: Floats, side: int) -> Floats:
     reach = side // 2
     rows, columns = cells.shape
     padded = np.pad(cells, reach, mode="edge")
-    lines = sum(padded[row : row + rows] for row in range(side))
-    total = sum(lines[:, column : column + columns] for column in range(side))
+    lines = np.sum([padded[row : row + rows] for row in range(side)], axis=0)
+    total = np.sum([lines[:, column : column + columns] for column in range(side)], axis=0)
     return np.asarray(total / side**2, np.float32)
 
 
 def median(shifts: Floats, side: int) -> Floats:
-    """Return the median of `side` x `side` cells around each cell, for x and y."""
+    """Return the median of `side` x `side` cells around each cell, for x and y; `side` is odd."""
     reach = side // 2
-    rows, columns, _ = shifts.shape
     padded = np.pad(shifts, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    windows = [
-        padded[row : row + rows, column : column + columns]
-        for row in range(side)
-        for column in range(side)
-    ]
-    return np.median(windows, axis=0).astype(np.float32)
+    windows = sliding_window_view(padded, (side, side), axis=(0, 1))
+    values = windows.reshape(*shifts.shape, side**2)  # faster than np.median
+    return np.asarray(np.partition(values, side**2 // 2)[..., side**2 // 2], np.float32)

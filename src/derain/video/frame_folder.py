@@ -26,7 +26,6 @@ from derain.video.frames import (
     with_neighbours,
 )
 from derain.video.pipeline import run_pipeline
-from derain.video.temporal import REACH
 
 
 def find_frames(folder: Path) -> list[Path]:
@@ -65,9 +64,9 @@ def restore_frame_folder(
 ) -> VideoResult:
     """Restore the frames in `folder` into files of the same names in `output`, with metadata.
 
-    Existing frames are skipped unless `overwrite` is set; the temporal filter and a network for
-    clips still use those next to a missing one. A frame that cannot be read, or that its format
-    cannot store, is reported and skipped. Omissions are reported once.
+    Existing frames are skipped unless `overwrite` is set; a network for clips still uses those
+    next to a missing one. A frame that cannot be read, or that its format cannot store, is
+    reported and skipped. Omissions are reported once.
     Raises DerainError for a folder without frames, and for errors of the disk.
     """
     options = options or FrameOptions()
@@ -88,9 +87,7 @@ def restore_frame_folder(
             f"{len(paths) - len(missing)} of {len(paths)} frames skipped (result exists); "
             "--overwrite restores all"
         )
-    reach = REACH if options.temporal else 0
-    reach += sees_neighbours(restorer)
-    ranges = _ranges_around(missing, reach=reach, count=len(paths))
+    ranges = _ranges_around(missing, reach=int(sees_neighbours(restorer)), count=len(paths))
     on_start(sum(map(len, ranges)))
     wanted = {paths[index].name for index in missing}
 

@@ -12,8 +12,6 @@ from derain.inference.clip_restorer import ClipRestorer
 from derain.inference.restorer import Restorer
 from derain.motion import Window, aligned_windows
 from derain.pictures import Pixels
-from derain.video.flicker import Flicker
-from derain.video.temporal import Restored, stabilise
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +22,6 @@ class FrameOptions:
     """Share of the detected rain to remove, 0 to 1."""
     mask: Pixels | None = None
     """(H, W): where to remove rain; the whole frame without it."""
-    temporal: bool = False
-    """Apply the temporal filter."""
 
 
 @dataclass
@@ -37,8 +33,6 @@ class VideoResult:
     seconds: float = 0.0
     network_seconds: float = 0.0
     """Time in the network, part of `seconds`."""
-    flicker: tuple[float, float] | None = None
-    """Flicker before and after the temporal filter, in levels of 255."""
     was_interrupted: bool = False
     notes: list[str] = field(default_factory=list)
     """Omissions and remarks, a sentence each."""
@@ -73,27 +67,16 @@ def restore_frames(
     Images are (H, W) or (H, W, 3), uint8 or uint16. `on_frame()` is called after each frame of
     the network, and may raise to stop.
     """
-    before, after = Flicker(), Flicker()
-
-    def run_network() -> Iterator[Restored]:
-        for window in windows:
-            rainy = window.image
-            check_blend(rainy, strength=options.strength, mask=options.mask)
-            start = time.perf_counter()
-            if isinstance(restorer, ClipRestorer):
-                restored = restorer.restore_frame(rainy, window.before, window.after)
-            else:
-                restored = restorer(rainy)
-            result.network_seconds += time.perf_counter() - start
-            result.frame_count += 1
-            on_frame()
-            yield Restored(rainy, restored, window.tag)
-
-    outputs: Iterable[Restored] = run_network()
-    if options.temporal:
-        outputs = stabilise(outputs, before=before, after=after)
-    for output in outputs:
-        image = blend(output.rainy, output.restored, strength=options.strength, mask=options.mask)
-        yield image, output.tag
-    if options.temporal:
-        result.flicker = before.levels, after.levels
+    for window in windows:
+        rainy = window.image
+        check_blend(rainy, strength=options.strength, mask=options.mask)
+        start = time.perf_counter()
+        if isinstance(restorer, ClipRestorer):
+            restored = restorer.restore_frame(rainy, window.before, window.after)
+        else:
+            restored = restorer(rainy)
+        result.network_seconds += time.perf_counter() - start
+        result.frame_count += 1
+        on_frame()
+        image = blend(rainy, restored, strength=options.strength, mask=options.mask)
+        yield image, window.tag
