@@ -23,6 +23,7 @@ OPTIONS = {
     "mspfn_m17n1": {"rounds": 1},
     "syn2real": {},
     "dualgcn": {"channels": 8, "units": 1},
+    "swinir": {"channels": 12, "depths": (2, 2), "heads": 2},
     "ssid-kd": {"channels": (4, 4, 4), "repeats": (2, 2, 2)},
 }
 """Networks with a graph, in small sizes."""

@@ -1,7 +1,7 @@
 """Rivals as ONNX graphs, for inference engines.
 
 The others cut the picture into a number of parts that depends on its size, or scan it line by line,
-which a graph cannot express for a free height and width; that of SwinIR is not written.
+which a graph cannot express for a free height and width.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ from derain.rivals.onnx_layers import (
 from derain.rivals.onnx_mspfn import write_mspfn
 from derain.rivals.onnx_rcdnet import write_rcdnet
 from derain.rivals.onnx_ssid_kd import write_ssid_kd
+from derain.rivals.onnx_swinir import write_swinir
 from derain.rivals.onnx_syn2real import write_syn2real
 from derain.rivals.prenet import PReNet, ResBlock
 from derain.rivals.rcdnet import RCDNet
 from derain.rivals.rescan import RESCAN, ConvGRU
 from derain.rivals.rival import Rival
 from derain.rivals.ssid_kd import SSIDKD
+from derain.rivals.swinir import SwinIR
 from derain.rivals.syn2real import Syn2Real
 
 
@@ -166,5 +168,6 @@ WRITERS: dict[type[Rival], Callable[..., Name]] = {
     Syn2Real: write_syn2real,
     DualGCN: write_dualgcn,
     MSPFN: write_mspfn,
+    SwinIR: write_swinir,
 }
 """Network -> function (graph, network) that writes its graph and returns the output."""
