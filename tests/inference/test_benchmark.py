@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
 from derain.cli.main import main
@@ -161,3 +164,11 @@ def test_verb_prints_environment_and_table(toy, capsys):
 def test_verb_rejects_an_invalid_size(toy, capsys):
     assert main(["bench", "restore", "--model", toy, "--size", "large"]) == 1
     assert "--size large: expected WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_peak_is_that_of_the_process_alone():
+    ballast = np.ones(2**26)  # 512 MiB in the process that starts the other
+    command = "from derain.inference.benchmark import _peak_mib; print(_peak_mib())"
+    started = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
+    assert 10 < float(started.stdout) < ballast.nbytes / 2**20

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -23,6 +26,7 @@ OPTIONS = {
     "mspfn_m17n1": {"rounds": 1},
     "syn2real": {},
     "dualgcn": {"channels": 8, "units": 1},
+    "swinir": {"channels": 12, "depths": (2, 2), "heads": 2},
     "ssid-kd": {"channels": (4, 4, 4), "repeats": (2, 2, 2)},
 }
 """Networks with a graph, in small sizes."""
@@ -49,6 +53,13 @@ def test_an_engine_gives_the_output_of_torch(name, tmp_path, rng):
 def test_a_network_without_a_graph_is_rejected():
     with pytest.raises(WeightsError, match="nledn: has no ONNX graph for free sizes"):
         build_onnx("nledn", build("nledn"), card={})
+
+
+def test_tiles_of_swinir_are_small_enough_for_its_memory():
+    network = build("swinir", channels=12, depths=(2,), heads=2)
+    data = build_onnx("swinir", network, card={})
+    configuration = dict((p.key, p.value) for p in onnx.load_from_string(data).metadata_props)
+    assert json.loads(configuration["derain.configuration"])["channels"] == [104]
 
 
 def test_derain_export_writes_a_model(tmp_path, capsys):

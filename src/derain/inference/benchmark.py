@@ -178,6 +178,12 @@ def _format_mib(mib: float) -> str:
 def _peak_mib() -> float:
     """Return the peak memory of this process in MiB; nan on Windows, which does not report it."""
     try:
+        # on Linux, ru_maxrss includes the memory of the process that started this one
+        status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return float(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 2**10
+    except (OSError, StopIteration):
+        pass
+    try:
         import resource
     except ImportError:
         return math.nan

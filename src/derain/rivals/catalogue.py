@@ -10,6 +10,7 @@ PRENET = "https://github.com/csdwren/PReNet, commit 6d908d1, logs/SET/NETWORK/ne
 RETRAINED = "https://github.com/csdwren/RecDerain, commit 5b2ad01"
 NO_CODE = "no public code was found; the preprint alone does not settle every layer"
 SEEDED = "outputs for random weights; the published weights were not in reach"
+UNPUBLISHED = "outputs for random weights; no weights for rain are published"
 OUTPUTS = "score saved outputs with `derain evaluate --outputs`"
 
 
@@ -80,8 +81,17 @@ TABLE2 = [
         "CVPR, arXiv 1807.11078",
         "https://github.com/wwzjer/Semi-supervised-IRR",
         networks=("sirr",),
-        weights="https://github.com/wwzjer/Semi-supervised-IRR, commit dca2a89, model/model.index",
-        sha256={"model.index": "0a1f6517cf92c84783268ccc07c21b3faa09e997e1ceac76e49c5f9f52cd0628"},
+        weights="https://github.com/wwzjer/Semi-supervised-IRR, commit dca2a89, model/model.index; "
+        f"retrained: {RETRAINED}, logs/RainHeavy and RainLight/SIRR/model-epoch-15.index",
+        sha256={
+            "model.index": "0a1f6517cf92c84783268ccc07c21b3faa09e997e1ceac76e49c5f9f52cd0628",
+            "RainHeavy/SIRR/model-epoch-15.index": (
+                "4923c62d03db530d3f82b86dae4070472ba9eb208ce9df590c4c19a6d80b6ed9"
+            ),
+            "RainLight/SIRR/model-epoch-15.index": (
+                "da939f28fecf77bbee8460569a1c0e06c82b4c5a73b3c6f87ca4e6b0f9d29b81"
+            ),
+        },
         reproduced="outputs; figures on eight pairs of each set",
     ),
     Entry(
@@ -215,7 +225,7 @@ TABLE2 = [
         "Apache-2.0",
         networks=("swinir",),
         weights="none for rain; those of Table 2 are its authors' own",
-        reproduced=SEEDED,
+        reproduced=UNPUBLISHED,
     ),
     Entry(
         "SSID-KD",
@@ -247,7 +257,7 @@ TABLE2 = [
         "CC BY-NC-SA 4.0",
         networks=("wang",),
         weights="none found",
-        reproduced=SEEDED,
+        reproduced=UNPUBLISHED,
     ),
     Entry(
         "HCT-FFN",
