@@ -24,8 +24,8 @@ class Scenario:
     """A command with its inputs, and what its outputs must be."""
 
     name = ""
-    calls: frozenset[str] = DISK_CALLS | {"clock", "wait"}
-    """Kinds of calls that fail."""
+    calls: frozenset[str] = DISK_CALLS | {"clock", "wait", "kill"}
+    """Kinds of calls that fail, and `kill`."""
 
     def __init__(self) -> None:
         self.expected: dict[str, str] = {}
