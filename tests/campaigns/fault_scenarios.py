@@ -169,9 +169,14 @@ class Clip(Scenario):
 
 
 class Training(Scenario):
-    """Three steps, each of which saves the state; later runs resume."""
+    """Three steps, each of which saves the state; later runs resume.
+
+    PLNLIN has hundreds of tensors, which take most of the time of a case.
+    """
 
     name = "training"
+    settings: tuple[str, ...] = ()
+    calls = frozenset({"kill"})
 
     def write_inputs(self, folder: Path) -> None:
         rng = np.random.default_rng(0)
@@ -187,6 +192,7 @@ class Training(Scenario):
 
     def command(self, work: Path) -> list[str]:
         settings = ["length.steps=3", "record.save_every_minutes=0.0000001", "validation.pairs=[]"]
+        settings += self.settings
         resume = ["--resume"] if (work / "run" / "state.ckpt").exists() else []
         return ["train", str(work / "recipe.toml"), *settings, *resume]
 
@@ -204,18 +210,22 @@ class Training(Scenario):
         return values.hexdigest()
 
     def find_incomplete(self, work: Path) -> list[str]:
-        from derain.network.weights_file import load_network
         from derain.train.run_log import read_log
 
         run = work / "run"
         try:
             if (run / "weights.safetensors").exists():
-                load_network(run / "weights.safetensors")
+                self.load_weights(run / "weights.safetensors")
             if (run / "log.jsonl").exists():
                 list(read_log((run / "log.jsonl").read_text()))
             return super().find_incomplete(work)
         except Exception as error:  # whatever a reader raises
             return [f"{type(error).__name__}: {error}"]
+
+    def load_weights(self, path: Path) -> object:
+        from derain.network.weights_file import load_network
+
+        return load_network(path)
 
     def _load(self, path: Path) -> dict[str, Any]:
         import torch
@@ -224,4 +234,24 @@ class Training(Scenario):
         return state
 
 
-SCENARIOS = {scenario.name: scenario for scenario in (Photos(), LargePhotos(), Clip(), Training())}
+class RivalTraining(Training):
+    """Training of a network with a few tensors, whose files are written alike."""
+
+    name = "rival"
+    settings = (
+        "network={kind='prn_r',options={channels=4,stages=2}}",
+        "data.crop_px=32",
+        "loss={pixel=1,alpha=0,beta=0}",
+    )
+    calls = Scenario.calls
+
+    def load_weights(self, path: Path) -> object:
+        from derain.rivals import load
+
+        return load("prn_r", path)
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (Photos(), LargePhotos(), Clip(), RivalTraining(), Training())
+}

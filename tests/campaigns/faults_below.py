@@ -283,7 +283,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--each", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="a scenario: photos, large, clip or training")
+    parser.add_argument("--only", help="a scenario: photos, large, clip, rival or training")
     options = parser.parse_args()
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
