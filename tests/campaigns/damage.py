@@ -135,7 +135,10 @@ class Damager:
                 if suffix == ".jsonl":
                     return ["plot", "losses", str(run), "-o", str(target)], [target]
                 recipe = str(self.sources["recipe"][0])
-                return ["train", recipe, "--resume", f"record.folder={run}"], []
+                from helpers.train_commands import FEW_TENSORS  # imports torch
+
+                settings = [f"record.folder={run}", *FEW_TENSORS]
+                return ["train", recipe, "--resume", *settings], []
             case ".txt":
                 return ["data", "check", str(work)], []
         target = work / f"out{rng.choice([suffix, suffix, '.png', '.tif'])}"
@@ -230,8 +233,13 @@ def is_readable(path: Path) -> bool:
                 return next(clip.decode(video=0), None) is not None
         from PIL import Image
 
-        with Image.open(path) as image:
-            image.load()
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except Image.UnidentifiedImageError:
+            import tifffile  # reads 16 bits of grey with transparency
+
+            tifffile.imread(path)
     except Exception:  # whatever a decoder raises
         return False
     return True

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from helpers.clips import write_clip
 from helpers.toy_networks import write_darkening
-from helpers.train_commands import write_recipe
+from helpers.train_commands import FEW_TENSORS, write_recipe
 from PIL import Image
 
 DISK_CALLS = frozenset(
@@ -238,11 +238,7 @@ class RivalTraining(Training):
     """Training of a network with a few tensors, whose files are written alike."""
 
     name = "rival"
-    settings = (
-        "network={kind='prn_r',options={channels=4,stages=2}}",
-        "data.crop_px=32",
-        "loss={pixel=1,alpha=0,beta=0}",
-    )
+    settings = FEW_TENSORS
     calls = Scenario.calls
 
     def load_weights(self, path: Path) -> object:
