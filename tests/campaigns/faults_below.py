@@ -8,7 +8,7 @@ sentence, and the same command, given again, finishes the work. From the root of
     PYTHONPATH=tests python -m campaigns.faults_below FOLDER [--each 40] [--seed 1] [--only NAME]
 
 `--each` is the largest number of cases for a kind of call in a scenario. A second run into the same
-folder continues; `results.jsonl` has a line for each case.
+folder continues; `results.jsonl` has a line for each case. Scenarios may run at the same time.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def run_child(scenario: Scenario, fault: Fault, folder: Path, **options: Any) ->
     if not options.get("is_again"):
         shutil.rmtree(work, ignore_errors=True)
         scenario.prepare(folder / "sources", work)
-    answer, log = folder / "answer.json", folder / "stderr.txt"
+    answer, log = (folder / f"{name}-{scenario.name}" for name in ("answer", "stderr"))
     answer.unlink(missing_ok=True)
     log.write_text("")
     command_line().parse(scenario.command(work))  # once: the forks share it
@@ -268,8 +268,10 @@ def import_all(names: list[str]) -> None:
 
 
 def build_injector(folder: Path) -> Path:
-    """Compile the library."""
+    """Compile the library, unless it is there: another process may use it."""
     library = folder / "fault_injector.so"
+    if library.exists():
+        return library
     compiler = os.environ.get("CC", "cc")
     subprocess.run(
         [compiler, "-O1", "-shared", "-fPIC", "-o", library, INJECTOR, "-ldl"], check=True
