@@ -235,7 +235,7 @@ class ClipReader:
             except FFmpegError:  # a damaged packet must not end the run
                 self.damaged_packets += 1
                 self._times.drop_packet()
-            # after a flush, the decoder still holds the frames behind it, unless it cannot be opened
+            # after a flush, the decoder still has the frames behind it, unless it cannot be opened
             if not self.stream.codec_context.is_open:
                 return
 
