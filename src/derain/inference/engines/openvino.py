@@ -213,7 +213,7 @@ def _actual_precision(compiled: Any) -> str | None:
 def _decoded_errors() -> Iterator[None]:
     """Raise RuntimeError in place of UnicodeDecodeError.
 
-    OpenVINO's message has names from the network, which are no UTF-8 in a damaged file.
+    OpenVINO's message quotes names of the network, and those of a damaged file may be any bytes.
     """
     try:
         yield
