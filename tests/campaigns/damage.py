@@ -3,7 +3,7 @@
 Each case damages a small valid file, and runs the command line on it in a process with a time and
 a memory limit. From the root of the repository (Linux):
 
-    PYTHONPATH=tests python -m campaigns.damage FOLDER [--limit 10000] [--seed 1]
+    PYTHONPATH=tests python -m campaigns.damage FOLDER [--limit 10000] [--seed 1] [--processes 1]
 
 A second run into the same folder continues; `results.jsonl` has a line for each case.
 """
@@ -19,11 +19,13 @@ import random
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 from campaigns.mutations import damage
 from campaigns.watchdog import WatchedWorker, limit_memory, serve_cases
@@ -58,13 +60,21 @@ class Damager:
 
     def __init__(self, folder: Path) -> None:
         from campaigns.damage_sources import make_sources
+        from filelock import FileLock
 
         from derain import Restorer
+        from derain.inference.clip_restorer import ClipRestorer
 
         self.folder = folder
-        self.sources = make_sources(folder / "sources")
-        self.restorer = Restorer(self.sources["network"][0], precision="float32")
+        with FileLock(folder / "sources.lock"):
+            self.sources = make_sources(folder / "sources")
+        network = self.sources["network"][0]
+        self.restorers = {
+            "load": Restorer(network, precision="float32"),
+            "load_for_clips": ClipRestorer(network, precision="float32"),
+        }
         self.log = folder / f"stderr-{os.getpid()}"
+        self.command_line = QuickCommandLine()
 
     def run(self, case: dict[str, Any]) -> dict[str, Any]:
         """Damage a file and use it; return the status and, unless it is good, the reason."""
@@ -77,7 +87,7 @@ class Damager:
         (work / f"in{suffix}").write_bytes(data)
         arguments, outputs = self._command(suffix, data, work, rng)
         before = set(_files(work))
-        with captured_stderr(self.log), self._patched(suffix):
+        with captured_stderr(self.log), self._patched(suffix), self.command_line.replaced():
             code, error = call_main(arguments, data if suffix == ".y4m" else b"")
         stderr = self.log.read_text(errors="replace")
         left = {*_files(work)} - before
@@ -94,7 +104,8 @@ class Damager:
             return patch("derain.train.loop.setup")
         if suffix in WEIGHTS_AND_RUNS:
             return nullcontext()
-        return patch("derain.cli.options.Network.load", return_value=self.restorer)
+        methods = {name: Mock(return_value=restorer) for name, restorer in self.restorers.items()}
+        return patch.multiple("derain.cli.options.Network", **methods)
 
     def _command(
         self, suffix: str, data: bytes, work: Path, rng: random.Random
@@ -124,11 +135,39 @@ class Damager:
                 if suffix == ".jsonl":
                     return ["plot", "losses", str(run), "-o", str(target)], [target]
                 recipe = str(self.sources["recipe"][0])
-                return ["train", recipe, "--resume", f"record.folder={run}"], []
+                from helpers.train_commands import FEW_TENSORS  # imports torch
+
+                settings = [f"record.folder={run}", *FEW_TENSORS]
+                return ["train", recipe, "--resume", *settings], []
             case ".txt":
                 return ["data", "check", str(work)], []
         target = work / f"out{rng.choice([suffix, suffix, '.png', '.tif'])}"
         return ["restore", str(source), "-o", str(target), *options], [target]
+
+
+class QuickCommandLine:
+    """Runs commands as `derain` does, and parses each list of arguments once.
+
+    Parsing would take half of the time of a case.
+    """
+
+    def __init__(self) -> None:
+        from derain.cli.main import build_app
+
+        self._parse = cache(build_app().parse_args)
+
+    def parse(self, arguments: Sequence[str]) -> Any:
+        """Return the function of a command, and its arguments."""
+        command, bound, _ = self._parse(tuple(arguments))
+        return command, bound
+
+    def __call__(self, arguments: Sequence[str]) -> object:
+        command, bound = self.parse(arguments)
+        return command(*bound.args, **bound.kwargs)
+
+    def replaced(self) -> AbstractContextManager[object]:
+        """Let `derain` use this within a `with` block."""
+        return patch("derain.cli.main.build_app", return_value=self)
 
 
 def call_main(arguments: list[str], stdin: bytes) -> tuple[int | None, str]:
@@ -194,8 +233,13 @@ def is_readable(path: Path) -> bool:
                 return next(clip.decode(video=0), None) is not None
         from PIL import Image
 
-        with Image.open(path) as image:
-            image.load()
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except Image.UnidentifiedImageError:
+            import tifffile  # reads 16 bits of grey with transparency
+
+            tifffile.imread(path)
     except Exception:  # whatever a decoder raises
         return False
     return True
@@ -223,6 +267,9 @@ def work(folder: Path) -> None:
     """Answer the cases of `WatchedWorker`."""
     import faulthandler
 
+    import torch
+
+    torch.set_num_threads(1)  # threads that wait for each other compute too
     faulthandler.enable()
     damager = Damager(folder)
     for suffix in (".png", ".mp4", ".safetensors"):  # import everything
@@ -232,22 +279,29 @@ def work(folder: Path) -> None:
         answer(damager.run(case))
 
 
-def run_campaign(folder: Path, *, cases: range, seed: int) -> list[dict[str, Any]]:
+def run_campaign(
+    folder: Path, *, cases: range, seed: int, processes: int = 1
+) -> list[dict[str, Any]]:
     """Run the cases that `results.jsonl` does not have yet; return all results."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "results.jsonl"
     lines = log.read_text().splitlines() if log.exists() else []
     done = {json.loads(line)["number"] for line in lines}
-    worker = WatchedWorker(["-m", "campaigns.damage", str(folder), "--work"])
-    try:
-        with log.open("a") as file:
-            for number in cases:
-                if number not in done:
-                    case = draw_case(number, seed)
-                    file.write(json.dumps({**case, **worker.ask(case)}) + "\n")
-                    file.flush()
-    finally:
-        worker.close()
+    pending = iter([number for number in cases if number not in done])
+
+    def run_pending() -> None:
+        worker = WatchedWorker(["-m", "campaigns.damage", str(folder), "--work"])
+        try:
+            while (number := next(pending, None)) is not None:
+                case = draw_case(number, seed)
+                file.write(json.dumps({**case, **worker.ask(case)}) + "\n")
+                file.flush()
+        finally:
+            worker.close()
+
+    with log.open("a") as file, ThreadPoolExecutor(processes) as pool:
+        for result in [pool.submit(run_pending) for _ in range(processes)]:
+            result.result()
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
@@ -257,12 +311,18 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--limit", type=int, default=CASES)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         work(options.folder)
         return 0
-    results = run_campaign(options.folder, cases=range(options.limit), seed=options.seed)
+    results = run_campaign(
+        options.folder,
+        cases=range(options.limit),
+        seed=options.seed,
+        processes=options.processes,
+    )
     for result in results:
         if result["status"] in BAD:
             print(*result.values())

@@ -18,7 +18,7 @@ from campaigns.picture_identity import (
 from helpers.clips import write_clip
 from helpers.networks import TINY, make_network
 from helpers.toy_networks import write_copying, write_darkening
-from helpers.train_commands import run, write_recipe
+from helpers.train_commands import FEW_TENSORS, run, write_recipe
 from PIL import Image
 
 from derain.network.weights_file import save_weights
@@ -96,4 +96,4 @@ def _write_training(folder: Path) -> None:
     text = (folder / "recipe.toml").read_text()
     text = text.replace("steps = 6", f"steps = {FINISHED_STEPS}")
     (folder / "recipe.toml").write_text(text)
-    run(folder, "validation.pairs=[]")
+    run(folder, "validation.pairs=[]", *FEW_TENSORS)

@@ -5,7 +5,7 @@ From the root of the repository, with the Python of any environment that has der
     python tests/campaigns/environment.py PHOTO NETWORK FOLDER
 
 PHOTO is a small picture, NETWORK an exported network. Prints a line for each way; returns 1 if one
-of them fails.
+of them fails. The cgroup needs the rights to make one, as root has.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ import derain
 
 LIMIT_MIB = 512
 """Memory of the process, as of a small container: heap and stack, without shared libraries."""
+CGROUPS = Path("/sys/fs/cgroup")
 PHOTO, NETWORK, FOLDER = (Path(argument) for argument in sys.argv[1:4])
 COMMAND = [str(PHOTO), "--model", str(NETWORK), "--overwrite", "-q"]
 
@@ -89,6 +91,27 @@ def with_little_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
+def find_memory_limit() -> tuple[Path, str] | None:
+    """Return the folder for groups of processes and the file that limits the memory of one."""
+    controllers = CGROUPS / "cgroup.subtree_control"
+    if controllers.exists() and "memory" in controllers.read_text().split():  # version 2
+        found = CGROUPS, "memory.max"
+    else:
+        found = CGROUPS / "memory", "memory.limit_in_bytes"
+    return found if os.access(found[0], os.W_OK) else None
+
+
+def in_cgroup(parent: Path, limit: str) -> bool:
+    """Run the command line with all of its memory limited, as a container does."""
+    group = parent / f"derain-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / limit).write_text(str(LIMIT_MIB * 2**20))
+        return run(preexec_fn=lambda: (group / "cgroup.procs").write_text(str(os.getpid())))
+    finally:
+        group.rmdir()
+
+
 def without_terminal() -> None:
     os.setsid()
 
@@ -113,6 +136,9 @@ WAYS: dict[str, Callable[[], bool]] = {
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
     ),
 }
+
+if memory_limit := find_memory_limit():
+    WAYS[f"a cgroup of {LIMIT_MIB} MiB"] = partial(in_cgroup, *memory_limit)
 
 
 def main() -> int:

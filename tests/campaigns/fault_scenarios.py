@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from helpers.clips import write_clip
 from helpers.toy_networks import write_darkening
-from helpers.train_commands import write_recipe
+from helpers.train_commands import FEW_TENSORS, write_recipe
 from PIL import Image
 
 DISK_CALLS = frozenset(
@@ -24,8 +24,8 @@ class Scenario:
     """A command with its inputs, and what its outputs must be."""
 
     name = ""
-    calls: frozenset[str] = DISK_CALLS | {"clock", "wait"}
-    """Kinds of calls that fail."""
+    calls: frozenset[str] = DISK_CALLS | {"clock", "wait", "kill"}
+    """Kinds of calls that fail, and `kill`."""
 
     def __init__(self) -> None:
         self.expected: dict[str, str] = {}
@@ -169,9 +169,14 @@ class Clip(Scenario):
 
 
 class Training(Scenario):
-    """Three steps, each of which saves the state; later runs resume."""
+    """Three steps, each of which saves the state; later runs resume.
+
+    PLNLIN has hundreds of tensors, which take most of the time of a case.
+    """
 
     name = "training"
+    settings: tuple[str, ...] = ()
+    calls = frozenset({"kill"})
 
     def write_inputs(self, folder: Path) -> None:
         rng = np.random.default_rng(0)
@@ -187,6 +192,7 @@ class Training(Scenario):
 
     def command(self, work: Path) -> list[str]:
         settings = ["length.steps=3", "record.save_every_minutes=0.0000001", "validation.pairs=[]"]
+        settings += self.settings
         resume = ["--resume"] if (work / "run" / "state.ckpt").exists() else []
         return ["train", str(work / "recipe.toml"), *settings, *resume]
 
@@ -204,18 +210,22 @@ class Training(Scenario):
         return values.hexdigest()
 
     def find_incomplete(self, work: Path) -> list[str]:
-        from derain.network.weights_file import load_network
         from derain.train.run_log import read_log
 
         run = work / "run"
         try:
             if (run / "weights.safetensors").exists():
-                load_network(run / "weights.safetensors")
+                self.load_weights(run / "weights.safetensors")
             if (run / "log.jsonl").exists():
                 list(read_log((run / "log.jsonl").read_text()))
             return super().find_incomplete(work)
         except Exception as error:  # whatever a reader raises
             return [f"{type(error).__name__}: {error}"]
+
+    def load_weights(self, path: Path) -> object:
+        from derain.network.weights_file import load_network
+
+        return load_network(path)
 
     def _load(self, path: Path) -> dict[str, Any]:
         import torch
@@ -224,4 +234,20 @@ class Training(Scenario):
         return state
 
 
-SCENARIOS = {scenario.name: scenario for scenario in (Photos(), LargePhotos(), Clip(), Training())}
+class RivalTraining(Training):
+    """Training of a network with a few tensors, whose files are written alike."""
+
+    name = "rival"
+    settings = FEW_TENSORS
+    calls = Scenario.calls
+
+    def load_weights(self, path: Path) -> object:
+        from derain.rivals import load
+
+        return load("prn_r", path)
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (Photos(), LargePhotos(), Clip(), RivalTraining(), Training())
+}

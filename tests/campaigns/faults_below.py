@@ -8,7 +8,7 @@ sentence, and the same command, given again, finishes the work. From the root of
     PYTHONPATH=tests python -m campaigns.faults_below FOLDER [--each 40] [--seed 1] [--only NAME]
 
 `--each` is the largest number of cases for a kind of call in a scenario. A second run into the same
-folder continues; `results.jsonl` has a line for each case.
+folder continues; `results.jsonl` has a line for each case. Scenarios may run at the same time.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from campaigns.damage import call_main
+from campaigns.damage import QuickCommandLine, call_main
+from campaigns.watchdog import CPU_LIMIT_S, WAIT_LIMIT_S, is_asleep
 
 if TYPE_CHECKING:
     from campaigns.fault_scenarios import Scenario
@@ -60,7 +64,7 @@ FAULTS: dict[str, tuple[tuple[int, int], ...]] = {
 """(mode, number) of each kind of call."""
 KILL = "kill"
 """Kind of the cases that end the process at a random moment."""
-WALL_LIMIT_S = 200
+STEP_S = 0.01
 BAD = ("lost", "crashed", "hung")
 
 
@@ -73,7 +77,7 @@ class Fault:
     first: int
     mode: int
     number: int
-    """Error, signal, or seconds; milliseconds before a kill."""
+    """Error, signal, or seconds; milliseconds of the processor before a kill."""
 
 
 class Injector:
@@ -101,16 +105,21 @@ class Injector:
 def plan_faults(scenario: Scenario, folder: Path, *, each: int, seed: int) -> Iterator[Fault]:
     """Yield the faults of a scenario: every call of each kind, or `each` of them."""
     rng = random.Random(f"{seed} {scenario.name}")
-    start = time.monotonic()
-    calls = run_child(scenario, Fault(scenario.name, "write", 0, ONCE, 0), folder)["calls"]
-    duration_ms = int(1000 * (time.monotonic() - start))
+    ended = run_child(scenario, Fault(scenario.name, "write", 0, ONCE, 0), folder)
+    calls, duration_ms = ended["calls"], int(1000 * ended["cpu_s"])
     for call in (name for name in FAULTS if name in scenario.calls):
         places = range(1, calls[call] + 1)
         choices = [(place, fault) for place in places for fault in FAULTS[call]]
         for place, (mode, number) in rng.sample(choices, min(each, len(choices))):
             yield Fault(scenario.name, call, place, mode, number)
-    for place in range(1, each + 1):
+    for place in range(1, each + 1) if KILL in scenario.calls else ():
         yield Fault(scenario.name, KILL, place, ONCE, rng.randrange(duration_ms))
+
+
+@cache
+def command_line() -> QuickCommandLine:
+    """Return the command line that all forks share."""
+    return QuickCommandLine()
 
 
 def run_child(scenario: Scenario, fault: Fault, folder: Path, **options: Any) -> dict[str, Any]:
@@ -122,26 +131,38 @@ def run_child(scenario: Scenario, fault: Fault, folder: Path, **options: Any) ->
     if not options.get("is_again"):
         shutil.rmtree(work, ignore_errors=True)
         scenario.prepare(folder / "sources", work)
-    answer, log = folder / "answer.json", folder / "stderr.txt"
+    answer, log = (folder / f"{name}-{scenario.name}" for name in ("answer", "stderr"))
     answer.unlink(missing_ok=True)
     log.write_text("")
+    command_line().parse(scenario.command(work))  # once: the forks share it
     child = os.fork()
     if child == 0:
         _run_command(scenario, fault, work, answer, log)
-    end = time.monotonic() + WALL_LIMIT_S
-    kill_at = time.monotonic() + fault.number / 1000 if fault.call == KILL else end
+    is_kill = fault.call == KILL
+    limit_s = fault.number / 1000 if is_kill else CPU_LIMIT_S
+    cpu_s = waited_s = 0.0
     while (waited := os.waitpid(child, os.WNOHANG)) == (0, 0):
-        if time.monotonic() > min(end, kill_at):
+        before_s, cpu_s = cpu_s, time.clock_gettime(_processor_clock(child))
+        if cpu_s >= limit_s or waited_s >= WAIT_LIMIT_S:
+            if not (is_killed := is_kill and cpu_s >= limit_s):
+                os.kill(child, signal.SIGABRT)  # prints the threads
+                time.sleep(1)
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            ending = "killed" if kill_at < end else "hung"
+            ending = "killed" if is_killed else "hung"
             return {"ending": ending, "stderr": log.read_text(errors="replace")}
-        time.sleep(0.005)
+        time.sleep(STEP_S)
+        waited_s += STEP_S if cpu_s == before_s and is_asleep(child) else 0
     stderr = log.read_text(errors="replace")
     if not answer.exists():
         code = os.waitstatus_to_exitcode(waited[1])
         return {"ending": "died", "error": f"no answer, exit code {code}", "stderr": stderr}
-    return {**json.loads(answer.read_text()), "stderr": stderr}
+    return {**json.loads(answer.read_text()), "stderr": stderr, "cpu_s": cpu_s}
+
+
+def _processor_clock(pid: int) -> int:
+    """Return the clock of the processor time of a process: `clock_getcpuclockid` of Linux."""
+    return (~pid << 3) | 2
 
 
 def _run_command(scenario: Scenario, fault: Fault, work: Path, answer: Path, log: Path) -> None:
@@ -150,20 +171,23 @@ def _run_command(scenario: Scenario, fault: Fault, work: Path, answer: Path, log
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, 2)
         faulthandler.enable()
-        faulthandler.dump_traceback_later(WALL_LIMIT_S - 10)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         injector = Injector()
         arguments = scenario.command(work)
         if fault.call not in {KILL, "none"}:
             injector.arm(fault, work)
         try:
-            code, error = call_main(arguments, b"")
+            with command_line().replaced():
+                code, error = call_main(arguments, b"")
         except KeyboardInterrupt:  # before or after the command line
             code, error = 130, ""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it may arrive after the command has ended
         calls = {} if fault.call in {KILL, "none"} else injector.disarm()
         sys.stderr.flush()
-        answer.write_text(json.dumps({"ending": code, "error": error, "calls": calls}))
+        values = {"ending": code, "error": error, "calls": calls}
+        if fault.first == 0:
+            values["modules"] = list(sys.modules)
+        answer.write_text(json.dumps(values))
     finally:
         os._exit(0)
 
@@ -216,13 +240,13 @@ def run_campaign(folder: Path, *, each: int, seed: int, only: str | None) -> lis
         if only not in {None, name}:
             continue
         scenario.make_sources(folder / "sources")
+        ended = run_child(scenario, Fault(name, "none", 0, ONCE, 0), folder)
+        if ended["ending"] != 0:
+            raise RuntimeError(f"{name} fails without a fault: {ended}")
+        import_all(ended["modules"])
         plan_file = folder / f"plan-{name}-{each}-{seed}.json"
         if not plan_file.exists():
-            reference = folder / f"work-{scenario.name}"
-            ended = run_child(scenario, Fault(name, "none", 0, ONCE, 0), folder)
-            if ended["ending"] != 0:
-                raise RuntimeError(f"{name} fails without a fault: {ended}")
-            scenario.learn(reference, folder / "sources")
+            scenario.learn(folder / f"work-{scenario.name}", folder / "sources")
             plan = list(plan_faults(scenario, folder, each=each, seed=seed))
             plan_file.write_text(json.dumps([asdict(fault) for fault in plan]))
         scenario.recall(folder / "sources")
@@ -236,9 +260,18 @@ def run_campaign(folder: Path, *, each: int, seed: int, only: str | None) -> lis
     return [json.loads(line) for line in results_file.read_text().splitlines()]
 
 
+def import_all(names: list[str]) -> None:
+    """Import modules in this process, so that its forks have them."""
+    for name in names:
+        with suppress(Exception):  # some are made by others
+            import_module(name)
+
+
 def build_injector(folder: Path) -> Path:
-    """Compile the library."""
+    """Compile the library, unless it is there: another process may use it."""
     library = folder / "fault_injector.so"
+    if library.exists():
+        return library
     compiler = os.environ.get("CC", "cc")
     subprocess.run(
         [compiler, "-O1", "-shared", "-fPIC", "-o", library, INJECTOR, "-ldl"], check=True
@@ -252,7 +285,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--each", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", help="a scenario: photos, large, clip or training")
+    parser.add_argument("--only", help="a scenario: photos, large, clip, rival or training")
     options = parser.parse_args()
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)

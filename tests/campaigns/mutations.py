@@ -12,6 +12,8 @@ Damage = Callable[[bytes, random.Random], bytes]
 EXTREMES = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 DEEP = 20_000
 """Levels of nesting."""
+MANY_FRAMES = 500
+"""Frames of a GIF; each takes a few milliseconds."""
 BOMB_BYTES = 40_000_000
 """Size of a compressed block once it is decompressed."""
 PNG_HEAD = 33
@@ -177,7 +179,7 @@ def gif_frames(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.5:
         return data[:6] + struct.pack("<HH", *rng.choice([(65535, 65535), (0, 0)])) + data[10:]
     frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\0"
-    return data[:-1] + frame * rng.choice([100, DEEP]) + b";"
+    return data[:-1] + frame * rng.choice([100, MANY_FRAMES]) + b";"
 
 
 def bmp_size(data: bytes, rng: random.Random) -> bytes:

@@ -131,26 +131,40 @@ def soak_command(folder: Path, count: int) -> Meter:
     return meter
 
 
-def soak_video(folder: Path, minutes: float) -> Meter:
-    """Restore one long clip."""
+def make_long_clip(path: Path, count: int) -> None:
+    """Write a clip whose frames repeat after a minute; only those of the minute are encoded."""
     import av
 
+    with av.open(str(path), "w") as container:
+        options = {"bf": "0", "preset": "ultrafast"}  # the packets are in the order of their times
+        stream = container.add_stream("libx264", rate=FRAMES_A_SECOND, options=options)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        x, y = np.meshgrid(np.arange(96), np.arange(64))
+        packets = []
+        for index in range(min(count, 60 * FRAMES_A_SECOND)):
+            image = np.dstack([x + index, y + index // 2, x + y]).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, FRAMES_A_SECOND)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        for index in range(count):
+            first = packets[index % len(packets)]
+            packet = av.Packet(bytes(first))
+            packet.pts = packet.dts = index
+            packet.time_base, packet.stream = Fraction(1, FRAMES_A_SECOND), stream
+            packet.is_keyframe = first.is_keyframe
+            container.mux(packet)
+
+
+def soak_video(folder: Path, minutes: float) -> Meter:
+    """Restore one long clip."""
     from derain.video import jobs
 
     folder.mkdir(parents=True, exist_ok=True)
     count = round(minutes * 60 * FRAMES_A_SECOND)
     source, target = folder / "long.mp4", folder / "restored.mp4"
     if not source.exists():
-        with av.open(str(source), "w") as container:
-            stream = container.add_stream("libx264", rate=FRAMES_A_SECOND)
-            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-            rng = np.random.default_rng(0)
-            images = rng.integers(0, 255, (8, 64, 96, 3), np.uint8)
-            for index in range(count):
-                frame = av.VideoFrame.from_ndarray(images[index % 8], format="rgb24")
-                frame.pts, frame.time_base = index, Fraction(1, FRAMES_A_SECOND)
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+        make_long_clip(source, count)
     meter = Meter(count)
     network = write_darkening(folder / "network.onnx")
     restorer = Restorer(network, precision="float32")

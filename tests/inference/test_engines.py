@@ -169,6 +169,15 @@ def test_invalid_graph_is_reported_in_one_line(name, tmp_path):
 
 
 @BACKENDS
+def test_invalid_name_in_a_graph_is_reported_in_one_line(name, networks, tmp_path):
+    """The engines quote the name of an output that no node has, here one that is not UTF-8."""
+    data = (networks / "darkening.onnx").read_bytes()
+    (tmp_path / "damaged.onnx").write_bytes(data.replace(b"restored", b"r\xe5stored", 1))
+    with pytest.raises(EngineError, match=r"^[^\n]*damaged\.onnx: [^\n]*cannot load it on cpu"):
+        open_engine(tmp_path / "damaged.onnx", engine=name)
+
+
+@BACKENDS
 def test_failure_is_reported_in_one_line_with_the_size(name, networks):
     with pytest.raises(EngineError, match=r"^[^\n]*failed on 9x7 pixels[^\n]*$"):
         open_engine(networks / "blurring.onnx", engine=name)(np.zeros((1, 4, 7, 9), np.float32))

@@ -11,7 +11,7 @@ import torch
 from helpers.train_commands import command, events, run, run_command, state_of, wait_for
 
 from derain.network.weights_file import load_weights
-from derain.train.distributed import BatchSampler
+from derain.train.distributed import BatchSampler, leaving_group
 
 TWO = ["machine.processes=2", "length.steps=2"]
 SECOND_FAILS = """
@@ -34,6 +34,28 @@ try:
 except DataError as error:
     open(f"error-{fabric.global_rank}", "w").write(str(error))
 distributed.destroy_process_group()  # its threads may abort a process that ends
+"""
+ENDS = """
+import atexit
+import os
+import sys
+from pathlib import Path
+from derain import DerainError
+from derain.cli.main import main
+from derain.train import loop
+
+def note_threads():
+    names = [(path / "comm").read_text() for path in Path("/proc/self/task").iterdir()]
+    Path(f"threads-{os.environ['LOCAL_RANK']}").write_text("".join(names))
+
+def fail(*_, **__):
+    raise {"error": DerainError("a.png: is missing"), "interrupted": KeyboardInterrupt()}[ending]
+
+ending = sys.argv[1]
+if ending != "done":
+    loop.write_weights = fail
+atexit.register(note_threads)
+sys.exit(main(sys.argv[2:]))
 """
 
 
@@ -111,6 +133,38 @@ def test_error_of_one_process_is_raised_in_all(tmp_path):
     subprocess.run([sys.executable, "both.py"], cwd=tmp_path, timeout=120, check=True)
     errors = [(tmp_path / f"error-{rank}").read_text() for rank in range(2)]
     assert errors == ["b.png: is missing"] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+@pytest.mark.parametrize(("ending", "code"), [("done", 0), ("error", 1), ("interrupted", 130)])
+def test_processes_leave_their_group(ending, code, project):
+    """Threads of the group that are left could abort a process that ends."""
+    (project / "ends.py").write_text(ENDS)
+    arguments = [ending, *command(project, *TWO, "validation.pairs=[]")[3:]]
+    process = subprocess.run(
+        [sys.executable, "ends.py", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert process.returncode == code, process.stderr
+    assert ("derain: a.png: is missing" in process.stderr) == (ending == "error")
+    for rank in range(2):
+        assert "gloo" not in (project / f"threads-{rank}").read_text()
+
+
+def test_an_error_is_not_hidden_by_leaving_the_group(monkeypatch):
+    def fail():
+        raise RuntimeError("cannot leave")
+
+    monkeypatch.setattr("derain.train.distributed.leave_group", fail)
+    with pytest.raises(ZeroDivisionError), leaving_group():
+        raise ZeroDivisionError
+    with pytest.raises(RuntimeError, match="cannot leave"), leaving_group():
+        pass
 
 
 @pytest.mark.slow

@@ -59,6 +59,32 @@ def test_truncated_clip_is_reported(suffix, options, make_clip):
     assert 10 < len(decode(target)) < 110
 
 
+def test_clip_whose_decoder_cannot_be_opened_is_rejected(make_clip):
+    """The decoder raises the same error for every packet, and for every flush."""
+    source: Path = make_clip("clip.mkv", codec="ffv1", frames=3)
+    with av.open(str(source)) as clip:
+        settings = clip.streams.video[0].codec_context.extradata
+    assert settings
+    source.write_bytes(source.read_bytes().replace(settings, bytes(len(settings))))
+    with pytest.raises(VideoError, match=r"none of its frames can be decoded"):
+        restore(source)
+
+
+def test_decoder_that_fails_at_every_flush_ends(make_clip):
+    class Failing:
+        codec_context = type("Context", (), {"is_open": True})
+        calls = 0
+
+        def decode(self, _):
+            self.calls += 1
+            raise av.error.InvalidDataError(1, "damaged")
+
+    with ClipReader(str(make_clip("clip.mp4", frames=3)), "clip.mp4") as reader:
+        reader.stream = Failing()
+        assert list(reader._decode_packet(av.Packet())) == []
+    assert 1 < reader.stream.calls < 1000
+
+
 def test_audio_packet_with_an_invalid_time_is_skipped(make_clip, tmp_path):
     path: Path = make_clip()
     with ClipReader(path, str(path)) as reader:

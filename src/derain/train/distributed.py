@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, distributed
 
 from derain.errors import DerainError
 
@@ -30,6 +31,28 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it has already ended
             signal.raise_signal(signal.SIGTERM)
+
+
+@contextmanager
+def leaving_group() -> Iterator[None]:
+    """Leave the group of processes that was joined in a `with` block, however the block ends.
+
+    Otherwise the group's threads run on while Python ends, which can abort the process. An error
+    of the block is raised, not one that leaving the group adds to it.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(RuntimeError):
+            leave_group()
+        raise
+    leave_group()
+
+
+def leave_group() -> None:
+    """Leave the group of processes, if this process has joined one."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def ignore_sigterm(_: int) -> None:

@@ -42,6 +42,7 @@ from derain.train.distributed import (
     StopSignal,
     die_with_parent,
     ignore_sigterm,
+    leaving_group,
     on_rank_zero,
     synchronise,
 )
@@ -92,12 +93,13 @@ def setup(
     machine = recipe.machine
     threads = machine.threads or max(1, available_cores() // machine.processes)
     torch.set_num_threads(threads)
-    fabric, precision = launch(machine)
-    recipe = replace(recipe, machine=replace(machine, precision=precision))
-    with training_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with run_lock(fabric, folder):
-            return main(fabric, recipe, folder=folder, resume=resume, weights=weights)
+    with leaving_group():
+        fabric, precision = launch(machine)
+        recipe = replace(recipe, machine=replace(machine, precision=precision))
+        with training_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with run_lock(fabric, folder):
+                return main(fabric, recipe, folder=folder, resume=resume, weights=weights)
 
 
 @contextmanager

@@ -54,6 +54,8 @@ DROPPED_SIDE_DATA = {
     "SPHERICAL": "its markers of a 360-degree picture are dropped",
 }
 """Side data of frames that PyAV does not pass to an encoder, by FFmpeg's name."""
+MAX_HELD_FRAMES = 256
+"""More than a decoder holds back, for its threads and to order them."""
 TimedFrame: TypeAlias = tuple[Pixels, FrameTiming]
 Item: TypeAlias = "VideoFrame | Packet[Any]"  # Packet is not generic at run time
 
@@ -224,17 +226,18 @@ class ClipReader:
 
     def _decode_packet(self, packet: Packet[Any]) -> Iterator[VideoFrame]:
         is_flush = not packet.size and packet.dts is None
-        while True:
+        for _ in range(MAX_HELD_FRAMES if is_flush else 1):
             try:
                 yield from self.stream.decode(packet)
+                return
             except EOFError:
                 return
             except FFmpegError:  # a damaged packet must not end the run
                 self.damaged_packets += 1
                 self._times.drop_packet()
-                if is_flush:  # the decoder still holds the frames behind it
-                    continue
-            return
+            # after a flush, the decoder still has the frames behind it, unless it cannot be opened
+            if not self.stream.codec_context.is_open:
+                return
 
 
 def is_cover(stream: Stream) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -53,8 +53,9 @@ class OpenVinoEngine:
         if device == "cpu" and threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
         try:
-            compiled = _compile(core, onnx_path, device=device, options=options)
-            self._request = compiled.create_infer_request()
+            with _decoded_errors():
+                compiled = _compile(core, onnx_path, device=device, options=options)
+                self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(
                 f"{onnx_path}: OpenVINO cannot load it on {device} ({_first_line(error)}); "
@@ -79,11 +80,12 @@ class OpenVinoEngine:
         # one request uses all CPU threads; a second one would double the memory, not the speed
         with self._lock:
             try:
-                if self._compile_for is not None and self._shape != rainy.shape:
-                    self._request, self._shape = None, None  # its memory first
-                    self._request = self._compile_for(rainy.shape).create_infer_request()
-                    self._shape = rainy.shape
-                self._request.infer([np.ascontiguousarray(rainy)], share_inputs=True)
+                with _decoded_errors():
+                    if self._compile_for is not None and self._shape != rainy.shape:
+                        self._request, self._shape = None, None  # its memory first
+                        self._request = self._compile_for(rainy.shape).create_infer_request()
+                        self._shape = rainy.shape
+                    self._request.infer([np.ascontiguousarray(rainy)], share_inputs=True)
             except RuntimeError as error:
                 size = "x".join(str(side) for side in rainy.shape[:1:-1])
                 raise EngineError(
@@ -205,6 +207,18 @@ def _actual_precision(compiled: Any) -> str | None:
         hint = next((properties[HINT] for properties in devices if HINT in properties), None)
     type_name = None if hint is None else hint.get_type_name()
     return next((name for name, other in OPENVINO_PRECISIONS.items() if other == type_name), None)
+
+
+@contextmanager
+def _decoded_errors() -> Iterator[None]:
+    """Raise RuntimeError in place of UnicodeDecodeError.
+
+    OpenVINO's message quotes names of the network, and those of a damaged file may be any bytes.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise RuntimeError(error.object.decode(errors="replace")) from error
 
 
 def _first_line(error: Exception) -> str:
