@@ -26,7 +26,7 @@ from derain.motion.camera import STILL, estimate_motion, move
 
 INNER = np.s_[40:-40, 40:-40]
 EQUAL_DB = 60.0
-"""PSNR that stands for equal pictures in the mean."""
+"""PSNR of equal pictures, for averages."""
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ place in each frame, moves the best fit of single cells."""
 MAX_SHARE = 0.85
 """Share of the difference without a shift below which a shift is preferred to none."""
 MAX_REMAINDER = 0.85
-"""Cells move if that leaves less than this share of the difference, in the mean of MEDIAN_CELLS in
-each direction."""
+"""Cells move if that leaves less than this share of the difference, on average over
+MEDIAN_CELLS in each direction."""
 MIN_TOLERANCE = 5.0
 """Mean difference of a cell, in levels of 255, that is always accepted."""
 MAX_TOLERANCE = 20.0
