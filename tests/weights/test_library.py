@@ -39,6 +39,16 @@ def test_metadata_of_onnx(networks):
     assert read_onnx_metadata(path) == expected
 
 
+@pytest.mark.parametrize("field", [1, 7], ids=["version", "graph"])
+def test_onnx_without_a_field_of_every_model_is_rejected(field, networks, tmp_path):
+    model = onnx.load(networks / "blurring.onnx")
+    model.ClearField(model.DESCRIPTOR.fields_by_number[field].name)
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match="not an ONNX file"):
+        read_onnx_metadata(path)
+
+
 def test_metadata_of_safetensors(tmp_path):
     numpy, safetensors = pytest.importorskip("numpy"), pytest.importorskip("safetensors.numpy")
     safetensors.save_file(

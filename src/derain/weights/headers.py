@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import BinaryIO
 
+IR_VERSION, GRAPH = 1, 7
+"""Fields that every model has."""
 METADATA_PROPS = 14
 """Field of an ONNX `ModelProto` with (key, value) pairs of text (onnx.proto)."""
 MAX_HEADER_BYTES = 100_000_000
@@ -24,11 +26,12 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
 
     Raises ValueError if it is not an ONNX file or is truncated, and OSError from the disk.
     """
-    metadata = {}
+    metadata, fields = {}, set()
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         while file.tell() < size_bytes:
             field, wire_type = divmod(_read_varint(file), 8)
+            fields.add(field)
             if wire_type == VARINT:
                 _read_varint(file)
             elif wire_type == LENGTH_DELIMITED:
@@ -42,6 +45,8 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
                     file.seek(length, 1)
             else:  # a ModelProto has numbers and nested messages only
                 raise ValueError("not an ONNX file")
+    if not fields >= {IR_VERSION, GRAPH}:  # OpenVINO would try it as a file of other libraries
+        raise ValueError("not an ONNX file")
     return metadata
 
 
