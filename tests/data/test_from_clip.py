@@ -21,6 +21,14 @@ def clean_scene() -> np.ndarray:
     return view(scene(7), size=SIZE)
 
 
+def crowded(count: int) -> list[np.ndarray]:
+    """Return frames of a still camera, most of which other scenes cover."""
+    frames = [clean_scene().copy() for _ in range(count)]
+    for index, frame in enumerate(frames):
+        frame[:, 48:] = view(scene(20 + index), size=SIZE)[:, 48:]
+    return frames
+
+
 def filmed(count: int, *, noise: float = 1.5) -> list[np.ndarray]:
     """Return frames of a still camera in moderate rain, with the noise of a sensor."""
     rng, clean = np.random.default_rng(0), clean_scene()
@@ -113,6 +121,7 @@ def test_changed_light_gives_no_pair(tmp_path):
             "the camera moves or the scene changes",
         ),
         ([view(scene(i), size=SIZE) for i in range(20)], "the camera moves or the scene changes"),
+        (crowded(20), "none of its 20 frames gives a pair"),
         ([clean_scene()] * 14, "has 14 frames, too few"),
         ([], "has 0 frames, too few"),
         ([clean_scene()] * 15 + [clean_scene()[:-8]], "its frames change their size"),

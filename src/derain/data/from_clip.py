@@ -16,7 +16,7 @@ from derain.errors import DataError
 from derain.files.atomic import atomic_write, writing
 from derain.files.paths import create_folder, is_folder
 from derain.motion import Frame
-from derain.motion.camera import estimate_motion
+from derain.motion.camera import search_motion
 
 WINDOW = 60
 """Frames from which one scene is estimated: two seconds, in which the light hardly changes."""
@@ -62,8 +62,8 @@ def write_pairs(
 
     A pair is named by the number of its frame, so that consecutive numbers are neighbours. The
     scene replaces moving things on both sides. With `every` = n, only each n-th frame gives a pair.
-    `on_frame()` is called after each. Raises DataError for a moving camera, too few frames, an
-    output with pairs in it, and errors of the disk.
+    `on_frame()` is called after each. Raises DataError for a moving camera, too few frames, no
+    pair, an output with pairs in it, and errors of the disk.
     """
     for side in ("rainy", "clean"):
         if is_folder(output / side) and any((output / side).iterdir()):
@@ -92,8 +92,13 @@ def write_pairs(
             f"use a clip of {MIN_FRAMES} frames or more"
         )
     result.pairs = len(shares)
-    if shares:
-        result.masked, result.input_psnr_db = float(np.mean(shares)), float(np.mean(scores))
+    if not shares:
+        raise DataError(
+            f"{name}: none of its {result.frames} frames gives a pair (in {result.crowded}, more "
+            f"than half of the picture moves; in {result.changed_light}, the light changed); "
+            "use a part with less rain, less movement and steady light"
+        )
+    result.masked, result.input_psnr_db = float(np.mean(shares)), float(np.mean(scores))
     return result
 
 
@@ -113,7 +118,7 @@ def check_camera(window: Sequence[Image8], *, name: str) -> None:
         raise DataError(f"{name}: its frames change their size; use a part with one size")
     centre = Frame(window[0])
     step = max(1, len(window) // CHECKED)
-    shifts = [estimate_motion(centre, Frame(image))[:, 2] for image in window[step::step]]
+    shifts = [search_motion(centre, Frame(image))[:, 2] for image in window[step::step]]
     moved_px = float(np.median(np.hypot(*np.transpose(shifts))))
     if moved_px > MAX_MOTION_PX:
         raise DataError(

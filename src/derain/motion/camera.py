@@ -42,6 +42,23 @@ stands still."""
 def estimate_motion(centre: Frame, neighbour: Frame) -> Matrix:
     """Return the camera motion from `centre` to `neighbour`, in pixels of `Frame.small`.
 
+    It is that of `search_motion`, or none if that makes the frames hardly more alike.
+    """
+    motion = search_motion(centre, neighbour)
+    if motion is STILL:
+        return motion
+    moved = move(neighbour.small, motion)
+    inside = moved > OUTSIDE / 2
+    before, after = (
+        np.minimum(np.abs(image - centre.small)[inside], CLIPPED_LEVELS).sum()
+        for image in (neighbour.small, moved)
+    )
+    return motion if after < MAX_REMAINDER * before else STILL
+
+
+def search_motion(centre: Frame, neighbour: Frame) -> Matrix:
+    """Return the motion that makes two frames most alike, as `estimate_motion` does.
+
     The shift by phase correlation is refined. The result may be wrong, as after a cut. Frames of
     different size count as still.
     """
@@ -53,14 +70,7 @@ def estimate_motion(centre: Frame, neighbour: Frame) -> Matrix:
     )
     # heavy rain differs as much as the scene, and phase correlation sees through it
     first = shift if shifted < MAX_LOSS * still else STILL
-    motion = scaled(refine(centre.coarse, neighbour.coarse, first), 2.0)
-    moved = move(neighbour.small, motion)
-    inside = moved > OUTSIDE / 2
-    before, after = (
-        np.minimum(np.abs(image - centre.small)[inside], CLIPPED_LEVELS).sum()
-        for image in (neighbour.small, moved)
-    )
-    return motion if after < MAX_REMAINDER * before else STILL
+    return scaled(refine(centre.coarse, neighbour.coarse, first), 2.0)
 
 
 def phase_shift(centre: Frame, neighbour: Frame) -> tuple[float, float]:
