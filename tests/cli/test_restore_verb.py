@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -116,11 +117,18 @@ def test_emoji_codes_in_names_are_printed_verbatim(darken, capsys):
 
 
 @pytest.mark.slow
-def test_damaged_tiff_prints_one_line(photo, darken):
-    """libtiff writes to stderr, too."""
+@pytest.mark.parametrize("damage", ["truncated", "samples"])
+def test_damaged_tiff_prints_one_line(damage, photo, darken):
+    """libtiff and Pillow write to stderr, too."""
     tiff = photo.with_suffix(".tif")
     pictures.write(pictures.read(photo), tiff)
-    tiff.write_bytes(tiff.read_bytes()[:-20])
+    data = tiff.read_bytes()
+    samples = struct.pack("<HHIHH", 277, 3, 1, 3, 0)
+    assert samples in data
+    if damage == "truncated":
+        tiff.write_bytes(data[:-20])
+    else:
+        tiff.write_bytes(data.replace(samples, struct.pack("<HHIHH", 277, 3, 1, 68, 0)))
     command = [sys.executable, "-m", "derain.cli.main", str(tiff), "--quiet", *darken]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     (line,) = run.stderr.splitlines()

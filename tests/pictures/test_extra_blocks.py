@@ -94,6 +94,15 @@ def test_chunk_that_is_safe_to_copy_is_kept(name, tmp_path):
     assert read_chunks(round_trip(source))[name] == bytes(24)
 
 
+def test_chunk_with_a_damaged_name_is_dropped(tmp_path):
+    source = save_png(tmp_path / "in.png", Image.new("RGB", (8, 8)), (b"be:n", bytes(24)))
+    pixels = source.read_bytes()
+    at = pixels.index(b"be:n") - 4  # Pillow stops reading there, so that it must be behind pixels
+    chunk = pixels[at : at + 36]
+    source.write_bytes(pixels.replace(chunk, b"")[:-12] + chunk + pixels[-12:])
+    assert b"be:n" not in round_trip(source).read_bytes()
+
+
 def test_animated_png_keeps_its_background(tmp_path):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     options = {"save_all": True, "append_images": frames[1:]}

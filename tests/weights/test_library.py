@@ -49,6 +49,15 @@ def test_onnx_without_a_field_of_every_model_is_rejected(field, networks, tmp_pa
         read_onnx_metadata(path)
 
 
+@pytest.mark.parametrize("start", [b"\x10\x09", b"\x4a\x00"], ids=["kind", "unknown field"])
+def test_onnx_with_damaged_fields_is_rejected(start, networks, tmp_path):
+    """OpenVINO would try such a file as one of TensorFlow."""
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(start + (networks / "blurring.onnx").read_bytes())
+    with pytest.raises(ValueError, match="not an ONNX file"):
+        read_onnx_metadata(path)
+
+
 def test_metadata_of_safetensors(tmp_path):
     numpy, safetensors = pytest.importorskip("numpy"), pytest.importorskip("safetensors.numpy")
     safetensors.save_file(

@@ -91,7 +91,7 @@ def restore(
     from derain.photos.shard import Shard
     from derain.photos.summary import Summary
     from derain.photos.worker import PhotoResult
-    from derain.pictures.open_image import silence_libtiff
+    from derain.pictures.open_image import silence_libraries
     from derain.result_names import COMPARED_SUFFIX, DERAINED_SUFFIX
 
     if not inputs:
@@ -122,7 +122,7 @@ def restore(
             json=json,
             is_quiet=quiet,
         )
-    silence_libtiff()
+    silence_libraries()
     default_suffix = COMPARED_SUFFIX if compare else DERAINED_SUFFIX
     for address in [*inputs, output or ""]:
         if is_store(address):

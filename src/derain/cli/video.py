@@ -72,14 +72,14 @@ def video(
 
     from derain.cli.video_progress import VideoProgress
     from derain.inference.blending import read_mask
-    from derain.pictures.open_image import silence_libtiff
+    from derain.pictures.open_image import silence_libraries
     from derain.result_names import DERAINED_SUFFIX
     from derain.video.frames import FrameOptions
     from derain.video.jobs import find_video_jobs
 
     if not inputs:
         raise DerainError("no clip given; try `derain clip.mp4` or `derain video --help`")
-    silence_libtiff()
+    silence_libraries()
     jobs = find_video_jobs(
         inputs,
         output=output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
 import math
 import stat
 import struct
@@ -113,8 +114,12 @@ def register_heif() -> None:
     pillow_heif.register_heif_opener()
 
 
-def silence_libtiff() -> None:
-    """Keep libtiff from writing to stderr, in the whole process; derain reports damaged files."""
+def silence_libraries() -> None:
+    """Keep libtiff and Pillow from writing to stderr, in the whole process.
+
+    derain reports damaged files itself.
+    """
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     library = _libraries()
     for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
         with suppress(AttributeError):

@@ -116,7 +116,8 @@ class ChunkInserter:
 
 def _is_safe_to_copy(name: bytes) -> bool:
     """True for an ancillary chunk that does not depend on the pixels (section 5.4)."""
-    return name[:1].islower() and name[3:].islower() and name not in WRITTEN_CHUNKS
+    is_safe = name.isalpha() and name[:1].islower() and name[3:].islower()  # else it is damaged
+    return is_safe and name not in WRITTEN_CHUNKS
 
 
 def _adapted(

@@ -9,10 +9,11 @@ import json
 from pathlib import Path
 from typing import BinaryIO
 
-IR_VERSION, GRAPH = 1, 7
-"""Fields that every model has."""
-METADATA_PROPS = 14
-"""Field of an ONNX `ModelProto` with (key, value) pairs of text (onnx.proto)."""
+IR_VERSION, MODEL_VERSION, GRAPH, METADATA_PROPS = 1, 5, 7, 14
+"""Fields of an ONNX `ModelProto` (onnx.proto); the last one has (key, value) pairs of text."""
+NUMBERS = {IR_VERSION, MODEL_VERSION}
+MESSAGES = {2, 3, 4, 6, GRAPH, 8, METADATA_PROPS, 20, 25, 26}
+"""All other fields: texts and nested messages."""
 MAX_HEADER_BYTES = 100_000_000
 """Limit of the safetensors format."""
 INVALID = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
@@ -32,18 +33,18 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
         while file.tell() < size_bytes:
             field, wire_type = divmod(_read_varint(file), 8)
             fields.add(field)
-            if wire_type == VARINT:
+            if wire_type == VARINT and field in NUMBERS:
                 _read_varint(file)
-            elif wire_type == LENGTH_DELIMITED:
+            elif wire_type == LENGTH_DELIMITED and field in MESSAGES:
                 length = _read_varint(file)
-                if field == 0 or file.tell() + length > size_bytes:
+                if file.tell() + length > size_bytes:
                     raise ValueError("truncated, or not an ONNX file")
                 if field == METADATA_PROPS:
                     key, value = _read_pair(file, end=file.tell() + length)
                     metadata[key] = value
                 else:
                     file.seek(length, 1)
-            else:  # a ModelProto has numbers and nested messages only
+            else:
                 raise ValueError("not an ONNX file")
     if not fields >= {IR_VERSION, GRAPH}:  # OpenVINO would try it as a file of other libraries
         raise ValueError("not an ONNX file")
