@@ -124,11 +124,11 @@ def test_webp_encoder_without_memory(rainy, tmp_path, monkeypatch):
     ],
 )
 def test_disk_error_is_not_called_damage(number, fact, rainy, tmp_path, monkeypatch):
-    def fail(path, mode="r", **_):
+    def fail(path):
         raise OSError(number, os.strerror(number))
 
     pictures.write(rainy, tmp_path / "in.png")
-    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(pictures.reader, "DiskReader", fail)
     assert read_error(tmp_path / "in.png").startswith(fact)
 
 

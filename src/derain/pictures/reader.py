@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from derain.files.disk_reader import DiskReader
 from derain.pictures.heif import crop_avif, decode_deep_heic
 from derain.pictures.metadata import UNREADABLE, read_metadata
 from derain.pictures.omissions import omissions
@@ -39,7 +40,7 @@ def read(path: str | Path) -> Picture:
     a file with several pictures; use `read_frames` for these.
     """
     path = Path(path)
-    with picture_errors(path), path.open("rb") as file, open_image(file) as image:
+    with picture_errors(path), DiskReader(path) as file, file.errors(), open_image(file) as image:
         frames = _count_frames(image)
         if frames > 1:
             raise UnsupportedFormatError(
@@ -52,7 +53,7 @@ def read(path: str | Path) -> Picture:
 def count_frames(path: str | Path) -> int:
     """Return the number of frames of an animation or pages of a TIFF. Raises PictureError."""
     path = Path(path)
-    with picture_errors(path), path.open("rb") as file, open_image(file) as image:
+    with picture_errors(path), DiskReader(path) as file, file.errors(), open_image(file) as image:
         return _count_frames(image)
 
 
@@ -65,9 +66,9 @@ def read_frames(path: str | Path) -> Iterator[Picture]:
     """
     path = Path(path)
     with picture_errors(path):
-        file = path.open("rb")
+        file = DiskReader(path)
     with file:
-        with picture_errors(path):
+        with picture_errors(path), file.errors():
             image = open_image(file)
             frames = _count_frames(image)
             is_animation = frames > 1 and image.format != "TIFF"
@@ -79,7 +80,7 @@ def read_frames(path: str | Path) -> Iterator[Picture]:
         with image:
             for index in range(frames):
                 # not around the yield: exceptions of the caller are not errors of this file
-                with picture_errors(path):
+                with picture_errors(path), file.errors():
                     image.seek(index)
                     picture = _decode(image, file, index=index)
                     if is_animation:
