@@ -15,15 +15,17 @@ class _KeepingFile(io.FileIO):
     error: OSError | None = None
 
     def readinto(self, buffer: Any, /) -> int:
-        try:
+        with self._kept_error():
             return super().readinto(buffer)
-        except OSError as error:
-            self.error = self.error or error
-            raise
 
     def readall(self) -> bytes:
-        try:
+        with self._kept_error():
             return super().readall()
+
+    @contextmanager
+    def _kept_error(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             self.error = self.error or error
             raise
