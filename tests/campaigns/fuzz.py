@@ -4,27 +4,37 @@ Needs atheris, in an environment of its own that has derain and the extra `train
 From the root of the repository:
 
     PYTHONPATH=tests python -m campaigns.fuzz TARGET CORPUS [libFuzzer's options]
+    PYTHONPATH=tests python -m campaigns.fuzz TARGET CORPUS --minimise SMALL
 
-TARGET is a key of TARGETS. The corpus grows in the folder CORPUS, and is read again by the next
-call, which continues. `-max_total_time=3600` limits the time, `-merge=1 SMALL CORPUS` minimises a
-corpus into the folder SMALL. An input that fails is kept beside the corpus. A target may raise the
-exceptions that its callers expect, and no other.
+TARGET is a key of TARGETS. The corpus begins with the examples and the kept corpus, grows in the
+folder CORPUS, and is read again by the next call, which continues. `-max_total_time=3600` limits
+the time. `--minimise` copies a part of the corpus with the same coverage into the new folder SMALL.
+An input that fails is kept beside the corpus. A target may raise the exceptions that its callers
+expect, and no other. `campaigns.fuzz_all` runs all targets.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 import struct
 import sys
 import tempfile
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import CodeType
 
 import numpy as np
 
+KEPT = Path(__file__).with_name("fuzz_corpora.zip")
+"""Minimised corpora of earlier runs: TARGET/NAME."""
 MAX_BYTES = 4096
+WORD_BYTES = range(2, 25)
+"""Lengths of the words in a dictionary."""
 SCRATCH = Path(tempfile.gettempdir())
 
 
@@ -210,22 +220,70 @@ def seeds() -> dict[str, list[bytes]]:
     }
 
 
+def kept_inputs(name: str) -> list[bytes]:
+    """Return the minimised corpus of a target."""
+    with zipfile.ZipFile(KEPT) as file:
+        return [file.read(path) for path in file.namelist() if path.startswith(f"{name}/")]
+
+
+def constants(code: CodeType) -> Iterator[str | bytes]:
+    """Yield the texts in a module, without those of its imports."""
+    for value in code.co_consts:
+        if isinstance(value, CodeType):
+            yield from constants(value)
+        for text in value if isinstance(value, frozenset) else (value,):
+            if isinstance(text, str | bytes):
+                yield text
+
+
+def write_dictionary(path: Path) -> Path:
+    """Write the words of the parsers for libFuzzer: the texts in the modules imported so far."""
+    words = set()
+    for name, module in list(sys.modules.items()):
+        if name.startswith(MODULES):
+            source = Path(module.__file__).read_text()
+            for text in constants(compile(source, name, "exec", optimize=2)):
+                data = text if isinstance(text, bytes) else text.encode()
+                words |= {data, *re.findall(rb"[\w:./-]+", data)}
+    lines = (
+        "".join(rf"\x{byte:02x}" for byte in word) for word in words if len(word) in WORD_BYTES
+    )
+    path.write_text("".join(f'"{line}"\n' for line in sorted(lines)))
+    return path
+
+
+def write_launcher(path: Path, name: str, corpus: str) -> Path:
+    """Write a program that libFuzzer can start: it minimises in processes of their own."""
+    command = shlex.join([sys.executable, "-m", "campaigns.fuzz", name, corpus])
+    path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 def main() -> None:
-    """Fuzz one target until libFuzzer ends."""
+    """Fuzz one target, or minimise its corpus, until libFuzzer ends."""
     import atheris
 
-    name, corpus = sys.argv[1:3]
+    name, corpus, *options = sys.argv[1:]
     with atheris.instrument_imports(include=[*MODULES], enable_loader_override=False):
         for example in seeds()[name]:
             TARGETS[name](example)
     folder = Path(corpus)
     folder.mkdir(parents=True, exist_ok=True)
     if not any(folder.iterdir()):
-        for index, example in enumerate(seeds()[name]):
+        for index, example in enumerate([*seeds()[name], *kept_inputs(name)]):
             (folder / f"seed-{index}").write_bytes(example)
-    arguments = [f"-max_len={MAX_BYTES}", f"-artifact_prefix={folder}-", *sys.argv[3:]]
-    atheris.Setup([sys.argv[0], str(folder), *arguments], TARGETS[name])
-    atheris.Fuzz()
+    with tempfile.TemporaryDirectory() as scratch:
+        launcher = write_launcher(Path(scratch, "fuzz"), name, corpus)
+        if options[:1] == ["--minimise"]:
+            Path(options[1]).mkdir(parents=True)
+            folders, options = [options[1], corpus], ["-set_cover_merge=1", *options[2:]]
+        else:
+            folders = [corpus]
+            options.insert(0, f"-dict={write_dictionary(Path(scratch, 'words'))}")
+        limits = [f"-max_len={MAX_BYTES}", f"-artifact_prefix={folder}-"]
+        atheris.Setup([str(launcher), *folders, *limits, *options], TARGETS[name])
+        atheris.Fuzz()
 
 
 if __name__ == "__main__":

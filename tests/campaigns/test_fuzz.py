@@ -1,25 +1,71 @@
-"""The targets of the fuzzing campaign, with seeded changes of their examples."""
+"""The targets of the fuzzing campaign, with seeded changes of their examples and kept corpora."""
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("av")
 
-from campaigns.fuzz import TARGETS, seeds
+from campaigns.fuzz import TARGETS, kept_inputs, seeds
+from campaigns.fuzz_all import fuzz_share, minimise, pack, read_log
 from campaigns.mutations import RANDOM, TEXT
 
 CASES = 150
+"""Changes of each example; kept inputs get one."""
+LOG = """\
+#2\tINITED cov: 5 ft: 6 corp: 1/44b exec/s: 0 rss: 68Mb
+#9\tNEW    cov: 8 ft: 43 corp: 7/52b lim: 48 exec/s: 0 rss: 68Mb L: 44/44 MS: 1 ChangeByte-
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_parser_raises_what_its_callers_expect(name):
     rng = random.Random(f"fuzz {name}")
-    for example in seeds()[name]:
+    examples = seeds()[name]
+    for example in [*examples, *kept_inputs(name)]:
         TARGETS[name](example)
-        for _ in range(CASES):
+        for _ in range(CASES if example in examples else 1):
             change = rng.choice(RANDOM + TEXT)
-            TARGETS[name](change(example, rng))
+            TARGETS[name](change(example or b"0", rng))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_minimised_corpus_of_each_parser_is_kept(name):
+    assert len(kept_inputs(name)) > 1
+
+
+def test_log_of_libfuzzer_gives_inputs_and_coverage():
+    assert read_log(LOG) == {"inputs": 9, "edges": 8, "features": 43, "finding": None}
+    failed = read_log(LOG + "artifact_prefix='c-'; Test unit written to c-crash-1\n")
+    assert failed["finding"] == "c-crash-1"
+
+
+def test_equal_corpora_give_equal_archives(tmp_path):
+    archives = []
+    for index in range(2):
+        paths = [tmp_path / f"{index}" / name for name in "ab"]
+        paths[0].parent.mkdir()
+        for path in paths:
+            path.write_text(path.name)
+        pack({"log": paths}, tmp_path / f"{index}.zip")
+        archives.append((tmp_path / f"{index}.zip").read_bytes())
+    assert archives[0] == archives[1]
+
+
+@pytest.mark.slow
+def test_minimised_corpus_has_the_coverage_of_the_corpus(tmp_path, monkeypatch):
+    pytest.importorskip("atheris", reason="atheris has an environment of its own")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+    result = fuzz_share(tmp_path, "list", 5)
+    kept = minimise(tmp_path, "list")
+    assert 0 < len(kept) < len(list((tmp_path / "corpora" / "list").iterdir()))
+    command = [sys.executable, "-m", "campaigns.fuzz", "list", str(kept[0].parent), "-runs=0"]
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert read_log(again.stderr)["edges"] == result["edges"]

@@ -1,0 +1,141 @@
+"""Fuzzing of all parsers, in shares, with a report and minimised corpora.
+
+Needs atheris, as `campaigns.fuzz` does. From the root of the repository:
+
+    PYTHONPATH=tests python -m campaigns.fuzz_all FOLDER [--minutes 60] [--share 5] [--keep ZIP]
+
+Each target gets shares of some minutes, in turn, until it has had all of its time, which is that of
+the processor. A second run into the same folder continues: `results.jsonl` has a line for each
+share. At the end, the corpora are minimised into FOLDER/minimised, and packed into ZIP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from campaigns.fuzz import KEPT, TARGETS
+
+INPUT_LIMIT_S = 60
+"""Time limit for one input; a longer one counts as hung."""
+DONE = re.compile(r"^#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+)", re.MULTILINE)
+FINDING = re.compile(r"Test unit written to (\S+)")
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def read_log(log: str) -> dict[str, Any]:
+    """Return the numbers in the output of libFuzzer: of the inputs, the edges and the features."""
+    lines = DONE.findall(log)
+    inputs, edges, features = map(int, lines[-1]) if lines else (0, 0, 0)
+    finding = FINDING.search(log)
+    return {
+        "inputs": inputs,
+        "edges": edges,
+        "features": features,
+        "finding": finding and finding[1],
+    }
+
+
+def fuzz_share(folder: Path, name: str, seconds: float) -> dict[str, Any]:
+    """Fuzz a target for a while; return its line for the results."""
+    limits = [f"-max_total_time={round(seconds)}", f"-timeout={INPUT_LIMIT_S}"]
+    command = [sys.executable, "-m", "campaigns.fuzz", name, str(folder / "corpora" / name)]
+    start = time.monotonic()
+    log_file = folder / f"{name}.log"
+    with log_file.open("w") as log:
+        process = subprocess.Popen([*command, *limits], stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+    text = log_file.read_text(errors="replace")
+    result = {"target": name, **read_log(text), "code": os.waitstatus_to_exitcode(status)}
+    result["seconds"] = round(time.monotonic() - start, 1)
+    result["cpu_s"] = round(usage.ru_utime + usage.ru_stime, 1)
+    if result["code"] != 0:
+        result["details"] = [line for line in text.splitlines() if "Error" in line][:3]
+        shutil.copy(log_file, folder / f"{name}-failed-{time.time_ns()}.log")
+    return result
+
+
+def minimise(folder: Path, name: str) -> list[Path]:
+    """Return the inputs of the minimised corpus of a target."""
+    small = folder / "minimised" / name
+    shutil.rmtree(small, ignore_errors=True)
+    corpus = folder / "corpora" / name
+    command = [sys.executable, "-m", "campaigns.fuzz", name, corpus, "--minimise", small]
+    subprocess.run(command, check=True, capture_output=True)
+    return sorted(small.iterdir())
+
+
+def pack(corpora: dict[str, list[Path]], target: Path) -> None:
+    """Write minimised corpora into an archive; equal corpora give equal archives."""
+    with zipfile.ZipFile(target, "w") as file:
+        for name, paths in corpora.items():
+            for path in paths:
+                entry = zipfile.ZipInfo(f"{name}/{path.name[:12]}", EPOCH)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                file.writestr(entry, path.read_bytes())
+
+
+def run_campaign(folder: Path, *, minutes: float, share: float) -> list[dict[str, Any]]:
+    """Run the shares that `results.jsonl` does not have yet; return all results."""
+    results_file = folder / "results.jsonl"
+    lines = results_file.read_text().splitlines() if results_file.exists() else []
+    results = [json.loads(line) for line in lines]
+    spent_s = {name: sum(r["cpu_s"] for r in results if r["target"] == name) for name in TARGETS}
+    while min(spent_s.values()) < 60 * minutes:
+        name = min(spent_s, key=lambda name: spent_s[name])
+        left_s = 60 * minutes - spent_s[name]
+        result = fuzz_share(folder, name, min(60 * share, max(left_s, 1)))
+        results.append(result)
+        spent_s[name] += result["cpu_s"]
+        with results_file.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+    return results
+
+
+def describe(name: str, results: list[dict[str, Any]], kept: list[Path]) -> str:
+    """Return the row of a target in the report."""
+    minutes = sum(result["cpu_s"] for result in results) / 60
+    cells = [
+        f"{minutes:.1f}",
+        sum(result["inputs"] for result in results),
+        max(result["edges"] for result in results),
+        max(result["features"] for result in results),
+        len(kept),
+        sum(path.stat().st_size for path in kept),
+        sum(result["code"] != 0 for result in results),
+    ]
+    return " | ".join([f"| {name}", *(f"{n:,}" if isinstance(n, int) else n for n in cells)]) + " |"
+
+
+def main() -> int:
+    """Run the campaign; return 1 if an input failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--minutes", type=float, default=60, help="of the processor, for a target")
+    parser.add_argument("--share", type=float, default=5, help="minutes before the next target")
+    parser.add_argument("--keep", type=Path, help=f"archive of the minimised corpora: {KEPT.name}")
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    results = run_campaign(folder, minutes=options.minutes, share=options.share)
+    corpora = {name: minimise(folder, name) for name in TARGETS}
+    if options.keep:
+        pack(corpora, options.keep)
+    print("| target | minutes | inputs | edges | features | kept inputs | bytes | failed |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, paths in corpora.items():
+        print(describe(name, [r for r in results if r["target"] == name], paths))
+    return int(any(result["code"] != 0 for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
