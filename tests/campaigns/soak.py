@@ -5,6 +5,9 @@ Prints memory, open files and threads five times. From the root of the repositor
     PYTHONPATH=tests python -m campaigns.soak FOLDER api --photos 20000
     PYTHONPATH=tests python -m campaigns.soak FOLDER command --photos 20000
     PYTHONPATH=tests python -m campaigns.soak FOLDER video --minutes 60
+    PYTHONPATH=tests python -m campaigns.soak FOLDER writer --minutes 60
+
+The last one writes the packets of the hour with PyAV alone, to see what FFmpeg keeps.
 """
 
 from __future__ import annotations
@@ -131,7 +134,7 @@ def soak_command(folder: Path, count: int) -> Meter:
     return meter
 
 
-def make_long_clip(path: Path, count: int) -> None:
+def make_long_clip(path: Path, count: int, *, on_packet: Callable[[], None] = lambda: None) -> None:
     """Write a clip whose frames repeat after a minute; only those of the minute are encoded."""
     import av
 
@@ -154,6 +157,14 @@ def make_long_clip(path: Path, count: int) -> None:
             packet.time_base, packet.stream = Fraction(1, FRAMES_A_SECOND), stream
             packet.is_keyframe = first.is_keyframe
             container.mux(packet)
+            on_packet()
+
+
+def soak_writer(folder: Path, minutes: float) -> Meter:
+    """Write the packets of a long clip without derain."""
+    meter = Meter(round(minutes * 60 * FRAMES_A_SECOND))
+    make_long_clip(folder / "long.mp4", meter.total, on_packet=meter.count)
+    return meter
 
 
 def soak_video(folder: Path, minutes: float) -> Meter:
@@ -193,7 +204,7 @@ def main() -> int:
     """Run one part of the campaign; return 1 if something grew."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("part", choices=["api", "command", "video"])
+    parser.add_argument("part", choices=["api", "command", "video", "writer"])
     parser.add_argument("--photos", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=60)
     options = parser.parse_args()
@@ -207,6 +218,8 @@ def main() -> int:
             meter = soak_api(folder, options.photos)
         case "command":
             meter = soak_command(folder, options.photos)
+        case "writer":
+            meter = soak_writer(folder, options.minutes)
         case _:
             meter = soak_video(folder, options.minutes)
     verdict = "grew" if meter.has_grown else "flat"
