@@ -15,13 +15,14 @@ The second encoder adds features of the first stage (CSFF, cross-stage feature f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from derain.rivals.rival import Rival, conv3x3, extend_to_multiples
+from derain.rivals.rival import Rival, conv3x3, count_from_one, extend_to_multiples
 
 MULTIPLE_PX = 8
 """The picture is halved once as a patch and twice in a U-net."""
@@ -65,6 +66,12 @@ class Resize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         resized: Tensor = self.conv(F.interpolate(x, scale_factor=self.factor, mode="bilinear"))
         return resized
+
+
+def full_size(channels: Sequence[int], outputs: int) -> nn.Sequential:
+    """Build what brings maps of the last of the given levels to the size of the first."""
+    steps = [Resize(c, finer, factor=2) for finer, c in pairwise(channels)]
+    return nn.Sequential(*reversed(steps), nn.Conv2d(channels[0], outputs, 1, bias=False))
 
 
 class Encoder(nn.Module):
@@ -139,29 +146,16 @@ class ORSNet(nn.Module):
             nn.Sequential(*(CAB(wide, act) for _ in range(blocks)), conv3x3(wide, wide, bias=False))
             for _ in range(LEVELS)
         )
-        self.up = nn.ModuleList(
-            nn.ModuleList(
-                nn.Sequential(
-                    *(
-                        Resize(channels[i + 1], channels[i], factor=2)
-                        for i in reversed(range(level))
-                    )
-                )
-                for level in range(LEVELS)
-            )
-            for _ in range(2)
-        )
         self.join = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(channels[0], wide, 1, bias=False) for _ in range(LEVELS))
+            nn.ModuleList(full_size(channels[: level + 1], wide) for level in range(LEVELS))
             for _ in range(2)
         )
 
     def forward(self, x: Tensor, *stages: Sequence[Tensor]) -> Tensor:
         for level, group in enumerate(self.groups):
             x = x + group(x)
-            for up, join, maps in zip(self.up, self.join, stages, strict=True):
-                enlarged = cast("nn.ModuleList", up)[level](maps[level])
-                x = x + cast("nn.ModuleList", join)[level](enlarged)
+            for join, maps in zip(self.join, stages, strict=True):
+                x = x + cast("nn.ModuleList", join)[level](maps[level])
         return x
 
 
@@ -170,34 +164,26 @@ class MPRNet(Rival):
 
     NAMES = (
         (r"^act\.weight", "shallow_feat1.1.body.1.weight"),
-        (r"^enter\.(\d)", lambda m: f"shallow_feat{int(m[1]) + 1}"),
-        (r"^(en|de)coders\.(\d)", lambda m: f"stage{int(m[2]) + 1}_{m[1]}coder"),
-        (r"(en|de)coder\.levels\.(\d)", lambda m: f"{m[1]}coder.{m[1]}coder_level{int(m[2]) + 1}"),
+        (r"^enter\.(\d)", count_from_one("shallow_feat{}")),
+        (r"^encoders\.(\d)", count_from_one("stage{}_encoder")),
+        (r"^decoders\.(\d)", count_from_one("stage{}_decoder")),
+        (r"(?<=encoder)\.levels\.(\d)", count_from_one(".encoder_level{}")),
+        (r"(?<=decoder)\.levels\.(\d)", count_from_one(".decoder_level{}")),
         (r"\.down\.(\d)\.conv", lambda m: f".down{int(m[1]) + 1}{int(m[1]) + 2}.down.1"),
-        (r"(decoder)\.up\.(\d)\.conv", lambda m: f"{m[1]}.up{int(m[2]) + 2}{int(m[2]) + 1}.up.1"),
-        (r"\.skip\.(\d)", lambda m: f".skip_attn{int(m[1]) + 1}"),
-        (
-            r"(encoder)\.fuse\.(\d)\.(\d)",
-            lambda m: f"{m[1]}.csff_{('enc', 'dec')[int(m[2])]}{int(m[3]) + 1}",
-        ),
-        (r"^sam\.(\d)", lambda m: f"sam{int(m[1]) + 1}{int(m[1]) + 2}"),
-        (r"^concat\.(\d)", lambda m: f"concat{int(m[1]) + 1}{int(m[1]) + 2}"),
+        (r"\.up\.(\d)\.conv", lambda m: f".up{int(m[1]) + 2}{int(m[1]) + 1}.up.1"),
+        (r"\.skip\.(\d)", count_from_one(".skip_attn{}")),
+        (r"\.fuse\.0\.(\d)", count_from_one(".csff_enc{}")),
+        (r"\.fuse\.1\.(\d)", count_from_one(".csff_dec{}")),
+        (r"^(sam|concat)\.(\d)", lambda m: f"{m[1]}{int(m[2]) + 1}{int(m[2]) + 2}"),
         (r"^(sam\d+)\.features", r"\1.conv1"),
         (r"^(sam\d+)\.estimate", r"\1.conv2"),
         (r"^(sam\d+)\.gate", r"\1.conv3"),
-        (r"^orsnet\.groups\.(\d)", lambda m: f"stage3_orsnet.orb{int(m[1]) + 1}.body"),
-        (
-            r"^orsnet\.join\.(\d)\.(\d)",
-            lambda m: f"stage3_orsnet.conv_{('enc', 'dec')[int(m[1])]}{int(m[2]) + 1}",
-        ),
-        (
-            r"^orsnet\.up\.(\d)\.1\.0\.conv",
-            lambda m: f"stage3_orsnet.up_{('enc', 'dec')[int(m[1])]}1.up.1",
-        ),
-        (
-            r"^orsnet\.up\.(\d)\.2\.(\d)\.conv",
-            lambda m: f"stage3_orsnet.up_{('enc', 'dec')[int(m[1])]}2.{m[2]}.up.1",
-        ),
+        (r"^orsnet\.groups\.(\d)", count_from_one("stage3_orsnet.orb{}.body")),
+        (r"^orsnet\.join\.0\.(\d)", r"stage3_orsnet.enc.\1"),
+        (r"^orsnet\.join\.1\.(\d)", r"stage3_orsnet.dec.\1"),
+        (r"(enc|dec)\.1\.0\.conv", r"up_\g<1>1.up.1"),
+        (r"(enc|dec)\.2\.(\d)\.conv", r"up_\g<1>2.\2.up.1"),
+        (r"(enc|dec)\.(\d)\.\2", lambda m: f"conv_{m[1]}{int(m[2]) + 1}"),
         (r"\.first\.", ".body.0."),
         (r"\.second\.", ".body.2."),
         (r"\.squeeze", ".CA.conv_du.0"),

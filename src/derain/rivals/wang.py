@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from derain.rivals.dcsfn import DenseChain
-from derain.rivals.rival import LeakyConv, Rival, conv3x3, extend_to_side, resize_like
+from derain.rivals.rival import (
+    LeakyConv,
+    Rival,
+    conv3x3,
+    count_from_one,
+    extend_to_side,
+    resize_like,
+)
 
 MIN_SIDE_PX = 32
 """The picture is halved twice in an encoder, and three times more for the attention."""
@@ -49,19 +56,15 @@ class CrossScaleAttention(nn.Module):
         keys = keys / keys.norm(dim=2, keepdim=True).clamp(min=1e-4)
         values = torch.cat([patches(self.value(maps)) for maps in (x, other)], dim=1)
         rows = max(1, MAX_SCORES // keys.shape[1])
-        attended = torch.cat(
-            [
-                (SHARPNESS * part @ keys.transpose(1, 2)).softmax(2) @ values
-                for part in queries.split(rows, dim=1)
-            ],
-            dim=1,
-        )
-        return x + F.fold(attended.transpose(1, 2), x.shape[2:], 3, padding=1) / 4
+        attended = [
+            (SHARPNESS * part @ keys.mT).softmax(2) @ values for part in queries.split(rows, dim=1)
+        ]
+        return x + F.fold(torch.cat(attended, dim=1).mT, x.shape[2:], 3, padding=1) / 4
 
 
 def patches(x: Tensor) -> Tensor:
     """Return the 3x3 patch around each pixel of (N, C, H, W): (N, H W, 9 C)."""
-    return F.unfold(x, 3, padding=1).transpose(1, 2)
+    return F.unfold(x, 3, padding=1).mT
 
 
 def position(x: Tensor) -> Tensor:
@@ -70,13 +73,11 @@ def position(x: Tensor) -> Tensor:
     exponents = torch.arange(0, channels, 2, device=x.device, dtype=torch.float32) / channels
     frequencies = (1 / 10000**exponents).to(x.dtype)
     codes = []
-    for size in x.shape[2:]:
-        angles = torch.arange(size, device=x.device, dtype=x.dtype)[:, None] * frequencies
-        codes.append(torch.cat([angles.sin(), angles.cos()], dim=1).T)
-    rows, columns = codes
-    height, width = x.shape[2:]
-    both = [rows[:, :, None].expand(-1, -1, width), columns[:, None].expand(-1, height, -1)]
-    return torch.cat(both)[None, : x.shape[1]]
+    for axis, size in enumerate(x.shape[2:]):
+        angles = frequencies[:, None] * torch.arange(size, device=x.device, dtype=x.dtype)
+        code = torch.cat([angles.sin(), angles.cos()])  # (C / 2, size)
+        codes.append(code.unsqueeze(2 - axis).expand(-1, *x.shape[2:]))
+    return torch.cat(codes)[None, : x.shape[1]]
 
 
 class PositionedConv(nn.Sequential):
@@ -154,12 +155,10 @@ class DerainModule(nn.Module):
         for index, encode in enumerate(self.encode):
             encoded.append(encode(F.max_pool2d(encoded[-1][0], 2) if index else x))
         out = self.mine(encoded[-1][0])
-        for index, (decode, (maps, features)) in enumerate(
-            zip(self.decode, encoded[::-1], strict=True)
-        ):
+        for index, (maps, features) in enumerate(reversed(encoded)):
             if index:
                 out = self.fuse(torch.cat([maps, resize_like(out, maps)], dim=1))
-            out = decode(out, features[::-1])[0]
+            out = self.decode[index](out, features[::-1])[0]
         return out
 
 
@@ -171,20 +170,18 @@ class Wang(Rival):
     """
 
     NAMES = (
-        (r"^enter\.(\d)", lambda m: f"enterBlock{(1, 2, 4)[int(m[1])]}.0"),
-        (r"^enter_half", "enterBlock2_2.0"),
-        (r"^exit\.(\d)", lambda m: f"exitBlock{int(m[1]) + 1}.0"),
-        (r"^multi_enter\.(\d)", lambda m: f"multienter{2 + 2 * int(m[1])}.0"),
-        (r"^multi_exit\.(\d)", lambda m: f"multiexit{2 + 2 * int(m[1])}.0"),
+        (r"^enter\.(\w+)", r"enterBlock\1.0"),
+        (r"^exit\.(\d)", count_from_one("exitBlock{}.0")),
+        (r"^multi_(enter|exit)\.(\d)", r"multi\1\2.0"),
         (r"^(up\d|fusion\d\d)\.", r"\1.0."),
-        (r"^(net\d\d)\.encode\.(\d)", lambda m: f"{m[1]}.conv{int(m[2]) + 1}"),
-        (r"^(net\d\d)\.decode\.(\d)", lambda m: f"{m[1]}.deconv{int(m[2]) + 1}"),
+        (r"\.encode\.(\d)", count_from_one(".conv{}")),
+        (r"\.decode\.(\d)", count_from_one(".deconv{}")),
         (r"^(net\d\d)\.fuse\.", r"\1.fusion1."),
         (r"(conv\d)\.fuse\.(\d+)", r"\1.conv1x1.\2.0"),
         (r"(units\.\d+)\.first", r"\1.res.0"),
         (r"(units\.\d+)\.second", r"\1.res.2"),
-        (r"\.mine\.up\.(\d)", lambda m: f".similarity.conv1{int(m[1]) + 1}"),
-        (r"\.mine\.down\.(\d)", lambda m: f".similarity.conv2{int(m[1]) + 1}"),
+        (r"\.mine\.up\.(\d)", count_from_one(".similarity.conv1{}")),
+        (r"\.mine\.down\.(\d)", count_from_one(".similarity.conv2{}")),
         (r"\.mine\.attend_up", ".similarity.s2l1"),
         (r"\.mine\.attend_down", ".similarity.l2s1"),
         (r"\.mine\.fuse", ".similarity.fusion.0"),
@@ -197,17 +194,16 @@ class Wang(Rival):
 
     def __init__(self, *, channels: int = 20, units: tuple[int, ...] = (12, 2, 1)) -> None:
         super().__init__()
-        self.enter = nn.ModuleList(LeakyConv(3, channels) for _ in range(3))
-        self.enter_half = LeakyConv(3, channels)
+        self.enter = nn.ModuleDict({key: LeakyConv(3, channels) for key in ("1", "2", "4", "2_2")})
         self.exit = nn.ModuleList(conv3x3(channels, 3) for _ in range(3))
-        self.multi_enter = nn.ModuleList(LeakyConv(3, channels) for _ in range(2))
-        self.multi_exit = nn.ModuleList(conv3x3(channels, 3) for _ in range(2))
-        self.net11, self.net12 = DerainModule(channels, units), DerainModule(channels, units)
-        self.net21, self.net22 = DerainModule(channels, units), DerainModule(channels, units)
-        self.net31 = DerainModule(channels, units)
-        self.up2, self.up3 = LeakyConv(2 * channels, channels), LeakyConv(2 * channels, channels)
-        self.fusion11 = LeakyConv(2 * channels, channels)
-        self.fusion12 = LeakyConv(2 * channels, channels)
+        self.multi_enter = nn.ModuleDict({scale: LeakyConv(3, channels) for scale in "24"})
+        self.multi_exit = nn.ModuleDict({scale: conv3x3(channels, 3) for scale in "24"})
+        self.net11, self.net12, self.net21, self.net22, self.net31 = (
+            DerainModule(channels, units) for _ in range(5)
+        )
+        self.up2, self.up3, self.fusion11, self.fusion12 = (
+            LeakyConv(2 * channels, channels) for _ in range(4)
+        )
         self.fusion21 = LeakyConv(2 * channels, channels, 1)
 
     def forward(self, rainy: Tensor) -> Tensor:
@@ -220,19 +216,19 @@ class Wang(Rival):
         """
         half, quarter = (F.avg_pool2d(rainy, factor) for factor in (2, 4))
         x = _extended(half)
-        middle = self.net11(self.multi_enter[0](x))
-        middle = self.net21(self.up2(torch.cat([middle, self.enter_half(x)], dim=1)))
-        rain_of_half = self.multi_exit[0](self.net12(middle))
-        rain_of_quarter = self.multi_exit[1](self.net11(self.multi_enter[1](_extended(quarter))))
+        middle = self.net11(self.multi_enter["2"](x))
+        middle = self.net21(self.up2(torch.cat([middle, self.enter["2_2"](x)], dim=1)))
+        rain_of_half = self.multi_exit["2"](self.net12(middle))
+        rain_of_quarter = self.net11(self.multi_enter["4"](_extended(quarter)))
         return [
             *self._estimates(rainy),
             _without(half, rain_of_half),
-            _without(quarter, rain_of_quarter),
+            _without(quarter, self.multi_exit["4"](rain_of_quarter)),
         ]
 
     def _estimates(self, rainy: Tensor) -> list[Tensor]:
         x = _extended(rainy)
-        first, second, third = (enter(x) for enter in self.enter)
+        first, second, third = (self.enter[key](x) for key in "124")
         top = self.net11(first)
         middle = self.net21(self.up2(torch.cat([top, second], dim=1)))
         bottom = self.net31(self.up3(torch.cat([middle, third], dim=1)))
