@@ -25,7 +25,7 @@ def inner_difference(first, second):
 def filled(frame, neighbour):
     """Return the neighbour of a frame that has only one, aligned."""
     centre = Frame(frame)
-    return fill(align(centre, Frame(neighbour)), Alignment(frame), centre)
+    return fill(align(centre, Frame(neighbour)), Alignment(frame), centre)[0]
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +88,45 @@ def test_the_other_neighbour_replaces_what_does_not_match(picture):
     frame, before, after = view(picture), view(picture, -20), view(picture, 20)
     centre = Frame(frame)
     sides = [align(centre, Frame(side)) for side in (before, after)]
-    image = fill(*sides, centre)
+    image, _ = fill(*sides, centre)
     border = np.s_[24:-24, -12:]
     assert not np.array_equal(image[border], frame[border])
     assert np.abs(image[border].astype(int) - frame[border]).mean() < 8
+
+
+@pytest.fixture(scope="module")
+def panned():
+    """Three rainy views of one place, of a camera that moves to the right."""
+    picture, size = scene(size=(480, 400)), (320, 240)
+    clean = [view(picture, x, size=size) for x in (-12, 0, 12)]
+    return [rain.render(image, rain="moderate", seed=i, scale=1) for i, image in enumerate(clean)]
+
+
+def sides_of(rainy):
+    """Return the frame in the middle and its aligned neighbours."""
+    before, centre, after = map(Frame, rainy)
+    return centre, [align(centre, side) for side in (before, after)]
+
+
+def test_an_object_that_only_one_neighbour_shows_is_left_out(panned):
+    rainy = [image.copy() for image in panned]
+    rainy[2][80:200, -26:-14] = (190, 90, 5)
+    post = np.s_[80:200, -14:-2]
+    centre, sides = sides_of(rainy)
+    assert sides[0].trust[14:33, -2:].max() == 0  # beyond the border
+    assert sides[1].trust[14:33, -2:].mean() > 0.2  # as alike as rain permits
+    images = [image[post].astype(int) for image in (sides[1].image, *fill(*sides, centre))]
+    with_it, *without = (np.abs(image - centre.image[post]).mean() for image in images)
+    assert max(without) < 0.1 * with_it
+
+
+def test_rain_in_one_frame_does_not_hide_its_only_neighbour(panned):
+    centre, sides = sides_of(panned)
+    border = np.s_[24:-24, -14:-2]
+    image, _ = fill(*sides, centre)
+    assert (image[border] != centre.image[border]).mean() > 0.8
+    aligned = sides[1].image[border].astype(int)
+    assert np.abs(image[border] - aligned).mean() < 4
 
 
 def test_pixels_beyond_the_border_are_those_of_the_frame(picture):

@@ -61,4 +61,4 @@ def aligned_neighbours(
     first, second = (
         Alignment(centre) if side is None else align(frame, Frame(side)) for side in sides
     )
-    return cast(Image8, fill(first, second, frame)), cast(Image8, fill(second, first, frame))
+    return cast(tuple[Image8, Image8], fill(first, second, frame))

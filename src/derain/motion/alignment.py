@@ -9,14 +9,16 @@ other neighbour comes first because a copy of the centre frame says that nothing
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias, cast
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from derain.motion.blocks import CELL_PX, Blocks, match_blocks
+from derain.motion.blocks import CELL_PX, Blocks, match_blocks, means
 from derain.motion.camera import (
     OUTSIDE,
+    STILL,
     Matrix,
     estimate_motion,
     from_corner,
@@ -39,6 +41,13 @@ MAX_FLASH = 8.0
 """Largest difference of the mean brightness, in levels of 255."""
 MIN_TRUST = 0.25
 """Least share of a frame that its neighbour shows too."""
+
+MAX_OTHER_TRUST = 0.5
+"""Where the trust in one neighbour is below this, the other one is alone."""
+MIN_DARKER = 30.0
+"""Levels of 255 by which an object is darker than what it hides, at least."""
+MIN_PX, MARGIN_PX = 5, 3
+"""Least side of an object, in pixels of `Frame.small`, and how much around it goes with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,16 +84,45 @@ def align(centre: Frame, neighbour: Frame, *, motion: Matrix | None = None) -> A
     return Alignment(move_frame(neighbour, motion, blocks), blocks.trust)
 
 
-def fill(own: Alignment, other: Alignment, centre: Frame) -> Pixels:
-    """Return a neighbour of `centre` in which `other`, or the frame, replaces what does not match.
+def fill(before: Alignment, after: Alignment, centre: Frame) -> tuple[Pixels, Pixels]:
+    """Return the neighbours of `centre`, each with what does not match replaced.
 
-    `other` is the neighbour on the other side.
+    There, the neighbour on the other side shows, and where that does not match, the frame.
     """
-    image = centre.image
-    for alignment in (other, own):
-        if alignment.trust is not None:
-            image = replaced(image, alignment.image, alignment.trust, centre.scale)
-    return image
+    sides = [
+        (own.image, trust_alone(own, other, centre))
+        for own, other in ((before, after), (after, before))
+    ]
+    images = []
+    for order in (sides[::-1], sides):
+        image = centre.image
+        for moved, trust in order:
+            if trust is not None:
+                image = replaced(image, moved, trust, centre.scale)
+        images.append(image)
+    return images[0], images[1]
+
+
+def trust_alone(own: Alignment, other: Alignment, centre: Frame) -> Floats | None:
+    """Return the trust in `own`, 0 for what is darker than `centre` where `other` is not trusted.
+
+    Both neighbours will be `own` there, and what is darker in both looks like what rain hides. It
+    may be an object that enters the frame, and that the network would draw into `centre`.
+    """
+    if own.trust is None:
+        return None
+    is_alone = own.trust > 0
+    if other.trust is not None:
+        is_alone &= other.trust < MAX_OTHER_TRUST
+    if not is_alone.any():
+        return own.trust
+    is_darker = centre.darkest - Frame(own.image).darkest > MIN_DARKER
+    if not is_darker.any():
+        return own.trust
+    objects = Image.fromarray(is_darker.astype(np.uint8)).filter(ImageFilter.MinFilter(MIN_PX))
+    around = objects.filter(ImageFilter.MaxFilter(MIN_PX + 2 * MARGIN_PX))
+    is_object = means(np.asarray(around, np.float32), CELL_PX) > 0
+    return np.where(is_alone & is_object, np.float32(0), own.trust)
 
 
 def is_same_scene(centre: Floats, moved: Floats) -> bool:
@@ -112,6 +150,8 @@ def _cells(values: Floats) -> Floats:
 def move_frame(neighbour: Frame, motion: Matrix, blocks: Blocks) -> Pixels:
     """Return the neighbour moved into the place of the centre frame, bilinear."""
     image, scale = neighbour.image, neighbour.scale
+    if np.array_equal(motion, STILL) and not blocks.shifts.any():
+        return image
     height, width = image.shape[:2]
     side = CELL_PX * MESH_CELLS * scale
     xs, ys = ([*range(0, length, side), length] for length in (width, height))
@@ -122,19 +162,13 @@ def move_frame(neighbour: Frame, motion: Matrix, blocks: Blocks) -> Pixels:
     image = np.pad(image, [(PAD_PX, PAD_PX)] * 2 + [(0, 0)] * (image.ndim - 2), mode="edge")
     last = np.subtract(image.shape[1::-1], 0.5)
     places = np.clip(places + PAD_PX, 0.5, last)
-    mesh: Mesh = [
-        (
-            (xs[column], ys[row], xs[column + 1], ys[row + 1]),
-            (
-                *places[row, column],
-                *places[row + 1, column],
-                *places[row + 1, column + 1],
-                *places[row, column + 1],
-            ),
-        )
-        for row in range(len(ys) - 1)
-        for column in range(len(xs) - 1)
+    # upper left, lower left, lower right, upper right
+    around = [places[:-1, :-1], places[1:, :-1], places[1:, 1:], places[:-1, 1:]]
+    quadrilaterals = np.concatenate(around, axis=-1).reshape(-1, 8).tolist()
+    boxes = [
+        (left, top, right, bottom) for top, bottom in pairwise(ys) for left, right in pairwise(xs)
     ]
+    mesh: Mesh = list(zip(boxes, map(tuple, quadrilaterals), strict=True))
     if image.dtype == np.uint8:
         return cast(Pixels, _transform(Image.fromarray(image), (width, height), mesh))
     channels = image.reshape(*image.shape[:2], -1).astype(np.float32)
@@ -166,17 +200,18 @@ def at_corners(cells: Floats) -> Floats:
 
 def replaced(behind: Pixels, moved: Pixels, trust: Floats, scale: int) -> Pixels:
     """Return `moved` where it is trusted, `behind` where it is not, and a blend between them."""
-    height, width = behind.shape[:2]
     if trust.min() == 1:
         return moved
-    cell_px = CELL_PX * scale
+    height, width = behind.shape[:2]
     rows, columns = trust.shape
+    cell_px = CELL_PX * scale
     # the last cells may be smaller, so that the picture is cut out of whole ones
-    whole = Image.fromarray(trust).resize((columns * cell_px, rows * cell_px))
-    weight = np.asarray(whole)[:height, :width].clip(0, 1)
-    if behind.dtype == np.uint8:  # in steps of 1/255, by Pillow
-        mask = Image.fromarray((255 * weight + np.float32(0.5)).astype(np.uint8))
+    cells = Image.fromarray(np.rint(255 * trust).astype(np.uint8))
+    mask = cells.resize((columns * cell_px, rows * cell_px), Image.Resampling.BICUBIC)
+    mask = mask.crop((0, 0, width, height))
+    if behind.dtype == np.uint8:
         return np.asarray(Image.composite(Image.fromarray(moved), Image.fromarray(behind), mask))
+    weight = np.asarray(mask, np.float32) / 255
     if behind.ndim == 3:
         weight = weight[..., None]
     blend = behind + weight * (moved.astype(np.float32) - behind)

@@ -77,25 +77,21 @@ def search(centre: Floats, moved: Floats, *, cell_px: int, reach_px: int) -> Flo
     Shifts by whole pixels up to `reach_px` are tried; a parabola gives the place between them. No
     shift is preferred unless another one is much better.
     """
+    below = -len(centre) % cell_px  # whole cells only, so that many shifts make one image
+    centre = np.pad(centre, ((0, below), (0, 0)), mode="edge")
+    padded = np.pad(moved, ((reach_px, reach_px + below), (reach_px, reach_px)), mode="edge")
+    shifted = sliding_window_view(padded, centre.shape)  # (y, x, H, W)
     height, width = centre.shape
-    padded = np.pad(moved, reach_px, mode="edge")
-    count = 2 * reach_px + 1
-    differences = np.stack(
-        [
-            smoothed_means(np.abs(padded[y : y + height, x : x + width] - centre), cell_px)
-            for y in range(count)
-            for x in range(count)
-        ],
-        axis=-1,
-    )
-    differences[..., count**2 // 2] *= MAX_SHARE
-    winner = differences.argmin(axis=-1)
-    rows, columns = np.indices(winner.shape)
-    by_shift = differences.reshape(*winner.shape, count, count)
-    y, x = np.divmod(winner, count)
+    cells = [means(np.abs(line - centre).reshape(-1, width), cell_px) for line in shifted]
+    differences = mean(np.reshape(cells, (*shifted.shape[:2], height // cell_px, -1)), 3)
+    differences[reach_px, reach_px] *= MAX_SHARE
+    count, (rows, columns) = len(shifted), differences.shape[2:]
+    by_cell = differences.reshape(count**2, rows, columns)
+    y, x = np.divmod(by_cell.argmin(axis=0), count)
+    row, column = np.indices((rows, columns))
     places = [
-        x + between(by_shift[rows, columns, y], x),
-        y + between(by_shift[rows, columns, :, x], y),
+        x + between(differences[y, :, row, column], x),
+        y + between(differences[:, x, row, column].transpose(1, 2, 0), y),
     ]
     return np.stack(places, axis=-1) - np.float32(reach_px)
 
@@ -122,25 +118,35 @@ def halved(image: Floats) -> Floats:
 def displaced(image: Floats, shifts: Shifts, cell_px: int) -> Floats:
     """Return each pixel from its place shifted by that of its cell, (rows, columns, 2)."""
     height, width = image.shape
-    by_pixel = shifts.repeat(cell_px, axis=0).repeat(cell_px, axis=1)[:height, :width]
-    x = np.clip(np.arange(width) + by_pixel[..., 0], 0, width - 1)
-    y = np.clip(np.arange(height)[:, None] + by_pixel[..., 1], 0, height - 1)
-    return np.asarray(image.ravel()[y * width + x], np.float32)
+    rows, columns = shifts.shape[:2]
+    reach = int(np.abs(shifts).max(initial=0))
+    beyond = rows * cell_px - height, columns * cell_px - width
+    padded = np.pad(image, [(reach, reach + extra) for extra in beyond], mode="edge")
+    row, column = np.indices((rows, columns)) * cell_px + reach
+    places = row + shifts[..., 1], column + shifts[..., 0]
+    cells = sliding_window_view(padded, (cell_px, cell_px))[places]
+    whole = cells.transpose(0, 2, 1, 3).reshape(rows * cell_px, columns * cell_px)
+    return np.asarray(whole[:height, :width], np.float32)
 
 
 def smoothed_means(values: Floats, cell_px: int) -> Floats:
     """Return the mean of each cell, averaged with those around it, (H, W) -> (rows, columns)."""
-    cells = np.asarray(Image.fromarray(values).reduce(cell_px))  # the last ones may be smaller
-    return mean(cells, 3)
+    return mean(means(values, cell_px), 3)
+
+
+def means(values: Floats, cell_px: int) -> Floats:
+    """Return the mean of each cell, (H, W) -> (rows, columns). The last ones may be smaller."""
+    return np.asarray(Image.fromarray(values).reduce(cell_px))
 
 
 def mean(cells: Floats, side: int) -> Floats:
-    """Return the mean of `side` x `side` cells around each cell, (rows, columns)."""
+    """Return the mean of `side` x `side` cells around each cell, (..., rows, columns)."""
     reach = side // 2
-    rows, columns = cells.shape
-    padded = np.pad(cells, reach, mode="edge")
-    lines = np.sum([padded[row : row + rows] for row in range(side)], axis=0)
-    total = np.sum([lines[:, column : column + columns] for column in range(side)], axis=0)
+    rows, columns = cells.shape[-2:]
+    around = [(0, 0)] * (cells.ndim - 2) + [(reach, reach)] * 2
+    padded = np.pad(cells, around, mode="edge")
+    lines = np.sum([padded[..., row : row + rows, :] for row in range(side)], axis=0)
+    total = np.sum([lines[..., column : column + columns] for column in range(side)], axis=0)
     return np.asarray(total / side**2, np.float32)
 
 

@@ -113,21 +113,21 @@ def refine(centre: Floats, neighbour: Floats, motion: Matrix) -> Matrix:
     reach = max(height, width) / 2
     zoom = (x * slope_x + y[:, None] * slope_y) / reach
     turn = (x * slope_y - y[:, None] * slope_x) / reach
-    slopes = np.stack([slope_x, slope_y, zoom, turn], axis=-1)
+    slopes = np.stack([slope_x, slope_y, zoom, turn]).reshape(4, -1)
     for _ in range(MAX_ITERATIONS):
         moved = move(neighbour, motion)
         inside = moved > OUTSIDE / 2
         if inside.mean() < 0.2:
             return motion
-        difference = adapted(moved[inside], centre[inside])
-        tolerance = max(MIN_TOLERANCE, TUKEY * float(np.median(np.abs(difference[::7]))))
-        weight = np.maximum(1 - (difference / tolerance) ** 2, 0) ** 2
-        columns = slopes[inside]
-        weighted = columns * weight[:, None]
-        normal = weighted.T @ columns
+        difference = adapted(moved, centre, inside)
+        tolerance = max(MIN_TOLERANCE, TUKEY * float(np.median(np.abs(difference[inside][::7]))))
+        weight = np.maximum(1 - (difference / tolerance) ** 2, 0) ** 2 * inside
+        weighted = slopes * weight.ravel()
+        # not by BLAS, whose threads would disturb those of the network
+        normal = np.einsum("in,jn->ij", weighted, slopes)
         if np.linalg.cond(normal) > 1e7:  # nothing to see in some direction
             return motion
-        step = np.linalg.solve(normal, weighted.T @ difference)
+        step = np.linalg.solve(normal, np.einsum("in,n->i", weighted, difference.ravel()))
         shift_x, shift_y, zoom_by, turn_by = step
         change = np.array(
             [
@@ -141,11 +141,17 @@ def refine(centre: Floats, neighbour: Floats, motion: Matrix) -> Matrix:
     return motion
 
 
-def adapted(moved: Floats, centre: Floats) -> Floats:
-    """Return moved - centre, after `moved` has got the mean and the deviation of `centre`."""
-    mean, deviation = float(moved.mean()), float(moved.std())
-    gain = np.clip(float(centre.std()) / max(deviation, 1e-3), 0.8, 1.25)
-    return np.asarray((moved - mean) * gain - (centre - float(centre.mean())), np.float32)
+def adapted(moved: Floats, centre: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Return moved - centre, after `moved` has got the mean and the deviation of `centre`.
+
+    Both are taken over the pixels that are `inside`.
+    """
+    means, deviations = zip(
+        *((float(image[inside].mean()), float(image[inside].std())) for image in (moved, centre)),
+        strict=True,
+    )
+    gain = np.clip(deviations[1] / max(deviations[0], 1e-3), 0.8, 1.25)
+    return np.asarray((moved - means[0]) * gain - (centre - means[1]), np.float32)
 
 
 def move(image: Floats, motion: Matrix) -> Floats:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter
 
 Floats: TypeAlias = NDArray[np.float32]
 Pixels: TypeAlias = NDArray[np.uint8 | np.uint16]
@@ -33,9 +33,21 @@ class Frame:
     @cached_property
     def small(self) -> Floats:
         """Blurred luma in levels of 255, (H / scale, W / scale), rounded up."""
-        image = self.image if self.image.dtype == np.uint8 else (self.image >> 8).astype(np.uint8)
-        luma = Image.fromarray(image).convert("L").reduce(self.scale)
-        return np.asarray(luma.filter(ImageFilter.BoxBlur(BLUR_RADIUS_PX)), np.float32)
+        return self._blurred(self._levels.convert("L"))
+
+    @cached_property
+    def darkest(self) -> Floats:
+        """The same of the least of the three channels, in which a coloured object is dark."""
+        return self._blurred(reduce(ImageChops.darker, self._levels.split()))
+
+    @property
+    def _levels(self) -> Image.Image:
+        levels = self.image if self.image.dtype == np.uint8 else (self.image >> 8).astype(np.uint8)
+        return Image.fromarray(levels)
+
+    def _blurred(self, channel: Image.Image) -> Floats:
+        blurred = channel.reduce(self.scale).filter(ImageFilter.BoxBlur(BLUR_RADIUS_PX))
+        return np.asarray(blurred, np.float32)
 
     @cached_property
     def coarse(self) -> Floats:

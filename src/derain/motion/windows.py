@@ -51,4 +51,4 @@ def make_window(
     frame: Frame, before: Alignment, after: Alignment, tag: Tag, is_cut: bool
 ) -> Window[Tag]:
     """Return a frame with neighbours in which everything matches."""
-    return Window(frame.image, fill(before, after, frame), fill(after, before, frame), tag, is_cut)
+    return Window(frame.image, *fill(before, after, frame), tag, is_cut)
