@@ -46,8 +46,9 @@ MAX_OTHER_TRUST = 0.5
 """Where the trust in one neighbour is below this, the other one is alone."""
 MIN_DARKER = 30.0
 """Levels of 255 by which an object is darker than what it hides, at least."""
-MIN_PX, MARGIN_PX = 5, 3
-"""Least side of an object, in pixels of `Frame.small`, and how much around it goes with it."""
+OBJECT_RADIUS_PX, MARGIN_PX = 2, 3
+"""An object is a square of twice the radius and one pixel, in pixels of `Frame.small`, or larger.
+What is around it within the margin goes with it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,16 +90,16 @@ def fill(before: Alignment, after: Alignment, centre: Frame) -> tuple[Pixels, Pi
 
     There, the neighbour on the other side shows, and where that does not match, the frame.
     """
-    sides = [
-        (own.image, trust_alone(own, other, centre))
-        for own, other in ((before, after), (after, before))
+    shown = [
+        (after, trust_alone(after, before, centre)),
+        (before, trust_alone(before, after, centre)),
     ]
+    layers = [(side.image, weights(trust, centre)) for side, trust in shown if trust is not None]
     images = []
-    for order in (sides[::-1], sides):
+    for order in (layers, layers[::-1]):
         image = centre.image
-        for moved, trust in order:
-            if trust is not None:
-                image = replaced(image, moved, trust, centre.scale)
+        for moved, weight in order:
+            image = moved if weight is None else blended(image, moved, weight)
         images.append(image)
     return images[0], images[1]
 
@@ -119,8 +120,10 @@ def trust_alone(own: Alignment, other: Alignment, centre: Frame) -> Floats | Non
     is_darker = centre.darkest - Frame(own.image).darkest > MIN_DARKER
     if not is_darker.any():
         return own.trust
-    objects = Image.fromarray(is_darker.astype(np.uint8)).filter(ImageFilter.MinFilter(MIN_PX))
-    around = objects.filter(ImageFilter.MaxFilter(MIN_PX + 2 * MARGIN_PX))
+    # by blurs, which are faster than filters for the minimum and the maximum
+    share = Image.fromarray(np.uint8(255) * is_darker).filter(ImageFilter.BoxBlur(OBJECT_RADIUS_PX))
+    objects = np.uint8(255) * (np.asarray(share) == 255)
+    around = Image.fromarray(objects).filter(ImageFilter.BoxBlur(OBJECT_RADIUS_PX + MARGIN_PX))
     is_object = means(np.asarray(around, np.float32), CELL_PX) > 0
     return np.where(is_alone & is_object, np.float32(0), own.trust)
 
@@ -198,21 +201,25 @@ def at_corners(cells: Floats) -> Floats:
     return np.asarray(corners[row][:, column], np.float32)
 
 
-def replaced(behind: Pixels, moved: Pixels, trust: Floats, scale: int) -> Pixels:
-    """Return `moved` where it is trusted, `behind` where it is not, and a blend between them."""
+def weights(trust: Floats, centre: Frame) -> Image.Image | None:
+    """Return the trust in each pixel, 0 to 255, or None where it is full everywhere."""
     if trust.min() == 1:
-        return moved
-    height, width = behind.shape[:2]
+        return None
+    height, width = centre.image.shape[:2]
     rows, columns = trust.shape
-    cell_px = CELL_PX * scale
+    cell_px = CELL_PX * centre.scale
     # the last cells may be smaller, so that the picture is cut out of whole ones
     cells = Image.fromarray(np.rint(255 * trust).astype(np.uint8))
-    mask = cells.resize((columns * cell_px, rows * cell_px), Image.Resampling.BICUBIC)
-    mask = mask.crop((0, 0, width, height))
+    whole = cells.resize((columns * cell_px, rows * cell_px), Image.Resampling.BILINEAR)
+    return whole.crop((0, 0, width, height))
+
+
+def blended(behind: Pixels, moved: Pixels, weight: Image.Image) -> Pixels:
+    """Return `moved` where it is trusted, `behind` where it is not, and a blend between them."""
     if behind.dtype == np.uint8:
-        return np.asarray(Image.composite(Image.fromarray(moved), Image.fromarray(behind), mask))
-    weight = np.asarray(mask, np.float32) / 255
+        return np.asarray(Image.composite(Image.fromarray(moved), Image.fromarray(behind), weight))
+    share = np.asarray(weight, np.float32) / 255
     if behind.ndim == 3:
-        weight = weight[..., None]
-    blend = behind + weight * (moved.astype(np.float32) - behind)
+        share = share[..., None]
+    blend = behind + share * (moved.astype(np.float32) - behind)
     return cast(Pixels, (blend + np.float32(0.5)).astype(behind.dtype))
