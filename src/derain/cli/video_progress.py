@@ -71,6 +71,7 @@ def _describe(job: VideoJob, result: VideoResult) -> str:
     overhead = 1 - result.network_seconds / result.seconds if result.seconds else 0.0
     line = f"{target}: {result.frame_count} frames"
     if result.frame_count:  # none if all have a result
+        line += f" ({result.dry_count} without rain)" if result.dry_count else ""
         line += (
             f" in {result.seconds:.1f} s "
             f"({rate:.3g} fps, {overhead:.1%} overhead outside the network)"

@@ -21,8 +21,8 @@ from derain.suffixes import PICTURE_SUFFIXES
 from derain.video.frames import (
     FrameOptions,
     VideoResult,
+    is_for_clips,
     restore_frames,
-    sees_neighbours,
     with_neighbours,
 )
 from derain.video.pipeline import run_pipeline
@@ -87,7 +87,7 @@ def restore_frame_folder(
             f"{len(paths) - len(missing)} of {len(paths)} frames skipped (result exists); "
             "--overwrite restores all"
         )
-    ranges = _ranges_around(missing, reach=int(sees_neighbours(restorer)), count=len(paths))
+    ranges = _ranges_around(missing, reach=int(is_for_clips(restorer)), count=len(paths))
     on_start(sum(map(len, ranges)))
     wanted = {paths[index].name for index in missing}
 
