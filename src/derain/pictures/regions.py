@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from derain.pictures.orientation import SIDEWAYS
+from derain.pictures.xmp import find_elements, find_prefixes
 
 AREA = b"http://ns.adobe.com/xmp/sType/Area#"
 DIMENSIONS = b"http://ns.adobe.com/xap/1.0/sType/Dimensions#"
@@ -50,7 +51,7 @@ def crop_regions(xmp: bytes, size: tuple[int, int], crop: tuple[slice, slice]) -
     for width, height in dimensions:
         replacements.append((width[0], _number(across.visible)))
         replacements.append((height[0], _number(down.visible)))
-    for prefix in _prefixes(xmp, AREA):
+    for prefix in find_prefixes(xmp, AREA):
         for axis, centre, side in ((across, b"x", b"w"), (down, b"y", b"h")):
             centres, lengths = (list(_values(xmp, prefix, name)) for name in (centre, side))
             if lengths and len(lengths) != len(centres):
@@ -88,14 +89,17 @@ class _Axis:
 
 
 def _replace(xmp: bytes, replacements: list[Replacement]) -> bytes:
-    for (start, stop), text in sorted(replacements, reverse=True):
-        xmp = xmp[:start] + text + xmp[stop:]
-    return xmp
+    position, parts = 0, []
+    for (start, stop), text in sorted(replacements):
+        if start >= position:  # one prefix can stand for two namespaces
+            parts += [xmp[position:start], text]
+            position = stop
+    return b"".join([*parts, xmp[position:]])
 
 
 def _areas(xmp: bytes, orientation: int) -> Iterator[Replacement]:
     """Yield replacements for the centres and sizes of the areas of mwg-rs."""
-    for prefix in _prefixes(xmp, AREA):
+    for prefix in find_prefixes(xmp, AREA):
         for x, y in _pairs(xmp, prefix, b"x", b"y"):
             centre = _turn(float(x[1]), float(y[1]), orientation)
             yield x.span(1), _number(centre[0])
@@ -108,13 +112,11 @@ def _areas(xmp: bytes, orientation: int) -> Iterator[Replacement]:
 
 def _dimensions(xmp: bytes) -> Iterator[tuple[Replacement, Replacement]]:
     """Yield positions and numbers of width and height of the picture that the areas refer to."""
-    for regions in _prefixes(xmp, MWG_REGIONS):
-        name = regions + b":AppliedToDimensions"
-        pattern = rb"<" + name + rb"\b(?:[^>]*/>|.*?</" + name + rb"\s*>)"
-        for element in re.finditer(pattern, xmp, re.DOTALL):
-            for prefix in _prefixes(xmp, DIMENSIONS):
-                for pair in _pairs(element[0], prefix, b"w", b"h"):
-                    at = element.start()
+    prefixes = find_prefixes(xmp, DIMENSIONS)
+    for regions in find_prefixes(xmp, MWG_REGIONS):
+        for at, stop in find_elements(xmp, regions + b":AppliedToDimensions"):
+            for prefix in prefixes:
+                for pair in _pairs(xmp[at:stop], prefix, b"w", b"h"):
                     width, height = (((at + m.start(1), at + m.end(1)), m[1]) for m in pair)
                     yield width, height
 
@@ -133,7 +135,7 @@ def _parse_rectangles(
     xmp: bytes,
 ) -> Iterator[tuple[re.Match[bytes], tuple[float, float, float, float]]]:
     """Yield Microsoft's rectangles: left, top, width, height."""
-    for prefix in _prefixes(xmp, MICROSOFT_REGION):
+    for prefix in find_prefixes(xmp, MICROSOFT_REGION):
         for match in _values(xmp, prefix, b"Rectangle"):
             left, top, width, height = (float(number) for number in match[1].split(b","))
             yield match, (left, top, width, height)
@@ -161,11 +163,6 @@ def _values(xmp: bytes, prefix: bytes, name: bytes) -> Iterator[re.Match[bytes]]
     """Yield matches whose group 1 is the value of a property, an attribute or an element."""
     pattern = rb"(?<![/\w.-])" + prefix + b":" + name + rb"""\s*(?:=\s*["']|>)\s*([^"'<]*)"""
     return re.finditer(pattern, xmp)
-
-
-def _prefixes(xmp: bytes, namespace: bytes) -> set[bytes]:
-    binding = rb"""xmlns:([\w.-]+)\s*=\s*["']""" + re.escape(namespace) + rb"""["']"""
-    return {re.escape(prefix) for prefix in re.findall(binding, xmp)}
 
 
 def _number(value: float) -> bytes:

@@ -10,8 +10,11 @@ from typing import BinaryIO
 
 from derain.pictures.png_chunks import read_png_chunks
 
-NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)
-"""The end of a scan: a marker that neither stands for a byte of data nor restarts the decoder."""
+NEXT_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+"""The end of a scan: a marker that neither stands for a byte of data nor restarts the decoder.
+
+Any number of fill bytes, which are 0xFF too, may precede it.
+"""
 END_OF_IMAGE = 0xD9
 WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
 """Markers without data."""

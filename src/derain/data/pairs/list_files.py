@@ -12,7 +12,9 @@ from derain.errors import DataError
 from derain.files.paths import is_file
 
 _SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(PAIR_SUFFIXES))
-_LINE = re.compile(rf"^\s*(.+?(?:{_SUFFIX}))[\s,;]+(.+?(?:{_SUFFIX}))\s*$", re.IGNORECASE)
+_BETWEEN = re.compile(rf"(?<=.)({_SUFFIX})[\s,;]+", re.IGNORECASE)
+"""The end of the rainy path, and what separates it from the clean one."""
+_END = re.compile(rf".({_SUFFIX})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def is_pair_list(path: Path) -> bool:
             first = next((line for line in file if line.strip()), "")
     except OSError:
         return False
-    return bool(_LINE.match(first))
+    return _split(first) is not None
 
 
 def read_pair_list(path: Path, *, root: Path) -> Iterator[Line]:
@@ -54,12 +56,21 @@ def read_pair_list(path: Path, *, root: Path) -> Iterator[Line]:
             continue
         if "\0" in line:
             raise DataError(f"{path}: line {number} contains a zero byte; correct the list")
-        if (match := _LINE.match(line)) is None:
+        if (paths := _split(line)) is None:
             raise DataError(
                 f"{path}: line {number} does not name a rainy and a clean picture; "
                 "write both paths, rainy first"
             )
-        yield Line(number, _locate(match[1], bases=bases), _locate(match[2], bases=bases))
+        yield Line(number, *(_locate(path, bases=bases) for path in paths))
+
+
+def _split(line: str) -> tuple[str, str] | None:
+    """Return the rainy and the clean path of a line; None without them. Reads the line twice."""
+    line = line.strip()
+    if (between := _BETWEEN.search(line)) is None:
+        return None
+    rainy, clean = line[: between.end(1)], line[between.end() :]
+    return (rainy, clean) if _END.search(clean) else None
 
 
 def _locate(text: str, *, bases: list[Path]) -> Path:
