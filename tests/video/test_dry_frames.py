@@ -10,7 +10,7 @@ from derain import rain
 from derain.cli.video_progress import _describe
 from derain.inference.clip_restorer import ClipRestorer
 from derain.motion import Window, aligned_windows
-from derain.video.dry_frames import BLOCK_PX, MAX_CHANGE, DryFrames, change, halved
+from derain.video.dry_frames import BLOCK_PX, PAUSE_FRAMES, DryFrames, changes, halved
 from derain.video.frames import FrameOptions, VideoResult, restore_frames
 
 
@@ -63,16 +63,29 @@ def test_frames_in_rain_are_seen_once(averaging, dry):
     assert Counting.seen_px == 4 * dry.shape[0] * dry.shape[1]
 
 
+def test_after_rain_dry_frames_are_looked_for_less_often(averaging):
+    flat = np.full((128, 128), 100, np.uint8)
+    spotted = flat.copy()
+    spotted[:16, :16] += 30
+    dry, rainy = (Window(image, flat, flat, None) for image in (flat, spotted))
+    dry_frames = DryFrames(averaging)
+    shown = [dry_frames.restore(window) for window in (dry, dry, rainy, *[dry] * 30)]
+    is_dry = [image is flat for image in shown]
+    assert is_dry == [False, True, *[False] * PAUSE_FRAMES, *[True] * 6]
+
+
 def test_small_frames_are_always_restored(averaging, dry):
     _, result = run([dry[:60]] * 3, averaging)
     assert result.dry_count == 0
 
 
-@pytest.mark.parametrize(("level", "is_dry"), [(2, True), (4, False)])
-def test_the_limit_is_that_of_a_block(averaging, level, is_dry):
-    flat = np.full((128, 128), 100, np.uint8)
+@pytest.mark.parametrize(
+    ("level", "side_px", "is_dry"), [(3, 16, True), (9, 16, False), (3, 128, False)]
+)
+def test_little_may_change_in_many_places_or_more_in_few(averaging, level, side_px, is_dry):
+    flat = np.full((256, 256), 100, np.uint8)
     spotted = flat.copy()
-    spotted[:16, :16] += level  # of which the mean of three frames leaves a third
+    spotted[:side_px, :side_px] += level  # of which the mean of three frames leaves a third
     dry_frames = DryFrames(averaging)
     dry_frames.restore(Window(flat, flat, flat, None))
     restored = dry_frames.restore(Window(spotted, flat, flat, None))
@@ -90,13 +103,14 @@ def test_halves(rng, dtype, shape):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_change_is_in_levels_of_255(dtype):
+def test_changes_are_in_levels_of_255(dtype):
     unit = np.iinfo(dtype).max // 255
     frame = np.full((40, 40, 3), 50 * unit, dtype)
     restored = frame.copy()
     restored[:BLOCK_PX, :BLOCK_PX] += 6 * unit
-    assert change(frame, restored) == pytest.approx(6)
-    assert change(frame, frame) == 0 < MAX_CHANGE
+    blocks = changes(frame, restored)
+    assert blocks.shape == (5, 5) and blocks[0, 0] == pytest.approx(6)
+    assert blocks.sum() == pytest.approx(6)
 
 
 def test_the_summary_counts_dry_frames(tmp_path):

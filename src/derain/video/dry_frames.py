@@ -6,14 +6,18 @@ import copy
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from derain.inference.clip_restorer import ClipRestorer
 from derain.motion import Window
 from derain.pictures import Pixels
 
-MAX_CHANGE = 2.0
-"""Levels of 255. A network that changes no block by more on average sees no rain in it."""
+MAX_CHANGE, MAX_LOCAL_CHANGE = 1.5, 4.0
+"""Levels of 255. A frame is dry if the network changes 99 % of its blocks by less than the first,
+and all by less than the second: rain is everywhere, an error of the network is not."""
+PAUSE_FRAMES = 25
+"""When a look finds rain: frames that are restored before the next look, that one included."""
 BLOCK_PX = 8
 """Side of a block."""
 MIN_SIDE_PX = 64
@@ -30,18 +34,19 @@ class DryFrames:
 
     def __init__(self, restorer: ClipRestorer) -> None:
         self._restorer = restorer
-        self._is_dry = False
-        """The last frame was dry."""
+        self._pause = 1
+        """Frames to restore before the next look at half the size, unless one shows rain."""
 
     def restore(self, window: Window[object]) -> Pixels:
         """Return the restored frame, or the frame itself if it is dry. Raises EngineError."""
         frame = window.image
-        if self._is_dry and min(frame.shape[:2]) >= MIN_SIDE_PX:
+        if not self._pause and min(frame.shape[:2]) >= MIN_SIDE_PX:
             small = [halved(image) for image in (frame, window.before, window.after)]
-            if change(small[0], self._at_half_size.restore_frame(*small)) < MAX_CHANGE:
+            if is_unchanged(small[0], self._at_half_size.restore_frame(*small)):
                 return frame
+            self._pause = PAUSE_FRAMES
         restored = self._restorer.restore_frame(frame, window.before, window.after)
-        self._is_dry = change(frame, restored) < MAX_CHANGE
+        self._pause = max(self._pause - 1, 0 if is_unchanged(frame, restored) else 1)
         return restored
 
     @cached_property
@@ -60,13 +65,19 @@ def halved(image: Pixels) -> Pixels:
     return ((total + 2) // 4).astype(image.dtype)
 
 
-def change(frame: Pixels, restored: Pixels) -> float:
-    """Return the largest mean difference of a block, in levels of 255; the channels are averaged.
+def is_unchanged(frame: Pixels, restored: Pixels) -> bool:
+    """True if the network, whose result is `restored`, saw no rain in a frame."""
+    blocks = changes(frame, restored)
+    return float(np.percentile(blocks, 99)) < MAX_CHANGE and float(blocks.max()) < MAX_LOCAL_CHANGE
+
+
+def changes(frame: Pixels, restored: Pixels) -> NDArray[np.float32]:
+    """Return the mean difference of each block, in levels of 255; the channels are averaged.
 
     Blocks at the right and the lower border may be smaller.
     """
-    scale = 255 / np.iinfo(frame.dtype).max
-    difference = np.abs(restored.astype(np.float32) - frame) * np.float32(scale)
+    scale = np.float32(255 / np.iinfo(frame.dtype).max)
+    difference = np.abs(restored.astype(np.float32) - frame) * scale
     if difference.ndim == 3:
         difference = difference.mean(axis=2)
-    return float(np.asarray(Image.fromarray(difference).reduce(BLOCK_PX)).max())
+    return np.asarray(Image.fromarray(difference).reduce(BLOCK_PX))
