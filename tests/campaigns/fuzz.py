@@ -19,12 +19,14 @@ import io
 import json
 import re
 import shlex
+import signal
 import struct
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import CodeType
 
@@ -32,10 +34,16 @@ import numpy as np
 
 KEPT = Path(__file__).with_name("fuzz_corpora.zip")
 """Minimised corpora of earlier runs: TARGET/NAME."""
+INPUT_LIMIT_S = 20.0
+"""Time of the processor for one input."""
 MAX_BYTES = 4096
 WORD_BYTES = range(2, 25)
 """Lengths of the words in a dictionary."""
 SCRATCH = Path(tempfile.gettempdir())
+
+
+class TooSlow(BaseException):
+    """An input takes more than INPUT_LIMIT_S. No parser may catch it as one of its errors."""
 
 
 def fuzz_exif(data: bytes) -> None:
@@ -220,6 +228,20 @@ def seeds() -> dict[str, list[bytes]]:
     }
 
 
+def check(name: str, data: bytes) -> None:
+    """Run a target on an input. Raises TooSlow, and what the target raises."""
+
+    def end(*_: object) -> None:
+        raise TooSlow
+
+    signal.signal(signal.SIGVTALRM, end)
+    signal.setitimer(signal.ITIMER_VIRTUAL, INPUT_LIMIT_S)
+    try:
+        TARGETS[name](data)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
 def kept_inputs(name: str) -> list[bytes]:
     """Return the minimised corpus of a target."""
     with zipfile.ZipFile(KEPT) as file:
@@ -282,7 +304,8 @@ def main() -> None:
             folders = [corpus]
             options.insert(0, f"-dict={write_dictionary(Path(scratch, 'words'))}")
         limits = [f"-max_len={MAX_BYTES}", f"-artifact_prefix={folder}-"]
-        atheris.Setup([str(launcher), *folders, *limits, *options], TARGETS[name])
+        arguments = [str(launcher), *folders, *limits, *options]
+        atheris.Setup(arguments, partial(check, name))
         atheris.Fuzz()
 
 

@@ -12,6 +12,8 @@ Damage = Callable[[bytes, random.Random], bytes]
 EXTREMES = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 DEEP = 20_000
 """Levels of nesting."""
+LONG_BYTES = 60_000
+"""Length of a run of equal parts; a parser that takes its square needs seconds."""
 MANY_FRAMES = 500
 """Frames of a GIF; each takes a few milliseconds."""
 BOMB_BYTES = 40_000_000
@@ -51,6 +53,17 @@ def lie(data: bytes, rng: random.Random) -> bytes:
 def repeat_block(data: bytes, rng: random.Random) -> bytes:
     start, stop = _span(data, rng)
     return data[:stop] + data[start:stop] * rng.choice([1, 2, 200]) + data[stop:]
+
+
+def long_run(data: bytes, rng: random.Random) -> bytes:
+    """Repeat a character or a short block until it is long; drop what follows it, at times."""
+    start, stop = rng.randrange(len(data)), rng.choice([1, 2, 3, 4, 8, 12, 20, 40, 100])
+    part = rng.choice([data[start : start + stop], data[start : start + stop] + b" "])
+    if rng.random() < 0.4:
+        part = bytes([rng.choice(b' \n\t\0\xffa1<>"[{=,./')])
+    at = rng.choice([len(data), rng.randrange(len(data))])
+    rest = data[at:] if rng.random() < 0.7 else b""
+    return data[:at] + part * (LONG_BYTES // len(part)) + rest
 
 
 def drop_block(data: bytes, rng: random.Random) -> bytes:

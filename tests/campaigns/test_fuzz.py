@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ pytest.importorskip("av")
 
 from campaigns.fuzz import TARGETS, kept_inputs, seeds
 from campaigns.fuzz_all import fuzz_share, minimise, pack, read_log
-from campaigns.mutations import RANDOM, TEXT
+from campaigns.mutations import RANDOM, TEXT, long_run
 
 CASES = 150
 """Changes of each example; kept inputs get one."""
+LONG_CASES = 60
+LONG_LIMIT_S = 2.0
+"""Time of the processor for an input with a long run."""
 LOG = """\
 #2\tINITED cov: 5 ft: 6 corp: 1/44b exec/s: 0 rss: 68Mb
 #9\tNEW    cov: 8 ft: 43 corp: 7/52b lim: 48 exec/s: 0 rss: 68Mb L: 44/44 MS: 1 ChangeByte-
@@ -34,6 +38,20 @@ def test_parser_raises_what_its_callers_expect(name):
         for _ in range(CASES if example in examples else 1):
             change = rng.choice(RANDOM + TEXT)
             TARGETS[name](change(example or b"0", rng))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TARGETS)
+def test_long_runs_take_little_time(name):
+    rng = random.Random(f"long {name}")
+    examples = [example for example in [*seeds()[name], *kept_inputs(name)] if example]
+    for example in examples[:3]:
+        TARGETS[name](example)  # imports the parsers
+    for _ in range(LONG_CASES):
+        data = long_run(rng.choice(examples), rng)
+        start = time.process_time()
+        TARGETS[name](data)
+        assert time.process_time() - start < LONG_LIMIT_S, data[:1000]
 
 
 @pytest.mark.parametrize("name", TARGETS)
