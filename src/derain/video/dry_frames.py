@@ -17,7 +17,7 @@ MAX_CHANGE, MAX_LOCAL_CHANGE = 1.5, 4.0
 """Levels of 255. A frame is dry if the network changes 99 % of its blocks by less than the first,
 and all by less than the second: rain is everywhere, an error of the network is not."""
 PAUSE_FRAMES = 25
-"""When a look finds rain: frames that are restored before the next look, that one included."""
+"""Frames that are restored, from one in which a look finds rain to the next look."""
 BLOCK_PX = 8
 """Side of a block."""
 MIN_SIDE_PX = 64
