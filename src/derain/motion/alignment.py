@@ -4,6 +4,7 @@ Motion of the camera is undone, then local motion. Where a neighbour shows somet
 centre frame (a moving object, the border), the other neighbour takes its place, and where that does
 too, the centre frame. So they do as a whole after a cut, a flash, or motion that is not found. The
 other neighbour comes first because a copy of the centre frame says that nothing there is rain.
+Where one neighbour stands for both, dark things that only it shows give way to the centre frame.
 """
 
 from __future__ import annotations
@@ -41,7 +42,6 @@ MAX_FLASH = 8.0
 """Largest difference of the mean brightness, in levels of 255."""
 MIN_TRUST = 0.25
 """Least share of a frame that its neighbour shows too."""
-
 MAX_OTHER_TRUST = 0.5
 """Where the trust in one neighbour is below this, the other one is alone."""
 MIN_DARKER = 30.0
