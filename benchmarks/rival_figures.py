@@ -10,12 +10,13 @@ so that the same command continues an interrupted measurement.
         --only 021 030 039 051 063 074 085 099
 
 `--only` restricts a measurement, and the table, to pairs of these names. `--keep FOLDER` keeps the
-restored pictures (float32, .npy), which `--scores` then scores once more. The columns:
+restored pictures (float32, .npy), which `--scores` then scores once more. The model may be a rival,
+NAME:PATH, or another model, such as the faster ONNX file of `derain export --no-half`. The columns:
 
 paper, y-half       protocols of derain
 y-half, truncated   `y-half` of a picture truncated to 8 bits, as PReNet's code saves it
 pillow-y            NLEDN's: Y of Pillow's `convert("YCbCr")` of the truncated picture
-RGB, not clipped    RESCAN's: PSNR of the floats as the network returns them
+RGB, not clipped    RESCAN's: PSNR of the floats as NAME:PATH returns them; ONNX models clip
 RGB, truncated      SIRR's: PSNR of the picture truncated to 8 bits
 RGB, box SSIM       SPANet's: PSNR of the clipped floats, and scikit-image's SSIM of 7x7 boxes
 """
