@@ -72,7 +72,7 @@ TABLE2 = [
             "net_DDN.pth": "7d19219a8bce57ec6d43fcf75b898a357dc094e502537c3ee4bea0e5e9e2fa14",
             "net_DID.pth": "625c01ac8a0baf5956c771f428c569d3c4166dafd99e4186dc67b4a8b6bb8476",
         },
-        reproduced="outputs; figures on eight pairs of each set",
+        reproduced="outputs; figures on 65 of 100 pairs of each set",
     ),
     Entry(
         "SSIR",
