@@ -1,4 +1,4 @@
-"""Frames without rain, restored by networks that average three frames or pass the middle one."""
+"""Frames without rain, with a network that averages three frames."""
 
 from __future__ import annotations
 

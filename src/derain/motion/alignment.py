@@ -133,10 +133,10 @@ def is_same_scene(centre: Floats, moved: Floats) -> bool:
 
     The means of cells are compared, in which rain averages out.
     """
-    inside = _cells((moved > OUTSIDE / 2).astype(np.float32)) > 0.999
+    inside = means((moved > OUTSIDE / 2).astype(np.float32), CELL_PX) > 0.999
     if inside.mean() < MIN_TRUST:
         return False
-    first, second = _cells(centre)[inside], _cells(moved)[inside]
+    first, second = (means(image, CELL_PX)[inside] for image in (centre, moved))
     if abs(float(first.mean() - second.mean())) > MAX_FLASH:
         return False
     deviations = float(first.std()), float(second.std())
@@ -144,10 +144,6 @@ def is_same_scene(centre: Floats, moved: Floats) -> bool:
         return True
     product = float(((first - first.mean()) * (second - second.mean())).mean())
     return product >= MIN_LIKENESS * max(deviations[0] * deviations[1], 1e-6)
-
-
-def _cells(values: Floats) -> Floats:
-    return np.asarray(Image.fromarray(values).reduce(CELL_PX), np.float32)
 
 
 def move_frame(neighbour: Frame, motion: Matrix, blocks: Blocks) -> Pixels:
