@@ -157,7 +157,8 @@ def test_processes_leave_their_group(ending, code, project):
 
 
 def test_an_error_is_not_hidden_by_leaving_the_group(monkeypatch):
-    def fail():
+    def fail(*, is_first):
+        assert is_first
         raise RuntimeError("cannot leave")
 
     monkeypatch.setattr("derain.train.distributed.leave_group", fail)

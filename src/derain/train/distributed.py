@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
@@ -20,6 +21,10 @@ from derain.errors import DerainError
 T = TypeVar("T")
 PR_SET_PDEATHSIG = 1
 """From prctl(2)."""
+LAST_TENSORS_S = 0.5
+"""Seconds in which the threads of a group release the tensors of its last operations."""
+PARENT_ENDS_S = 10.0
+"""Seconds in which the first process of a machine ends, once its run has failed."""
 
 
 def die_with_parent(parent: int) -> None:
@@ -38,20 +43,35 @@ def leaving_group() -> Iterator[None]:
     """Leave the group of processes that was joined in a `with` block, however the block ends.
 
     Otherwise the group's threads run on while Python ends, which can abort the process. An error
-    of the block is raised, not one that leaving the group adds to it.
+    of the block is raised, not one that leaving the group adds to it. The first process of a
+    machine reports it before the others end, since Fabric kills it once one of them has failed.
     """
+    is_first = not int(os.environ.get("LOCAL_RANK", 0))
+    parent = os.getppid()
     try:
         yield
     except BaseException:
         with suppress(RuntimeError):
-            leave_group()
+            leave_group(is_first=is_first)
+        end = time.monotonic() + PARENT_ENDS_S
+        while not is_first and os.getppid() == parent and time.monotonic() < end:
+            time.sleep(0.05)
         raise
-    leave_group()
+    leave_group(is_first=is_first)
 
 
-def leave_group() -> None:
-    """Leave the group of processes, if this process has joined one."""
+def leave_group(*, is_first: bool) -> None:
+    """Leave the group of processes, if this process has joined one.
+
+    A process that is not the first one of its machine ignores the end of the first one (see
+    `die_with_parent`) from now on, since it is ending, too. PyTorch waits for the group's threads
+    with the interpreter's lock held, which they need to release a tensor; so they get time to
+    release all of them before that.
+    """
     if distributed.is_available() and distributed.is_initialized():
+        if not is_first:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(LAST_TENSORS_S)
         distributed.destroy_process_group()
 
 
