@@ -3,7 +3,9 @@
     python benchmarks/inference_cpu.py old.onnx new.onnx --size 336x504 --precision bfloat16
 
 The networks take turns. Prints the least CPU time of each and how far its output is from that of
-the first, in dB. The engine `onnxruntime` computes in float32.
+the first, in dB, and the peak memory of the process, which says most with one network and
+`--rounds 0`. `--one-size` compiles them for that size. The engine `onnxruntime` computes in
+float32.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import numpy as np
 
 from derain.environment import environment_line
 from derain.inference import open_engine
+from derain.inference.benchmark import peak_mib
+from derain.weights import find
 
 
 def main() -> None:
@@ -26,9 +30,11 @@ def main() -> None:
     parser.add_argument("--engine", default="openvino")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--one-size", action="store_true")
     options = parser.parse_args()
     height, width = map(int, options.size.split("x"))
-    rainy = np.random.default_rng(0).random((1, 3, height, width), dtype=np.float32)
+    channels = 3 * find(options.networks[0]).frames
+    rainy = np.random.default_rng(0).random((1, channels, height, width), dtype=np.float32)
     engines = {
         path: open_engine(path, engine=options.engine, precision=options.precision, threads=1)
         for path in options.networks
@@ -38,12 +44,13 @@ def main() -> None:
     for _ in range(options.rounds + 1):
         for path, engine in engines.items():
             start = time.process_time()
-            outputs[path] = engine(rainy)
+            outputs[path] = engine(rainy, one_size=options.one_size)
             seconds[path].append(time.process_time() - start)
     print(environment_line())
+    print(f"peak memory {peak_mib():.0f} MiB")
     first = outputs[options.networks[0]]
     for path, measured in seconds.items():
-        least = min(measured[1:])  # the first call prepares for the size
+        least = min(measured[1:] or measured)  # the first call prepares for the size
         error = float(np.square(outputs[path] - first).mean())
         distance = "the first" if error == 0 else f"{-10 * np.log10(error):.1f} dB from the first"
         print(

@@ -42,6 +42,7 @@ from rival_figures import kept, raw, read, write_picture
 from derain import Restorer
 from derain.data.pairs.find import find_pairs
 from derain.environment import environment_line
+from derain.inference.benchmark import peak_mib
 
 SIZES = {"481x321": (321, 481), "1920x1080": (1080, 1920)}
 """Label -> (height, width)."""
@@ -256,14 +257,12 @@ def measure_here(
         others.append(round((busy_seconds() - busy_began - own[-1]) / spent[-1], 2))
         if data:
             write_picture(kept(Path(keep), label, Path(data), name), restored)
-    status = Path("/proc/self/status").read_text()
-    (peak,) = (line for line in status.splitlines() if "VmHWM" in line)
     engine = restorers[chosen].engine
     return {
         "seconds": spent,
         "cpu_seconds": own,
         "cores_of_others": others,
-        "peak_mib": round(int(peak.split()[1]) / 1024),
+        "peak_mib": round(peak_mib()),
         "engine": f"{engine.name}, {engine.device}",
     }
 

@@ -82,6 +82,21 @@ def test_openvino_runs_other_configurations(tmp_path, values):
     assert_equals_torch(network, path, engine="openvino", sizes=TESTED_SIZES)
 
 
+def test_masks_of_a_network_for_one_size_stay_apart(exported):
+    """Rows and columns of windows have a mask each; one for each window takes much memory."""
+    openvino = pytest.importorskip("openvino")
+    core, windows = openvino.Core(), 20
+    model = core.read_model(exported)
+    model.reshape([1, 3, windows * 7, windows * 7])
+    operations = core.compile_model(model, "CPU").get_runtime_model().get_ordered_ops()
+    sizes = [
+        np.prod(operation.output(0).shape)
+        for operation in operations
+        if operation.get_rt_info()["layerType"] == "Const"
+    ]
+    assert 0 < max(sizes) < (windows * 7**2) ** 2
+
+
 def test_exported_network_accepts_batches(network, exported):
     rainy = np.random.default_rng(0).random((3, 3, 40, 60), dtype=np.float32)
     with torch.no_grad():

@@ -169,6 +169,6 @@ def test_verb_rejects_an_invalid_size(toy, capsys):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_peak_is_that_of_the_process_alone():
     ballast = np.ones(2**26)  # 512 MiB in the process that starts the other
-    command = "from derain.inference.benchmark import _peak_mib; print(_peak_mib())"
+    command = "from derain.inference.benchmark import peak_mib; print(peak_mib())"
     started = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
     assert 10 < float(started.stdout) < ballast.nbytes / 2**20

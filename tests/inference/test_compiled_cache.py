@@ -61,6 +61,14 @@ def test_options_have_their_own_file(folder, networks, options):
     assert len(stored(folder)) == 2
 
 
+def test_network_for_one_size_has_its_own_file(folder, networks, rng, monkeypatch):
+    rainy = rng.random((1, 3, 20, 30), dtype=np.float32)
+    first = load(networks)(rainy, one_size=True)
+    assert len(stored(folder)) == 2
+    forbid_compiling(monkeypatch)
+    np.testing.assert_array_equal(load(networks)(rainy, one_size=True), first)
+
+
 def test_networks_have_their_own_files(folder, networks):
     load(networks, "copying")
     load(networks, "darkening")

@@ -240,25 +240,40 @@ def _missing(name: str):
 
 
 @BACKENDS
-def test_an_engine_for_one_size_takes_others_too(name, networks, rng):
-    engine = open_engine(
-        networks / "blurring.onnx", engine=name, precision="float32", one_size=True
-    )
+def test_calls_of_one_size_between_others(name, networks, rng):
+    engine = open_engine(networks / "blurring.onnx", engine=name, precision="float32")
     other = open_engine(networks / "blurring.onnx", engine=name, precision="float32")
-    for size in [(40, 56), (40, 56), (33, 17), (40, 56)]:
+    for *size, one_size in [(40, 56, True), (40, 56, False), (33, 17, True), (40, 56, True)]:
         rainy = rng.random((1, 3, *size), dtype=np.float32)
-        np.testing.assert_array_equal(engine(rainy), other(rainy))
+        np.testing.assert_array_equal(engine(rainy, one_size=one_size), other(rainy))
 
 
 def test_openvino_compiles_once_for_one_size(networks, monkeypatch, rng):
     shapes = []
-    compile_for = openvino._compile_for
-    monkeypatch.setattr(
-        openvino,
-        "_compile_for",
-        lambda *arguments: shapes.append(arguments[-1]) or compile_for(*arguments),
-    )
-    engine = open_engine(networks / "copying.onnx", engine="openvino", one_size=True)
+    compile_ = openvino._compile
+
+    def note(core, path, shape=None, **options):
+        shapes.append(shape)
+        return compile_(core, path, shape, **options)
+
+    monkeypatch.setattr(openvino, "_compile", note)
+    engine = open_engine(networks / "copying.onnx", engine="openvino")
     for height in (8, 8, 9, 9):
-        engine(rng.random((1, 3, height, 8), dtype=np.float32))
-    assert shapes == [(1, 3, 8, 8), (1, 3, 9, 8)]
+        engine(rng.random((1, 3, height, 8), dtype=np.float32), one_size=True)
+    engine(rng.random((1, 3, 7, 8), dtype=np.float32))
+    assert shapes == [None, (1, 3, 8, 8), (1, 3, 9, 8), None]
+
+
+def test_openvino_goes_on_after_a_failure(networks, monkeypatch, rng):
+    engine = open_engine(networks / "copying.onnx", engine="openvino")
+    rainy = rng.random((1, 3, 8, 8), dtype=np.float32)
+
+    def fail(_):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "_compile", fail)
+        with pytest.raises(EngineError, match="failed on 8x8 pixels"):
+            engine(rainy, one_size=True)
+    np.testing.assert_array_equal(engine(rainy), rainy)
+    np.testing.assert_array_equal(engine(rainy, one_size=True), rainy)

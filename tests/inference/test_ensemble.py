@@ -16,9 +16,9 @@ class Engine:
     name = "toy"
     device = "cpu"
     precision = "float32"
-    bytes_per_px = 7
+    bytes_per_px = one_size_bytes_per_px = 7
 
-    def __call__(self, rainy: np.ndarray) -> np.ndarray:
+    def __call__(self, rainy: np.ndarray, *, one_size: bool = False) -> np.ndarray:
         return rainy + np.linspace(-1, 1, rainy.shape[3], dtype=np.float32)
 
 
@@ -34,7 +34,7 @@ def test_number_of_views(views, rng):
     views_seen = []
 
     class RecordingEngine(Engine):
-        def __call__(self, rainy: np.ndarray) -> np.ndarray:
+        def __call__(self, rainy: np.ndarray, *, one_size: bool = False) -> np.ndarray:
             views_seen.append(rainy.tobytes())
             return rainy
 
@@ -47,12 +47,25 @@ def test_four_views_have_no_quarter_turns():
     sizes = set()
 
     class RecordingEngine(Engine):
-        def __call__(self, rainy: np.ndarray) -> np.ndarray:
+        def __call__(self, rainy: np.ndarray, *, one_size: bool = False) -> np.ndarray:
             sizes.add(rainy.shape)
             return rainy
 
     Ensemble(RecordingEngine(), views=4)(np.zeros((1, 3, 4, 6), np.float32))
     assert sizes == {(1, 3, 4, 6)}
+
+
+def test_engine_is_told_of_one_size_and_changes_it_once():
+    """Twice would let it compile twice for each tile."""
+    calls = []
+
+    class RecordingEngine(Engine):
+        def __call__(self, rainy: np.ndarray, *, one_size: bool = False) -> np.ndarray:
+            calls.append((rainy.shape[2:], one_size))
+            return rainy
+
+    Ensemble(RecordingEngine())(np.zeros((1, 3, 4, 6), np.float32), one_size=True)
+    assert calls == [((4, 6), True)] * 4 + [((6, 4), True)] * 4
 
 
 def test_other_number_of_views_is_rejected():

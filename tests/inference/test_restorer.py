@@ -141,6 +141,23 @@ def test_small_tiles_give_the_same_result(networks, rng):
 # strength and mask
 
 
+@pytest.mark.parametrize(("width", "is_one_size"), [(168, False), (800, True)])
+def test_engine_compiles_for_the_tiles_of_large_pictures(width, is_one_size, networks):
+    restorer = derain.Restorer(networks / "copying.onnx", tile_px=168, precision="float32")
+    calls = []
+
+    class RecordingEngine:
+        bytes_per_px = one_size_bytes_per_px = 1000
+
+        def __call__(self, rainy, *, one_size):
+            calls.append(one_size)
+            return rainy
+
+    restorer.engine = RecordingEngine()
+    restorer(np.zeros((168, width, 3), np.uint8))
+    assert set(calls) == {is_one_size}
+
+
 @pytest.mark.parametrize("options", [{"strength": 2}, {"mask": np.zeros((2, 2), np.uint8)}])
 def test_invalid_strength_or_mask_is_rejected_before_any_work(darken, options):
     tiles = []

@@ -246,15 +246,15 @@ def interrupted(networks, photos) -> Summary:
     engine = restorer.engine
 
     class InterruptingEngine:
-        bytes_per_px = 1000
+        bytes_per_px = one_size_bytes_per_px = 1000
 
-        def __call__(self, rainy):
+        def __call__(self, rainy, *, one_size):
             with lock:
                 calls.append(1)
                 if len(calls) == 4:
                     _thread.interrupt_main()
                     threading.Event().wait(0.2)
-            return engine(rainy)
+            return engine(rainy, one_size=one_size)
 
     restorer.engine = InterruptingEngine()
     return PhotoBatch(restorer, workers=2).run(find_jobs([photos], output=photos / "out"))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
 import pytest
 from av.video.format import VideoFormat
-from helpers.clips import restore
+from helpers.clips import restore, write_clip
 
 from derain.errors import VideoError
 from derain.suffixes import CLIP_SUFFIXES
@@ -207,3 +211,29 @@ def test_encoder_that_the_container_does_not_support():
     message = r"^--codec libx264: \.webm does not support h264; try libvpx-vp9, or write a \.mkv$"
     with pytest.raises(VideoError, match=message):
         choose("a.webm", "vp9", "yuv420p", codec="libx264")
+
+
+@pytest.mark.parametrize(
+    ("size", "is_narrow"), [((48, 64), True), ((64, 48), True), ((50, 64), False)]
+)
+def test_libx265_has_no_cutree_for_narrow_frames(size, is_narrow):
+    """It would write beyond its memory, which aborts the process sooner or later."""
+    options = choose("a.mkv", "hevc", "yuv420p", size).options
+    assert ("no-cutree=1" in options["x265-params"]) == is_narrow
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc checks its heap on request")
+@pytest.mark.parametrize("size", [(48, 64), (50, 64), (16, 16)])
+def test_libx265_stays_within_its_memory(size, tmp_path):
+    checker = ctypes.util.find_library("c_malloc_debug")
+    if checker is None:
+        pytest.skip("this system has no glibc with libc_malloc_debug")
+    source = write_clip(tmp_path / "clip.mkv", size=size, codec="libx264", frames=3)
+    code = "from helpers.clips import *; restore(Path(sys.argv[1]), codec='hevc')"
+    environment = {"LD_PRELOAD": checker, "GLIBC_TUNABLES": "glibc.malloc.check=3"}
+    subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}", source],
+        check=True,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, **environment},
+    )

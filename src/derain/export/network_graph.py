@@ -40,6 +40,8 @@ class NetworkGraph:
         batch, height, width = (g.axis_length("rainy", axis) for axis in (0, 2, 3))
         rows, columns = self._reflected(height), self._reflected(width)
         padded = g.node("Gather", g.node("Gather", "rainy", rows, axis=2), columns, axis=3)
+        pixel = g.node("Slice", "rainy", g.integers([0] * 4), g.integers([1] * 4))
+        zero = g.node("Mul", pixel, g.floats([0.0]))
         levels = []
         for k in range(LEVELS):
             scale = g.integers([configuration.unshuffle * 2**k])
@@ -52,6 +54,7 @@ class NetworkGraph:
                     batch=batch,
                     height=level_height,
                     width=level_width,
+                    zero=zero,
                     window_px=configuration.window_px,
                     shift_px=configuration.shift_px,
                 )

@@ -42,10 +42,16 @@ class LevelShapes:
         batch: Name,
         height: Name,
         width: Name,
+        zero: Name,
         window_px: int,
         shift_px: int,
     ) -> None:
+        """`zero`, (1, 1, 1, 1), keeps the mask of the rows from being a constant if the size is one.
+
+        Engines would add it to that of the columns, to one constant for each window.
+        """
         g = self.graph = graph
+        self.zero = zero
         self.batch, self.height, self.width = batch, height, width
         self.window_px, self.shift_px = window_px, shift_px
         self.side = side = g.integers([window_px])
@@ -85,10 +91,9 @@ class LevelShapes:
             wrapped = np.arange(side) >= side - self.shift_px
             vertical = np.repeat(wrapped, side)
             horizontal = np.tile(wrapped, side)
-            self._masks = (
-                self._mask(self.all_rows, self.rows, vertical, shape=[-1, 1, 1, 1]),
-                self._mask(self.columns, self.columns, horizontal, shape=[1, -1, 1, 1]),
-            )
+            rows = self._mask(self.all_rows, self.rows, vertical, shape=[-1, 1, 1, 1])
+            columns = self._mask(self.columns, self.columns, horizontal, shape=[1, -1, 1, 1])
+            self._masks = self.graph.sum(rows, self.zero), columns
         return self._masks
 
     def _mask(

@@ -175,7 +175,7 @@ def _format_mib(mib: float) -> str:
     return UNKNOWN if math.isnan(mib) else f"{mib:.0f}"
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Return the peak memory of this process in MiB; nan on Windows, which does not report it."""
     try:
         # on Linux, ru_maxrss includes the memory of the process that started this one
@@ -234,4 +234,4 @@ def _answer(request: str, restorer: Restorer) -> float | str:
     if request == "product":
         precision = restorer.engine.precision
         return product_rate(precision if precision in PRECISIONS else "float32")
-    return _peak_mib()
+    return peak_mib()

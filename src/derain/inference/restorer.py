@@ -29,6 +29,8 @@ from derain.weights import DEFAULT, MODEL_SUFFIXES, find
 
 SMALL_CHANNELS = 16
 """Feature channels at full resolution of the preset `small`, which `Engine.bytes_per_px` is for."""
+MANY_TILES = 4
+"""Compiling the network for the size of a tile takes as long as it saves for so many."""
 SUPPORTED_MODES = {"L", "RGB", "RGBA", "I;16"}
 """Modes of Pillow images whose values are brightness or colours."""
 SUPPORTED_DTYPES = ("uint8", "uint16", "float16", "float32", "float64")
@@ -47,7 +49,7 @@ class Restorer:
     """
 
     ONE_SIZE: ClassVar[bool] = False
-    """True if nearly all pictures have the same size."""
+    """True if nearly all pictures have the same size, like the frames of a clip."""
 
     def __init__(
         self,
@@ -80,11 +82,7 @@ class Restorer:
             precision=precision,
             ensemble=ensemble,
         )
-        open_model = (
-            partial(open_engine, one_size=self.ONE_SIZE)
-            if rival is None
-            else partial(open_rival, name=rival.name)
-        )
+        open_model = open_engine if rival is None else partial(open_rival, name=rival.name)
         single = open_model(
             self.model.onnx_path, engine=engine, device=device, threads=threads, precision=precision
         )
@@ -169,15 +167,26 @@ class Restorer:
         on_tile: Callable[[int, int], None] | None,
         neighbours: tuple[NDArray[Any], NDArray[Any]] | tuple[()] = (),
     ) -> NDArray[Any]:
-        plan = plan_tiles(
+        limit_mib = default_limit_mib(image.nbytes) if self.limit_mib is None else self.limit_mib
+        plan_for = partial(
+            plan_tiles,
             image.shape[:2],
             tile_px=self.tile_px,
-            limit_mib=default_limit_mib(image.nbytes) if self.limit_mib is None else self.limit_mib,
-            bytes_per_px=self.engine.bytes_per_px * self.model.channels // SMALL_CHANNELS,
+            limit_mib=limit_mib,
             multiple_px=self.model.multiple_px,
         )
+        channels = self.model.channels
+        plan = plan_for(bytes_per_px=self.engine.bytes_per_px * channels // SMALL_CHANNELS)
+        one_size = self.ONE_SIZE or len(plan) >= MANY_TILES
+        if one_size:
+            bytes_per_px = self.engine.one_size_bytes_per_px * channels // SMALL_CHANNELS
+            plan = plan_for(bytes_per_px=bytes_per_px)
         return restore_tiled(
-            image, network=self.engine, plan=plan, neighbours=neighbours, on_tile=on_tile
+            image,
+            network=partial(self.engine, one_size=one_size),
+            plan=plan,
+            neighbours=neighbours,
+            on_tile=on_tile,
         )
 
 

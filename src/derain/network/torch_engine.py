@@ -32,7 +32,6 @@ class TorchEngine:
         device: str = "cpu",
         threads: int | None = None,
         precision: str | None = None,
-        one_size: bool = False,
     ) -> None:
         """Raises WeightsError. See `open_engine` for the arguments."""
         if threads is not None:
@@ -44,9 +43,11 @@ class TorchEngine:
         self.precision = precision or ("bfloat16" if has_bfloat16 else "float32")
         name = torch.cuda.get_device_name(device) if self._type == "cuda" else "PyTorch"
         self.device = f"{device} ({name}), {self.precision}"
-        self.bytes_per_px = BYTES_PER_PX[self.precision]
+        self.bytes_per_px = self.one_size_bytes_per_px = BYTES_PER_PX[self.precision]
 
-    def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(
+        self, rainy: NDArray[np.float32], *, one_size: bool = False
+    ) -> NDArray[np.float32]:
         """See `Engine`."""
         with (
             self._lock,  # each concurrent call would take the memory of a tile

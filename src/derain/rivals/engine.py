@@ -35,8 +35,11 @@ class RivalEngine:
         self._lock = threading.Lock()
         self.device = f"{device}, {self.precision}"
         self.bytes_per_px = network.BYTES_PER_PX or WHOLE_PICTURE
+        self.one_size_bytes_per_px = self.bytes_per_px
 
-    def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(
+        self, rainy: NDArray[np.float32], *, one_size: bool = False
+    ) -> NDArray[np.float32]:
         """See `Engine`."""
         # each concurrent call would take the memory of a picture
         with self._lock, torch.inference_mode():

@@ -67,6 +67,9 @@ ENCODER_OPTIONS = {
     "libvpx": {"b": "20M", "deadline": "good", "cpu-used": "4"},
     "libx265": {"x265-params": "log-level=error"},
 }
+NARROW_PX = 48
+"""Width up to which libx265 4.2 writes beyond its memory with the option `cutree`. Frames may be
+written turned, so that this concerns the height as well."""
 HIGH_DEPTH_ENCODERS = ["libx265", "libsvtav1", "ffv1"]
 """Encoders of more than 8 bits, the most widely supported first."""
 EVEN_SIZE_ENCODERS = {"libx264", "libx265", "libsvtav1"}
@@ -117,6 +120,8 @@ def choose_encoding(
         options["crf"] = f"{quality:g}"
     if suffix in WITHOUT_B_FRAMES or (suffix in TRANSPORT_STREAMS and encoder != kept):
         options["bf"] = "0"
+    if encoder == "libx265" and min(size) <= NARROW_PX:
+        options["x265-params"] += ":no-cutree=1"
     notes = []
     if codec is None and source_codec in ENCODERS and encoder != ENCODERS[source_codec]:
         notes.append(f"{suffix} does not support {source_codec}: written with {encoder}")

@@ -35,11 +35,19 @@ class Engine(Protocol):
     def bytes_per_px(self) -> int:
         """Memory of the preset `small` per pixel, measured and rounded up; it limits the tiles."""
 
-    def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+    @property
+    def one_size_bytes_per_px(self) -> int:
+        """The same for calls of one size."""
+
+    def __call__(
+        self, rainy: NDArray[np.float32], *, one_size: bool = False
+    ) -> NDArray[np.float32]:
         """Restore (N, 3, H, W) in 0..1, without clamping.
 
-        Any H and W are valid; the first call of a new size takes longer. Raises EngineError if the
-        engine fails, for example because memory runs out.
+        Any H and W are valid; the first call of a new size takes longer. `one_size` says that many
+        calls have this size, like the tiles of a picture and the frames of a clip: OpenVINO
+        compiles the network for it, which takes a second, and is faster then and needs half the
+        memory. Raises EngineError if the engine fails, for example because memory runs out.
         """
 
 
@@ -82,16 +90,13 @@ def open_engine(
     device: str = "cpu",
     threads: int | None = None,
     precision: str | None = None,
-    one_size: bool = False,
 ) -> Engine:
     """Load an exported network into `engine`, or into the first installed one that has `device`.
 
     `threads` limits the CPU threads; None leaves the number to the engine. `precision` is float32
     or bfloat16; None means bfloat16 if the CPU has instructions for it and the engine uses them,
-    which is faster. In `small`, the two agree to 64 dB on photos and 56 dB on noise. `one_size`
-    says that nearly all calls have one size, as in a clip: OpenVINO compiles the network for the
-    size of the first call, and again when the size changes, which takes half a second.
-    Raises EngineError for an unavailable engine, device or precision, and lists the available ones.
+    which is faster. In `small`, the two agree to 64 dB on photos and 56 dB on noise. Raises
+    EngineError for an unavailable engine, device or precision, and lists the available ones.
     """
     if engine is not None and engine not in ENGINES:
         raise EngineError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
@@ -116,7 +121,6 @@ def open_engine(
                 device=device.lower(),
                 threads=threads,
                 precision=precision,
-                one_size=one_size,
             )
     available = "; ".join(f"{name} has {', '.join(ENGINES[name].devices())}" for name in names)
     subject = "no installed engine has a" if engine is None else f"{engine} has no"

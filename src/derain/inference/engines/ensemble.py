@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from derain.errors import EngineError
 from derain.inference.engines.engine import Engine
 
-VIEWS = {4: (0, 2), 8: (0, 1, 2, 3)}
-"""Number of views -> quarter turns; each of them is also flipped."""
+VIEWS = {4: (0, 2), 8: (0, 2, 1, 3)}
+"""Number of views -> quarter turns; each of them is also flipped. Turns of one size are together,
+since an engine may prepare for a size."""
 
 
 class Ensemble:
@@ -34,15 +35,19 @@ class Ensemble:
         self.device = f"{engine.device}, mean of {views} views"
         self.precision = engine.precision
         self.bytes_per_px = engine.bytes_per_px
+        self.one_size_bytes_per_px = engine.one_size_bytes_per_px
 
-    def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(
+        self, rainy: NDArray[np.float32], *, one_size: bool = False
+    ) -> NDArray[np.float32]:
         """See `Engine`."""
         total = np.zeros_like(rainy)
         for quarter_turns in VIEWS[self._views]:
             for is_flipped in (False, True):
                 view = np.rot90(rainy, quarter_turns, axes=(2, 3))
                 restored = self._engine(
-                    np.ascontiguousarray(view[..., ::-1] if is_flipped else view)
+                    np.ascontiguousarray(view[..., ::-1] if is_flipped else view),
+                    one_size=one_size,
                 )
                 total += np.rot90(
                     restored[..., ::-1] if is_flipped else restored, -quarter_turns, axes=(2, 3)

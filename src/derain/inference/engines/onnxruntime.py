@@ -27,7 +27,7 @@ ERRORS_ONLY = 3
 class OnnxRuntimeEngine:
     """An `Engine` on the execution providers of the installed build; float32 only."""
 
-    bytes_per_px = 1800
+    bytes_per_px = one_size_bytes_per_px = 1800
     name = "onnxruntime"
     precision = "float32"
 
@@ -38,7 +38,6 @@ class OnnxRuntimeEngine:
         device: str = "cpu",
         threads: int | None = None,
         precision: str | None = None,
-        one_size: bool = False,
     ) -> None:
         """Raises EngineError. See `open_engine` for the arguments."""
         import onnxruntime
@@ -48,7 +47,7 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
         # sizes change from picture to picture, and a plan for each would be kept forever
-        options.enable_mem_pattern = one_size
+        options.enable_mem_pattern = False
         if threads is not None:
             options.intra_op_num_threads = threads
         provider = PROVIDERS[device]
@@ -68,7 +67,9 @@ class OnnxRuntimeEngine:
         self.device = f"{device}, {self.precision}"
         self._lock = threading.Lock()
 
-    def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(
+        self, rainy: NDArray[np.float32], *, one_size: bool = False
+    ) -> NDArray[np.float32]:
         """See `Engine`."""
         try:
             with self._lock:  # each concurrent call would take the memory of a tile

@@ -24,6 +24,9 @@ HINT = "INFERENCE_PRECISION_HINT"
 OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 """Names of precisions in derain and in OpenVINO."""
 UNKNOWN_PRECISION = "the precision of the device"
+BYTES_PER_PX = {"single": (1900, 1000), "half": (1000, 1000)}
+"""Memory of the preset `small`, for any size and on a CPU for one size, by the size of floats. The
+last one was not measured: it cannot be more than in single precision."""
 
 
 class OpenVinoEngine:
@@ -42,7 +45,6 @@ class OpenVinoEngine:
         device: str = "cpu",
         threads: int | None = None,
         precision: str | None = None,
-        one_size: bool = False,
     ) -> None:
         """Raises EngineError. See `open_engine` for the arguments."""
         core = _open_core()
@@ -52,9 +54,10 @@ class OpenVinoEngine:
             options[HINT] = OPENVINO_PRECISIONS[precision or _best_precision(core, device)]
         if device == "cpu" and threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
+        self._compile = partial(_compile, core, onnx_path, device=device, options=options)
         try:
             with _decoded_errors():
-                compiled = _compile(core, onnx_path, device=device, options=options)
+                compiled = self._compile()
                 self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(
@@ -67,24 +70,24 @@ class OpenVinoEngine:
             full_name = core.get_property(device.upper(), "FULL_DEVICE_NAME")
         self.precision = _actual_precision(compiled) or UNKNOWN_PRECISION
         self.device = f"{device} ({full_name}), {self.precision}"
-        self.bytes_per_px = 1000 if self.precision in {"bfloat16", "float16"} else 1900
+        kind = "half" if self.precision in {"bfloat16", "float16"} else "single"
+        self._is_cpu = device == "cpu"
+        self.bytes_per_px, self.one_size_bytes_per_px = BYTES_PER_PX[kind]
+        if not self._is_cpu:
+            self.one_size_bytes_per_px = self.bytes_per_px
         self._lock = threading.Lock()
         self._shape: tuple[int, ...] | None = None
         """Shape that the network was compiled for; None for all shapes."""
-        self._compile_for: Callable[[tuple[int, ...]], Any] | None = None
-        if one_size and device == "cpu":
-            self._compile_for = partial(_compile_for, core, onnx_path, options)
 
-    def __call__(self, rainy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(
+        self, rainy: NDArray[np.float32], *, one_size: bool = False
+    ) -> NDArray[np.float32]:
         """See `Engine`."""
         # one request uses all CPU threads; a second one would double the memory, not the speed
         with self._lock:
             try:
                 with _decoded_errors():
-                    if self._compile_for is not None and self._shape != rainy.shape:
-                        self._request, self._shape = None, None  # its memory first
-                        self._request = self._compile_for(rainy.shape).create_infer_request()
-                        self._shape = rainy.shape
+                    self._prepare(rainy.shape if one_size and self._is_cpu else None)
                     self._request.infer([np.ascontiguousarray(rainy)], share_inputs=True)
             except RuntimeError as error:
                 size = "x".join(str(side) for side in rainy.shape[:1:-1])
@@ -93,6 +96,16 @@ class OpenVinoEngine:
                     "try a smaller --limit-mib"
                 ) from error
             return np.array(self._request.get_output_tensor(0).data)
+
+    def _prepare(self, shape: tuple[int, ...] | None) -> None:
+        """Compile the network for inputs of `shape`, or of all if that is None, unless it is.
+
+        Raises RuntimeError.
+        """
+        if self._request is None or self._shape != shape:
+            self._request = None  # its memory first
+            self._request = self._compile(shape).create_infer_request()
+            self._shape = shape
 
 
 def version() -> str | None:
@@ -154,10 +167,18 @@ def _import_library() -> Any:
     return library
 
 
-def _compile(core: Any, onnx_path: Path, *, device: str, options: dict[str, Any]) -> Any:
-    """Return the compiled network, from the cache if it was compiled on this machine before.
+def _compile(
+    core: Any,
+    onnx_path: Path,
+    shape: tuple[int, ...] | None = None,
+    *,
+    device: str,
+    options: dict[str, Any],
+) -> Any:
+    """Return the network compiled for inputs of `shape`, or of any shape if that is None.
 
-    Raises RuntimeError.
+    For a CPU it comes from the cache if it was compiled on this machine before. Raises
+    RuntimeError.
     """
     if device != "cpu":
         return core.compile_model(core.read_model(onnx_path), device.upper(), options)
@@ -166,6 +187,7 @@ def _compile(core: Any, onnx_path: Path, *, device: str, options: dict[str, Any]
         core.get_property("CPU", "FULL_DEVICE_NAME"),
         core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
         sorted(options.items()),
+        shape,
     )
     try:
         key = cache_key(Path(onnx_path).read_bytes(), repr(facts).encode())
@@ -174,20 +196,14 @@ def _compile(core: Any, onnx_path: Path, *, device: str, options: dict[str, Any]
     if compiled := read_compiled(key):
         with suppress(RuntimeError):  # whatever the reason, compiling is the remedy
             return core.import_model(compiled, "CPU", options)
-    network = core.compile_model(core.read_model(onnx_path), "CPU", options)
+    network = core.read_model(onnx_path)
+    if shape is not None:
+        network.reshape(list(shape))
+    network = core.compile_model(network, "CPU", options)
     with suppress(RuntimeError):
         exported = network.export_model()
         write_compiled(key, exported if isinstance(exported, bytes) else exported.getvalue())
     return network
-
-
-def _compile_for(
-    core: Any, onnx_path: Path, options: dict[str, Any], shape: tuple[int, ...]
-) -> Any:
-    """Return the network compiled for inputs of one shape on the CPU. Raises RuntimeError."""
-    network = core.read_model(onnx_path)
-    network.reshape(list(shape))
-    return core.compile_model(network, "CPU", options)
 
 
 def _best_precision(core: Any, device: str) -> str:
