@@ -264,7 +264,7 @@ def test_openvino_compiles_once_for_one_size(networks, monkeypatch, rng):
     assert shapes == [None, (1, 3, 8, 8), (1, 3, 9, 8), None]
 
 
-def test_openvino_goes_on_after_a_failure(networks, monkeypatch, rng):
+def test_openvino_works_after_a_failed_compilation(networks, monkeypatch, rng):
     engine = open_engine(networks / "copying.onnx", engine="openvino")
     rainy = rng.random((1, 3, 8, 8), dtype=np.float32)
 

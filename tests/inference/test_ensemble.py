@@ -55,8 +55,8 @@ def test_four_views_have_no_quarter_turns():
     assert sizes == {(1, 3, 4, 6)}
 
 
-def test_engine_is_told_of_one_size_and_changes_it_once():
-    """Twice would let it compile twice for each tile."""
+def test_views_of_one_size_are_together():
+    """Otherwise it would compile more than twice for each tile."""
     calls = []
 
     class RecordingEngine(Engine):
