@@ -252,9 +252,9 @@ def test_openvino_compiles_once_for_one_size(networks, monkeypatch, rng):
     shapes = []
     compile_ = openvino._compile
 
-    def note(core, path, shape=None, **options):
+    def note(core, data, source, shape=None, **options):
         shapes.append(shape)
-        return compile_(core, path, shape, **options)
+        return compile_(core, data, source, shape, **options)
 
     monkeypatch.setattr(openvino, "_compile", note)
     engine = open_engine(networks / "copying.onnx", engine="openvino")
@@ -268,7 +268,7 @@ def test_openvino_works_after_a_failed_compilation(networks, monkeypatch, rng):
     engine = open_engine(networks / "copying.onnx", engine="openvino")
     rainy = rng.random((1, 3, 8, 8), dtype=np.float32)
 
-    def fail(_):
+    def fail(*_):
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patched:
@@ -276,4 +276,14 @@ def test_openvino_works_after_a_failed_compilation(networks, monkeypatch, rng):
         with pytest.raises(EngineError, match="failed on 8x8 pixels"):
             engine(rainy, one_size=True)
     np.testing.assert_array_equal(engine(rainy), rainy)
+    np.testing.assert_array_equal(engine(rainy, one_size=True), rainy)
+
+
+def test_openvino_needs_the_file_once(networks, monkeypatch, tmp_path, rng):
+    monkeypatch.setenv("DERAIN_CACHE", "off")
+    path = tmp_path / "network.onnx"
+    path.write_bytes((networks / "copying.onnx").read_bytes())
+    engine = open_engine(path, engine="openvino")
+    path.unlink()
+    rainy = rng.random((1, 3, 8, 8), dtype=np.float32)
     np.testing.assert_array_equal(engine(rainy, one_size=True), rainy)

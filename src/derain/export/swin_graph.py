@@ -46,9 +46,9 @@ class LevelShapes:
         window_px: int,
         shift_px: int,
     ) -> None:
-        """`zero`, (1, 1, 1, 1), keeps the mask of the rows from being a constant if the size is one.
+        """`zero`, (1, 1, 1, 1), keeps one mask from being a constant of a network for one size.
 
-        Engines would add it to that of the columns, to one constant for each window.
+        Engines would add both masks, which makes a constant for each window.
         """
         g = self.graph = graph
         self.zero = zero

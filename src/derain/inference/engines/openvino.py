@@ -54,12 +54,13 @@ class OpenVinoEngine:
             options[HINT] = OPENVINO_PRECISIONS[precision or _best_precision(core, device)]
         if device == "cpu" and threads is not None:
             options["INFERENCE_NUM_THREADS"] = threads
-        self._compile = partial(_compile, core, onnx_path, device=device, options=options)
         try:
+            self._data = Path(onnx_path).read_bytes()
+            self._compile = partial(_compile, core, self._data, device=device, options=options)
             with _decoded_errors():
-                compiled = self._compile()
+                compiled = self._compile(onnx_path)
                 self._request = compiled.create_infer_request()
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             raise EngineError(
                 f"{onnx_path}: OpenVINO cannot load it on {device} ({_first_line(error)}); "
                 "try --engine onnxruntime"
@@ -104,7 +105,8 @@ class OpenVinoEngine:
         """
         if self._request is None or self._shape != shape:
             self._request = None  # its memory first
-            self._request = self._compile(shape).create_infer_request()
+            # the file may be another one, or gone
+            self._request = self._compile(self._data, shape).create_infer_request()
             self._shape = shape
 
 
@@ -169,7 +171,8 @@ def _import_library() -> Any:
 
 def _compile(
     core: Any,
-    onnx_path: Path,
+    data: bytes,
+    source: Path | bytes,
     shape: tuple[int, ...] | None = None,
     *,
     device: str,
@@ -177,11 +180,11 @@ def _compile(
 ) -> Any:
     """Return the network compiled for inputs of `shape`, or of any shape if that is None.
 
-    For a CPU it comes from the cache if it was compiled on this machine before. Raises
-    RuntimeError.
+    `source` is the ONNX file or its content, `data` the latter. For a CPU, the network comes from
+    the cache if it was compiled on this machine before. Raises RuntimeError.
     """
     if device != "cpu":
-        return core.compile_model(core.read_model(onnx_path), device.upper(), options)
+        return core.compile_model(core.read_model(source), device.upper(), options)
     facts = (
         core.get_versions("CPU")["CPU"].build_number,
         core.get_property("CPU", "FULL_DEVICE_NAME"),
@@ -189,14 +192,11 @@ def _compile(
         sorted(options.items()),
         shape,
     )
-    try:
-        key = cache_key(Path(onnx_path).read_bytes(), repr(facts).encode())
-    except OSError as error:
-        raise RuntimeError(str(error)) from error
+    key = cache_key(data, repr(facts).encode())
     if compiled := read_compiled(key):
         with suppress(RuntimeError):  # whatever the reason, compiling is the remedy
             return core.import_model(compiled, "CPU", options)
-    network = core.read_model(onnx_path)
+    network = core.read_model(source)
     if shape is not None:
         network.reshape(list(shape))
     network = core.compile_model(network, "CPU", options)
