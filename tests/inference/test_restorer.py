@@ -6,6 +6,9 @@ import inspect
 import pickle
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +159,26 @@ def test_engine_compiles_for_the_tiles_of_large_pictures(width, is_one_size, net
     restorer.engine = RecordingEngine()
     restorer(np.zeros((168, width, 3), np.uint8))
     assert set(calls) == {is_one_size}
+
+
+def test_large_pictures_take_turns(networks):
+    """Tiles of two sizes in turn would let the engine compile for each of them."""
+    restorer = derain.Restorer(networks / "copying.onnx", tile_px=168, precision="float32")
+    heights = []
+
+    class RecordingEngine:
+        bytes_per_px = one_size_bytes_per_px = 1000
+
+        def __call__(self, rainy, *, one_size):
+            heights.append(rainy.shape[2])
+            time.sleep(0.01)
+            return rainy
+
+    restorer.engine = RecordingEngine()
+    rainy = [np.zeros((height, 800, 3), np.uint8) for height in (100, 160)]
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(restorer, rainy))
+    assert sum(first != second for first, second in pairwise(heights)) == 1
 
 
 @pytest.mark.parametrize("options", [{"strength": 2}, {"mask": np.zeros((2, 2), np.uint8)}])

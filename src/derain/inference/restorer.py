@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -89,6 +89,8 @@ class Restorer:
         self.engine: Engine = single if ensemble == 1 else Ensemble(single, views=ensemble)
         self.tile_px = tile_px
         self.limit_mib = limit_mib
+        self._one_size = threading.Lock()
+        """Held for a whole picture whose tiles the network is compiled for."""
 
     def __reduce__(self) -> tuple[Callable[[], Restorer], tuple[()]]:
         """Copies and other processes load the network again."""
@@ -181,13 +183,14 @@ class Restorer:
         if one_size:
             bytes_per_px = self.engine.one_size_bytes_per_px * channels // SMALL_CHANNELS
             plan = plan_for(bytes_per_px=bytes_per_px)
-        return restore_tiled(
-            image,
-            network=partial(self.engine, one_size=one_size),
-            plan=plan,
-            neighbours=neighbours,
-            on_tile=on_tile,
-        )
+        with self._one_size if one_size else nullcontext():
+            return restore_tiled(
+                image,
+                network=partial(self.engine, one_size=one_size),
+                plan=plan,
+                neighbours=neighbours,
+                on_tile=on_tile,
+            )
 
 
 def restore(
