@@ -141,9 +141,6 @@ def test_small_tiles_give_the_same_result(networks, rng):
     np.testing.assert_array_equal(tiled, whole)
 
 
-# strength and mask
-
-
 @pytest.mark.parametrize(("width", "is_one_size"), [(168, False), (800, True)])
 def test_engine_compiles_for_the_tiles_of_large_pictures(width, is_one_size, networks):
     restorer = derain.Restorer(networks / "copying.onnx", tile_px=168, precision="float32")
@@ -179,6 +176,9 @@ def test_large_pictures_take_turns(networks):
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(restorer, rainy))
     assert sum(first != second for first, second in pairwise(heights)) == 1
+
+
+# strength and mask
 
 
 @pytest.mark.parametrize("options", [{"strength": 2}, {"mask": np.zeros((2, 2), np.uint8)}])
