@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("av")
 
+from campaigns import fuzz_all
 from campaigns.fuzz import TARGETS, kept_inputs, seeds
 from campaigns.fuzz_all import fuzz_share, minimise, pack, read_log
 from campaigns.mutations import RANDOM, TEXT, long_run
@@ -68,13 +71,32 @@ def test_log_of_libfuzzer_gives_inputs_and_coverage():
 def test_equal_corpora_give_equal_archives(tmp_path):
     archives = []
     for index in range(2):
-        paths = [tmp_path / f"{index}" / name for name in "ab"]
-        paths[0].parent.mkdir()
+        folder = tmp_path / f"{index}"
+        folder.mkdir()
+        paths = [folder / name for name in ("a", "b", "results.jsonl")]
         for path in paths:
             path.write_text(path.name)
-        pack({"log": paths}, tmp_path / f"{index}.zip")
-        archives.append((tmp_path / f"{index}.zip").read_bytes())
+        pack({"log": paths[:2]}, paths[2], folder / "kept.zip")
+        archives.append((folder / "kept.zip").read_bytes())
     assert archives[0] == archives[1]
+
+
+def test_campaign_ends_when_a_target_has_had_its_time(tmp_path, monkeypatch):
+    shares = []
+
+    def fuzz(folder, name, seconds):
+        shares.append((name, seconds))
+        return {"target": name, "cpu_s": seconds}
+
+    monkeypatch.setattr(fuzz_all, "fuzz_share", fuzz)
+    run = partial(fuzz_all.run_target, folder=tmp_path, share=5, end=math.inf)
+    run("png", minutes=7)
+    run("exif", minutes=2)
+    assert shares == [("png", 300), ("png", 120), ("exif", 120)]
+    run("png", minutes=8)
+    assert shares[3:] == [("png", 60)]
+    run("xmp", minutes=1, end=0)
+    assert len(fuzz_all.read_results(tmp_path)) == len(shares) == 4
 
 
 @pytest.mark.slow

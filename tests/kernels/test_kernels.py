@@ -14,6 +14,7 @@ import sys
 import pytest
 import torch
 from helpers.networks import perturb
+from torch import nn
 
 from derain import kernels
 from derain.kernels.build import has_matrix_unit
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.slow  # the kernels are compiled first
 CHANNELS = [16, 32, 48, 64, 7, 33, 50]  # the last three are padded
 RELATIVE_NORM = {torch.float32: 1e-5, torch.bfloat16: 0.05}
 """Norm of the difference, relative to the norm of the expected tensor."""
-FUSED = {"_SwinBlockBackward", "_SFTBackward", "_FusionBackward"}
+FUSED = {"_SwinBlockBackward", "_SFTBackward", "_FusionBackward", "_ConvolutionBackward"}
 
 
 @pytest.fixture
@@ -136,6 +137,59 @@ def test_fusion_matches_the_reference(choice, channels, count, dtype):
     torch.manual_seed(0)
     fusion, maps = Fusion(count * channels, channels), make_maps(count, channels)
     assert_close_in_norm(reference_and_kernel(fusion, *maps, dtype=dtype, choice=choice), dtype)
+
+
+@pytest.fixture
+def for_convolutions(compiled):
+    """Skip where PyTorch computes all of a convolution."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX2":
+        pytest.skip("the kernel of convolutions is for AVX2")
+
+
+@pytest.mark.parametrize("size", [(7, 14), (13, 9), (1, 5), (5, 1)])
+@pytest.mark.parametrize(("channels", "out"), [(16, 16), (64, 32), (48, 64), (128, 64)])
+def test_convolution_matches_the_reference(for_convolutions, channels, out, size):
+    torch.manual_seed(0)
+    layer, x = nn.Conv2d(channels, out, 3, padding=1), noise(3, channels, *size)
+    assert_close_in_norm(reference_and_kernel(layer, x), torch.float32)
+    assert is_fused(layer, x)
+
+
+def test_convolution_is_the_same_in_several_threads(for_convolutions):
+    layer, x = nn.Conv2d(32, 48, 3, padding=1), noise(1, 32, 7, 9)
+    torch.set_num_threads(3)
+    try:
+        assert_close_in_norm(reference_and_kernel(layer, x), torch.float32)
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("frozen", ["weight", "bias", "x"])
+def test_convolution_with_something_frozen_has_the_other_gradients(for_convolutions, frozen):
+    layer, x = accelerated(nn.Conv2d(16, 32, 3, padding=1)), noise(1, 16, 5, 4).requires_grad_()
+    tensors = {**dict(layer.named_parameters()), "x": x}
+    expected = torch.autograd.grad(layer(x).square().sum(), list(tensors.values()))
+    tensors[frozen].requires_grad_(False)
+    layer(x).square().sum().backward()
+    for (name, tensor), gradient in zip(tensors.items(), expected, strict=True):
+        assert tensor.grad is None if name == frozen else torch.equal(tensor.grad, gradient)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(16, 16, 3, padding=1, stride=2),
+        nn.Conv2d(16, 16, 3),
+        nn.Conv2d(16, 16, 5, padding=1),
+        nn.Conv2d(16, 16, 3, padding=1, groups=2),
+        nn.Conv2d(16, 16, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(16, 3, 3, padding=1),
+        nn.Conv2d(16, 16, 3, padding=1, bias=False),
+    ],
+    ids=str,
+)
+def test_other_convolutions_use_the_reference(for_convolutions, layer):
+    assert not is_fused(accelerated(layer), noise(1, 16, 7, 7))
 
 
 @pytest.mark.parametrize("size", [(7, 7), (7, 21), (14, 7)])

@@ -9,7 +9,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from derain.kernels.build import Choice, effective_choice, load_library
-from derain.kernels.fused import fused_fusion, fused_sft, fused_swin_block
+from derain.kernels.fused import (
+    fused_convolution,
+    fused_fusion,
+    fused_sft,
+    fused_swin_block,
+)
 from derain.network.blocks import SFT, Fusion
 from derain.network.swin import SwinBlock
 
@@ -17,6 +22,7 @@ KERNELS: dict[type[nn.Module], Callable[..., Tensor | None]] = {
     SwinBlock: fused_swin_block,
     SFT: fused_sft,
     Fusion: fused_fusion,
+    nn.Conv2d: fused_convolution,
 }
 """Each takes (module, *maps, matrix_unit=) and returns None for what it does not support."""
 

@@ -1,9 +1,9 @@
-"""The kernels as replacements for the `forward` of `SwinBlock`, `SFT` and `Fusion`.
+"""The kernels as replacements for the `forward` of `SwinBlock`, `SFT`, `Fusion` and `nn.Conv2d`.
 
 Each computes the same as its module, in the dtype of autocast if that is enabled, and returns None
 for what it does not support; the module has to compute that. The C++ has channels in multiples of
 16: maps and parameters are padded with zeros to the next multiple. Only the norms and the scale of
-the Swin block need to know the real number of channels.
+the Swin block need to know the real number of channels. Convolutions are not padded.
 """
 
 from __future__ import annotations
@@ -73,14 +73,38 @@ def fused_fusion(fusion: Fusion, *maps: Tensor, matrix_unit: bool) -> Tensor | N
     return _image(y, channels)
 
 
+def fused_convolution(layer: nn.Conv2d, x: Tensor, *, matrix_unit: bool) -> Tensor | None:
+    """Return `layer(x)`, whose weight has its gradient by the kernel, or None if there is none.
+
+    It is for 3x3 convolutions in float32 on processors with AVX2 alone. The other passes are
+    PyTorch's.
+    """
+    del matrix_unit
+    if (
+        (layer.kernel_size, layer.stride, layer.padding) != ((3, 3), (1, 1), (1, 1))
+        or layer.padding_mode != "zeros"
+        or (layer.dilation, layer.groups) != ((1, 1), 1)
+        or layer.bias is None
+        or (layer.in_channels % LANES, layer.out_channels % LANES) != (0, 0)
+        or torch.backends.cpu.get_cpu_capability() != "AVX2"
+        or not is_computed(x)
+        or (_dtype(x), layer.weight.dtype) != (torch.float32, torch.float32)
+    ):
+        return None
+    return cast("Tensor", _Convolution.apply(x, layer.weight, layer.bias))
+
+
+def is_computed(x: Tensor) -> bool:
+    """True if PyTorch computes this map on a CPU, for a gradient."""
+    return torch.is_grad_enabled() and not torch.compiler.is_compiling() and x.device.type == "cpu"
+
+
 def is_supported(maps: Sequence[Tensor], weights: Sequence[Tensor]) -> bool:
     """True if gradients are computed and there are kernels for these feature maps and weights."""
     channels, height, width = maps[0].shape[1:]
     dtype = _dtype(maps[0])
     return (
-        torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and all(x.device.type == "cpu" and x.shape == maps[0].shape for x in maps)
+        all(is_computed(x) and x.shape == maps[0].shape for x in maps)
         and (
             dtype == torch.float32
             or (dtype == torch.bfloat16 and torch.cpu._is_avx512_bf16_supported())
@@ -200,3 +224,23 @@ class _Fusion(torch.autograd.Function):
             maps, dy.contiguous(), weight, bias, trainable
         )
         return (None, *gradients) if trainable else (None, *gradients, None, None)
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight, bias, padding=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        dx = d_weight = d_bias = None
+        if ctx.needs_input_grad[0]:
+            dx = torch.nn.grad.conv2d_input(x.shape, weight, dy, padding=1)
+        if any(ctx.needs_input_grad[1:]):
+            pixels = (map_.permute(0, 2, 3, 1).contiguous() for map_ in (x, dy))
+            gradient, d_bias = torch.ops.derain.convolution_gradients(*pixels)
+            d_weight = torch.empty_like(weight).copy_(gradient)
+        return dx, d_weight, d_bias
