@@ -4,7 +4,8 @@ from helpers.pairs import noise_pair
 from PIL import Image
 
 from derain.data.pairs.folder import PairFolder, select_pairs
-from derain.data.training_pictures import load_pairs, load_pictures, rain_layer
+from derain.data.picture_cache import PictureCache
+from derain.data.training_pictures import open_pairs, open_pictures, rain_layer
 from derain.errors import DataError
 
 
@@ -48,7 +49,7 @@ def folder(tmp_path, rng):
     ("choice", "names"), [({"exclude": ("b",)}, ["a", "c"]), ({"only": ("b",)}, ["b"])]
 )
 def test_pairs_are_selected_by_name(folder, choice, names):
-    collection = load_pairs(PairFolder(folder, **choice))
+    collection = open_pairs(PairFolder(folder, **choice), PictureCache())
     assert [pair.name for pair in collection.pairs] == names
     assert len(collection.rainy) == len(names)
 
@@ -66,12 +67,17 @@ def test_unknown_pair_is_an_error(folder, choice):
 
 def test_pair_smaller_than_a_crop_is_an_error(folder):
     with pytest.raises(DataError, match="smaller than a crop"):
-        load_pairs(PairFolder(folder), min_px=61)
+        open_pairs(PairFolder(folder), PictureCache(), min_px=61)
 
 
 @pytest.mark.parametrize(("layers", "with_layers"), [(False, True), (True, False)])
 def test_rain_layers_are_optional(folder, layers, with_layers):
-    assert load_pairs(PairFolder(folder, layers=layers), with_layers=with_layers).layers == []
+    assert (
+        open_pairs(
+            PairFolder(folder, layers=layers), PictureCache(), with_layers=with_layers
+        ).layers
+        == ()
+    )
 
 
 def test_shared_clean_picture_is_kept_once(tmp_path, rng):
@@ -79,21 +85,21 @@ def test_shared_clean_picture_is_kept_once(tmp_path, rng):
         save_noise(tmp_path / "clean" / f"{number}.png", rng)
         for rain in (1, 2, 3):
             save_noise(tmp_path / "rainy" / f"{number}_{rain}.png", rng)
-    collection = load_pairs(PairFolder(str(tmp_path)), with_layers=False)
+    collection = open_pairs(PairFolder(str(tmp_path)), PictureCache(), with_layers=False)
     assert len(collection.clean) == 6
     assert len({id(picture) for picture in collection.clean}) == 2
 
 
 def test_files_without_a_pair_are_kept_as_problems(folder, tmp_path, rng):
     save_noise(tmp_path / "rainy" / "alone.png", rng)
-    problems = load_pairs(PairFolder(folder, exclude=("b",))).problems
+    problems = open_pairs(PairFolder(folder, exclude=("b",)), PictureCache()).problems
     assert [problem.path.name for problem in problems] == ["alone.png"]
 
 
 def test_large_backgrounds_are_also_kept_at_half_size(tmp_path, rng):
     save_noise(tmp_path / "wide.png", rng, size=(300, 1200))
     save_noise(tmp_path / "little.png", rng, size=(50, 50))
-    pictures, too_small = load_pictures([tmp_path], min_px=56)
+    pictures, too_small = open_pictures([tmp_path], PictureCache(), min_px=56)
     assert [picture.shape for picture in pictures] == [(300, 1200, 3), (150, 600, 3)]
     assert too_small == [tmp_path / "little.png"]
 
@@ -101,33 +107,57 @@ def test_large_backgrounds_are_also_kept_at_half_size(tmp_path, rng):
 def test_folder_without_pictures_is_an_error(tmp_path):
     (tmp_path / "._resource_fork.png").write_bytes(b"left by an archive of macOS")
     with pytest.raises(DataError, match="contains no pictures"):
-        load_pictures([tmp_path])
+        open_pictures([tmp_path], PictureCache())
 
 
-def test_damaged_background_is_named(tmp_path):
+def test_file_that_is_no_picture_is_named(tmp_path):
     (tmp_path / "torn.png").write_bytes(b"nonsense")
-    with pytest.raises(DataError, match=r"torn\.png: "):
-        load_pictures([tmp_path])
+    with pytest.raises(DataError, match=r"torn\.png: .* remove it from the data set"):
+        open_pictures([tmp_path], PictureCache())
+
+
+def test_damaged_background_is_named_when_it_is_drawn(tmp_path, rng):
+    path = tmp_path / "torn.png"
+    save_noise(path, rng)
+    path.write_bytes(path.read_bytes()[:900])
+    pictures, _ = open_pictures([tmp_path], PictureCache())
+    with pytest.raises(DataError, match=r"torn\.png: .* remove it from the data set"):
+        pictures[0]
+
+
+def test_rain_layers_are_those_of_the_pairs(folder):
+    collection = open_pairs(PairFolder(folder), PictureCache())
+    expected = [rain_layer(*pair.load()) for pair in collection.pairs]
+    np.testing.assert_array_equal(list(collection.layers), expected)
+
+
+def test_neighbours_are_those_of_the_clip(tmp_path, rng):
+    folder = str(noise_pair(tmp_path, ["1", "2", "4"], rng))
+    source = PairFolder(folder, clip=True)
+    collection = open_pairs(source, PictureCache(), with_neighbours=True, is_aligned=False)
+    first, second, third = collection.rainy
+    np.testing.assert_array_equal(collection.neighbours[0], [first, second])
+    np.testing.assert_array_equal(collection.neighbours[2], [third, third])
 
 
 def test_backgrounds_are_excluded_by_name(tmp_path, rng):
     for name in "ab":
         save_noise(tmp_path / f"{name}.png", rng)
-    assert len(load_pictures([tmp_path], exclude=["a"])[0]) == 1
+    assert len(open_pictures([tmp_path], PictureCache(), exclude=["a"])[0]) == 1
 
 
 def test_excluding_an_unknown_background_is_an_error(tmp_path, rng):
     save_noise(tmp_path / "a.png", rng)
     with pytest.raises(DataError, match=r"bb: listed in data\.exclude, but there is no background"):
-        load_pictures([tmp_path], exclude=["a", "bb"])
+        open_pictures([tmp_path], PictureCache(), exclude=["a", "bb"])
 
 
 def test_16_bit_streak_mask_is_scaled(tmp_path):
     Image.fromarray(np.full((9, 9), 0x8000, np.uint16)).save(tmp_path / "mask.png")
-    (mask,) = load_pictures([tmp_path], grey=True)[0]
+    (mask,) = open_pictures([tmp_path], PictureCache(), grey=True)[0]
     assert (mask == 0x80).all()
 
 
 def test_missing_folder_is_named():
     with pytest.raises(DataError, match="nowhere"):
-        load_pictures(["nowhere"])
+        open_pictures(["nowhere"], PictureCache())

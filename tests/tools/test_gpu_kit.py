@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -25,6 +26,11 @@ def pack():
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module.pack
+
+
+def put_array(path, picture):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +51,26 @@ def test_both_sides_are_packed(packed):
 
 
 def test_sizes_of_pairs_are_kept(packed):
-    with Image.open(packed / "data/pairs/0/rainy/00000.webp") as image:
+    with Image.open(next((packed / "data/pairs/0/rainy").iterdir())) as image:
         assert min(image.size) > 200
+
+
+def test_clips_and_hard_pictures_are_packed(pack, tmp_path, rng):
+    for index, number in enumerate((8, 9, 10)):
+        for side in ("rainy", "clean"):
+            picture = rng.integers(0, 256, (60, 70, 3), dtype=np.uint8)
+            put_array(tmp_path / f"street/{side}/{number}.png", picture)
+        put_array(tmp_path / f"hard/{index}.png", picture)
+    overrides = ['data.pairs=[{folder="street", clip=true, only=["8", "10"]}]', "data.crop_px=56"]
+    overrides += ['data.hard=["hard"]', f"data.root={tmp_path}", "data.backgrounds=[]"]
+    recipe = read_recipe(ROOT / "recipes/example.toml", [*TINY, *overrides])
+    pack(recipe, tmp_path / "job", weights=None, limit_mib=2.0)
+    data = json.loads((tmp_path / "job/recipe.json").read_text())["data"]
+    (folder,) = data["pairs"]
+    assert (folder["clip"], folder["only"]) == (True, [])
+    names = sorted(path.name for path in (tmp_path / "job/data/pairs/0/rainy").iterdir())
+    assert names == ["10.webp", "8.webp"]
+    assert len(list((tmp_path / "job/data" / data["hard"][0]).iterdir())) == 3
 
 
 def test_no_room_is_an_error(pack, tmp_path):

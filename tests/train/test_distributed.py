@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.train_commands import command, events, run, run_command, state_of, wait_for
+from helpers.train_commands import (
+    FEW_TENSORS,
+    command,
+    events,
+    run,
+    run_command,
+    state_of,
+    wait_for,
+)
 
 from derain.network.weights_file import load_weights
 from derain.train.distributed import BatchSampler, leaving_group
@@ -166,6 +174,18 @@ def test_an_error_is_not_hidden_by_leaving_the_group(monkeypatch):
         raise ZeroDivisionError
     with pytest.raises(RuntimeError, match="cannot leave"), leaving_group():
         pass
+
+
+@pytest.mark.slow
+def test_damaged_picture_of_one_process_ends_all_and_saves_the_run(project, data):
+    path = sorted((data / "rain-free").iterdir())[0]
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    process = run_command(project, "machine.processes=2", "length.steps=500", *FEW_TENSORS)
+    assert process.returncode == 1
+    assert f"{path.name}: " in process.stderr
+    assert "the run is saved, continue it with --resume" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert state_of(project)["step"] == events(project)[-1]["step"] > 0
 
 
 @pytest.mark.slow

@@ -4,10 +4,11 @@ import errno
 
 import pytest
 import torch
-from helpers.train_commands import run
+from helpers.train_commands import events, run
 from PIL import Image
 
 from derain.cli.main import main
+from derain.data.crops import Crops
 from derain.errors import DataError, RecipeError, TrainingError
 
 SHORT = ["length.steps=1", "validation.pairs=[]"]
@@ -59,6 +60,42 @@ def test_damaged_validation_picture_ends_the_run_at_its_start(project, data):
     with pytest.raises(DataError, match=r"rainy/1\.png: "):
         run(project)
     assert not (project / "run/state.ckpt").exists()
+
+
+@pytest.fixture
+def damage_crops_from(monkeypatch):
+    """Let crops fail from an index on, as if their picture were damaged."""
+
+    def damage(first):
+        def fail(crops, index):
+            if index >= first:
+                raise DataError("rain.png: is damaged; remove it")
+            return draw(crops, index)
+
+        monkeypatch.setattr(Crops, "__getitem__", fail)
+
+    draw = Crops.__getitem__
+    return damage
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damaged_picture_ends_the_run_which_is_saved(project, damage_crops_from, workers):
+    damage_crops_from(4)  # two of batch 2 are left
+    with pytest.raises(DataError) as raised:
+        run(project, f"machine.workers={workers}", "length.steps=3", "validation.pairs=[]")
+    assert str(raised.value) == (
+        "rain.png: is damaged; remove it; the run is saved, continue it with --resume"
+    )
+    damage_crops_from(100)
+    run(project, "length.steps=3", "validation.pairs=[]", resume=True)
+    assert [event["step"] for event in events(project)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damaged_picture_of_the_first_step_is_reported(project, damage_crops_from, workers):
+    damage_crops_from(1)
+    with pytest.raises(DataError, match=r"^rain\.png: is damaged; remove it$"):
+        run(project, f"machine.workers={workers}", *SHORT)
 
 
 def test_missing_folder_is_reported(project):

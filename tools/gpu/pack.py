@@ -7,14 +7,13 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 import derain
-from derain.data.pairs.folder import PairFolder, select_pairs
+from derain.data.pairs.folder import select_pairs
 from derain.data.training_pictures import background_paths
 from derain.network.weights_file import load_network, save_weights
 from derain.train.recipe import Recipe
@@ -90,16 +89,21 @@ def _pack_pictures(recipe: Recipe, folder: Path, *, quality: int, longest_px: in
     pairs = []
     for number, source in enumerate(data.pairs):
         name = f"pairs/{number}"
-        for index, (rainy, clean) in enumerate(_load_pairs(source)):
-            for side, image in (("rainy", rainy), ("clean", clean)):
-                _save(image, folder / name / side / f"{index:05d}.webp", quality=quality)
-        pairs.append(PairFolder(folder=name, weight=source.weight, layers=source.layers))
+        for pair in select_pairs(source).pairs:
+            # the number of a frame, the last one in its name, shows which frames are neighbours
+            file = pair.name.replace("/", "_") + ".webp"
+            for side, image in zip(("rainy", "clean"), pair.load(), strict=True):
+                _save(image, folder / name / side / file, quality=quality)
+        pairs.append(dataclasses.replace(source, folder=name, layout="", exclude=(), only=()))
     backgrounds = background_paths(data.backgrounds, exclude=data.exclude)
     for index, path in enumerate(backgrounds):
         with Image.open(path) as image:
             image.thumbnail((longest_px, longest_px), Image.Resampling.LANCZOS)
             if min(image.size) >= data.crop_px:
                 _save(image.convert("RGB"), folder / f"clean/{index:05d}.webp", quality=quality)
+    for index, path in enumerate(background_paths(data.hard)):
+        with Image.open(path) as image:
+            _save(image.convert("RGB"), folder / f"hard/{index:05d}.webp", quality=quality)
     for index, path in enumerate(background_paths(data.streaks)):
         with Image.open(path) as image:
             _save(image.convert("L"), folder / f"streaks/{index:05d}.webp", quality=quality)
@@ -109,13 +113,9 @@ def _pack_pictures(recipe: Recipe, folder: Path, *, quality: int, longest_px: in
         pairs=tuple(pairs),
         backgrounds=("clean",) if backgrounds else (),
         streaks=("streaks",) if data.streaks else (),
+        hard=("hard",) if data.hard else (),
         exclude=(),
     )
-
-
-def _load_pairs(source: PairFolder) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for pair in select_pairs(source).pairs:
-        yield pair.load()
 
 
 def _save(image: np.ndarray | Image.Image, path: Path, *, quality: int) -> None:

@@ -129,8 +129,9 @@ def _render_style(
     clean: Pixels, style: StyleName, *, seed: int, scale: float | None, streaks: Path | None
 ) -> Pixels:
     """Add the rain of a style, with the streak masks of a folder."""
-    from derain.data.training_pictures import load_pictures
+    from derain.data.picture_cache import PictureCache
+    from derain.data.training_pictures import open_pictures
     from derain.rain import StreakMasks, render_style
 
-    masks, _ = ([], []) if streaks is None else load_pictures([streaks], grey=True)
+    masks, _ = ([], []) if streaks is None else open_pictures([streaks], PictureCache(), grey=True)
     return render_style(clean, style=style, seed=seed, scale=scale, masks=StreakMasks(masks))

@@ -20,6 +20,7 @@ from derain.data.augment import (
     to_unit_range,
 )
 from derain.data.pairs.pair import Image8
+from derain.data.picture_cache import concatenate
 from derain.data.training_pictures import PairCollection, TrainingPictures
 from derain.errors import DataError
 
@@ -90,10 +91,9 @@ class Crops:
         self, pictures: TrainingPictures, *, crop_px: int, mix: CropMix, seed: int
     ) -> None:
         self.pictures, self.crop_px, self.mix, self.seed = pictures, crop_px, mix, seed
-        self.backgrounds = [
-            *pictures.backgrounds,
-            *(clean for collection in pictures.collections for clean in collection.clean),
-        ]
+        self.backgrounds: Sequence[Image8] = concatenate(
+            [pictures.backgrounds, *(collection.clean for collection in pictures.collections)]
+        )
         self.with_layers = [c for c in pictures.collections if c.layers]
         self.masks = rain.StreakMasks(pictures.streaks)
         self.styles = [
@@ -149,7 +149,7 @@ class Crops:
 
     def _pair(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
         collection = draw_collection(rng, self.pictures.collections)
-        i = rng.integers(len(collection.rainy))
+        i = int(rng.integers(len(collection.rainy)))
         rainy, clean = cut_enlarged(
             rng, zoom, collection.rainy[i], collection.clean[i], crop_px=self.crop_px
         )
@@ -167,12 +167,16 @@ class Crops:
         light = self._rain_light(rng, *self._draw_streaks(rng), zoom)
         return self._add_light(rng, light, compress, zoom)
 
-    def _draw_layers(self, rng: np.random.Generator) -> tuple[list[Image8], NDArray[np.float64]]:
+    def _draw_layers(
+        self, rng: np.random.Generator
+    ) -> tuple[Sequence[Image8], NDArray[np.float64]]:
         """Draw a collection of rain layers, and the gains of one or two of them."""
         layers = draw_collection(rng, self.with_layers).layers
         return layers, rng.uniform(0.5, 1.3, 1 + int(rng.random() < 0.2))
 
-    def _draw_streaks(self, rng: np.random.Generator) -> tuple[list[Image8], NDArray[np.float64]]:
+    def _draw_streaks(
+        self, rng: np.random.Generator
+    ) -> tuple[Sequence[Image8], NDArray[np.float64]]:
         """Return the streak masks, and the gains of one to three of them."""
         return self.pictures.streaks, rng.uniform(0.3, 1.2, int(rng.integers(1, 4)))
 

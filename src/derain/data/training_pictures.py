@@ -1,9 +1,10 @@
-"""The pictures that crops are cut from, decoded once and kept in memory."""
+"""The pictures that crops are cut from, decoded when they are drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from PIL import Image, ImageFilter
 from derain.data.clips import aligned_neighbours, neighbour_indices
 from derain.data.pairs.file_names import is_picture
 from derain.data.pairs.folder import PairFolder, select_pairs
-from derain.data.pairs.pair import Image8, Pair, decode
+from derain.data.pairs.pair import Image8, Pair, checked_size
 from derain.data.pairs.pair_set import Problem
+from derain.data.picture_cache import LazySequence, PictureCache
 from derain.errors import DataError
 from derain.files.messages import listing_error
 from derain.files.paths import is_folder
@@ -28,20 +30,20 @@ HALVE_ABOVE_PX = 1000
 
 @dataclass(frozen=True)
 class PairCollection:
-    """The decoded pairs of one folder. All pictures are uint8 (H, W, 3)."""
+    """The pairs of one folder. All pictures are uint8 (H, W, 3)."""
 
     name: str
     weight: float
     """How often its pictures are drawn, relative to the other collections."""
-    rainy: list[Image8]
-    clean: list[Image8]
-    layers: list[Image8]
+    rainy: Sequence[Image8]
+    clean: Sequence[Image8]
+    layers: Sequence[Image8]
     """The rain layer of each pair; empty if the rain cannot be reused on other backgrounds."""
     problems: list[Problem] = field(default_factory=list)
     """Files of the folder without a pair."""
     pairs: list[Pair] = field(default_factory=list)
     """Paths of the pairs."""
-    neighbours: list[tuple[Image8, Image8]] = field(default_factory=list)
+    neighbours: Sequence[tuple[Image8, Image8]] = ()
     """Rainy frames before and after each pair of a clip, aligned with it; empty for pictures."""
 
 
@@ -50,13 +52,13 @@ class TrainingPictures:
     """Everything that crops are drawn from."""
 
     collections: list[PairCollection] = field(default_factory=list)
-    backgrounds: list[Image8] = field(default_factory=list)
+    backgrounds: Sequence[Image8] = ()
     """Rain-free pictures, uint8 (H, W, 3)."""
-    streaks: list[Image8] = field(default_factory=list)
+    streaks: Sequence[Image8] = ()
     """Streak masks, uint8 (H, W)."""
     too_small: list[Path] = field(default_factory=list)
     """Pictures that were skipped, since no crop fits into them."""
-    hard: list[Image8] = field(default_factory=list)
+    hard: Sequence[Image8] = ()
     """Rain-free pictures that networks damage most easily, uint8 (H, W, 3)."""
 
 
@@ -82,19 +84,20 @@ def rain_layer(rainy: Image8, clean: Image8) -> Image8:
     return filled
 
 
-def load_pairs(
+def open_pairs(
     source: PairFolder,
+    cache: PictureCache,
     *,
     with_layers: bool = True,
     with_neighbours: bool = False,
     is_aligned: bool = True,
     min_px: int = 0,
 ) -> PairCollection:
-    """Decode the pairs that `source` selects.
+    """Return the pairs that `source` selects, which `cache` decodes when they are drawn.
 
-    Rain layers are computed if both `with_layers` and `source.layers` are set, and neighbours if
-    both `with_neighbours` and `source.clip` are; `is_aligned` aligns them. Raises DataError if a
-    pair is smaller than `min_px` on a side.
+    They have rain layers if both `with_layers` and `source.layers` are set, and neighbours if both
+    `with_neighbours` and `source.clip` are; `is_aligned` aligns them. Raises DataError if a pair is
+    smaller than `min_px` on a side.
     """
     pair_set = select_pairs(source)
     for pair in pair_set.pairs:
@@ -104,68 +107,80 @@ def load_pairs(
                 f"{pair.rainy_path}: {width}x{height} is smaller than a crop of {min_px} px; "
                 "exclude it"
             )
-    rainy, clean = _decode_pairs(pair_set.pairs)
-    layers = map(rain_layer, rainy, clean) if with_layers and source.layers else ()
-    neighbours = []
+    pairs = pair_set.pairs
+    rainy = LazySequence(pairs, cache.rainy)
+    layers: Sequence[Image8] = ()
+    if with_layers and source.layers:
+        layers = LazySequence(pairs, partial(_cached_layer, cache))
+    neighbours: Sequence[tuple[Image8, Image8]] = ()
     if with_neighbours and source.clip:
-        neighbours = [
-            aligned_neighbours(rainy, index, sides, is_aligned=is_aligned)
-            for index, sides in enumerate(neighbour_indices(pair_set.pairs))
-        ]
+        places = list(enumerate(neighbour_indices(pairs)))
+        make = partial(_cached_neighbours, cache, source.folder, rainy, is_aligned)
+        neighbours = LazySequence(places, make)
     return PairCollection(
         name=source.folder,
         weight=source.weight,
         rainy=rainy,
-        clean=clean,
-        layers=list(layers),
+        clean=LazySequence(pairs, cache.clean),
+        layers=layers,
         problems=pair_set.problems,
-        pairs=pair_set.pairs,
+        pairs=pairs,
         neighbours=neighbours,
     )
 
 
-def _decode_pairs(pairs: Sequence[Pair]) -> tuple[list[Image8], list[Image8]]:
-    """Decode both sides of all pairs; pairs with the same clean file share its pixels."""
-    rainy, clean = [], []
-    clean_by_path: dict[Path, Image8] = {}
-    for pair in pairs:
-        if pair.clean_side is not None:
-            rainy_side, clean_side = pair.load()
-        else:
-            if pair.clean_path not in clean_by_path:
-                clean_by_path[pair.clean_path] = decode(pair.clean_path)
-            rainy_side, clean_side = decode(pair.rainy_path), clean_by_path[pair.clean_path]
-        rainy.append(rainy_side)
-        clean.append(clean_side)
-    return rainy, clean
+def _cached_layer(cache: PictureCache, pair: Pair) -> Image8:
+    key = (pair.rainy_path, pair.clean_path, "layer")
+    return cache.get(key, lambda: rain_layer(cache.rainy(pair), cache.clean(pair)))
 
 
-def load_pictures(
+def _cached_neighbours(
+    cache: PictureCache,
+    folder: str,
+    frames: Sequence[Image8],
+    is_aligned: bool,
+    place: tuple[int, tuple[int, int]],
+) -> tuple[Image8, Image8]:
+    index, indices = place
+
+    def align_both() -> Image8:
+        return np.stack(aligned_neighbours(frames, index, indices, is_aligned=is_aligned))
+
+    before, after = cache.get((folder, index, is_aligned), align_both)
+    return before, after
+
+
+def open_pictures(
     folders: Iterable[str | Path],
+    cache: PictureCache,
     *,
     exclude: Sequence[str] = (),
     min_px: int = 0,
     grey: bool = False,
-) -> tuple[list[Image8], list[Path]]:
-    """Decode the pictures of `folders`, subfolders not included, except stems in `exclude`.
+) -> tuple[Sequence[Image8], list[Path]]:
+    """Return the pictures of `folders`, subfolders not included, except stems in `exclude`.
 
-    Returns the pictures and the paths that were skipped because a side is below `min_px`. Large
-    pictures are returned a second time, at half size. Raises DataError for a missing folder, a
-    folder without pictures, a stem in `exclude` that no file has, and a picture that cannot be
-    decoded.
+    `cache` decodes them when they are drawn. Also returns the paths that are skipped because a
+    side is below `min_px`. Large pictures are in the sequence a second time, at half size. Raises
+    DataError for a missing folder, a folder without pictures, a stem in `exclude` that no file has,
+    and a file whose header is not that of a picture.
     """
-    pictures: list[Image8] = []
+    items: list[tuple[Path, bool]] = []
     too_small: list[Path] = []
     for path in background_paths(folders, exclude=exclude):
-        picture = decode(path, grey=grey)
-        sides = picture.shape[:2]
+        sides = checked_size(path)
         if min(sides) < min_px:
             too_small.append(path)
             continue
-        pictures.append(picture)
+        items.append((path, False))
         if max(sides) > HALVE_ABOVE_PX and min(sides) // 2 >= min_px:
-            pictures.append(np.asarray(Image.fromarray(picture).reduce(2)))
-    return pictures, too_small
+            items.append((path, True))
+    return LazySequence(items, partial(_cached_picture, cache, grey)), too_small
+
+
+def _cached_picture(cache: PictureCache, grey: bool, item: tuple[Path, bool]) -> Image8:
+    path, is_halved = item
+    return (cache.half_size if is_halved else cache.picture)(path, grey=grey)
 
 
 def background_paths(folders: Iterable[str | Path], *, exclude: Sequence[str] = ()) -> list[Path]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
 
 from derain.kernels.build import LANES, MAX_CHANNELS, WINDOW_PX
 from derain.network.blocks import SFT, Fusion
@@ -238,7 +239,7 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         dx = d_weight = d_bias = None
         if ctx.needs_input_grad[0]:
-            dx = torch.nn.grad.conv2d_input(x.shape, weight, dy, padding=1)
+            dx = conv2d_input(x.shape, weight, dy, padding=1)
         if any(ctx.needs_input_grad[1:]):
             pixels = (map_.permute(0, 2, 3, 1).contiguous() for map_ in (x, dy))
             gradient, d_bias = torch.ops.derain.convolution_gradients(*pixels)

@@ -23,11 +23,12 @@ from derain.data.clip_crops import ClipCrops
 from derain.data.crops import Crops
 from derain.data.pairs.pair import Pair
 from derain.data.pairs.pair_set import Problem
+from derain.data.picture_cache import PictureCache
 from derain.data.training_pictures import (
     TrainingPictures,
     background_paths,
-    load_pairs,
-    load_pictures,
+    open_pairs,
+    open_pictures,
 )
 from derain.environment import available_cores
 from derain.errors import RecipeError, TrainingError
@@ -35,6 +36,7 @@ from derain.files.atomic import remove_stale_temporaries, write_text
 from derain.files.paths import exists
 from derain.network.run_files import RECIPE, STATE
 from derain.rivals.configuration import RivalConfiguration
+from derain.train.batches import Batches, Sides
 from derain.train.checkpoint import validate_and_save, write_weights
 from derain.train.clock import Clock, Every
 from derain.train.distributed import (
@@ -43,6 +45,7 @@ from derain.train.distributed import (
     die_with_parent,
     ignore_sigterm,
     leaving_group,
+    on_all_ranks,
     on_rank_zero,
     synchronise,
 )
@@ -122,7 +125,7 @@ def training_errors(folder: Path) -> Iterator[None]:
             raise
         raise TrainingError(
             f"{folder}: the memory is full; what was saved before is kept, reduce "
-            f"optimiser.batch, data.crop_px, network.channels or the number of pictures"
+            f"optimiser.batch, data.crop_px, network.channels or machine.cache_mib"
         ) from error
 
 
@@ -202,7 +205,7 @@ def main(
     fabric: Fabric, recipe: Recipe, *, folder: Path, resume: bool, weights: str | Path | None
 ) -> dict[str, Any]:
     """Build data, network and state, train, validate and leave the weights in `folder`."""
-    pictures = load_training_pictures(recipe.data, with_neighbours=recipe.network.frames > 1)
+    pictures = open_training_pictures(recipe)
     crops = make_crops(recipe, pictures)
     pairs, problems = validation_pairs(recipe.validation)
     for warning in data_warnings(recipe.data, pictures, pairs, problems):
@@ -293,22 +296,25 @@ def make_crops(recipe: Recipe, pictures: TrainingPictures) -> Crops:
     )
 
 
-def load_training_pictures(data: Data, *, with_neighbours: bool = False) -> TrainingPictures:
-    """Decode all pictures that the recipe names, for clips `with_neighbours`."""
+def open_training_pictures(recipe: Recipe) -> TrainingPictures:
+    """Return all pictures that the recipe names, with neighbours for a network for clips."""
+    data, machine = recipe.data, recipe.machine
+    cache = PictureCache(machine.cache_mib / max(1, machine.workers))
     min_px, with_layers = data.crop_px, data.mix.recombined > 0
     collections = [
-        load_pairs(
+        open_pairs(
             pairs,
+            cache,
             with_layers=with_layers,
-            with_neighbours=with_neighbours and data.mix.pair > 0,
+            with_neighbours=recipe.network.frames > 1 and data.mix.pair > 0,
             is_aligned=data.aligned,
             min_px=min_px,
         )
         for pairs in data.pairs
     ]
-    backgrounds, small = load_pictures(data.backgrounds, exclude=data.exclude, min_px=min_px)
-    streaks, small_streaks = load_pictures(data.streaks, min_px=min_px, grey=True)
-    hard, small_hard = load_pictures(data.hard, min_px=min_px)
+    backgrounds, small = open_pictures(data.backgrounds, cache, exclude=data.exclude, min_px=min_px)
+    streaks, small_streaks = open_pictures(data.streaks, cache, min_px=min_px, grey=True)
+    hard, small_hard = open_pictures(data.hard, cache, min_px=min_px)
     too_small = [*small, *small_streaks, *small_hard]
     return TrainingPictures(collections, backgrounds, streaks, too_small, hard)
 
@@ -322,7 +328,7 @@ def fit(
     pairs: list[tuple[str, Pair]],
     folder: Path,
 ) -> None:
-    """Update until the recipe's length, a signal, or a non-finite loss."""
+    """Update until the recipe's length, a signal, a damaged picture, or a non-finite loss."""
     length, record, validation = recipe.length, recipe.record, recipe.validation
     sampler = BatchSampler(
         batch=recipe.optimiser.batch,
@@ -330,8 +336,7 @@ def fit(
         world_size=fabric.world_size,
         first_step=state.step,
     )
-    loader: DataLoader[tuple[Tensor, Tensor]]  # rainy and clean
-    loader = DataLoader(
+    loader: DataLoader[Sides] = DataLoader(
         crops,  # type: ignore[arg-type]  # torch wants its own Dataset class
         batch_sampler=sampler,
         num_workers=recipe.machine.workers,
@@ -346,8 +351,10 @@ def fit(
     stopping, ended = False, is_over(length, state)
     state.network.train()
     clock = Clock()
-    with StopSignal() as stop:
-        for rainy, clean in () if ended else loader:
+    with Batches(loader) as batches, StopSignal() as stop:
+        if not ended:
+            on_all_ranks(fabric, batches.begin)
+        for rainy, clean in batches:
             # 1. Set the learning rate of this step.
             rate = recipe.optimiser.learning_rate * rate_factor(
                 recipe.schedule, length, step=state.step, hours=state.hours
@@ -361,7 +368,9 @@ def fit(
             state.step += 1
 
             # 3. Let all processes agree on the time and on whether to stop.
-            stopping, state.hours = synchronise(fabric, stop.received, state.hours + clock.step())
+            stopping, state.hours = synchronise(
+                fabric, stop.received or batches.failed, state.hours + clock.step()
+            )
             ended = is_over(length, state)
 
             # 4. Log and show progress.
@@ -388,6 +397,7 @@ def fit(
         # At the end of the run, save before validating, for the same reason.
         write_weights(fabric, state, recipe, folder)
         save_state(fabric, state, folder)
+        on_all_ranks(fabric, batches.check)
         if pairs and not stopping:
             validate_and_save(fabric, state, pairs, log, recipe=recipe, folder=folder)
             save_state(fabric, state, folder)

@@ -205,6 +205,9 @@ class Machine:
     The run's recipe.json and card record the choice."""
     workers: NonNegativeInt = 0
     """Processes that prepare crops; 0 prepares them in the training process."""
+    cache_mib: PositiveInt = 4096
+    """Memory of each training process for decoded pictures, in MiB, divided among its workers.
+    The pictures used longest ago are dropped first, and decoded again when they are drawn again."""
     kernels: Literal["auto", "vector", "eager"] = "auto"
     """C++ kernels on a CPU: `auto` uses them if they compile, `vector` uses them without a matrix
     unit (AMX), `eager` uses PyTorch's operations only."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from derain.pictures.open_image import open_image, picture_errors
 from derain.pictures.picture import Pixels, as_colour
 from derain.pictures.pillow_arrays import to_8bit
 
+P = TypeVar("P", bound=np.generic)
 Image8 = NDArray[np.uint8]
 CleanSide = Literal["left", "right"]
 NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
@@ -52,10 +55,13 @@ class Pair:
         """
         if self.clean_side is None:
             return read(self.rainy_path), read(self.clean_path)
-        picture = read(self.rainy_path)
-        left, right = picture[:, : self.size_px[0]], picture[:, self.size_px[0] :]
-        rainy, clean = (right, left) if self.clean_side == "left" else (left, right)
+        rainy, clean = self.split(read(self.rainy_path))
         return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
+
+    def split(self, picture: NDArray[P]) -> tuple[NDArray[P], NDArray[P]]:
+        """Return (rainy, clean), views of the halves of the file that contains both."""
+        left, right = picture[:, : self.size_px[0]], picture[:, self.size_px[0] :]
+        return (right, left) if self.clean_side == "left" else (left, right)
 
 
 def displayed_size(path: Path) -> tuple[int, int]:
@@ -72,6 +78,12 @@ def displayed_size(path: Path) -> tuple[int, int]:
             image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
         )
     return (height, width) if orientation in TRANSPOSED_ORIENTATIONS else (width, height)
+
+
+def checked_size(path: Path) -> tuple[int, int]:
+    """Return width and height like `displayed_size`. Raises DataError."""
+    with data_errors(path):
+        return displayed_size(path)
 
 
 def decode(path: Path, *, grey: bool = False) -> Image8:
@@ -94,16 +106,23 @@ def read(path: Path) -> Pixels:
 
 def read_with_alpha(path: Path) -> tuple[Pixels, Pixels | None]:
     """Read the pixels of a file, like `read`, and its alpha, (H, W), or None without alpha."""
+    with data_errors(path):
+        if _is_netpbm(path):
+            pixels, alpha = _read_netpbm(path), None
+        else:
+            picture = pictures.read(path)
+            pixels, alpha = picture.pixels, picture.alpha
+    return np.ascontiguousarray(pixels), alpha
+
+
+@contextmanager
+def data_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a picture into a DataError."""
     try:
         with picture_errors(path):
-            if _is_netpbm(path):
-                pixels, alpha = _read_netpbm(path), None
-            else:
-                picture = pictures.read(path)
-                pixels, alpha = picture.pixels, picture.alpha
+            yield
     except PictureError as error:
         raise DataError(f"{error}, or remove it from the data set") from error
-    return np.ascontiguousarray(pixels), alpha
 
 
 def _is_netpbm(path: Path) -> bool:
