@@ -110,7 +110,7 @@ def test_folder_without_pictures_is_an_error(tmp_path):
         open_pictures([tmp_path], PictureCache())
 
 
-def test_file_that_is_no_picture_is_named(tmp_path):
+def test_file_without_a_picture_is_named(tmp_path):
     (tmp_path / "torn.png").write_bytes(b"nonsense")
     with pytest.raises(DataError, match=r"torn\.png: .* remove it from the data set"):
         open_pictures([tmp_path], PictureCache())
