@@ -68,6 +68,13 @@ def test_log_of_libfuzzer_gives_inputs_and_coverage():
     assert failed["finding"] == "c-crash-1"
 
 
+def test_a_finding_is_checked_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+    (tmp_path / "good").write_bytes(seeds()["log"][0])
+    assert not fuzz_all.fails("log", tmp_path / "good")
+    assert fuzz_all.fails("log", tmp_path / "missing")
+
+
 def test_equal_corpora_give_equal_archives(tmp_path):
     archives = []
     for index in range(2):
