@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.networks import make_network
+from torch import nn
 
 from derain import kernels
 from derain.kernels.build import _build_lock
@@ -47,7 +48,8 @@ def attached(network):
 
 
 def test_all_supported_modules_are_accelerated(network):
-    supported = [m for m in network.modules() if isinstance(m, SwinBlock | SFT | Fusion)]
+    kinds = SwinBlock | SFT | Fusion | nn.Conv2d
+    supported = [module for module in network.modules() if isinstance(module, kinds)]
     assert attached(network) == supported
 
 
