@@ -1,6 +1,6 @@
 """Fuzzing of the parsers that derain has itself, guided by their coverage.
 
-Needs atheris, in an environment of its own that has derain and the extra `train` for recipes.
+Needs atheris, in an environment of its own that has derain with the extras `train` and `video`.
 From the root of the repository:
 
     PYTHONPATH=tests python -m campaigns.fuzz TARGET CORPUS [libFuzzer's options]

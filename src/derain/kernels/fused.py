@@ -78,9 +78,8 @@ def fused_convolution(layer: nn.Conv2d, x: Tensor, *, matrix_unit: bool) -> Tens
     """Return `layer(x)`, whose weight has its gradient by the kernel, or None if there is none.
 
     It is for 3x3 convolutions in float32 on processors with AVX2 alone. The other passes are
-    PyTorch's.
+    PyTorch's, and there is no use for the matrix unit.
     """
-    del matrix_unit
     if (
         (layer.kernel_size, layer.stride, layer.padding) != ((3, 3), (1, 1), (1, 1))
         or layer.padding_mode != "zeros"
@@ -241,7 +240,7 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             dx = conv2d_input(x.shape, weight, dy, padding=1)
         if any(ctx.needs_input_grad[1:]):
-            pixels = (map_.permute(0, 2, 3, 1).contiguous() for map_ in (x, dy))
+            pixels = (maps.permute(0, 2, 3, 1).contiguous() for maps in (x, dy))
             gradient, d_bias = torch.ops.derain.convolution_gradients(*pixels)
             d_weight = torch.empty_like(weight).copy_(gradient)
         return dx, d_weight, d_bias

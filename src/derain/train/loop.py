@@ -397,7 +397,8 @@ def fit(
         # At the end of the run, save before validating, for the same reason.
         write_weights(fabric, state, recipe, folder)
         save_state(fabric, state, folder)
-        on_all_ranks(fabric, batches.check)
+        if not ended:
+            on_all_ranks(fabric, batches.check)
         if pairs and not stopping:
             validate_and_save(fabric, state, pairs, log, recipe=recipe, folder=folder)
             save_state(fabric, state, folder)
