@@ -72,12 +72,8 @@ def test_pair_smaller_than_a_crop_is_an_error(folder):
 
 @pytest.mark.parametrize(("layers", "with_layers"), [(False, True), (True, False)])
 def test_rain_layers_are_optional(folder, layers, with_layers):
-    assert (
-        open_pairs(
-            PairFolder(folder, layers=layers), PictureCache(), with_layers=with_layers
-        ).layers
-        == ()
-    )
+    source = PairFolder(folder, layers=layers)
+    assert open_pairs(source, PictureCache(), with_layers=with_layers).layers == ()
 
 
 def test_shared_clean_picture_is_kept_once(tmp_path, rng):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 
 from torch import Tensor
 
@@ -14,7 +13,7 @@ Sides = tuple[Tensor, Tensor]
 
 
 class Batches:
-    """Iterates over a loader, one batch ahead. The end of a `with` block ends its workers.
+    """Iterates over a loader, one batch ahead.
 
     If a picture of the next batch cannot be decoded, iteration ends after the batch before it, so
     that all processes can end together and save the run; `check` then raises the error.
@@ -31,16 +30,9 @@ class Batches:
         """True if the next batch could not be prepared."""
         return self._error is not None
 
-    def __enter__(self) -> Batches:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._iterator = iter(())  # Python waits for workers as long as their iterator exists
+    def close(self) -> None:
+        """End the workers: Python waits for them as long as their iterator exists."""
+        self._iterator = iter(())
 
     def begin(self) -> None:
         """Prepare the first batch. Raises DataError."""

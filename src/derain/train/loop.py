@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -351,7 +351,7 @@ def fit(
     stopping, ended = False, is_over(length, state)
     state.network.train()
     clock = Clock()
-    with Batches(loader) as batches, StopSignal() as stop:
+    with closing(Batches(loader)) as batches, StopSignal() as stop:
         if not ended:
             on_all_ranks(fabric, batches.begin)
         for rainy, clean in batches:

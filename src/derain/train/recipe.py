@@ -18,6 +18,7 @@ from pydantic import (
 
 from derain.data.crops import MAX_WEIGHT, CropMix
 from derain.data.pairs.folder import PairFolder
+from derain.data.picture_cache import LIMIT_MIB
 from derain.errors import RecipeError
 from derain.network.configuration import LEVELS, PLNLINConfiguration
 from derain.network.variants import get_unit
@@ -205,7 +206,7 @@ class Machine:
     The run's recipe.json and card record the choice."""
     workers: NonNegativeInt = 0
     """Processes that prepare crops; 0 prepares them in the training process."""
-    cache_mib: PositiveInt = 4096
+    cache_mib: PositiveInt = LIMIT_MIB
     """Memory of each training process for decoded pictures, in MiB, divided among its workers.
     The pictures used longest ago are dropped first, and decoded again when they are drawn again."""
     kernels: Literal["auto", "vector", "eager"] = "auto"
