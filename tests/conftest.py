@@ -23,6 +23,9 @@ from helpers.toy_networks import (
 
 # what a shell runs in the background ignores Ctrl-C, and so do its children
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# what `nohup` runs ignores SIGHUP; a handler of this process leaves its children the default
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -141,40 +141,39 @@ def test_small_tiles_give_the_same_result(networks, rng):
     np.testing.assert_array_equal(tiled, whole)
 
 
+class RecordingEngine:
+    """Copies tiles slowly, and records their heights and whether each is one of one size."""
+
+    bytes_per_px = one_size_bytes_per_px = 1000
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, rainy, *, one_size):
+        self.calls.append((rainy.shape[2], one_size))
+        time.sleep(0.01)
+        return rainy
+
+
+@pytest.fixture
+def recording(networks):
+    restorer = derain.Restorer(networks / "copying.onnx", tile_px=168, precision="float32")
+    restorer.engine = RecordingEngine()
+    return restorer
+
+
 @pytest.mark.parametrize(("width", "is_one_size"), [(168, False), (800, True)])
-def test_engine_compiles_for_the_tiles_of_large_pictures(width, is_one_size, networks):
-    restorer = derain.Restorer(networks / "copying.onnx", tile_px=168, precision="float32")
-    calls = []
-
-    class RecordingEngine:
-        bytes_per_px = one_size_bytes_per_px = 1000
-
-        def __call__(self, rainy, *, one_size):
-            calls.append(one_size)
-            return rainy
-
-    restorer.engine = RecordingEngine()
-    restorer(np.zeros((168, width, 3), np.uint8))
-    assert set(calls) == {is_one_size}
+def test_engine_compiles_for_the_tiles_of_large_pictures(width, is_one_size, recording):
+    recording(np.zeros((168, width, 3), np.uint8))
+    assert {one_size for _, one_size in recording.engine.calls} == {is_one_size}
 
 
-def test_large_pictures_take_turns(networks):
+def test_large_pictures_take_turns(recording):
     """Tiles of two sizes in turn would let the engine compile for each of them."""
-    restorer = derain.Restorer(networks / "copying.onnx", tile_px=168, precision="float32")
-    heights = []
-
-    class RecordingEngine:
-        bytes_per_px = one_size_bytes_per_px = 1000
-
-        def __call__(self, rainy, *, one_size):
-            heights.append(rainy.shape[2])
-            time.sleep(0.01)
-            return rainy
-
-    restorer.engine = RecordingEngine()
     rainy = [np.zeros((height, 800, 3), np.uint8) for height in (100, 160)]
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(restorer, rainy))
+        list(threads.map(recording, rainy))
+    heights = [height for height, _ in recording.engine.calls]
     assert sum(first != second for first, second in pairwise(heights)) == 1
 
 
