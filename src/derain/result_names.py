@@ -34,9 +34,9 @@ def possible_sources(path: Path, suffix: str = DERAINED_SUFFIX) -> set[Path]:
     The set is empty unless the name ends with `suffix` or one of RESULT_SUFFIXES; RAIN_SUFFIX may
     follow.
     """
-    name = path.stem.removesuffix(RAIN_SUFFIX)
     return {
         path.with_name(name.removesuffix(end))
+        for name in (path.stem, path.stem.removesuffix(RAIN_SUFFIX))
         for end in (suffix or DERAINED_SUFFIX, *RESULT_SUFFIXES)
         if name.endswith(end) and name != end
     }

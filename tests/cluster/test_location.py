@@ -68,3 +68,23 @@ def test_hidden_folders_and_the_results_are_not_listed(results, names, tmp_path)
         path.write_bytes(b"content")
     folder, output = open_location(str(tmp_path / "in")), open_location(str(tmp_path / results))
     assert sorted(list_names(folder, excluded=output)) == sorted(names)
+
+
+def test_links_out_and_earlier_results_are_not_listed(tmp_path):
+    pytest.importorskip("pyarrow", reason="needs `pip install 'derain[ray]'`")
+    for name in ("in/a.png", "in/a_derained.png", "in/b/c.png", "elsewhere/private.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"content")
+    (tmp_path / "in/b/up").symlink_to("..")
+    (tmp_path / "in/elsewhere").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in/private.png").symlink_to(tmp_path / "elsewhere/private.png")
+    (tmp_path / "in/link.png").symlink_to("b/c.png")
+    folder = open_location(str(tmp_path / "in"))
+    assert sorted(list_names(folder)) == ["a.png", "b/c.png", "link.png"]
+
+
+def test_a_cluster_does_not_skip_the_photos_as_their_own_results(tmp_path, capsys):
+    pytest.importorskip("pyarrow", reason="needs `pip install 'derain[ray]'`")
+    assert main([str(tmp_path), "--ray", "local", "-o", str(tmp_path)]) == 1
+    assert "is the folder of the photos; name another folder" in capsys.readouterr().err

@@ -39,6 +39,10 @@ def test_the_strictest_rule_wins():
     assert match(SCENES, SCENES).rule == "the same"
 
 
+def test_names_that_differ_in_case_match_their_equals():
+    assert partners(["a", "A"], ["A", "a"]) == {"a": "a", "A": "A"}
+
+
 def test_accents_are_normalised():
     assert partners(["cafe\u0301"], ["caf\u00e9"]) == {"cafe\u0301": "caf\u00e9"}
 

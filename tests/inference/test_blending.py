@@ -25,6 +25,17 @@ def test_full_strength_without_a_mask_makes_no_copy():
     assert blend(WHITE, BLACK) is BLACK
 
 
+@pytest.mark.parametrize(
+    "options", [{"strength": 0}, {"mask": np.zeros((300, 8), np.float32)}], ids=["strength", "mask"]
+)
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "float64"])
+def test_what_is_not_restored_keeps_its_values(options, dtype, rng):
+    rainy = (rng.random((300, 8, 3)) * (60000 if dtype == "uint16" else 1.0005)).astype(dtype)
+    blended = blend(rainy, np.zeros_like(rainy), **options)
+    assert blended is not rainy
+    np.testing.assert_array_equal(blended, rainy)
+
+
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
 def test_invalid_strength_is_rejected(strength):
     with pytest.raises(PictureError, match="is out of range; choose one from 0 to 1"):

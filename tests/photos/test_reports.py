@@ -93,6 +93,13 @@ def brightness(page: str) -> list[float]:
 # JSON
 
 
+def test_no_report_is_left_if_another_cannot_be_opened(run, photos):
+    (photos / "report.html").mkdir()
+    before = {path.name for path in photos.iterdir()}
+    assert run("--json", photos / "done.json", "--report", photos / "report.html") == 1
+    assert {path.name for path in photos.iterdir()} <= before | {"out"}
+
+
 def test_json_describes_restored_pictures(report, folder):
     (entry,) = entries(report, "restored")
     assert entry["source"] == str(folder / NAME)

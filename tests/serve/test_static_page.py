@@ -119,6 +119,25 @@ def test_page_works_offline_after_the_first_visit(browser, static_page, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suffix", "result"),
+    [("gif", "photo_derained.png"), ("png", "photo_derained.png"), ("jpeg", "photo_derained.jpeg")],
+)
+def test_download_is_named_after_its_format(browser, copying_page, tmp_path, suffix, result):
+    path = tmp_path / f"photo.{suffix}"
+    path.write_bytes(encode(np.full((40, 50, 3), 128, np.uint8), suffix.upper()))
+    page = browser.new_page(accept_downloads=True)
+    page.goto(copying_page)
+    page.wait_for_timeout(1500)
+    page.set_input_files("#files", str(path))
+    page.wait_for_selector("#queue .state:text('restored')")
+    with page.expect_download() as expected:
+        page.click("#download")
+    assert expected.value.suggested_filename == result
+    page.close()
+
+
+@pytest.mark.slow
 def test_page_stays_alive_while_it_restores(browser, static_page, tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(encode(np.full((600, 900, 3), 128, np.uint8), "PNG"))

@@ -29,12 +29,13 @@ export class Photo {
   /** True if the brush protects anything. */
   isPainted = false;
 
-  /** Name of the downloaded file. */
+  /** Name of the downloaded file; a browser writes PNG for the formats that it cannot write. */
   get resultName(): string {
     const dot = this.file.name.lastIndexOf(".");
     const [stem, suffix] =
       dot > 0 ? [this.file.name.slice(0, dot), this.file.name.slice(dot)] : [this.file.name, ""];
-    return `${stem}_derained${suffix}`;
+    const isKept = this.result?.type !== "image/png" || /^\.a?png$/i.test(suffix);
+    return `${stem}_derained${isKept ? suffix : ".png"}`;
   }
 
   /** Free what only the screen needs. */

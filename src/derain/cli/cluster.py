@@ -48,6 +48,11 @@ def restore_on_ray(
     task = Task(open_location(inputs[0]), open_location(output), network, options, overwrite)
     if task.source.is_local and not Path(task.source.path).is_dir():
         raise PictureError(f"{inputs[0]}: no such folder; --ray restores folders")
+    if not overwrite and task.source.is_same(task.output):
+        raise PictureError(
+            f"{output}: is the folder of the photos; name another folder, or use --overwrite to "
+            "replace them"
+        )
     console = Console(is_quiet=is_quiet)
     console.info(f"model {model.name} on the Ray cluster {address}")
     bar = ProgressBar("pictures", console=console.console, is_quiet=is_quiet)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from derain.errors import PictureError
 from derain.files.atomic import TEMPORARY_PREFIX
-from derain.files.paths import resolve
-from derain.result_names import APPLE_DOUBLE_PREFIX
+from derain.files.paths import is_link, resolve
+from derain.result_names import APPLE_DOUBLE_PREFIX, possible_sources
 from derain.suffixes import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -52,6 +52,14 @@ class Location:
     def inner(self, name: str) -> str:
         """Return the path of a file in it, for `filesystem`."""
         return f"{self.path}/{name}"
+
+    def is_same(self, other: Location) -> bool:
+        """True if it is the same folder as another one."""
+        return self.path == other.path and self.has_store_of(other)
+
+    def has_store_of(self, other: Location) -> bool:
+        """True if both are on the disk, or in the same object store."""
+        return bool(self.filesystem.equals(other.filesystem))
 
     def has(self, name: str) -> bool:
         """True if a file of that name exists and is not empty."""
@@ -111,7 +119,9 @@ def list_names(folder: Location, *, excluded: Location | None = None) -> Iterato
 
     A disk and S3 are listed one directory at a time. gs:// is listed at once: Arrow does not report
     its directories unless each has an object of its own, which most tools that upload do not write.
-    Hidden folders and `excluded` are skipped. Raises PictureError for a folder that is missing.
+    Hidden folders, `excluded`, and results of an earlier run beside their sources are skipped.
+    Links to other folders, or to files outside of the folder, are not followed. Raises PictureError
+    for a folder that is missing.
     """
     from pyarrow.fs import FileSelector, FileType
 
@@ -135,23 +145,31 @@ def list_names(folder: Location, *, excluded: Location | None = None) -> Iterato
             if part.name
         )
 
-    skipped = excluded.path if excluded is not None and _same_store(folder, excluded) else None
+    def leads_out(photo: Path) -> bool:
+        return folder.is_local and is_link(photo) and not resolve(photo).is_relative_to(folder.path)
+
+    skipped = excluded.path if excluded is not None and folder.has_store_of(excluded) else None
     pending = [folder.path]
     while pending:
         infos = infos_in(pending.pop())
-        for info in infos:
-            path = PurePosixPath(info.path)
-            if (
-                info.type == FileType.File
-                and is_picture(path.name)
-                and not (at_once and is_skipped(path.parent))
-            ):
-                yield str(path.relative_to(folder.path))
+        photos = [
+            Path(info.path)
+            for info in infos
+            if info.type == FileType.File
+            and is_picture(PurePosixPath(info.path).name)
+            and not (at_once and is_skipped(PurePosixPath(info.path).parent))
+        ]
+        names = {photo.with_suffix("") for photo in photos}
+        for photo in photos:
+            if not possible_sources(photo) & names and not leads_out(photo):
+                yield photo.relative_to(folder.path).as_posix()
         if not at_once:
             pending += [
                 info.path
                 for info in reversed(infos)
-                if info.type == FileType.Directory and not is_skipped(PurePosixPath(info.path))
+                if info.type == FileType.Directory
+                and not is_skipped(PurePosixPath(info.path))
+                and not (folder.is_local and is_link(Path(info.path)))
             ]
 
 
@@ -160,10 +178,6 @@ def is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(
         (APPLE_DOUBLE_PREFIX, TEMPORARY_PREFIX)
     )
-
-
-def _same_store(first: Location, second: Location) -> bool:
-    return bool(first.filesystem.equals(second.filesystem))
 
 
 def _shown(text: str) -> str:

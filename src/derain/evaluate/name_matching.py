@@ -73,6 +73,7 @@ def match(
     """
     words = "words like `rain` and `derained`"
     candidates = [
+        _match_by_key("the same", outputs, scenes, outputs, scenes),
         _match_by_key(
             "the same", outputs, scenes, list(map(_plain, outputs)), list(map(_plain, scenes))
         ),
@@ -90,7 +91,7 @@ def match(
         candidates.append(_match_by_key(rule, outputs, scenes, *keys))
     if one_to_many:
         candidates.insert(
-            2 if all(map(_PART.fullmatch, outputs)) else len(candidates),
+            3 if all(map(_PART.fullmatch, outputs)) else len(candidates),
             _match_prefixes(outputs, scenes),
         )
     # `max` takes the first of equals, the strictest; without matches, one that can explain why

@@ -34,6 +34,8 @@ def blend(
     check_blend(rainy, strength=strength, mask=mask)
     if mask is None and strength == 1:
         return restored
+    if strength == 0:
+        return rainy.copy()
 
     def blend_rows(rows: slice) -> NDArray[np.float32]:
         if mask is None:
@@ -45,7 +47,11 @@ def blend(
         before = to_unit_range(rainy[rows])
         return before - weights * (before - to_unit_range(restored[rows]))
 
-    return _in_bands(blend_rows, like=rainy)
+    blended = _in_bands(blend_rows, like=rainy)
+    if mask is not None and rainy.dtype.kind == "f":  # float32 has not all values of float64
+        kept = mask <= 0
+        blended[kept] = rainy[kept]
+    return blended
 
 
 def check_blend(rainy: NDArray[Any], *, strength: float, mask: NDArray[Any] | None) -> None:

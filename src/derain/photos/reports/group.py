@@ -63,7 +63,12 @@ class BatchReports:
             self._reports.append(JsonReport(json, header))
         if html is not None:
             title = f"derain {__version__}, model {model}, {started}"
-            self._reports.append(HtmlReport(html, title, is_compared=is_compared))
+            try:
+                self._reports.append(HtmlReport(html, title, is_compared=is_compared))
+            except DerainError:
+                for report in self._reports:
+                    report.discard()
+                raise
 
     def __enter__(self) -> BatchReports:
         def begin(report: Report) -> None:
