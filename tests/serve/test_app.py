@@ -13,6 +13,7 @@ from helpers.pictures_in_memory import decode, encode
 from PIL import ExifTags, Image
 
 import derain
+from derain.serve.app import is_token
 from derain.serve.problems import MEDIA_TYPE
 
 
@@ -270,6 +271,19 @@ def test_allowed_site_can_send_photos(make_client, photo):
     assert response.status_code == 200
 
 
+def test_other_sites_cannot_hide_their_origin(client, photo):
+    headers = {"sec-fetch-site": "cross-site"}
+    response = client.post("/v1/restore", content=photo, headers=headers)
+    assert_problem(response, 403, "other sites")
+
+
+def test_full_temporary_folder_is_503(client, photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    response = client.post("/v1/restore", content=photo)
+    assert_problem(response, 503, "the server's temporary folder: ")
+    assert str(tmp_path) not in response.json()["detail"]
+
+
 def test_every_answer_has_an_id(client):
     assert len(client.get("/health").headers["x-request-id"]) == 32
 
@@ -299,6 +313,22 @@ def test_token_is_not_required_for_health(make_client):
 def test_right_token_is_accepted(make_client):
     headers = {"authorization": "Bearer secret"}
     assert make_client(token="secret").get("/v1/models", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("token", ["gehörig", "voilà"])  # à ends in a space of Latin-1
+def test_token_may_have_letters_beyond_ascii(token, encoding):
+    assert is_token(token.encode(encoding).decode("latin-1"), token)
+
+
+@pytest.mark.parametrize("sent", ["", "??", "\xa0"])
+def test_token_beyond_latin_1_is_compared_as_a_whole(sent):
+    assert not is_token(sent, "雨雨")
+
+
+def test_token_in_utf_8_is_accepted(make_client):
+    headers = {"authorization": "Bearer voilà".encode()}
+    assert make_client(token="voilà").get("/v1/models", headers=headers).status_code == 200
 
 
 def test_allowed_origin_is_named(make_client):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,17 @@ def test_page_offers_webgpu_with_all_of_its_files_alone(tmp_path, networks, stub
 def test_page_names_its_model(tmp_path, networks, stub_runtime):
     build_static_page(tmp_path / "out", model=str(networks / "copying.onnx"), runtime=stub_runtime)
     assert 'data-model="models/copying.onnx"' in (tmp_path / "out/index.html").read_text()
+
+
+def test_name_of_the_model_is_quoted_in_addresses(tmp_path, networks, stub_runtime):
+    model = shutil.copy(networks / "copying.onnx", tmp_path / "my#net 100%.onnx")
+    out = tmp_path / "out"
+    names = build_static_page(out, model=str(model), runtime=stub_runtime)
+    quoted = "models/my%23net%20100%25.onnx"
+    assert f'data-model="{quoted}"' in (out / "index.html").read_text()
+    assert quoted in json.loads((out / "files.json").read_text())
+    assert (out / "models/my#net 100%.onnx").is_file()
+    assert "models/my#net 100%.onnx" in names
 
 
 def test_browsers_notice_a_new_version(tmp_path, networks, stub_runtime):

@@ -41,7 +41,7 @@ def serve(
     max_megapixels
         Largest photo, over all its pages or frames; checked before it is decoded.
     queue
-        Photos that may wait; further requests get 429.
+        Photos that may wait or be uploaded; further requests get 429.
     upload_s
         Seconds for the upload.
     deadline_s
@@ -60,7 +60,9 @@ def serve(
     from derain.serve.settings import Settings
     from derain.weights import find
 
-    if token is not None and not token.strip():
+    # a line break from a file, which no header can hold
+    token = token if token is None else token.strip()
+    if token == "":
         raise DerainError("--token: is empty; set DERAIN_TOKEN to a long random text, or unset it")
     find(network.model).require_pictures()  # a wrong name fails here, not in the first request
     options = dict(vars(network))

@@ -41,7 +41,7 @@ def read(path: str | Path) -> Picture:
     """
     path = Path(path)
     with picture_errors(path), DiskReader(path) as file, file.errors(), open_image(file) as image:
-        frames = _count_frames(image)
+        frames = count_image_frames(image)
         if frames > 1:
             raise UnsupportedFormatError(
                 f"contains {frames} pictures, but one is expected here; "
@@ -54,7 +54,7 @@ def count_frames(path: str | Path) -> int:
     """Return the number of frames of an animation or pages of a TIFF. Raises PictureError."""
     path = Path(path)
     with picture_errors(path), DiskReader(path) as file, file.errors(), open_image(file) as image:
-        return _count_frames(image)
+        return count_image_frames(image)
 
 
 def read_frames(path: str | Path) -> Iterator[Picture]:
@@ -70,7 +70,7 @@ def read_frames(path: str | Path) -> Iterator[Picture]:
     with file:
         with picture_errors(path), file.errors():
             image = open_image(file)
-            frames = _count_frames(image)
+            frames = count_image_frames(image)
             is_animation = frames > 1 and image.format != "TIFF"
             if is_animation and frames * image.width * image.height > MAX_MEGAPIXELS * 1e6:
                 raise UnsupportedFormatError(
@@ -91,7 +91,11 @@ def read_frames(path: str | Path) -> Iterator[Picture]:
                 yield picture
 
 
-def _count_frames(image: Image.Image) -> int:
+def count_image_frames(image: Image.Image) -> int:
+    """Return the number of frames or pages that derain restores; previews do not count.
+
+    Opening the image is enough: no pixels are decoded.
+    """
     return 1 if image.format in SINGLE_PICTURE_FORMATS else int(getattr(image, "n_frames", 1))
 
 

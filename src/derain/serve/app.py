@@ -8,8 +8,8 @@ import secrets
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
@@ -42,6 +42,7 @@ from derain.serve.metrics import Metrics
 from derain.serve.pool import Pool
 from derain.serve.problems import (
     Problem,
+    disk_problem,
     on_http_exception,
     on_invalid,
     on_problem,
@@ -134,8 +135,7 @@ def create_app(settings: Settings) -> FastAPI:
         if settings.token is None:
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        is_right = secrets.compare_digest(given.strip().encode(), settings.token.encode())
-        if scheme.lower() != "bearer" or not is_right:
+        if scheme.lower() != "bearer" or not is_token(given, settings.token):
             text = "the bearer token is missing or wrong; send `Authorization: Bearer TOKEN`"
             headers = {"WWW-Authenticate": "Bearer"}
             raise Problem(HTTPStatus.UNAUTHORIZED, text, headers=headers)
@@ -146,7 +146,8 @@ def create_app(settings: Settings) -> FastAPI:
         Browsers hide the answer from such a page, but send its photos all the same.
         """
         is_foreign = request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
-        if is_foreign and request.headers.get("origin") != settings.allow_origin:
+        is_allowed = request.headers.get("origin") == settings.allow_origin is not None
+        if is_foreign and not is_allowed:
             text = "pages of other sites may not send photos; the operator can --allow-origin one"
             raise Problem(HTTPStatus.FORBIDDEN, text)
 
@@ -230,6 +231,18 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+def is_token(given: str, token: str) -> bool:
+    """Return whether a header, decoded as Latin-1, holds the token; takes the same time for any.
+
+    Programs send letters beyond ASCII as UTF-8 or as what the environment had; browsers as Latin-1.
+    """
+    sent = given.encode("latin-1").strip()  # as text, it would lose bytes that Latin-1 calls spaces
+    is_equal = secrets.compare_digest(sent, token.encode(errors="surrogateescape"))
+    with suppress(UnicodeEncodeError):
+        is_equal |= secrets.compare_digest(sent, token.encode("latin-1"))
+    return is_equal
+
+
 async def reject_unknown_parameters(request: Request) -> None:
     """Raise a Problem for a parameter that the route does not have, such as a misspelt one."""
     known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
@@ -245,16 +258,14 @@ async def _answer(
     settings = pool.settings
     # before the upload, which would be in vain
     choose(query, default=settings.model)
-    pool.reserve()
-    # of this request alone, and gone with it
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as name:
+    with pool.reserve(), _request_folder() as folder:
         allowed = LAYER_FIELDS if is_layer else RESTORE_FIELDS
-        upload = await receive(request, Path(name), settings, allowed=allowed)
+        upload = await receive(request, folder, settings, allowed=allowed)
         choices = choose(query | upload.fields, default=settings.model)
         sent = await asyncio.to_thread(check_photo, upload.path, settings)
         written = choices.format or sent
-        target = Path(name, f"restored{PICTURE_FORMATS[written][0]}")
-        layer = Path(name, f"rain{PICTURE_FORMATS[written][0]}") if is_layer else None
+        target = folder / f"restored{PICTURE_FORMATS[written][0]}"
+        layer = folder / f"rain{PICTURE_FORMATS[written][0]}" if is_layer else None
         if upload.mask is not None:
             await asyncio.to_thread(check_photo, upload.mask, settings)
         task = Task(
@@ -279,6 +290,17 @@ async def _answer(
     if event.omissions:
         headers["X-Derain-Omissions"] = quote("; ".join(event.omissions), safe=" ;,.:'()")
     return Response(body, media_type=MEDIA_TYPES[written], headers=headers)
+
+
+@contextmanager
+def _request_folder() -> Iterator[Path]:
+    """Create a folder of one request alone, which is gone with it. Raises Problem (503)."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX)
+    except OSError as error:
+        raise disk_problem(error) from error
+    with folder as name:
+        yield Path(name)
 
 
 async def _run_while_connected(request: Request, pool: Pool, task: Task) -> Event:

@@ -69,9 +69,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         408: "The upload was too slow.",
         413: "Too many bytes or pixels.",
         415: "Not a photo that derain reads.",
-        422: "A parameter is unknown or out of range, or the photo cannot be restored.",
+        422: "A parameter or part is unknown or wrong, or the photo cannot be restored.",
         429: "Too many photos are waiting; Retry-After has the seconds.",
-        503: "The worker died, the deadline passed, or the server is shutting down.",
+        503: "The worker died, the deadline passed, the disk is full, or the server shuts down.",
     }.items()
 }
 PHOTO_RESPONSES: dict[int | str, dict[str, Any]] = PROBLEMS | {

@@ -8,8 +8,9 @@ import logging
 import multiprocessing
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -22,6 +23,7 @@ STOP_S = 5.0
 """How long a worker may take to end before it is killed."""
 MAX_ATTEMPTS = 2
 """Workers that a photo may outlive; reading it may be what kills them."""
+SHUTTING_DOWN = "the server is shutting down"
 log = logging.getLogger("derain.serve")
 
 
@@ -32,7 +34,8 @@ class _Entry:
     is_sent: bool = False
     is_computing: bool = False
     attempts: int = 0
-    added: float = field(default_factory=time.monotonic)
+    started: float | None = None
+    """When the network began with its first page."""
 
 
 class Pool:
@@ -42,10 +45,12 @@ class Pool:
         self.settings = settings
         self.is_draining = False
         self.mean_seconds = 5.0
-        """Moving average of a task's time, for Retry-After."""
+        """Moving average of a task's time without its wait in the queue, for Retry-After."""
         self.restarts = 0
         self.network_seconds = 0.0
         """Time for which the network has computed, over all photos."""
+        self._places = 0
+        """Places that requests hold, from before their upload to their end."""
         self._entries: dict[int, _Entry] = {}
         self._numbers = itertools.count(1)
         self._process: BaseProcess | None = None
@@ -66,8 +71,8 @@ class Pool:
 
     @property
     def has_room(self) -> bool:
-        """True if another task would be accepted."""
-        return not self.is_draining and len(self._entries) <= self.settings.queue
+        """True if another request would be accepted."""
+        return not self.is_draining and self._places <= self.settings.queue
 
     @property
     def is_ready(self) -> bool:
@@ -84,28 +89,33 @@ class Pool:
         """Process id of the worker, if it runs."""
         return self._process.pid if self._process is not None else None
 
-    def reserve(self) -> None:
-        """Raise a Problem if there is no room for another task."""
-        if self.is_draining:
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the server is shutting down")
+    @contextmanager
+    def reserve(self) -> Iterator[None]:
+        """Hold a place for a request, its upload included. Raises Problem (429, 503)."""
+        self._reject_while_draining()
         if not self.has_room:
-            seconds = max(1, round(self.mean_seconds * len(self._entries)))
-            text = f"{len(self._entries)} photos are waiting; try again in {seconds} s"
+            seconds = max(1, round(self.mean_seconds * self._places))
+            text = f"{self._places} photos are waiting; try again in {seconds} s"
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, text, headers={"Retry-After": str(seconds)})
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
 
     async def run(self, task: Task) -> Event:
         """Run a task and return its last event: `done` or `failed`. Raises Problem.
 
-        Cancelling the coroutine cancels the task before its next tile.
+        The caller holds a place. Cancelling the coroutine cancels the task before its next tile.
         """
-        self.reserve()
+        self._reject_while_draining()
         number = next(self._numbers)
         future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         entry = self._entries[number] = _Entry(replace(task, number=number), future)
         try:
             self._feed()
             event = await asyncio.wait_for(future, self.settings.deadline_s)
-        except TimeoutError:
+        except asyncio.TimeoutError:  # the builtin one from Python 3.11 on
             limit_s = f"{self.settings.deadline_s:g} s"
             text = f"not finished within {limit_s}; try again later, or send a smaller photo"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, text) from None
@@ -115,7 +125,8 @@ class Pool:
             self._entries.pop(number, None)
             self._last_used = time.monotonic()
             self._feed()
-        self.mean_seconds += 0.2 * (time.monotonic() - entry.added - self.mean_seconds)
+        if entry.started is not None:
+            self.mean_seconds += 0.2 * (time.monotonic() - entry.started - self.mean_seconds)
         return event
 
     def start(self) -> None:
@@ -137,9 +148,8 @@ class Pool:
         self.is_draining = True
         for entry in self._entries.values():
             if not entry.is_sent and not entry.future.done():
-                entry.future.set_exception(
-                    Problem(HTTPStatus.SERVICE_UNAVAILABLE, "the server is shutting down")
-                )
+                problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, SHUTTING_DOWN)
+                entry.future.set_exception(problem)
 
     async def stop_when_idle(self) -> None:
         """End the worker process whenever it has been idle for `idle_minutes`, until cancelled."""
@@ -156,6 +166,10 @@ class Pool:
         self._is_ready = False
         if process is not None and connection is not None:
             await asyncio.to_thread(_end, process, connection)
+
+    def _reject_while_draining(self) -> None:
+        if self.is_draining:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, SHUTTING_DOWN)
 
     def _feed(self) -> None:
         """Send the oldest tasks to the worker, as many as it works on at once."""
@@ -206,6 +220,8 @@ class Pool:
             return
         if event.kind in {"computing", "computed"}:
             entry.is_computing = event.kind == "computing"
+            if entry.started is None:
+                entry.started = time.monotonic()
         elif not entry.future.done():
             entry.future.set_result(event)
 
@@ -224,6 +240,7 @@ class Pool:
                 text = "the worker process died while it restored this photo; try again"
                 entry.future.set_exception(Problem(HTTPStatus.SERVICE_UNAVAILABLE, text))
             entry.is_sent = entry.is_computing = False
+            entry.started = None
         if not self.is_draining:
             self._feed()
 

@@ -10,6 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from derain.files.messages import explain_os_error
+
 MEDIA_TYPE = "application/problem+json"
 STRENGTH_RANGE = "strength: expected a number from 0 to 1"
 
@@ -22,6 +24,12 @@ class Problem(Exception):  # the term of the RFC
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, dict(headers or {})
+
+
+def disk_problem(error: OSError) -> Problem:
+    """Return the problem of a server that cannot store a photo, such as a full disk."""
+    text = f"the server's temporary folder: {explain_os_error(error)}"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)
 
 
 def problem_response(

@@ -136,9 +136,10 @@ class _Worker:
 
     def _fail(self, task: Task, text: str, *, is_fault_of_input: bool) -> None:
         # names of the server, not the user's
-        for path in (task.source, task.target, task.rain_target):
-            text = text.replace(str(path), "photo")
-        text = text.replace(str(task.mask), "mask")
+        names = {task.source: "photo", task.target: "photo", task.rain_target: "photo"}
+        for path, name in (names | {task.mask: "mask"}).items():
+            if path is not None:
+                text = text.replace(str(path), name)
         event = Event("failed", task.number, text, is_fault_of_input=is_fault_of_input)
         self._send(event)
 

@@ -20,7 +20,7 @@ class Settings:
     max_megapixels: float = 50.0
     """Size of a photo, over all its frames or pages; checked before it is decoded."""
     queue: int = 8
-    """Requests that may wait behind the running one. Further ones are rejected with 429."""
+    """Requests that may wait or upload beside the running one. Further ones get 429."""
     deadline_s: float = 300.0
     """Time from the complete upload to the answer. A later answer becomes 503."""
     upload_s: float = 60.0

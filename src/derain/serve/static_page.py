@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from derain.errors import DerainError
 from derain.files.atomic import atomic_write, writing
@@ -55,7 +56,7 @@ def build_static_page(folder: Path, *, model: str, runtime: Path | None = None) 
     names = [*contents, "files.json"]
     # "./" is the page itself, as visitors open it; few need WebGPU's files, which are large
     skipped = {f"runtime/{key}" for key in WEBGPU_FILES}
-    kept = ["./", *(key for key in contents if key not in skipped)]
+    kept = ["./", *(quote(key) for key in contents if key not in skipped)]
     contents["files.json"] = json.dumps(kept, indent=1).encode()
     for key, data in contents.items():
         path = folder / key
@@ -85,9 +86,12 @@ def _read_runtime(folder: Path | None) -> dict[str, bytes]:
 
 
 def _local_index(index: str, model: str, *, has_webgpu: bool) -> str:
-    """Return the page that restores with the model, and perhaps the WebGPU build, beside it."""
+    """Return the page that restores with the model, and perhaps the WebGPU build, beside it.
+
+    The page takes `data-model` for an address, in which `#`, `?` and `%` mean something.
+    """
     policy = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(POLICY)}" />'
-    beside = f'data-model="{html.escape(model)}"' + (" data-webgpu" if has_webgpu else "")
+    beside = f'data-model="{quote(model)}"' + (" data-webgpu" if has_webgpu else "")
     return index.replace('<html lang="en">', f'<html lang="en" {beside}>').replace(
         '<meta charset="utf-8" />', f'<meta charset="utf-8" />\n    {policy}'
     )
