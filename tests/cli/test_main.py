@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -172,6 +174,30 @@ def test_clips_and_pipes_select_the_verb(arguments):
     assert entry._verb_for(arguments) == "video"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["holiday.mts"],
+        ["holiday.mts/", "-o", "out"],
+        ["photos", "-o", "trip.ts/"],
+        ["photos", "-o=trip.ts/"],
+        ["photos", "--output=holiday.mts"],
+        ["photos/1.png", "-o", "trip.mov/"],
+        ["photos/1.png", "-o", "holiday.mts"],
+    ],
+)
+def test_folder_named_like_a_clip_is_a_folder(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "holiday.mts").mkdir()
+    (tmp_path / "photos").mkdir()
+    assert entry._verb_for(arguments) == "restore"
+
+
+@pytest.mark.parametrize("option", ["--output=trip.ts", "-o=trip.ts"])
+def test_clip_as_output_selects_the_verb(option):
+    assert entry._verb_for(["camera.bin", option]) == "video"
+
+
 @pytest.fixture
 def removed_folder(tmp_path, monkeypatch):
     """The current folder, which was removed."""
@@ -210,7 +236,60 @@ def test_other_os_errors_are_raised(monkeypatch):
 
 def test_folder_and_clip_cannot_be_mixed(tmp_path, capsys):
     assert main([str(tmp_path), "clip.mp4", "-o", str(tmp_path / "out")]) == 1
-    assert f"{tmp_path}: a folder cannot be mixed with clips" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"derain: {tmp_path}: a folder cannot be mixed with clips; use `derain restore {tmp_path}` "
+        f"for its photos or `derain video {tmp_path}` for a frame folder\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("code", ["main(['--version'])", "main(['--help'])", "print_and_fail()"])
+def test_standard_output_on_a_full_disk(code, unbuffered):
+    """With and without a buffer; `print_and_fail` stands for a verb whose result is a failure."""
+    lines = [
+        "import sys",
+        "from derain.cli import main as entry",
+        "from derain.cli.main import main",
+        "def print_and_fail():",
+        "    entry.build_app = lambda: lambda tokens: print('report') or 1",
+        "    return main(['info'])",
+        f"sys.exit({code})",
+    ]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "\n".join(lines)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "derain: standard output: the disk is full; free some space or write to another disk\n"
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a pipe of Windows has no reader to lose")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_without_a_reader(unbuffered):
+    code = (
+        "import sys; from derain.cli import main as entry; "
+        "entry.build_app = lambda: lambda tokens: print('report'); sys.exit(entry.main(['info']))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_package_runs_as_a_module(tmp_path):

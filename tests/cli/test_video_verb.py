@@ -164,7 +164,7 @@ def pipe(monkeypatch):
     def replace(data: bytes) -> io.BytesIO:
         outlet = io.BytesIO()
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
-        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=outlet))
+        monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=outlet, flush=outlet.flush))
         return outlet
 
     return replace
@@ -186,6 +186,26 @@ def test_truncated_pipe_is_a_failure(darken, pipe, capsys):
     assert len(outlet.getvalue()) == 2 * 384
     message = "ends within a frame; the 2 frames before it were restored"
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_pipe_to_a_full_disk_is_one_sentence(unbuffered, darken):
+    command = [*DERAIN, "-", "-o", "-", "--raw", "16x8", "--quiet", *darken]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command,
+            input=bytes(2 * 384),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode() == (
+        "derain: standard output: the disk is full; free some space or write to another disk\n"
+    )
 
 
 def test_pipe_between_processes(darken):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes.util
+import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +95,34 @@ def test_reduced_depth_is_reported_with_a_remedy(target, source, remedy):
 )
 def test_note_on_a_lost_property(codec, layout, note):
     assert choose("a.mkv", "h264", layout, codec=codec).notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout", "sampling", "kept"),
+    [
+        ("av1", "yuv444p", "4:4:4", "4:2:0"),
+        ("mpeg4", "yuv444p", "4:4:4", "4:2:0"),
+        ("prores", "yuv411p", "", ""),
+        ("av1", "yuv422p10le", "4:2:2", "4:2:0"),
+        ("vp8", "uyvy422", "4:2:2", "4:2:0"),
+        ("av1", "yuv411p", "4:1:1", "4:2:0"),
+        ("av1", "yuv410p", "", ""),
+        ("av1", "pal8", "4:4:4", "4:2:0"),
+        ("av1", "gray", "", ""),
+        ("av1", "ya8", "", ""),
+        ("h264", "yuv440p", "", ""),
+    ],
+)
+def test_note_on_reduced_chroma(codec, layout, sampling, kept):
+    notes = choose("a.mkv", "h264", layout, codec=codec).notes
+    expected = [f"its {sampling} colour is written as {kept}"] if sampling else []
+    assert [note for note in notes if "colour" in note] == expected
+
+
+@pytest.mark.parametrize("suffix", [".wmv", ".mpg", ".ogv"])
+def test_note_on_chroma_that_the_container_reduces(suffix):
+    notes = choose(f"a{suffix}", "ffv1", "yuv444p").notes
+    assert notes[-1] == "its 4:4:4 colour is written as 4:2:0"
 
 
 def test_note_on_an_unsupported_codec():
@@ -211,6 +241,37 @@ def test_encoder_that_the_container_does_not_support():
     message = r"^--codec libx264: \.webm does not support h264; try libvpx-vp9, or write a \.mkv$"
     with pytest.raises(VideoError, match=message):
         choose("a.webm", "vp9", "yuv420p", codec="libx264")
+
+
+@pytest.mark.parametrize("codec", ["", " "])
+def test_empty_codec_is_rejected(codec):
+    message = "^--codec: is empty; name an encoder, for example libx264, or remove it$"
+    with pytest.raises(VideoError, match=message):
+        choose("a.mkv", "h264", "yuv420p", codec=codec)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (suffix, codec)
+        for suffix, codec in itertools.product(sorted(CLIP_SUFFIXES), ENCODERS)
+        if not can_hold(suffix, codec)
+    ],
+)
+def test_alternatives_to_an_unsupported_codec_are_supported(suffix, codec):
+    with pytest.raises(VideoError) as caught:
+        choose(f"a{suffix}", "h264", "yuv420p", codec=codec)
+    encoder, container = re.fullmatch(
+        r".*; try (\S+), or write a (\.\w+)", str(caught.value)
+    ).groups()
+    assert choose(f"a{suffix}", "h264", "yuv420p", codec=encoder).codec == encoder
+    assert can_hold(container, codec)
+
+
+def test_alternative_to_a_lossless_codec_is_lossless():
+    message = r"^--codec huffyuv: \.mkv does not support huffyuv; try ffv1, or write a \.avi$"
+    with pytest.raises(VideoError, match=message):
+        choose("a.mkv", "h264", "yuv420p", codec="huffyuv")
 
 
 @pytest.mark.parametrize(

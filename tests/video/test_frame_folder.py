@@ -209,6 +209,34 @@ def test_grey_and_transparency_are_kept(rng, tmp_path):
     np.testing.assert_array_equal(after.alpha, values)
 
 
+@pytest.fixture(params=["grey", "colour"])
+def half_transparent(request, tmp_path) -> Picture:
+    """A white frame, also in a folder; its left half is transparent and has the value 8."""
+    pixels = np.full((96, 64, 3), 255, np.uint8)
+    pixels[:, :32] = 8
+    alpha = np.full((96, 64), 255, np.uint8)
+    alpha[:, :32] = 0
+    frame = Picture(pixels, alpha=alpha, grey=request.param == "grey")
+    (tmp_path / "in").mkdir()
+    pictures.write(frame, tmp_path / "in" / "1.png")
+    return frame
+
+
+def test_hidden_colours_are_kept(half_transparent, tmp_path):
+    restore_frame_folder(tmp_path / "in", tmp_path / "out", halve)
+    restored = pictures.read(tmp_path / "out" / "1.png")
+    assert np.unique(restored.pixels[:, :32]).tolist() == [8]
+    assert np.unique(restored.pixels[:, 32:]).tolist() == [127]
+    np.testing.assert_array_equal(restored.alpha, half_transparent.alpha)
+
+
+@pytest.mark.usefixtures("half_transparent")
+def test_network_does_not_see_hidden_colours(tmp_path):
+    seen = []
+    restore_frame_folder(tmp_path / "in", tmp_path / "out", lambda x: seen.append(x) or x)
+    assert np.unique(seen[0]).tolist() == [255]
+
+
 def test_source_folder_is_not_overwritten(folder):
     with pytest.raises(VideoError, match="contains the frames themselves; use --overwrite"):
         restore_frame_folder(folder, folder, identity)

@@ -118,6 +118,18 @@ def test_interlaced_frames_are_reported(frames):
     assert note.startswith("it is interlaced")
 
 
+@pytest.mark.parametrize("field", ["It", "Ib"])
+def test_interlaced_stream_becomes_progressive(field, frames):
+    header = f"W64 H48 F30:1 {field} C420jpeg XIt"
+    output, _ = restore(y4m(frames, header))
+    assert output.startswith(b"YUV4MPEG2 W64 H48 F30:1 Ip C420jpeg XIt\nFRAME\n")
+
+
+@pytest.mark.parametrize("header", ["W64 H48 F30:1 I? C420jpeg", "W64 H48 F30:1 C420jpeg"])
+def test_unknown_interlacing_is_kept(header, frames):
+    assert restore(y4m(frames, header))[0].startswith(f"YUV4MPEG2 {header}\n".encode())
+
+
 TRUNCATED = (
     "standard input: ends within a frame; the 3 frames before it were restored, "
     "check the program that fills the pipe"

@@ -1,6 +1,7 @@
-"""Output on stderr. Each message is one line, whatever characters a file name contains.
+"""Output on stderr and stdout. Each message is one line, whatever characters a file name contains.
 
-A log that cannot be written does not stop the work; the exit code still reports the outcome.
+A log that cannot be written does not stop the work; the exit code still reports the outcome. A
+standard output that cannot be written ends the command.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from contextlib import suppress
 from typing import Any, TextIO, cast
 
 from rich import console as rich_console
+
+from derain.cli.exit_codes import ExitCode
+from derain.errors import DerainError
+from derain.files.messages import explain_os_error
 
 ESCAPED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories that are escaped: control characters, surrogates, line and paragraph ends."""
@@ -32,10 +37,10 @@ def plain_console(*, stderr: bool = False) -> rich_console.Console:
 def log_stream() -> TextIO:
     """Return stderr as a stream that never raises OSError."""
     # a program without a console has no stderr
-    return cast(TextIO, _LogStream(sys.stderr or io.StringIO()))
+    return cast(TextIO, _Stream(sys.stderr or io.StringIO()))
 
 
-class _LogStream:
+class _Stream:
     """A text stream that drops everything after its first error.
 
     The disk of the log is full, for example, or the program that reads it has ended.
@@ -62,9 +67,13 @@ class _LogStream:
             return
         try:
             operation()
-        except OSError:
+        except OSError as error:
             self._has_failed = True
             self._discard_buffer()
+            self._handle(error)
+
+    def _handle(self, error: OSError) -> None:
+        """Handle the first error, after which nothing is written."""
 
     def _discard_buffer(self) -> None:
         """Redirect the file to nowhere: text in its buffer would change the exit code to 120."""
@@ -72,6 +81,30 @@ class _LogStream:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
+
+
+class ResultStream(_Stream):
+    """Standard output, whose first error ends the command.
+
+    Raises DerainError for an error of the disk, and SystemExit if the program that reads the output
+    has ended, as `| head` does. Errors of data that is not text are reported where it is written.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._has_text = False
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        self._has_text = True
+        return super().write(text)
+
+    def _handle(self, error: OSError) -> None:
+        if not self._has_text:
+            return
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(int(ExitCode.FAILURE))
+        raise DerainError(f"standard output: {explain_os_error(error)}") from error
 
 
 class Console:

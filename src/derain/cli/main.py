@@ -10,17 +10,19 @@ import sys
 import warnings
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import redirect_stdout
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TextIO, cast
 
 from cyclopts import App, CycloptsError, Group
 
 from derain import DerainError, __version__
-from derain.cli.console import log_stream, one_line
+from derain.cli.console import ResultStream, log_stream, one_line
 from derain.cli.exit_codes import ExitCode
 from derain.cluster.location import is_store
 from derain.errors import MissingExtraError
-from derain.files.paths import exists, is_folder
+from derain.files.paths import ends_with_slash, exists, is_folder
 from derain.suffixes import PIPE, READABLE_CLIP_SUFFIXES
 
 VERBS = {
@@ -91,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: that of this process) and return its exit code.
 
     0 on success, 1 if anything failed, 130 after Ctrl-C, SIGTERM or SIGHUP. A usage error raises
-    SystemExit(2). A `DerainError` becomes one line on stderr.
+    SystemExit(2), and SystemExit(1) follows when the reader of standard output has ended. A
+    `DerainError` becomes one line on stderr.
     """
     if getattr(sys, "frozen", False):
         import multiprocessing
@@ -109,6 +112,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # corrupt files get a message from derain instead
     if tokens[:1] == ["help"] and not exists(Path("help")):
         tokens = [*tokens[1:], "--help"]
+    stdout = ResultStream(sys.stdout or io.StringIO())  # a program without a console has none
+    with redirect_stdout(cast(TextIO, stdout)):
+        code = _run(tokens)
+        try:
+            stdout.flush()
+        except DerainError as error:
+            return _refuse(str(error))
+        return code
+
+
+def _run(tokens: list[str]) -> int:
+    """Run one command line and return its exit code; print why it fails."""
     try:
         if tokens and tokens[0] not in {*VERBS, *ABOUT}:
             # a photo whose name is a verb is written ./train
@@ -166,8 +181,8 @@ def _verb_for(tokens: Sequence[str]) -> str:
         _is_clip(token) for token in inputs
     ):
         raise DerainError(
-            f"{folder}: a folder cannot be mixed with clips; use `derain {folder}` for its photos "
-            f"or `derain video {folder}` for a frame folder"
+            f"{folder}: a folder cannot be mixed with clips; use `derain restore {folder}` for its "
+            f"photos or `derain video {folder}` for a frame folder"
         )
     return "video"
 
@@ -182,7 +197,13 @@ def _values(tokens: Sequence[str], *, skip: AbstractSet[str]) -> list[str]:
 
 
 def _is_clip(token: str) -> bool:
-    return token == PIPE or Path(token).suffix.lower() in READABLE_CLIP_SUFFIXES
+    """True for a pipe and for the name of a clip, which no folder has; also for `-o=clip.mp4`."""
+    option, _, value = token.partition("=")
+    name = value if option in OUTPUT_OPTIONS else token
+    if name == PIPE:
+        return True
+    has_suffix = Path(name).suffix.lower() in READABLE_CLIP_SUFFIXES
+    return has_suffix and not ends_with_slash(name) and not is_folder(Path(name))
 
 
 def _handle_signals_like_ctrl_c() -> None:

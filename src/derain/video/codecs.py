@@ -14,7 +14,8 @@ from av.codec.codec import UnknownCodecError
 from av.video.format import VideoFormat
 
 from derain.errors import VideoError
-from derain.video.colours import depth_bits, has_alpha
+from derain.suffixes import MATROSKA
+from derain.video.colours import chroma_sampling, depth_bits, has_alpha, loses_chroma
 from derain.video.containers import (
     DEFAULT_ENCODERS,
     RAW_LAYOUTS,
@@ -102,9 +103,11 @@ def choose_encoding(
     """Return the encoder for the source's codec, or `codec`, with the nearest pixel format.
 
     `codec` is an encoder or a key of ENCODERS. `size` is (width, height) in pixels.
-    Raises VideoError for an encoder that is missing, does not encode video or does not fit the
-    container, and for a `crf` out of range.
+    Raises VideoError for an encoder that is empty or missing, does not encode video or does not fit
+    the container, and for a `crf` out of range.
     """
+    if codec is not None and not codec.strip():
+        raise VideoError("--codec: is empty; name an encoder, for example libx264, or remove it")
     suffix = target.suffix.lower()
     kept = ENCODERS.get(source_codec) if can_hold(suffix, source_codec) else None
     if kept == "rawvideo" and source_layout.name not in RAW_LAYOUTS[suffix]:
@@ -133,6 +136,9 @@ def choose_encoding(
         notes.append(f"{encoder} has no constant rate factor: --crf is ignored")
     if source_layout.is_rgb and not VideoFormat(layout).is_rgb:
         notes.append(f"{encoder} does not keep RGB here: written as {layout}")
+    elif loses_chroma(source_layout, VideoFormat(layout)):
+        before, after = chroma_sampling(source_layout), chroma_sampling(VideoFormat(layout))
+        notes.append(f"its {before} colour is written as {after}")
     if has_alpha(source_layout):
         notes.append("its transparency is dropped")
     return Encoding(encoder, layout, options, tuple(notes))
@@ -141,10 +147,22 @@ def choose_encoding(
 def _check_container(codec: str | None, suffix: str) -> None:
     name = None if codec is None else Codec(codec, "w").canonical_name
     if name in ENCODERS and not can_hold(suffix, name):
-        encoder = DEFAULT_ENCODERS.get(suffix, "libx264")
         raise VideoError(
-            f"--codec {codec}: {suffix} does not support {name}; try {encoder}, or write a .mkv"
+            f"--codec {codec}: {suffix} does not support {name}; "
+            f"try {_alternative(name, suffix)}, or write a {_container_of(name)}"
         )
+
+
+def _alternative(codec: str, suffix: str) -> str:
+    """Return an encoder for this container in place of a codec, lossless if possible."""
+    if codec in LOSSLESS_ENCODERS and can_hold(suffix, "ffv1"):
+        return "ffv1"
+    return DEFAULT_ENCODERS.get(suffix, "libx264")
+
+
+def _container_of(codec: str) -> str:
+    """Return the suffix of a container that supports a codec."""
+    return MATROSKA if can_hold(MATROSKA, codec) else ".avi"
 
 
 def _check_crf(crf: float | None, encoder: str) -> None:

@@ -43,6 +43,16 @@ LUMA_WEIGHTS = {
     Colorspace.BT2020: (0.2627, 0.0593),
 }
 """Weights of red and blue in luma (H.273, table 4)."""
+SAMPLINGS = {
+    None: "4:0:0",
+    (1, 1): "4:4:4",
+    (1, 2): "4:4:0",
+    (2, 1): "4:2:2",
+    (2, 2): "4:2:0",
+    (4, 1): "4:1:1",
+    (4, 4): "4:1:0",
+}
+"""Pixels per chroma sample, across and down, and the usual name; None for grey."""
 RGB = 0
 """Matrix code for RGB, which has no matrix."""
 UNKNOWN = 2
@@ -228,3 +238,22 @@ def has_alpha(layout: VideoFormat) -> bool:
 def depth_bits(layout: VideoFormat) -> int:
     """Return the bits of the deepest component."""
     return max((component.bits for component in layout.components), default=8)
+
+
+def chroma_sampling(layout: VideoFormat) -> str:
+    """Return the resolution of the colour: `4:4:4`, `4:2:0` and so on, or `4:0:0` for grey."""
+    return SAMPLINGS[_chroma_steps(layout)]
+
+
+def loses_chroma(before: VideoFormat, after: VideoFormat) -> bool:
+    """True if frames written in `after` have less resolution of colour than in `before`."""
+    steps, kept = _chroma_steps(before), _chroma_steps(after)
+    return steps is not None and (kept is None or kept[0] > steps[0] or kept[1] > steps[1])
+
+
+def _chroma_steps(layout: VideoFormat) -> tuple[int, int] | None:
+    """Return the pixels per chroma sample, across and down; None for grey."""
+    if len(layout.components) < 3 and not layout.has_palette:  # 3: grey may have alpha
+        return None
+    size = 16  # a multiple of every step
+    return size // layout.chroma_width(size), size // layout.chroma_height(size)

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from derain import pictures
 from derain.errors import DerainError, PictureError, VideoError
 from derain.files.messages import listing_error
 from derain.files.paths import create_folder, is_taken, same_file
 from derain.inference.blending import check_blend
 from derain.inference.restorer import Restorer
+from derain.inference.transparency import fill_transparent
 from derain.motion import Window
 from derain.pictures import Picture, Pixels
 from derain.result_names import APPLE_DOUBLE_PREFIX, possible_sources
@@ -65,8 +68,9 @@ def restore_frame_folder(
     """Restore the frames in `folder` into files of the same names in `output`, with metadata.
 
     Existing frames are skipped unless `overwrite` is set; a network for clips still uses those
-    next to a missing one. A frame that cannot be read, or that its format cannot store, is
-    reported and skipped. Omissions are reported once.
+    next to a missing one. The network does not see fully transparent pixels, which keep their
+    colours. A frame that cannot be read, or that its format cannot store, is reported and skipped.
+    Omissions are reported once.
     Raises DerainError for a folder without frames, and for errors of the disk.
     """
     options = options or FrameOptions()
@@ -103,7 +107,7 @@ def restore_frame_folder(
                 on_frame()
                 continue
             omissions.update(dict.fromkeys(dropped))
-            yield rainy.image, (rainy, target)
+            yield _visible(rainy), (rainy, target)
 
     def restore(frames: Iterable[Window[Any]]) -> Iterator[tuple[Pixels, Any]]:
         return restore_frames(frames, restorer, options, result, on_frame=on_frame)
@@ -114,7 +118,7 @@ def restore_frame_folder(
             return
         try:
             source = paths[0].with_name(target.name)
-            restored = rainy.with_image(image)
+            restored = _with_hidden_colours(rainy, image)
             pictures.write(restored, target, overwrite=overwrite, permissions_of=source)
         except Exception as error:  # likewise
             if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
@@ -150,6 +154,23 @@ def _read(path: Path, options: FrameOptions) -> Picture:
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from error
     return rainy
+
+
+def _visible(rainy: Picture) -> Pixels:
+    """Return the input of the network: colours of nearby pixels where the frame is transparent."""
+    if rainy.alpha is None:
+        return rainy.image
+    return fill_transparent(rainy.image, rainy.alpha == 0)
+
+
+def _with_hidden_colours(rainy: Picture, image: Pixels) -> Picture:
+    """Return a frame with the restored `image`, except where it is transparent."""
+    if rainy.alpha is None or rainy.alpha.all():
+        return rainy.with_image(image)
+    transparent = rainy.alpha == 0
+    where = transparent if image.ndim == 2 else transparent[..., None]
+    # not in place: a dry frame is still a neighbour of the next one
+    return rainy.with_image(np.where(where, rainy.image, image))
 
 
 def _explain(path: Path, error: Exception) -> str:

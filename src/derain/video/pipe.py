@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -39,7 +40,8 @@ def restore_pipe(
     """Restore frames as they arrive.
 
     The input is a YUV4MPEG2 stream (`ffmpeg -f yuv4mpegpipe`), whose header is copied, or raw
-    frames of (width, height, pixel format). `on_frame()` is called after each frame.
+    frames of (width, height, pixel format). An interlaced stream becomes progressive, like a clip.
+    `on_frame()` is called after each frame.
     Raises VideoError for any other input.
     """
     reader = InterruptibleReader(inlet)
@@ -59,7 +61,8 @@ def restore_pipe(
         first = clip.first_frame
         packets = _raw_codec(first, time_base=clip.stream.time_base).encode(first)
         stream.skip(len(header), frame_bytes=sum(packet.size for packet in packets))
-        writer = _Outlet(outlet, clip, header, frame_header=b"FRAME\n" if raw is None else b"")
+        frame_header = b"FRAME\n" if raw is None else b""
+        writer = _Outlet(outlet, clip, _as_progressive(header), frame_header=frame_header)
         try:
             with frame_errors(clip.name):
                 run_pipeline(
@@ -99,6 +102,11 @@ def _check_header(header: bytes) -> None:
             "standard input: its header has no frame size; "
             "write the stream with `ffmpeg -f yuv4mpegpipe -`"
         )
+
+
+def _as_progressive(header: bytes) -> bytes:
+    """Return a YUV4MPEG2 header without interlacing (`It`, `Ib`)."""
+    return re.sub(rb"(?<= )I[tb](?=\s)", b"Ip", header)
 
 
 def _check_layout(name: str) -> None:
