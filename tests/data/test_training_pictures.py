@@ -136,6 +136,21 @@ def test_neighbours_are_those_of_the_clip(tmp_path, rng):
     np.testing.assert_array_equal(collection.neighbours[2], [third, third])
 
 
+def test_clips_in_one_folder_have_their_own_neighbours(tmp_path, rng):
+    folder, cache = str(noise_pair(tmp_path, ["a_1", "a_2", "b_1", "b_2"], rng)), PictureCache()
+    clips = [
+        open_pairs(
+            PairFolder(folder, clip=True, only=names),
+            cache,
+            with_neighbours=True,
+            is_aligned=False,
+        )
+        for names in (("a_1", "a_2"), ("b_1", "b_2"))
+    ]
+    for clip in clips:
+        np.testing.assert_array_equal(clip.neighbours[0], [clip.rainy[0], clip.rainy[1]])
+
+
 def test_backgrounds_are_excluded_by_name(tmp_path, rng):
     for name in "ab":
         save_noise(tmp_path / f"{name}.png", rng)

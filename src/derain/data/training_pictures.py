@@ -114,9 +114,11 @@ def open_pairs(
         layers = LazySequence(pairs, partial(_cached_layer, cache))
     neighbours: Sequence[tuple[Image8, Image8]] = ()
     if with_neighbours and source.clip:
-        places = list(enumerate(neighbour_indices(pairs)))
-        make = partial(_cached_neighbours, cache, source.folder, rainy, is_aligned)
-        neighbours = LazySequence(places, make)
+        triples = [
+            (pair, pairs[before], pairs[after])
+            for pair, (before, after) in zip(pairs, neighbour_indices(pairs), strict=True)
+        ]
+        neighbours = LazySequence(triples, partial(_cached_neighbours, cache, is_aligned))
     return PairCollection(
         name=source.folder,
         weight=source.weight,
@@ -135,19 +137,17 @@ def _cached_layer(cache: PictureCache, pair: Pair) -> Image8:
 
 
 def _cached_neighbours(
-    cache: PictureCache,
-    folder: str,
-    frames: Sequence[Image8],
-    is_aligned: bool,
-    place: tuple[int, tuple[int, int]],
+    cache: PictureCache, is_aligned: bool, triple: tuple[Pair, Pair, Pair]
 ) -> tuple[Image8, Image8]:
-    index, indices = place
+    """Return the neighbours of a pair from the pair itself and those before and after it."""
 
     def align_both() -> Image8:
-        return np.stack(aligned_neighbours(frames, index, indices, is_aligned=is_aligned))
+        frames = LazySequence(triple, cache.rainy)
+        own, before, after = map(triple.index, triple)  # a pair may be its own neighbour
+        return np.stack(aligned_neighbours(frames, own, (before, after), is_aligned=is_aligned))
 
-    before, after = cache.get((folder, index, is_aligned), align_both)
-    return before, after
+    first, second = cache.get((triple, is_aligned), align_both)
+    return first, second
 
 
 def open_pictures(
