@@ -5,7 +5,7 @@ from PIL import Image
 
 from derain.data.pairs.folder import PairFolder, select_pairs
 from derain.data.picture_cache import PictureCache
-from derain.data.training_pictures import open_pairs, open_pictures, rain_layer
+from derain.data.training_pictures import open_pairs, open_pictures, rain_layer, unknown_stems
 from derain.errors import DataError
 
 
@@ -157,10 +157,9 @@ def test_backgrounds_are_excluded_by_name(tmp_path, rng):
     assert len(open_pictures([tmp_path], PictureCache(), exclude=["a"])[0]) == 1
 
 
-def test_excluding_an_unknown_background_is_an_error(tmp_path, rng):
+def test_unknown_exclusions_are_listed(tmp_path, rng):
     save_noise(tmp_path / "a.png", rng)
-    with pytest.raises(DataError, match=r"bb: listed in data\.exclude, but there is no background"):
-        open_pictures([tmp_path], PictureCache(), exclude=["a", "bb"])
+    assert unknown_stems([tmp_path], ["bb", "a", "aa"]) == ["aa", "bb"]
 
 
 def test_16_bit_streak_mask_is_scaled(tmp_path):

@@ -162,8 +162,8 @@ def open_pictures(
 
     `cache` decodes them when they are drawn. Also returns the paths that are skipped because a
     side is below `min_px`. Large pictures are in the sequence a second time, at half size. Raises
-    DataError for a missing folder, a folder without pictures, a stem in `exclude` that no file has,
-    and a file whose header is not that of a picture.
+    DataError for a missing folder, a folder without pictures, and a file whose header is not that
+    of a picture.
     """
     items: list[tuple[Path, bool]] = []
     too_small: list[Path] = []
@@ -186,12 +186,12 @@ def _cached_picture(cache: PictureCache, grey: bool, item: tuple[Path, bool]) ->
 def background_paths(folders: Iterable[str | Path], *, exclude: Sequence[str] = ()) -> list[Path]:
     """List the pictures of `folders` except stems in `exclude`; raises DataError as above."""
     paths = [path for folder in map(Path, folders) for path in _list_pictures(folder)]
-    if paths and (missing := set(exclude) - {path.stem for path in paths}):
-        raise DataError(
-            f"{min(missing)}: listed in data.exclude, but there is no background of that name; "
-            "correct the name or remove it"
-        )
     return [path for path in paths if path.stem not in exclude]
+
+
+def unknown_stems(folders: Iterable[str | Path], names: Iterable[str]) -> list[str]:
+    """Return the `names` that no picture of `folders` has as its stem, sorted."""
+    return sorted(set(names) - {path.stem for path in background_paths(folders)})
 
 
 def _list_pictures(folder: Path) -> list[Path]:
