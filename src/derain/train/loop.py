@@ -266,10 +266,13 @@ def data_warnings(
             f"background, the first: {unknown[0]}; check their spelling"
         )
     trained = [(c.name, c.pairs) for c in collections]
-    backgrounds = background_paths(data.backgrounds, exclude=data.exclude)
+    rain_free = {
+        "data.backgrounds": background_paths(data.backgrounds, exclude=data.exclude),
+        "data.hard": background_paths(data.hard),
+    }
     for shared in [
         *shared_pair_warnings(trained, pairs),
-        *shared_background_warnings(backgrounds, pairs),
+        *shared_background_warnings(rain_free, pairs),
     ]:
         yield f"{shared}; exclude them from one of the two, or the scores are not meaningful"
 
