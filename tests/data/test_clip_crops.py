@@ -137,6 +137,18 @@ def test_an_object_moves_on_its_own(pictures):
     assert (places > 0)[np.logical_or.reduce(changed)].all()
 
 
+def test_backgrounds_are_downscaled(pictures, monkeypatch):
+    """A crop of a square that is downscaled shows finer detail."""
+    for constant in ("OBJECT_SHARE", "NOISE_SHARE"):
+        monkeypatch.setattr(clip_crops, constant, 0.0)
+    wide = replace(pictures, collections=[], backgrounds=[np.asarray(scene(2, (400, 400)))])
+    full, downscaled = (
+        np.mean([np.abs(np.diff(crops[index][1])).mean() for index in range(20)])
+        for crops in (make(wide, rain_free=1.0, downscale=share) for share in (0.0, 1.0))
+    )
+    assert downscaled > 1.1 * full
+
+
 def test_styles_are_rejected(pictures):
     with pytest.raises(DataError, match="a style draws single pictures"):
         make(pictures, styled=1.0)

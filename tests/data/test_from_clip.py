@@ -132,6 +132,13 @@ def test_unsuitable_clips_are_rejected(tmp_path, frames, fact):
         write_pairs(frames, tmp_path, name="clip")
 
 
+def test_a_failure_in_a_later_window_leaves_no_pair(tmp_path):
+    panning = [view(scene(7), 1.5 * index, size=SIZE) for index in range(20)]
+    with pytest.raises(DataError, match="the camera moves"):
+        write_pairs(filmed(WINDOW) + panning, tmp_path, name="clip", every=20)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_existing_pairs_are_kept(tmp_path):
     (tmp_path / "clean").mkdir()
     (tmp_path / "clean/1.png").touch()

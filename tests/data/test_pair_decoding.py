@@ -6,8 +6,16 @@ from helpers.pairs import put, scene
 from PIL import ExifTags, Image
 
 from derain.data.pairs.find import find_pairs
+from derain.data.pairs.pair import Pair, decode, displayed_size
 from derain.errors import DataError
 from derain.evaluate.protocols import eight_bit
+from derain.pictures.png_chunks import pack_chunk
+
+SIZES = {"rainy": (40, 30), "clean": (30, 40)}
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/">
+<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>
+</rdf:RDF></x:xmpmeta>"""
 
 
 @pytest.fixture
@@ -73,6 +81,35 @@ def test_rotated_photo_loads_upright(tmp_path):
     pair = find_pairs(tmp_path).pairs[0]
     assert pair.size_px == (30, 40)
     assert pair.load()[0].shape == (40, 30, 3)
+
+
+def exif_at_the_end(path, orientation):
+    """Move the EXIF of a PNG, with an orientation, behind its pixels."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    chunk = pack_chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    data = path.read_bytes()
+    end = data.rindex(b"IEND") - 4
+    path.write_bytes(data[:end] + chunk + data[end:])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".tif", ".png"])
+def test_size_of_a_photo_with_a_hidden_orientation_is_that_of_its_pixels(tmp_path, suffix):
+    path = tmp_path / f"1{suffix}"
+    options = {".tif": {"tiffinfo": {700: XMP}}, ".png": {}}.get(suffix, {"xmp": XMP})
+    put(path, size=(40, 30), **options)
+    if suffix == ".png":
+        exif_at_the_end(path, 6)
+    assert displayed_size(path) == (30, 40)
+    assert decode(path).shape == (40, 30, 3)
+
+
+def test_sides_of_different_sizes_are_named(tmp_path):
+    paths = [put(tmp_path / f"{name}.png", size=size) for name, size in SIZES.items()]
+    with pytest.raises(
+        DataError, match=r"rainy\.png: has 40x30 pixels, but .*clean\.png has 30x40"
+    ):
+        Pair("1", *paths, (40, 30)).load()
 
 
 def test_truncated_file_is_named(tmp_path):

@@ -5,7 +5,7 @@ from PIL import Image
 
 from derain.data.pairs.folder import PairFolder, select_pairs
 from derain.data.picture_cache import PictureCache
-from derain.data.training_pictures import open_pairs, open_pictures, rain_layer
+from derain.data.training_pictures import open_pairs, open_pictures, rain_layer, unknown_stems
 from derain.errors import DataError
 
 
@@ -136,16 +136,30 @@ def test_neighbours_are_those_of_the_clip(tmp_path, rng):
     np.testing.assert_array_equal(collection.neighbours[2], [third, third])
 
 
+def test_clips_in_one_folder_have_their_own_neighbours(tmp_path, rng):
+    folder, cache = str(noise_pair(tmp_path, ["a_1", "a_2", "b_1", "b_2"], rng)), PictureCache()
+    clips = [
+        open_pairs(
+            PairFolder(folder, clip=True, only=names),
+            cache,
+            with_neighbours=True,
+            is_aligned=False,
+        )
+        for names in (("a_1", "a_2"), ("b_1", "b_2"))
+    ]
+    for clip in clips:
+        np.testing.assert_array_equal(clip.neighbours[0], [clip.rainy[0], clip.rainy[1]])
+
+
 def test_backgrounds_are_excluded_by_name(tmp_path, rng):
     for name in "ab":
         save_noise(tmp_path / f"{name}.png", rng)
     assert len(open_pictures([tmp_path], PictureCache(), exclude=["a"])[0]) == 1
 
 
-def test_excluding_an_unknown_background_is_an_error(tmp_path, rng):
+def test_unknown_exclusions_are_listed(tmp_path, rng):
     save_noise(tmp_path / "a.png", rng)
-    with pytest.raises(DataError, match=r"bb: listed in data\.exclude, but there is no background"):
-        open_pictures([tmp_path], PictureCache(), exclude=["a", "bb"])
+    assert unknown_stems([tmp_path], ["bb", "a", "aa"]) == ["aa", "bb"]
 
 
 def test_16_bit_streak_mask_is_scaled(tmp_path):

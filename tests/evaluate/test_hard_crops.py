@@ -75,6 +75,22 @@ def test_verb_writes_crops(pictures, networks, tmp_path, capsys):
     assert "1 rain-free pictures" in capsys.readouterr().out
 
 
+def test_verb_checks_its_folder_before_it_restores(pictures, networks, monkeypatch, capsys):
+    def restore_all(*_, **__):
+        raise AssertionError("pictures were restored")
+
+    monkeypatch.setattr("derain.evaluate.hard_crops.find_hard_crops", restore_all)
+    options = ["-o", str(pictures), "--model", str(networks / "copying.onnx")]
+    assert main(["data", "hard-crops", str(pictures), *options]) == 1
+    assert "exists already; name a new or an empty folder" in capsys.readouterr().err
+
+
+def test_verb_names_an_unknown_exclusion(pictures, tmp_path, capsys):
+    options = ["-o", str(tmp_path / "hard"), "--exclude", "a", "bb"]
+    assert main(["data", "hard-crops", str(pictures), *options]) == 1
+    assert "--exclude bb: no picture has that name" in capsys.readouterr().err
+
+
 def test_verb_without_room_for_a_crop(pictures, networks, tmp_path, capsys):
     options = ["--size", "500", "--model", str(networks / "copying.onnx")]
     assert main(["data", "hard-crops", str(pictures), "-o", str(tmp_path / "hard"), *options]) == 1

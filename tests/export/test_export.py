@@ -212,6 +212,12 @@ def test_export_never_overwrites_its_weights(weights, tmp_path, capsys):
     assert weights.read_bytes() == before
 
 
+def test_output_named_like_a_shipped_model_overwrites_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", "fast", "fast.onnx", "--no-check"]) == 0
+    assert (tmp_path / "fast.onnx").is_file()
+
+
 def test_export_never_overwrites_other_weights(network, weights):
     path = weights.with_suffix(".onnx")
     with pytest.raises(WeightsError, match=r"weights\.safetensors: would be overwritten"):

@@ -48,6 +48,19 @@ def test_shared_backgrounds_are_reported(project, capsys):
     )
 
 
+def test_shared_hard_pictures_are_reported(project, capsys):
+    run(project, "length.steps=1", 'data.hard=["pairs/clean"]')
+    assert "data.hard: 1 of 6 are used for both training and validation" in capsys.readouterr().err
+
+
+def test_exclusions_without_a_background_are_reported(project, capsys):
+    run(project, "length.steps=1", 'data.exclude=["elsewhere"]')
+    assert (
+        "data.exclude: 1 of 1 names are not those of a background, the first: elsewhere"
+        in capsys.readouterr().err
+    )
+
+
 def test_small_pictures_are_reported(project, data, capsys):
     Image.new("RGB", (40, 90)).save(data / "rain-free/little.png")
     run(project, *SHORT)

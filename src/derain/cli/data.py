@@ -102,13 +102,18 @@ def hard_crops(
     from rich.console import Console
     from rich.progress import Progress
 
-    from derain.data.training_pictures import background_paths
+    from derain.data.training_pictures import background_paths, unknown_stems
     from derain.errors import DataError
-    from derain.evaluate.hard_crops import find_hard_crops, save_hard_crops
+    from derain.evaluate.hard_crops import find_hard_crops, prepare_folder, save_hard_crops
 
     if not folders:
         raise DataError("derain data hard-crops: no folder given; name one or more")
+    if unknown := unknown_stems(folders, exclude or ()):
+        raise DataError(
+            f"--exclude {unknown[0]}: no picture has that name; correct it or leave it out"
+        )
     paths = background_paths(folders, exclude=exclude or ())
+    prepare_folder(output)
     with Progress(
         console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()
     ) as progress:

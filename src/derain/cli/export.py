@@ -44,6 +44,7 @@ def export(
     """
     from derain.cli.console import plain_console
     from derain.errors import WeightsError
+    from derain.files.paths import is_file
     from derain.inference.engines.rival import find_rival
 
     rival = find_rival(weights)
@@ -68,7 +69,8 @@ def export(
     from derain.network.weights_file import load_network
 
     output = output or weights.with_name(f"{weights.stem}_exported.onnx")
-    if output.with_suffix("").resolve() == weights.with_suffix("").resolve():
+    is_same = output.with_suffix("").resolve() == weights.with_suffix("").resolve()
+    if is_same and is_file(weights):  # not the name of a shipped model
         raise WeightsError(
             f"{output}: it or the heads beside it would overwrite {weights}; choose another name"
         )

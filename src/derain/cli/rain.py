@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 StyleName = Literal[
     "rain1400", "hq-rain", "outdoor-rain", "rain-streak-gen", "rain-gen-noise", "rain-mix"
 ]
+MASKED_STYLES = ("rain-streak-gen", "rain-mix")
+"""Styles that need streak masks."""
 
 
 def rain(
@@ -103,6 +105,11 @@ def rain(
         raise DerainError(
             f"--style {style}: has its own parameters; "
             "leave out --preset and the options of presets, or leave out --style"
+        )
+    if streaks is not None and style not in MASKED_STYLES:
+        raise DerainError(
+            f"--streaks {streaks}: is for the styles {' and '.join(MASKED_STYLES)} only; "
+            "choose one of them with --style or leave out --streaks"
         )
     clean = pictures.read(photo)
     jobs = find_jobs([photo], output=output, suffix="_rainy", overwrite=overwrite)

@@ -12,7 +12,6 @@ from derain import rain
 from derain.data.augment import (
     Floats,
     cut_enlarged,
-    draw_factor,
     flip,
     jitter_colour,
     jpeg,
@@ -153,15 +152,8 @@ class ClipCrops(Crops):
         return FrameCrop(neighbours[0], centre, neighbours[1], clean)
 
     def _scene(self, rng: np.random.Generator, pictures: Sequence[Image8], zoom: float) -> Image8:
-        """Draw a square of a background with a margin; it is enlarged by at most `zoom`."""
-        image = pictures[int(rng.integers(len(pictures)))]
-        side = self.crop_px + 2 * MARGIN_PX
-        if missing := max(side - min(image.shape[:2]), 0):
-            margin = -(-missing // 2)
-            image = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
-        scale = draw_factor(rng, zoom) if zoom > 1 else 1.0
-        (scene,) = cut_enlarged(rng, scale, image, crop_px=side)
-        return scene
+        """Draw a square of a background with a margin."""
+        return self._square(rng, pictures, self.crop_px + 2 * MARGIN_PX, zoom=zoom)
 
     def _rain(self, rng: np.random.Generator, kind: str, zoom: float) -> AddRain:
         """Return a function that adds rain of `kind`."""

@@ -248,14 +248,32 @@ class Crops:
 
         It is enlarged by at most `zoom`: it may be sharper than the rain.
         """
-        pictures = pictures or self.backgrounds
-        image = pictures[int(rng.integers(len(pictures)))]
+        clean = self._square(rng, pictures or self.backgrounds, self.crop_px, zoom=zoom)
+        return jpeg(clean, quality=int(rng.integers(60, 96))) if compress else clean
+
+    def _square(
+        self, rng: np.random.Generator, pictures: Sequence[Image8], side_px: int, *, zoom: float
+    ) -> Image8:
+        """Draw a square of a picture; it is enlarged by at most `zoom`, or downscaled.
+
+        A picture that is too small for it is continued by its reflection.
+        """
+        image = reflect_to(side_px, pictures[int(rng.integers(len(pictures)))])
         scale = draw_factor(rng, zoom) if zoom > 1 else 1.0
         if self.mix.downscale and rng.random() < self.mix.downscale:
-            largest = min(MAX_DOWNSCALE, min(image.shape[:2]) / self.crop_px)
+            largest = min(MAX_DOWNSCALE, min(image.shape[:2]) / side_px)
             scale = 1 / draw_factor(rng, largest)
-        (clean,) = cut_enlarged(rng, scale, image, crop_px=self.crop_px)
-        return jpeg(clean, quality=int(rng.integers(60, 96))) if compress else clean
+        (square,) = cut_enlarged(rng, scale, image, crop_px=side_px)
+        return square
+
+
+def reflect_to(side_px: int, image: Image8) -> Image8:
+    """Continue a picture by its reflection if a side is below `side_px`."""
+    missing = side_px - min(image.shape[:2])
+    if missing <= 0:
+        return image
+    margin = -(-missing // 2)
+    return np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
 
 
 def draw_collection(

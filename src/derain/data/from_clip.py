@@ -13,11 +13,12 @@ from PIL import Image
 from derain.data.pairs.pair import Image8
 from derain.data.still_camera import StillScene, estimate_scene, find_moving, without_moving
 from derain.errors import DataError
-from derain.files.atomic import atomic_write, writing
-from derain.files.paths import create_folder, is_folder
+from derain.files.atomic import atomic_folders, atomic_write, writing
+from derain.files.paths import is_file, is_folder, is_link
 from derain.motion import Frame
 from derain.motion.camera import search_motion
 
+SIDES = ("rainy", "clean")
 WINDOW = 60
 """Frames from which one scene is estimated: two seconds, in which the light hardly changes."""
 MIN_FRAMES = 15
@@ -63,11 +64,21 @@ def write_pairs(
     A pair is named by the number of its frame, so that consecutive numbers are neighbours. The
     scene replaces moving things on both sides. With `every` = n, only each n-th frame gives a pair.
     `on_frame()` is called after each. Raises DataError for a moving camera, too few frames, no
-    pair, an output with pairs in it, and errors of the disk.
+    pair, an output with pairs in it, and errors of the disk; no pair is left then.
     """
-    for side in ("rainy", "clean"):
-        if is_folder(output / side) and any((output / side).iterdir()):
-            raise DataError(f"{output / side}: is not empty; choose another -o")
+    for path in (output / side for side in SIDES):
+        if is_link(path) or is_file(path):
+            raise DataError(f"{path}: exists already; choose another -o")
+        if is_folder(path) and any(path.iterdir()):
+            raise DataError(f"{path}: is not empty; choose another -o")
+    with atomic_folders(output, SIDES) as folder:
+        return _write_windows(frames, folder, name=name, every=every, on_frame=on_frame)
+
+
+def _write_windows(
+    frames: Iterable[Image8], output: Path, *, name: str, every: int, on_frame: Callable[[], None]
+) -> ClipPairs:
+    """Write the pairs of all windows, like `write_pairs`, to folders that exist."""
     result = ClipPairs()
     shares, scores = [], []
     for first, window in windows(frames):
@@ -148,9 +159,7 @@ def psnr_db(rainy: Image8, clean: Image8) -> float:
 
 
 def _write_pair(output: Path, name: str, rainy: Image8, clean: Image8) -> None:
-    for side, image in (("rainy", rainy), ("clean", clean)):
+    for side, image in zip(SIDES, (rainy, clean), strict=True):
         path = output / side / name
-        with writing(path, DataError):
-            create_folder(path.parent)
-            with atomic_write(path) as file:
-                Image.fromarray(image).save(file, "PNG", compress_level=3)
+        with writing(path, DataError), atomic_write(path) as file:
+            Image.fromarray(image).save(file, "PNG", compress_level=3)

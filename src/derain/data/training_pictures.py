@@ -114,9 +114,11 @@ def open_pairs(
         layers = LazySequence(pairs, partial(_cached_layer, cache))
     neighbours: Sequence[tuple[Image8, Image8]] = ()
     if with_neighbours and source.clip:
-        places = list(enumerate(neighbour_indices(pairs)))
-        make = partial(_cached_neighbours, cache, source.folder, rainy, is_aligned)
-        neighbours = LazySequence(places, make)
+        triples = [
+            (pair, pairs[before], pairs[after])
+            for pair, (before, after) in zip(pairs, neighbour_indices(pairs), strict=True)
+        ]
+        neighbours = LazySequence(triples, partial(_cached_neighbours, cache, is_aligned))
     return PairCollection(
         name=source.folder,
         weight=source.weight,
@@ -135,19 +137,17 @@ def _cached_layer(cache: PictureCache, pair: Pair) -> Image8:
 
 
 def _cached_neighbours(
-    cache: PictureCache,
-    folder: str,
-    frames: Sequence[Image8],
-    is_aligned: bool,
-    place: tuple[int, tuple[int, int]],
+    cache: PictureCache, is_aligned: bool, triple: tuple[Pair, Pair, Pair]
 ) -> tuple[Image8, Image8]:
-    index, indices = place
+    """Return the neighbours of a pair from the pair itself and those before and after it."""
 
     def align_both() -> Image8:
-        return np.stack(aligned_neighbours(frames, index, indices, is_aligned=is_aligned))
+        frames = LazySequence(triple, cache.rainy)
+        own, before, after = map(triple.index, triple)  # a pair may be its own neighbour
+        return np.stack(aligned_neighbours(frames, own, (before, after), is_aligned=is_aligned))
 
-    before, after = cache.get((folder, index, is_aligned), align_both)
-    return before, after
+    first, second = cache.get((triple, is_aligned), align_both)
+    return first, second
 
 
 def open_pictures(
@@ -162,8 +162,8 @@ def open_pictures(
 
     `cache` decodes them when they are drawn. Also returns the paths that are skipped because a
     side is below `min_px`. Large pictures are in the sequence a second time, at half size. Raises
-    DataError for a missing folder, a folder without pictures, a stem in `exclude` that no file has,
-    and a file whose header is not that of a picture.
+    DataError for a missing folder, a folder without pictures, and a file whose header is not that
+    of a picture.
     """
     items: list[tuple[Path, bool]] = []
     too_small: list[Path] = []
@@ -186,12 +186,12 @@ def _cached_picture(cache: PictureCache, grey: bool, item: tuple[Path, bool]) ->
 def background_paths(folders: Iterable[str | Path], *, exclude: Sequence[str] = ()) -> list[Path]:
     """List the pictures of `folders` except stems in `exclude`; raises DataError as above."""
     paths = [path for folder in map(Path, folders) for path in _list_pictures(folder)]
-    if paths and (missing := set(exclude) - {path.stem for path in paths}):
-        raise DataError(
-            f"{min(missing)}: listed in data.exclude, but there is no background of that name; "
-            "correct the name or remove it"
-        )
     return [path for path in paths if path.stem not in exclude]
+
+
+def unknown_stems(folders: Iterable[str | Path], names: Iterable[str]) -> list[str]:
+    """Return the `names` that no picture of `folders` has as its stem, sorted."""
+    return sorted(set(names) - {path.stem for path in background_paths(folders)})
 
 
 def _list_pictures(folder: Path) -> list[Path]:

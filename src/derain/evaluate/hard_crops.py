@@ -74,15 +74,17 @@ def find_hard_crops(
     return found
 
 
-def save_hard_crops(found: HardCrops, folder: Path) -> None:
-    """Write the crops to `folder` as PNG files, named by rank.
-
-    Raises DataError if the folder is in use or cannot be written.
-    """
+def prepare_folder(folder: Path) -> None:
+    """Create the folder for the crops. Raises DataError if it is in use or cannot be created."""
     if is_taken(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: exists already; name a new or an empty folder")
     with writing(folder, DataError):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def save_hard_crops(found: HardCrops, folder: Path) -> None:
+    """Write the crops to `folder` as PNG files, named by rank. Raises DataError like the above."""
+    prepare_folder(folder)
     for rank, crop in enumerate(found.crops, 1):
         square = decode(crop.path)[crop.y :, crop.x :][: found.crop_px, : found.crop_px]
         path = folder / f"{rank:04d}-{crop.path.stem}-{crop.x}-{crop.y}.png"

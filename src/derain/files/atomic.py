@@ -6,9 +6,10 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -92,6 +93,26 @@ def atomic_write(
         target.commit(overwrite=overwrite)
     finally:  # also for KeyboardInterrupt
         target.discard()
+
+
+@contextmanager
+def atomic_folders(parent: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yield a temporary folder, whose folders `names` move to `parent` when the block succeeds.
+
+    They are removed when the block fails. Raises DataError if `parent` cannot be written, or has a
+    folder of such a name that is not empty.
+    """
+    temporary = temporary_beside(parent / names[0])
+    try:
+        with writing(parent, DataError):
+            for name in names:
+                (temporary / name).mkdir(parents=True)
+        yield temporary
+        with writing(parent, DataError):
+            for name in names:
+                (temporary / name).replace(parent / name)
+    finally:  # also for KeyboardInterrupt
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

@@ -71,6 +71,24 @@ def read_png_chunks(file: BinaryIO) -> PngChunks:
     return result
 
 
+def has_late_orientation(file: BinaryIO) -> bool:
+    """True if a PNG has EXIF or XMP behind its pixels, which Pillow reads after decoding them."""
+    is_behind = False
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+        size, name = struct.unpack(">I4s", head)
+        is_behind |= name == b"IDAT"
+        if is_behind and name == b"eXIf":
+            return True
+        if is_behind and name in TEXT_CHUNKS:
+            start = file.read(min(size, len(EXIF_KEYWORD)))
+            if start.startswith((XMP_KEYWORD, EXIF_KEYWORD)):
+                return True
+            size -= len(start)
+        file.seek(size + 4, 1)
+    return False
+
+
 def png_chunks(metadata: Metadata) -> bytes:
     """Return the chunks of a PNG other than EXIF, ICC profile and resolution."""
     chunks = [

@@ -15,9 +15,10 @@ from derain.pictures.heif import crop_avif, decode_deep_heic
 from derain.pictures.metadata import UNREADABLE, read_metadata
 from derain.pictures.omissions import omissions
 from derain.pictures.open_image import HEIF, MAX_MEGAPIXELS, open_image, picture_errors
-from derain.pictures.orientation import ORIENTATION, upright, xmp_orientation
+from derain.pictures.orientation import ORIENTATION, SIDEWAYS, upright, xmp_orientation
 from derain.pictures.picture import FrameDisplay, Picture, Pixels, as_colour
 from derain.pictures.pillow_arrays import UnsupportedFormatError, decode_8bit
+from derain.pictures.png_chunks import has_late_orientation
 from derain.pictures.sixteen_bit import decode_16bit, is_16bit
 
 FORMAT_ALIASES = {"MPO": "JPEG", "DIB": "BMP", HEIF: "HEIC"}
@@ -48,6 +49,22 @@ def read(path: str | Path) -> Picture:
                 "save one of them as a separate file"
             )
         return _decode(image, file)
+
+
+def upright_size(image: ImageFile.ImageFile, file: BinaryIO) -> tuple[int, int]:
+    """Return width and height of the pixels that `read` returns.
+
+    The open `image` of `file` is not decoded, except for a PNG with its orientation at the end.
+    """
+    xmp = _hide_xmp(image)
+    tag = _tiff_orientation(image)
+    if image.format == "PNG" and has_late_orientation(file):
+        image = _reopened(file)
+        image.load()
+    # Pillow swaps the sides of a TIFF by its tag
+    orientation = _orientation(image, xmp.get("xmp")) if tag is None else 1
+    width, height = image.size
+    return (height, width) if orientation in SIDEWAYS else (width, height)
 
 
 def count_frames(path: str | Path) -> int:
@@ -107,11 +124,7 @@ def _frame_display(image: Image.Image, index: int) -> FrameDisplay:
 
 def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Picture:
     def reopen() -> ImageFile.ImageFile:
-        file.seek(0)
-        twin = open_image(file)
-        twin.seek(index)
-        _hide_xmp(twin)
-        return twin
+        return _reopened(file, index=index)
 
     xmp = _hide_xmp(image)
     tag = _tiff_orientation(image)
@@ -148,6 +161,14 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO, *, index: int = 0) -> Pi
     )
 
 
+def _reopened(file: BinaryIO, *, index: int = 0) -> ImageFile.ImageFile:
+    file.seek(0)
+    twin = open_image(file)
+    twin.seek(index)
+    _hide_xmp(twin)
+    return twin
+
+
 def _hide_xmp(image: Image.Image) -> dict[str, Any]:
     """Remove the XMP from Pillow's `info`, and return it.
 
@@ -165,12 +186,13 @@ def _tiff_orientation(image: Image.Image) -> int | None:
 
 
 def _orientation(image: Image.Image, xmp: Any) -> int:
-    """Return the orientation in the EXIF of a decoded image, or else in its XMP.
+    """Return the orientation in the EXIF of an image, or else in its XMP.
 
     1 if it is unreadable, because the pixels are intact.
     """
     try:
-        orientation = image.getexif().get(ORIENTATION)
+        # not image.getexif(), which decodes a PNG
+        orientation = Image.Image.getexif(image).get(ORIENTATION)
         if orientation is None and image.format not in TRANSFORMED_FORMATS:
             orientation = xmp_orientation(xmp.encode() if isinstance(xmp, str) else xmp or b"")
         return int(orientation or 1)

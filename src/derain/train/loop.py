@@ -29,6 +29,7 @@ from derain.data.training_pictures import (
     background_paths,
     open_pairs,
     open_pictures,
+    unknown_stems,
 )
 from derain.environment import available_cores
 from derain.errors import RecipeError, TrainingError
@@ -242,7 +243,7 @@ def data_warnings(
     pairs: list[tuple[str, Pair]],
     problems: dict[str, list[Problem]],
 ) -> Iterator[str]:
-    """Yield a warning for small pictures, unpaired files, and training data used for validation.
+    """Yield warnings: small pictures, unpaired files, unused exclusions, shared validation data.
 
     `pairs` are the validation pairs, `problems` the unpaired files of their folders.
     """
@@ -259,11 +260,19 @@ def data_warnings(
                 f"{name}: {len(files)} files have no counterpart and are skipped, the first: "
                 f"{files[0]}; `derain data check` lists all"
             )
+    if unknown := unknown_stems(data.backgrounds, data.exclude):
+        yield (
+            f"data.exclude: {len(unknown)} of {len(data.exclude)} names are not those of a "
+            f"background, the first: {unknown[0]}; check their spelling"
+        )
     trained = [(c.name, c.pairs) for c in collections]
-    backgrounds = background_paths(data.backgrounds, exclude=data.exclude)
+    rain_free = {
+        "data.backgrounds": background_paths(data.backgrounds, exclude=data.exclude),
+        "data.hard": background_paths(data.hard),
+    }
     for shared in [
         *shared_pair_warnings(trained, pairs),
-        *shared_background_warnings(backgrounds, pairs),
+        *shared_background_warnings(rain_free, pairs),
     ]:
         yield f"{shared}; exclude them from one of the two, or the scores are not meaningful"
 

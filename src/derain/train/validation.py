@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,16 +58,18 @@ def resolved_files(pair: Pair) -> set[Path]:
 
 
 def shared_background_warnings(
-    backgrounds: Sequence[Path], validated: Sequence[tuple[str, Pair]]
+    trained: Mapping[str, Sequence[Path]], validated: Sequence[tuple[str, Pair]]
 ) -> list[str]:
-    """Return a warning if backgrounds are a side of a validation pair."""
+    """Return a warning for each key of `trained` that names sides of validation pairs.
+
+    Files are compared, not pixels: a crop in another file is not found.
+    """
     paths = {path for _, pair in validated for path in resolved_files(pair)}
-    shared = [path for path in backgrounds if path.resolve() in paths]
-    if not shared:
-        return []
     return [
-        f"data.backgrounds: {len(shared)} of {len(backgrounds)} are used for both training and "
+        f"{key}: {len(shared)} of {len(pictures)} are used for both training and "
         f"validation, the first: {shared[0]}"
+        for key, pictures in trained.items()
+        if (shared := [path for path in pictures if path.resolve() in paths])
     ]
 
 

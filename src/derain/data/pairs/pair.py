@@ -10,21 +10,20 @@ from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from derain import pictures
 from derain.errors import DataError, PictureError
 from derain.pictures.open_image import open_image, picture_errors
 from derain.pictures.picture import Pixels, as_colour
 from derain.pictures.pillow_arrays import to_8bit
+from derain.pictures.reader import upright_size
 
 P = TypeVar("P", bound=np.generic)
 Image8 = NDArray[np.uint8]
 CleanSide = Literal["left", "right"]
 NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
 """First bytes of PBM, PGM and PPM files."""
-TRANSPOSED_ORIENTATIONS = (5, 6, 7, 8)
-"""Values of the EXIF orientation that exchange width and height."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,18 @@ class Pair:
     def read(self) -> tuple[Pixels, Pixels]:
         """Return (rainy, clean), uint8 or uint16 (H, W, 3) as in the files, upright.
 
-        Alpha is dropped. Raises DataError.
+        Alpha is dropped. Raises DataError, also for sides of different sizes.
         """
         if self.clean_side is None:
-            return read(self.rainy_path), read(self.clean_path)
-        rainy, clean = self.split(read(self.rainy_path))
+            rainy, clean = read(self.rainy_path), read(self.clean_path)
+        else:
+            rainy, clean = self.split(read(self.rainy_path))
+        if rainy.shape != clean.shape:
+            sizes = [f"{image.shape[1]}x{image.shape[0]}" for image in (rainy, clean)]
+            raise DataError(
+                f"{self.rainy_path}: has {sizes[0]} pixels, but {self.clean_path} has {sizes[1]}; "
+                "replace one of them, or remove both from the data set"
+            )
         return np.ascontiguousarray(rainy), np.ascontiguousarray(clean)
 
     def split(self, picture: NDArray[P]) -> tuple[NDArray[P], NDArray[P]]:
@@ -65,19 +71,16 @@ class Pair:
 
 
 def displayed_size(path: Path) -> tuple[int, int]:
-    """Return width and height of the upright picture, read from the header of the file.
+    """Return width and height of the picture that `read` returns, from the header of the file.
 
     Raises OSError and DerainError.
     """
-    with (
-        path.open("rb") as file,
-        Image.open(file) if _is_netpbm(path) else open_image(file) as image,
-    ):
-        width, height = image.size
-        orientation = (
-            image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
-        )
-    return (height, width) if orientation in TRANSPOSED_ORIENTATIONS else (width, height)
+    with path.open("rb") as file:
+        if _is_netpbm(path):
+            with Image.open(file) as image:
+                return image.size
+        with open_image(file) as image:
+            return upright_size(image, file)
 
 
 def checked_size(path: Path) -> tuple[int, int]:
