@@ -8,7 +8,7 @@ from PIL import Image
 
 from derain import rain as rain_package
 from derain.cli.main import main
-from derain.cli.rain import MASKED_STYLES, rain
+from derain.cli.rain import rain
 from derain.errors import DerainError, PictureError
 from derain.rain import StreakMasks, render, render_style
 
@@ -71,12 +71,6 @@ def test_style_with_streak_masks(photo, tmp_path):
     run(photo, "-o", tmp_path / "out.png", "--style", "rain-mix", "--streaks", tmp_path / "masks")
     expected = render_style(pixels(photo), style="rain-mix", masks=StreakMasks([mask]))
     np.testing.assert_array_equal(pixels(tmp_path / "out.png"), expected)
-
-
-def test_masked_styles_are_those_that_need_masks():
-    assert {name for name, style in rain_package.STYLES.items() if style.needs_masks} == set(
-        MASKED_STYLES
-    )
 
 
 @pytest.mark.parametrize("style", [(), ("--style", "hq-rain")])

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 StyleName = Literal[
     "rain1400", "hq-rain", "outdoor-rain", "rain-streak-gen", "rain-gen-noise", "rain-mix"
 ]
-MASKED_STYLES = ("rain-streak-gen", "rain-mix")
-"""Styles that need streak masks."""
 
 
 def rain(
@@ -87,7 +85,7 @@ def rain(
     from derain.cli.console import Console, one_line
     from derain.files.paths import create_folder
     from derain.photos.jobs import find_jobs
-    from derain.rain import PRESETS, random, render
+    from derain.rain import PRESETS, STYLES, random, render
 
     options = {
         "coverage": coverage,
@@ -106,9 +104,10 @@ def rain(
             f"--style {style}: has its own parameters; "
             "leave out --preset and the options of presets, or leave out --style"
         )
-    if streaks is not None and style not in MASKED_STYLES:
+    masked = [name for name, recipe in STYLES.items() if recipe.needs_masks]
+    if streaks is not None and style not in masked:
         raise DerainError(
-            f"--streaks {streaks}: is for the styles {' and '.join(MASKED_STYLES)} only; "
+            f"--streaks {streaks}: is for the styles {' and '.join(masked)} only; "
             "choose one of them with --style or leave out --streaks"
         )
     clean = pictures.read(photo)

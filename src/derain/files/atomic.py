@@ -110,6 +110,8 @@ def atomic_folders(parent: Path, names: Sequence[str]) -> Iterator[Path]:
         yield temporary
         with writing(parent, DataError):
             for name in names:
+                with suppress(FileNotFoundError):
+                    (parent / name).rmdir()  # Windows does not replace a folder
                 (temporary / name).replace(parent / name)
     finally:  # also for KeyboardInterrupt
         shutil.rmtree(temporary, ignore_errors=True)
