@@ -42,6 +42,11 @@ class InitialWeights:
     data: tuple[str, ...] = ()
     """Names of the data folders, as in the card."""
 
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> InitialWeights:
+        """Read the training of weights from their card, which may be empty."""
+        return cls(int(card.get("steps", 0)), float(card.get("hours", 0)), _data_names(card))
+
 
 @dataclass
 class State:
@@ -108,8 +113,7 @@ def create_state(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None =
                 f"{ours}; set it to {theirs}"
             )
         load_into(generator, tensors, path=weights)
-        steps, hours = int(card.get("steps", 0)), float(card.get("hours", 0))
-        initial = InitialWeights(steps, hours, _data_names(card))
+        initial = InitialWeights.from_card(card)
     # otherwise several processes would wait for gradients that are never computed
     generator.heads.requires_grad_(recipe.trains_heads)
     network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
@@ -129,13 +133,16 @@ def _create_rival_state(
 ) -> State:
     """Return the state of a run that trains a rival, from random or from official weights."""
     rival = configuration.build()
+    initial = InitialWeights()
     if weights is not None:
-        load_checkpoint(rival, read_checkpoint(weights), path=weights)
+        checkpoint = read_checkpoint(weights)
+        load_checkpoint(rival, checkpoint, path=weights)
+        initial = InitialWeights.from_card(checkpoint.card)
     _freeze_idle_parameters(rival, own=recipe.loss.own)
     network, optimiser = fabric.setup(rival, make_optimiser(rival, recipe.optimiser))
     network.mark_forward_method("outputs")
     average = WeightAverage(rival, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
-    return State(network, optimiser, average, recipe=recipe.as_dict())
+    return State(network, optimiser, average, initial=initial, recipe=recipe.as_dict())
 
 
 def _freeze_idle_parameters(rival: Rival, *, own: bool) -> None:
