@@ -49,7 +49,7 @@ from derain.train.distributed import (
     on_rank_zero,
     synchronise,
 )
-from derain.train.log import RunLog, RunningMeans
+from derain.train.log import RunLog
 from derain.train.malloc import tune_malloc
 from derain.train.precision import fastest_precision
 from derain.train.progress import Progress
@@ -357,7 +357,7 @@ def fit(
         num_workers=recipe.machine.workers,
         worker_init_fn=ignore_sigterm,
     )
-    log, means = RunLog(fabric, folder, step=state.step), RunningMeans()
+    log = RunLog(fabric, folder, step=state.step)
     progress = Progress(recipe, enabled=fabric.is_global_zero)
     saving = Every(fabric, minutes=record.save_every_minutes)
     validating = Every(
@@ -392,9 +392,9 @@ def fit(
             reason = reason_to_end(length, state, stopping=stopping, failed=failed)
 
             # 4. Log and show progress.
-            means.add(metrics)
+            state.means.add(metrics)
             if state.step % record.log_every_steps == 0 or is_over(length, state):
-                log.write("train", state, rate=rate, **means.take())
+                log.write("train", state, rate=rate, **state.means.take())
             progress.show(state, metrics.get("loss"))
             if reason is not None:
                 break
@@ -417,7 +417,8 @@ def fit(
         save_state(fabric, state, folder)
         if reason == "data":
             on_all_ranks(fabric, batches.check)
-        if pairs and reason == "length":
+        is_validated = state.card.get("step") == state.step
+        if pairs and reason == "length" and not is_validated:
             validate_and_save(fabric, state, pairs, log, recipe=recipe, folder=folder)
             save_state(fabric, state, folder)
         progress.end(state, "stopped by a signal" if reason == "signal" else "done", folder=folder)

@@ -28,6 +28,7 @@ from derain.train.ema import WeightAverage
 from derain.train.manners import get_manner
 from derain.train.muon import Muon
 from derain.train.recipe import Optimiser, Recipe
+from derain.train.running_means import RunningMeans
 
 PROBE_PX = 32
 """Side of the picture that shows which parameters a loss reaches."""
@@ -65,6 +66,8 @@ class State:
     """Updates so far."""
     hours: float = 0.0
     """Hours of training so far, over all sessions."""
+    means: RunningMeans = field(default_factory=RunningMeans)
+    """Means of the metrics since the last line of the log."""
     initial: InitialWeights = InitialWeights()
     stored_discriminator: dict[str, Any] = field(default_factory=dict)
     """Discriminator, its optimiser and its recipe, while a resumed run trains without them
@@ -304,8 +307,21 @@ def _restore(state: State, saved: dict[str, Any]) -> None:
         else:
             state.average = WeightAverage(state.generator, decay=state.average.decay)
     torch.set_rng_state(saved["random"])
-    state.step, state.hours, state.card = saved["step"], saved["hours"], saved["card"]
+    state.step, state.hours = saved["step"], saved["hours"]
+    state.means = RunningMeans(saved.get("means", {}))  # early checkpoints have none
+    if _has_scores_for(state.recipe, saved["recipe"]):
+        state.card = saved["card"]
     state.initial = InitialWeights(**saved.get("earlier", {}))
+
+
+def _has_scores_for(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """True if the saved scores are of weights averaged alike, and of our validation pictures."""
+    averages = [bool(recipe["optimiser"].get("ema")) for recipe in (ours, theirs)]
+    pictures, others = (
+        (recipe.get("validation", {}).get("pairs"), recipe.get("data", {}).get("aligned"))
+        for recipe in (ours, theirs)
+    )
+    return averages[0] == averages[1] and (not pictures[0] or pictures == others)
 
 
 def _data_names(card: Mapping[str, Any]) -> tuple[str, ...]:
@@ -343,6 +359,7 @@ def _contents(state: State) -> dict[str, Any]:
         "random": torch.get_rng_state(),
         "step": state.step,
         "hours": state.hours,
+        "means": state.means.values,
         "earlier": asdict(state.initial),
         "recipe": state.recipe,
         "card": state.card,
