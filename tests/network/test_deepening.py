@@ -48,6 +48,14 @@ def test_new_stages_learn(shallow, part):
     assert all(parameter.grad.abs().max() > 0 for parameter in new)
 
 
+def test_weights_without_heads_are_deepened(shallow):
+    rainy = torch.rand(1, 3, 56, 56, generator=torch.Generator().manual_seed(1))
+    del shallow.heads[:]
+    with torch.no_grad():
+        expected, actual = shallow(rainy), deepened(shallow, 3, 2, 1, 1)(rainy)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_global_random_numbers_are_not_disturbed(shallow):
     torch.manual_seed(0)
     expected = torch.rand(1)

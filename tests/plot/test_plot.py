@@ -97,6 +97,13 @@ def test_maps_of_an_unshuffled_network_are_smaller():
     assert maps["local"].shape == (10, 16)
 
 
+def test_maps_of_a_network_for_clips_show_one_picture():
+    network = make_network(replace(TINY, frames=3))
+    rainy = np.zeros((40, 61, 3), np.float32)
+    maps = branch_maps(network, rainy, module="encoder", level=1, stage=1)
+    assert maps["local"].shape == (40, 61)
+
+
 @pytest.mark.parametrize("change", [{"module": "middle"}, {"level": 5}, {"stage": 3}])
 def test_unknown_module_is_rejected(network, change):
     position = {"module": "encoder", "level": 1, "stage": 1} | change

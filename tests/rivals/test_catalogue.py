@@ -10,6 +10,7 @@ from derain.evaluate.paper_table2 import METHODS, OURS
 from derain.rivals import NETWORKS, build
 from derain.rivals.catalogue import BESIDE, GMACS, TABLE2, find_entry
 from derain.rivals.complexity import count_gmacs, count_parameters
+from derain.rivals.weights_file import save_rival
 
 
 def test_every_row_of_table_2_is_listed_in_order():
@@ -75,6 +76,14 @@ def test_a_checkpoint_is_checked(tmp_path, capsys):
     output = capsys.readouterr().out
     assert "8 of 8 parameters fit" in output
     assert "not among the known files" in output
+
+
+def test_weights_of_another_shape_are_checked(tmp_path, capsys):
+    options = {"channels": 4, "stages": 2}
+    path = tmp_path / "w.safetensors"
+    save_rival(path, build("prn_r", **options), kind="prn_r", options=options, card={})
+    assert main(["rivals", "prn_r", str(path)]) == 0
+    assert "8 of 8 parameters fit" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["RadNet", "w.pth"], ["prenet", "nosuch.pth"]])

@@ -66,6 +66,22 @@ atexit.register(note_threads)
 sys.exit(main(sys.argv[2:]))
 """
 
+NEXT_FAILS = """
+import os
+import sys
+from derain.cli.main import main
+from derain.data.crops import Crops
+from derain.errors import DataError
+
+def fail(crops, index):
+    if index >= 2 and os.environ.get("LOCAL_RANK") == "1":
+        raise DataError("a.png: is damaged")
+    return draw(crops, index)
+
+draw, Crops.__getitem__ = Crops.__getitem__, fail
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 def test_processes_share_the_indices_of_a_step():
     samplers = [BatchSampler(batch=4, rank=rank, world_size=2, first_step=3) for rank in (0, 1)]
@@ -239,3 +255,19 @@ def cmdline(pid):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@pytest.mark.slow
+def test_damaged_picture_after_the_last_step_of_one_process_is_not_needed(project):
+    (project / "next.py").write_text(NEXT_FAILS)
+    two = ["machine.processes=2", "length.steps=1", *FEW_TENSORS]
+    process = subprocess.run(
+        [sys.executable, "next.py", *command(project, *two)[3:]],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert len(events(project, "validation")) == 1

@@ -47,6 +47,44 @@ def test_repeated_steps_replace_their_log_lines(finished):
     assert events(finished)[1]["loss"] != 9
 
 
+def test_log_keeps_the_steps_before_a_stop(project, stop_after):
+    settings = ["record.log_every_steps=4", "length.steps=4", NO_VALIDATION]
+    run(project, *settings, f"record.folder={project / 'whole'}")
+    with stop_after(2):
+        run(project, *settings)
+    run(project, *settings, resume=True)
+    (whole,), (resumed,) = events(project, folder="whole"), events(project)
+    assert {**resumed, "hours": 0} == {**whole, "hours": 0}
+
+
+def test_checkpoint_without_means_is_resumed(finished):
+    saved = state_of(finished)
+    del saved["means"]
+    torch.save(saved, finished / "run/state.ckpt")
+    run(finished, "length.steps=2", NO_VALIDATION, resume=True)
+    assert [event["step"] for event in events(finished)] == [1, 2]
+
+
+def test_finished_run_is_validated_once(finished):
+    for _ in range(2):
+        run(finished, "length.steps=1", resume=True)
+    assert len(events(finished, "validation")) == 1
+
+
+@pytest.mark.parametrize(
+    "change", ['validation.pairs=[{folder="pairs", only=["2"]}]', "optimiser.ema=0"]
+)
+def test_finished_run_is_validated_again_after_a_change(finished, change):
+    for overrides in ([], [change]):
+        run(finished, "length.steps=1", *overrides, resume=True)
+    assert len(events(finished, "validation")) == 2
+
+
+def test_resumption_without_validation_keeps_the_scores(finished):
+    scores = run(finished, "length.steps=1", resume=True)
+    assert run(finished, "length.steps=1", NO_VALIDATION, resume=True) == scores
+
+
 def test_resumed_run_uses_the_settings_of_its_recipe(finished):
     changed = ["optimiser.weight_decay=0.25", "optimiser.betas=[0.5, 0.6]"]
     run(finished, *changed, "length.steps=2", NO_VALIDATION, resume=True)

@@ -10,6 +10,7 @@ from helpers.train_commands import events, run, state_of
 from derain.cli.main import main
 from derain.errors import RecipeError, WeightsError
 from derain.rivals import NETWORKS, load
+from derain.rivals.checkpoint import read_checkpoint
 from derain.rivals.configuration import RivalConfiguration
 from derain.train.recipe_file import build_recipe
 from derain.train.rival_losses import OWN_LOSSES
@@ -83,6 +84,13 @@ def test_training_starts_from_an_official_checkpoint(project, tmp_path):
     torch.save(official, tmp_path / "net_latest.pth")
     run(project, *SHORT, "optimiser.learning_rate=0.0", weights=tmp_path / "net_latest.pth")
     torch.testing.assert_close(state_of(project)["network"], dict(network.state_dict()))
+
+
+def test_card_of_a_rival_counts_initial_steps(project):
+    run(project, *SHORT, "validation.pairs=[]")
+    weights, other = project / "run/weights.safetensors", project / "other"
+    run(project, *SHORT, "validation.pairs=[]", f"record.folder={other}", weights=weights)
+    assert read_checkpoint(other / "weights.safetensors").card["steps"] == 4
 
 
 @pytest.mark.parametrize(

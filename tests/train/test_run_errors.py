@@ -104,6 +104,13 @@ def test_damaged_picture_ends_the_run_which_is_saved(project, damage_crops_from,
     assert [event["step"] for event in events(project)] == [1, 2, 3]
 
 
+def test_damaged_picture_after_the_last_step_is_not_needed(project, damage_crops_from, capsys):
+    damage_crops_from(2)  # one of batch 2 is left
+    assert run(project, "length.steps=1")["step"] == 1
+    assert len(events(project, "validation")) == 1
+    assert "done: step 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_damaged_picture_of_the_first_step_is_reported(project, damage_crops_from, workers):
     damage_crops_from(1)

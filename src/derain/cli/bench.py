@@ -34,7 +34,7 @@ def train(
     Parameters
     ----------
     preset
-        Network: small, best or paper.
+        Network: small, best, fast, clip or paper.
     processes
         Number of concurrent processes.
     threads
@@ -90,7 +90,7 @@ def mcddl(
     Parameters
     ----------
     preset
-        Network: small, best or paper.
+        Network: small, best, fast or paper.
     threads
         Number of threads; 0 means all cores.
     batch

@@ -127,10 +127,9 @@ def _check(name: str, path: Path, console: Console) -> None:
 
     from derain.inference.engines.rival import find_rival
     from derain.rivals.catalogue import known_file
-    from derain.rivals.checkpoint import load_into, read_checkpoint
-    from derain.rivals.networks import build
+    from derain.rivals.networks import load_with_fit
 
-    fit = load_into(build(name), read_checkpoint(path), path=path)
+    _, fit = load_with_fit(name, path)
     model = find_rival(f"{name}:{path}")
     file = path if model is None else model.onnx_path
     checksum = hashlib.sha256(file.read_bytes()).hexdigest()

@@ -13,6 +13,8 @@ LEGACY_DEFAULTS = {"normalised_content": False}
 """Values of fields that early runs did not save, where they differ from the default."""
 LEVELS = 4
 """Section 3.1: four scales, each half the size of the one before."""
+UNSHUFFLE = (1, 2, 4)
+"""Sides of squares for which the exported network has a layout (`exported_tensors`)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class PLNLINConfiguration:
     head_stages: int = 2
     """N of the PLNLIM of each hierarchical head (equation 11). Inference skips the heads."""
     unshuffle: int = 1
-    """Side of the squares of pixels that become channels at the input, a power of two.
+    """Side of the squares of pixels that become channels at the input: 1, 2 or 4.
 
     They become pixels again at the output, so that level k has 1 / (unshuffle * 2 ** (k - 1)) of
     the picture's size. The paper has none.
@@ -75,7 +77,7 @@ class PLNLINConfiguration:
                 "configuration: discriminator_channels = "
                 f"{self.discriminator_channels} is invalid; give none or {LEVELS} positive integers"
             )
-        for name in ("head_stages", "unshuffle", "window_px", "attention_heads", "mlp_ratio"):
+        for name in ("head_stages", "window_px", "attention_heads", "mlp_ratio"):
             if getattr(self, name) < 1:
                 raise WeightsError(
                     f"configuration: {name} = {getattr(self, name)} is out of range; "
@@ -85,10 +87,9 @@ class PLNLINConfiguration:
             raise WeightsError(
                 f"configuration: frames = {self.frames} has no centre frame; choose 1 or 3"
             )
-        if self.unshuffle & (self.unshuffle - 1):
+        if self.unshuffle not in UNSHUFFLE:
             raise WeightsError(
-                f"configuration: unshuffle = {self.unshuffle} is not a power of two; "
-                "choose 1, 2 or 4"
+                f"configuration: unshuffle = {self.unshuffle} cannot be exported; choose 1, 2 or 4"
             )
         channels = (*self.channels, *self.discriminator_channels)
         if any(c % self.attention_heads for c in channels):

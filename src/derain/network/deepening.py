@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from derain.network.configuration import PLNLINConfiguration
+from derain.network.exported_tensors import HEADS
 from derain.network.generator import PLNLIN
 
 LAST_LAYERS = (".second.", ".projection.", ".mlp.2.", ".scale.", ".shift.")
@@ -45,13 +46,16 @@ def deepen(
 ) -> dict[str, Tensor]:
     """Return the parameters of the deep network by name; `seed` draws those of new stages.
 
-    Both networks are generators of unit `plnlim`.
+    Both networks are generators of unit `plnlim`. Without heads in `tensors`, as in a shipped
+    model, the result has none.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         drawn = PLNLIN(deep).state_dict()
     deepened = {}
     for name, tensor in drawn.items():
+        if name.startswith(HEADS) and name not in tensors:
+            continue
         source = source_name(name, shallow, deep)
         deepened[name] = identity(name, tensor) if source is None else tensors[source]
     return deepened

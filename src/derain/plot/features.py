@@ -31,8 +31,9 @@ def branch_maps(
     """Return the mean absolute feature of each branch, (H, W), by its name in PLNLIM.
 
     `module` is "encoder" or "decoder", `stage` 1 to N of its PLNLIM at `level`; `rainy` is
-    (H, W, 3) in 0..1. Raises DataError if there is no such module, level or stage, for a network
-    without branches, and for a picture above 4 megapixels.
+    (H, W, 3) in 0..1, and stands for all frames of a network for clips. Raises DataError if there
+    is no such module, level or stage, for a network without branches, and for a picture above 4
+    megapixels.
     """
     if module not in ("encoder", "decoder") or not 1 <= level <= LEVELS:
         raise DataError(
@@ -57,9 +58,10 @@ def branch_maps(
         getattr(plnlim, name)[stage - 1].register_forward_hook(_recorder(maps, name))
         for name in branches
     ]
+    frames = torch.from_numpy(rainy).permute(2, 0, 1).repeat(network.configuration.frames, 1, 1)
     try:
         with torch.no_grad():
-            network(torch.from_numpy(rainy).permute(2, 0, 1)[None])
+            network(frames[None])
     finally:
         for hook in hooks:
             hook.remove()

@@ -38,6 +38,8 @@ class Checkpoint:
     """Name of the network; official checkpoints do not have one."""
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments of a network that was trained here in another shape."""
+    card: dict[str, Any] = field(default_factory=dict)
+    """Facts about a training here; official checkpoints have none."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         )
     if path.suffix == SUFFIX:
         trained = read_rival(path)
-        return Checkpoint(trained.tensors, [], trained.kind, trained.options)
+        return Checkpoint(trained.tensors, [], trained.kind, trained.options, trained.card)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from derain.errors import WeightsError
-from derain.rivals.checkpoint import load_into, read_checkpoint
+from derain.rivals.checkpoint import Fit, load_into, read_checkpoint
 from derain.rivals.dcsfn import DCSFN
 from derain.rivals.ddn import DDN
 from derain.rivals.dualgcn import DualGCN
@@ -68,11 +68,16 @@ def load(name: str, path: str | Path) -> Rival:
     here (`weights_file`). Raises WeightsError for an unknown name and for a file that does not fit;
     the message lists what is missing and unknown.
     """
+    return load_with_fit(name, path)[0]
+
+
+def load_with_fit(name: str, path: str | Path) -> tuple[Rival, Fit]:
+    """Return the network of `load`, and how its checkpoint fits."""
     checkpoint = read_checkpoint(path)
     if name in NETWORKS and checkpoint.kind not in {None, name}:
         raise WeightsError(
             f"{path}: holds the weights of {checkpoint.kind}; use {checkpoint.kind}:{path}"
         )
     network = build(name, **checkpoint.options)
-    load_into(network, checkpoint, path=path)
-    return network.eval()
+    fit = load_into(network, checkpoint, path=path)
+    return network.eval(), fit

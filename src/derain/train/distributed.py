@@ -141,15 +141,16 @@ class StopSignal:
             signal.signal(number, handler)
 
 
-def synchronise(fabric: Fabric, stopping: bool, hours: float) -> tuple[bool, float]:
-    """Return whether any process is stopping, and the hours of the first one."""
+def synchronise(
+    fabric: Fabric, *, stopping: bool, failed: bool, hours: float
+) -> tuple[bool, bool, float]:
+    """Return whether any process is stopping or has failed, and the hours of the first one."""
     if fabric.world_size == 1:
-        return stopping, hours
-    values = torch.tensor(
-        [float(stopping), hours if fabric.is_global_zero else 0.0], dtype=torch.float64
-    )
+        return stopping, failed, hours
+    first_hours = hours if fabric.is_global_zero else 0.0
+    values = torch.tensor([float(stopping), float(failed), first_hours], dtype=torch.float64)
     sums = cast(Tensor, fabric.all_reduce(values, reduce_op="sum"))
-    return bool(sums[0] > 0), float(sums[1])
+    return bool(sums[0] > 0), bool(sums[1] > 0), float(sums[2])
 
 
 def on_rank_zero(fabric: Fabric, write: Callable[[], object]) -> None:

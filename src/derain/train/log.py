@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 
 from lightning_fabric import Fabric
@@ -14,27 +12,6 @@ from derain.network.run_files import LOG
 from derain.train.distributed import on_rank_zero
 from derain.train.run_log import read_log
 from derain.train.state import State
-
-
-class RunningMeans:
-    """Means of the metrics of single steps, from one line of the log to the next.
-
-    Not every step has every metric.
-    """
-
-    def __init__(self) -> None:
-        self.values: dict[str, list[float]] = {}
-
-    def add(self, metrics: Mapping[str, float]) -> None:
-        """Add the metrics of one step."""
-        for name, value in metrics.items():
-            self.values.setdefault(name, []).append(value)
-
-    def take(self) -> dict[str, float]:
-        """Return the means and start again."""
-        means = {name: math.fsum(values) / len(values) for name, values in self.values.items()}
-        self.values.clear()
-        return means
 
 
 class RunLog:

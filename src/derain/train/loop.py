@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from filelock import FileLock, Timeout
@@ -50,7 +50,7 @@ from derain.train.distributed import (
     on_rank_zero,
     synchronise,
 )
-from derain.train.log import RunLog, RunningMeans
+from derain.train.log import RunLog
 from derain.train.malloc import tune_malloc
 from derain.train.precision import fastest_precision
 from derain.train.progress import Progress
@@ -284,6 +284,21 @@ def is_over(length: Length, state: State) -> bool:
     )
 
 
+def reason_to_end(
+    length: Length, state: State, *, stopping: bool, failed: bool
+) -> Literal["signal", "length", "data"] | None:
+    """Return why a run ends after this step; None if it continues.
+
+    `failed` is true if the next batch could not be prepared. A run that has reached its length
+    does not need that batch.
+    """
+    if stopping:
+        return "signal"
+    if is_over(length, state):
+        return "length"
+    return "data" if failed else None
+
+
 def set_rate(state: State, rate: float) -> None:
     """Set the learning rate of both optimisers."""
     for optimiser in (state.optimiser, state.discriminator_optimiser):
@@ -351,17 +366,17 @@ def fit(
         num_workers=recipe.machine.workers,
         worker_init_fn=ignore_sigterm,
     )
-    log, means = RunLog(fabric, folder, step=state.step), RunningMeans()
+    log = RunLog(fabric, folder, step=state.step)
     progress = Progress(recipe, enabled=fabric.is_global_zero)
     saving = Every(fabric, minutes=record.save_every_minutes)
     validating = Every(
         fabric, minutes=validation.every_minutes or None, steps=validation.every_steps
     )
-    stopping, ended = False, is_over(length, state)
+    reason = reason_to_end(length, state, stopping=False, failed=False)
     state.network.train()
     clock = Clock()
     with closing(Batches(loader)) as batches, StopSignal() as stop:
-        if not ended:
+        if reason is None:
             on_all_ranks(fabric, batches.begin)
         for rainy, clean in batches:
             # 1. Set the learning rate of this step.
@@ -377,17 +392,20 @@ def fit(
             state.step += 1
 
             # 3. Let all processes agree on the time and on whether to stop.
-            stopping, state.hours = synchronise(
-                fabric, stop.received or batches.failed, state.hours + clock.step()
+            stopping, failed, state.hours = synchronise(
+                fabric,
+                stopping=stop.received,
+                failed=batches.failed,
+                hours=state.hours + clock.step(),
             )
-            ended = is_over(length, state)
+            reason = reason_to_end(length, state, stopping=stopping, failed=failed)
 
             # 4. Log and show progress.
-            means.add(metrics)
-            if state.step % record.log_every_steps == 0 or ended:
-                log.write("train", state, rate=rate, **means.take())
+            state.means.add(metrics)
+            if state.step % record.log_every_steps == 0 or is_over(length, state):
+                log.write("train", state, rate=rate, **state.means.take())
             progress.show(state, metrics.get("loss"))
-            if ended or stopping:
+            if reason is not None:
                 break
 
             # 5. Validate or save, if due. Save before a validation, which may take longer than
@@ -406,9 +424,10 @@ def fit(
         # At the end of the run, save before validating, for the same reason.
         write_weights(fabric, state, recipe, folder)
         save_state(fabric, state, folder)
-        if not ended:
+        if reason == "data":
             on_all_ranks(fabric, batches.check)
-        if pairs and not stopping:
+        is_validated = state.card.get("step") == state.step
+        if pairs and reason == "length" and not is_validated:
             validate_and_save(fabric, state, pairs, log, recipe=recipe, folder=folder)
             save_state(fabric, state, folder)
-        progress.end(state, "stopped by a signal" if stopping else "done", folder=folder)
+        progress.end(state, "stopped by a signal" if reason == "signal" else "done", folder=folder)

@@ -28,6 +28,7 @@ from derain.train.ema import WeightAverage
 from derain.train.manners import get_manner
 from derain.train.muon import Muon
 from derain.train.recipe import Optimiser, Recipe
+from derain.train.running_means import RunningMeans
 
 PROBE_PX = 32
 """Side of the picture that shows which parameters a loss reaches."""
@@ -41,6 +42,11 @@ class InitialWeights:
     hours: float = 0.0
     data: tuple[str, ...] = ()
     """Names of the data folders, as in the card."""
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any]) -> InitialWeights:
+        """Read the training of weights from their card, which may be empty."""
+        return cls(int(card.get("steps", 0)), float(card.get("hours", 0)), _data_names(card))
 
 
 @dataclass
@@ -60,6 +66,8 @@ class State:
     """Updates so far."""
     hours: float = 0.0
     """Hours of training so far, over all sessions."""
+    means: RunningMeans = field(default_factory=RunningMeans)
+    """Means of the metrics since the last line of the log."""
     initial: InitialWeights = InitialWeights()
     stored_discriminator: dict[str, Any] = field(default_factory=dict)
     """Discriminator, its optimiser and its recipe, while a resumed run trains without them
@@ -108,8 +116,7 @@ def create_state(fabric: Fabric, recipe: Recipe, *, weights: str | Path | None =
                 f"{ours}; set it to {theirs}"
             )
         load_into(generator, tensors, path=weights)
-        steps, hours = int(card.get("steps", 0)), float(card.get("hours", 0))
-        initial = InitialWeights(steps, hours, _data_names(card))
+        initial = InitialWeights.from_card(card)
     # otherwise several processes would wait for gradients that are never computed
     generator.heads.requires_grad_(recipe.trains_heads)
     network, optimiser = fabric.setup(generator, make_optimiser(generator, recipe.optimiser))
@@ -129,13 +136,16 @@ def _create_rival_state(
 ) -> State:
     """Return the state of a run that trains a rival, from random or from official weights."""
     rival = configuration.build()
+    initial = InitialWeights()
     if weights is not None:
-        load_checkpoint(rival, read_checkpoint(weights), path=weights)
+        checkpoint = read_checkpoint(weights)
+        load_checkpoint(rival, checkpoint, path=weights)
+        initial = InitialWeights.from_card(checkpoint.card)
     _freeze_idle_parameters(rival, own=recipe.loss.own)
     network, optimiser = fabric.setup(rival, make_optimiser(rival, recipe.optimiser))
     network.mark_forward_method("outputs")
     average = WeightAverage(rival, decay=recipe.optimiser.ema) if recipe.optimiser.ema else None
-    return State(network, optimiser, average, recipe=recipe.as_dict())
+    return State(network, optimiser, average, initial=initial, recipe=recipe.as_dict())
 
 
 def _freeze_idle_parameters(rival: Rival, *, own: bool) -> None:
@@ -297,8 +307,21 @@ def _restore(state: State, saved: dict[str, Any]) -> None:
         else:
             state.average = WeightAverage(state.generator, decay=state.average.decay)
     torch.set_rng_state(saved["random"])
-    state.step, state.hours, state.card = saved["step"], saved["hours"], saved["card"]
+    state.step, state.hours = saved["step"], saved["hours"]
+    state.means = RunningMeans(saved.get("means", {}))  # early checkpoints have none
+    if _has_scores_for(state.recipe, saved["recipe"]):
+        state.card = saved["card"]
     state.initial = InitialWeights(**saved.get("earlier", {}))
+
+
+def _has_scores_for(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """True if the saved scores are of weights averaged alike, and of our validation pictures."""
+    averages = [bool(recipe["optimiser"].get("ema")) for recipe in (ours, theirs)]
+    pictures, others = (
+        (recipe.get("validation", {}).get("pairs"), recipe.get("data", {}).get("aligned"))
+        for recipe in (ours, theirs)
+    )
+    return averages[0] == averages[1] and (not pictures[0] or pictures == others)
 
 
 def _data_names(card: Mapping[str, Any]) -> tuple[str, ...]:
@@ -336,6 +359,7 @@ def _contents(state: State) -> dict[str, Any]:
         "random": torch.get_rng_state(),
         "step": state.step,
         "hours": state.hours,
+        "means": state.means.values,
         "earlier": asdict(state.initial),
         "recipe": state.recipe,
         "card": state.card,
