@@ -149,7 +149,7 @@ def test_state_is_saved_before_validation(project, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("derain.train.checkpoint.validate", interrupt)
+    monkeypatch.setattr("derain.train.weights.validate", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(project, "length.steps=1")
     assert state_of(project)["step"] == 1

@@ -18,7 +18,7 @@ from derain.train.malloc import tune_malloc
 from derain.train.objective import restoration_loss
 from derain.train.precision import fastest_precision, matmul_gflops
 from derain.train.recipe import Data, Length, Loss, Optimiser, Recipe
-from derain.train.state import make_optimiser
+from derain.train.optimisers import make_optimiser
 
 OPTIMISER = Optimiser(name="adamw")
 
