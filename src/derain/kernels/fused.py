@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input
 
 from derain.kernels.build import LANES, MAX_CHANNELS, WINDOW_PX
 from derain.network.blocks import SFT, Fusion
@@ -75,10 +74,10 @@ def fused_fusion(fusion: Fusion, *maps: Tensor, matrix_unit: bool) -> Tensor | N
 
 
 def fused_convolution(layer: nn.Conv2d, x: Tensor, *, matrix_unit: bool) -> Tensor | None:
-    """Return `layer(x)`, whose weight has its gradient by the kernel, or None if there is none.
+    """Return `layer(x)`, or None if there is no kernel for it.
 
-    It is for 3x3 convolutions in float32 on processors with AVX2 alone. The other passes are
-    PyTorch's, and there is no use for the matrix unit.
+    The kernel is for 3x3 convolutions in float32 on processors with AVX2 alone. There is no use
+    for the matrix unit.
     """
     if (
         (layer.kernel_size, layer.stride, layer.padding) != ((3, 3), (1, 1), (1, 1))
@@ -91,7 +90,8 @@ def fused_convolution(layer: nn.Conv2d, x: Tensor, *, matrix_unit: bool) -> Tens
         or (_dtype(x), layer.weight.dtype) != (torch.float32, torch.float32)
     ):
         return None
-    return cast("Tensor", _Convolution.apply(x, layer.weight, layer.bias))
+    y = _Convolution.apply(_pixels(x), layer.weight, layer.bias)
+    return _image(y, layer.out_channels)
 
 
 def is_computed(x: Tensor) -> bool:
@@ -230,17 +230,19 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, bias, padding=1)
+        taps = weight.permute(2, 3, 1, 0).contiguous()
+        return torch.ops.derain.convolution(x, taps, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
+        dy = dy.contiguous()
         dx = d_weight = d_bias = None
         if ctx.needs_input_grad[0]:
-            dx = conv2d_input(x.shape, weight, dy, padding=1)
+            taps = weight.flip(2, 3).permute(2, 3, 0, 1).contiguous()
+            dx = torch.ops.derain.convolution(dy, taps, None)
         if any(ctx.needs_input_grad[1:]):
-            pixels = (maps.permute(0, 2, 3, 1).contiguous() for maps in (x, dy))
-            gradient, d_bias = torch.ops.derain.convolution_gradients(*pixels)
-            d_weight = torch.empty_like(weight).copy_(gradient)
+            d_taps, d_bias = torch.ops.derain.convolution_gradients(x, dy)
+            d_weight = torch.empty_like(weight).copy_(d_taps.permute(3, 2, 0, 1))
         return dx, d_weight, d_bias

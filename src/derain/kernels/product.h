@@ -48,14 +48,15 @@ struct Blocks {
   static_assert(N % LANES == 0);
 };
 
-// The block of a product with ROWS rows and VECTORS vectors of columns that starts at (row, column).
-template <class T, int ROWS, int VECTORS, int K, class Use>
-[[gnu::always_inline]] inline void block_product(Left<T> left, Right<T> right, int row, int column, Use&& use) {
+// The block of a product with ROWS rows and VECTORS vectors of columns that starts at (row, column);
+// `inner` is the number of words that are summed.
+template <class T, int ROWS, int VECTORS, class Use>
+[[gnu::always_inline]] inline void block_product(Left<T> left, Right<T> right, int row, int column, int inner, Use&& use) {
   Vector sums[ROWS][VECTORS] = {};
   const auto* a = left.data + row * left.row * T::PAIR;
   const auto* b = right.data + column * T::PAIR;
 #pragma GCC unroll 1
-  for (int k = 0; k < K; ++k, a += left.inner * T::PAIR, b += right.line * T::PAIR) {
+  for (int k = 0; k < inner; ++k, a += left.inner * T::PAIR, b += right.line * T::PAIR) {
     Words columns[VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; v < VECTORS; ++v) columns[v] = load_words(b + v * LANES * T::PAIR);
@@ -74,8 +75,8 @@ template <class T, int M, int N, int K, class Use>
 [[gnu::always_inline]] inline void vector_product(Left<T> left, Right<T> right, Use&& use) {
   constexpr int ROWS = Blocks<M, N>::ROWS, VECTORS = Blocks<M, N>::VECTORS, REST = M % ROWS;
   for (int column = 0; column < N; column += VECTORS * LANES) {
-    for (int row = 0; row < M - REST; row += ROWS) block_product<T, ROWS, VECTORS, K>(left, right, row, column, use);
-    if constexpr (REST > 0) block_product<T, REST, VECTORS, K>(left, right, M - REST, column, use);
+    for (int row = 0; row < M - REST; row += ROWS) block_product<T, ROWS, VECTORS>(left, right, row, column, K, use);
+    if constexpr (REST > 0) block_product<T, REST, VECTORS>(left, right, M - REST, column, K, use);
   }
 }
 
