@@ -6,8 +6,8 @@ from torch import nn
 
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.train.muon import Muon, orthogonal
-from derain.train.recipe import Optimiser
 from derain.train.optimisers import make_optimiser
+from derain.train.recipe import Optimiser
 
 
 @pytest.fixture(autouse=True)

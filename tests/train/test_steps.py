@@ -12,9 +12,9 @@ from derain.network import PLNLIN, Discriminator, PLNLINConfiguration
 from derain.network.generator import GeneratorOutput
 from derain.train.manners import MANNERS, rain_free_features
 from derain.train.objective import AdversarialInputs, adversarial_objective
+from derain.train.optimisers import make_optimiser
 from derain.train.recipe import Loss, Optimiser
 from derain.train.recipe_file import read_recipe
-from derain.train.optimisers import make_optimiser
 from derain.train.state import State
 from derain.train.steps import Batch, discriminator_update, generator_update, training_step
 

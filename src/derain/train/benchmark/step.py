@@ -16,9 +16,9 @@ from derain.environment import available_cores
 from derain.network import PLNLIN, PLNLINConfiguration, preset
 from derain.train.malloc import tune_malloc
 from derain.train.objective import restoration_loss
+from derain.train.optimisers import make_optimiser
 from derain.train.precision import fastest_precision, matmul_gflops
 from derain.train.recipe import Data, Length, Loss, Optimiser, Recipe
-from derain.train.optimisers import make_optimiser
 
 OPTIMISER = Optimiser(name="adamw")
 
