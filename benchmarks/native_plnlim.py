@@ -1,10 +1,10 @@
 """Compare one PLNLIM of two stages in OpenVINO with the C++ kernels of training, in CPU time.
 
-    python benchmarks/native_plnlim.py 16x336x504 32x168x252
+    python benchmarks/native_plnlim.py 16x336x504 32x168x252 --precision float32
 
-Each size is CHANNELSxHEIGHTxWIDTH. Both compute in bfloat16 on one thread and take turns. The
-kernels cover the Swin blocks, SFT and fusion; PyTorch (oneDNN) computes the residual blocks. The
-engines differ in what they fold; the kernels compute the network as it is written.
+Each size is CHANNELSxHEIGHTxWIDTH. Both compute on one thread and take turns. The kernels cover the
+Swin blocks, SFT and fusion, and in float32 with AVX2 the convolutions, which are PyTorch's (oneDNN)
+elsewhere. The engines differ in what they fold; the kernels compute the network as it is written.
 """
 
 from __future__ import annotations
@@ -29,20 +29,24 @@ from derain.network.plnlim import PLNLIM
 CONFIGURATION = preset("small")
 AREA = CONFIGURATION.window_px**2
 ROUNDS = 5
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def main() -> None:
     """Measure, and print a line for each size."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="+")
+    parser.add_argument("--precision", choices=HINTS, default="bfloat16")
+    options = parser.parse_args()
     torch.set_num_threads(1)
     print(environment_line("torch"))
-    for size in parser.parse_args().sizes:
+    for size in options.sizes:
         channels, height, width = map(int, size.split("x"))
         torch.manual_seed(0)
         module = PLNLIM(channels, stages=2, configuration=CONFIGURATION).eval()
         x = torch.randn(1, channels, height, width)
-        exported, native = in_openvino(module, x), in_kernels(module, x)
+        exported = in_openvino(module, x, options.precision)
+        native = in_kernels(module, x, options.precision)
         times: dict[str, list[float]] = {"OpenVINO": [], "kernels": []}
         for _ in range(ROUNDS + 1):
             for name, run in zip(times, (exported, native), strict=True):
@@ -57,7 +61,7 @@ def main() -> None:
         print(f"{size}: {'; '.join(texts)}; ratio {least['OpenVINO'] / least['kernels']:.2f}")
 
 
-def in_openvino(module: PLNLIM, x: torch.Tensor) -> Callable[[], object]:
+def in_openvino(module: PLNLIM, x: torch.Tensor, precision: str) -> Callable[[], object]:
     """Return a function that runs the exported module."""
     channels = x.shape[1]
     graph = OnnxGraph(half=False)
@@ -69,6 +73,7 @@ def in_openvino(module: PLNLIM, x: torch.Tensor) -> Callable[[], object]:
         width=width,
         window_px=CONFIGURATION.window_px,
         shift_px=CONFIGURATION.shift_px,
+        zero=graph.floats(np.zeros((1, 1, 1, 1))),
     )
     with torch.no_grad():
         end = NetworkGraph(graph, PLNLIN(CONFIGURATION)).plnlim("rainy", module, level)
@@ -86,20 +91,20 @@ def in_openvino(module: PLNLIM, x: torch.Tensor) -> Callable[[], object]:
         ir_version=9,
     )
     core = openvino.Core()
-    options = {"INFERENCE_PRECISION_HINT": "bf16", "INFERENCE_NUM_THREADS": 1}
+    options = {"INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": 1}
     network = core.read_model(model.SerializeToString())
     request = core.compile_model(network, "CPU", options).create_infer_request()
     array = np.ascontiguousarray(x.numpy())
     return lambda: request.infer([array], share_inputs=True)
 
 
-def in_kernels(module: PLNLIM, x: torch.Tensor) -> Callable[[], object]:
+def in_kernels(module: PLNLIM, x: torch.Tensor, precision: str) -> Callable[[], object]:
     """Return a function that runs the module with the kernels, which need gradients enabled."""
     accelerate(module, "vector")
     x = x.to(memory_format=torch.channels_last)
 
     def run() -> object:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
             return module(x)
 
     return run

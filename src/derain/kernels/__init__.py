@@ -1,5 +1,5 @@
-"""C++ kernels for training on a CPU: Swin block, SFT and fusion, computed tile by tile, and the
-gradients of convolutions.
+"""C++ kernels for training on a CPU: Swin block, SFT and fusion, computed tile by tile, and 3x3
+convolutions.
 
 They replace chains of PyTorch operations. The modules of `derain.network` remain the reference,
 with the same weights and the same result up to rounding. The kernels are compiled on first use.
