@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 
 StyleName = Literal[
-    "rain1400", "hq-rain", "outdoor-rain", "rain-streak-gen", "rain-gen-noise", "rain-mix"
+    "rain1400",
+    "hq-rain",
+    "outdoor-rain",
+    "rain-streak-gen",
+    "rain-gen-noise",
+    "rain-mix",
+    "specks",
+    "lines",
+    "close-drops",
+    "drips",
 ]
 
 

@@ -1,8 +1,8 @@
-"""Rain styles: the recipes of published rain generators, each seeded, over a clean picture.
+"""Rain styles: recipes of published rain generators and our own, each seeded, over a clean picture.
 
-They complement `derain.rain.render`, whose streaks are modelled on drops in the air. Each style was
-implemented from published parameters, without code of its source. Where a source leaves a number
-open, the docstring names our range.
+They complement `derain.rain.render`, whose streaks are modelled on drops in the air. Published
+styles were implemented from their parameters, without code of their sources. Where a source leaves
+a number open, the docstring names our range. Our own are in `derain.rain.photo_styles`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from derain.rain.filters import (
     resize,
 )
 from derain.rain.model import Seed, generator
+from derain.rain.photo_styles import draw_close_drops, draw_drips, draw_lines, draw_specks
 from derain.rain.render import WHITE, Pixels, check_picture, resolve_scale, smooth_field
 from derain.rain.streak_masks import (
     StreakMasks,
@@ -45,7 +46,7 @@ ALPHA_WHITE = 0.9
 
 @dataclass(frozen=True)
 class Style:
-    """A published recipe for rain."""
+    """A recipe for rain."""
 
     draw: Draw
     composite: StyleComposite
@@ -282,5 +283,9 @@ STYLES: dict[str, Style] = {
     "rain-streak-gen": Style(draw_rain_streak_gen, "add", needs_masks=True),
     "rain-gen-noise": Style(draw_rain_gen_noise, "screen"),
     "rain-mix": Style(draw_rain_mix, "screen", needs_masks=True),
+    "specks": Style(draw_specks, "screen"),
+    "lines": Style(draw_lines, "screen"),
+    "close-drops": Style(draw_close_drops, "alpha"),
+    "drips": Style(draw_drips, "alpha"),
 }
-"""Published recipes by name."""
+"""Recipes by name: published ones first, then ours."""
