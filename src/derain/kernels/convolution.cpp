@@ -8,7 +8,9 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <tuple>
 
 #include "tile.h"
