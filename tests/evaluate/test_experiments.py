@@ -185,6 +185,15 @@ def test_problems_of_a_side_that_is_scored_as_outputs_stay(write_png, pairs_fold
     assert "alone.png: no clean picture has its name" in problem
 
 
+def test_copies_of_a_clean_picture_are_one_scene(scenes, write_png, tmp_path):
+    for name, clean in list(scenes.items())[:2]:
+        for part in "12":
+            write_png(f"set/target/{name}_{part}.png", clean)
+            write_png(f"set/input/{name}_{part}.png", clean + np.uint8(int(part)))
+    (row,) = run(data=[str(tmp_path / "set")]).rows
+    assert [result.scene == row.results[0].scene for result in row.results] == [1, 1, 0, 0]
+
+
 def test_a_broken_file_is_one_problem(pairs_folder):
     (pairs_folder / "rainy" / "002.png").write_bytes(b"broken")
     assert len(run(data=[str(pairs_folder)]).problems) == 1
