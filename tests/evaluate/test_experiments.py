@@ -173,7 +173,7 @@ def test_both_problems_of_a_selected_name_are_reported(pairs_folder, write_png):
     assert [problem.split()[1] for problem in problems] == ["matches", "no", "no"]
 
 
-def test_outputs_inside_the_data_are_no_problem(write_outputs, pairs_folder):
+def test_outputs_inside_the_data_are_not_reported(write_outputs, pairs_folder):
     outputs = write_outputs("set/mine", off=3)
     assert run(data=[str(pairs_folder)], outputs=[str(outputs)]).problems == []
 

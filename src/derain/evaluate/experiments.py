@@ -238,7 +238,7 @@ def _on_pairs(
 
 
 def _output_files(pairs: PairSet, outputs: Mapping[str, Path]) -> set[Path]:
-    """Return the files, resolved, of outputs below the folder of the pairs: they are no sides."""
+    """Return the files, resolved, of outputs that belong to no pair, such as results beside it."""
     sides = {path.resolve() for pair in pairs.pairs for path in (pair.rainy_path, pair.clean_path)}
     folders = ({path.resolve() for path in picture_files(it).values()} for it in outputs.values())
     return set().union(*(files for files in folders if files.isdisjoint(sides)))
