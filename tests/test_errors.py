@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -28,3 +29,8 @@ def test_error_is_a_derain_error(error):
 def test_missing_extra_names_the_install_command():
     error = errors.MissingExtraError("HEIC", extra="heif")
     assert str(error) == "HEIC needs the extra `heif`: install it with `pip install 'derain[heif]'`"
+
+
+def test_missing_extra_survives_a_process_pool():
+    error = errors.MissingExtraError("HEIC", extra="heif")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -18,6 +18,11 @@ Each text names the file, the fact and the remedy in one or two sentences:
         print(error)  # rainy.jpg: no such file; check the spelling
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
 
 class DerainError(Exception):
     """Base of every error below. The command line prints its text and exits with 1."""
@@ -58,3 +63,8 @@ class MissingExtraError(DerainError):
         super().__init__(
             f"{feature} needs the extra `{extra}`: install it with `pip install 'derain[{extra}]'`"
         )
+        self.feature, self.extra = feature, extra
+
+    def __reduce__(self) -> tuple[Callable[..., MissingExtraError], tuple[str]]:
+        # exceptions are pickled without keywords, and a process pool would lose this one
+        return partial(MissingExtraError, extra=self.extra), (self.feature,)

@@ -11,13 +11,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich import console as rich_console
+from rich.table import Column, Table
 
 from derain import pictures
-from derain.cli.console import Console
+from derain.cli.console import Console, print_table
 from derain.cli.progress_bar import ProgressBar
 from derain.pictures import Picture
 
 DERAIN = [sys.executable, "-m", "derain.cli.main"]
+
+
+def test_a_table_keeps_all_digits_on_a_narrow_screen(capsys):
+    table = Table("precision", Column("size", min_width=11))
+    table.add_row("float32 (not bfloat16)", "12345x67890")
+    narrow = rich_console.Console(width=20)
+    print_table(table, narrow)
+    assert "12345x67890" in capsys.readouterr().out
 
 
 class FailingStream(io.StringIO):

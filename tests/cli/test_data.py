@@ -64,6 +64,13 @@ def test_long_groups_are_cut(train, capsys):
     assert "rocket9.png and 5 more" in capsys.readouterr().out
 
 
+def test_duplicates_in_several_folders_are_named_with_them(planted, tmp_path, capsys):
+    for part in ("A", "B"):
+        shutil.copytree(planted / "test", tmp_path / part)
+    check(tmp_path, jobs=1)
+    assert "A/clean/rocket.png = B/clean/rocket.png" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("option", [("--jobs", "-1"), ("--jobs", "0"), ("--measured", "-1")])
 def test_invalid_count_is_a_usage_error(option, planted, capsys):
     with pytest.raises(SystemExit):

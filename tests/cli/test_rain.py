@@ -73,6 +73,11 @@ def test_style_with_streak_masks(photo, tmp_path):
     np.testing.assert_array_equal(pixels(tmp_path / "out.png"), expected)
 
 
+def test_a_picture_is_no_folder_of_streaks(photo):
+    with pytest.raises(DerainError, match=r"photo\.png: is not a folder; name the folder that"):
+        run(photo, "--style", "rain-mix", "--streaks", photo)
+
+
 @pytest.mark.parametrize("style", [(), ("--style", "hq-rain")])
 def test_streak_masks_without_their_style_are_rejected(photo, style):
     with pytest.raises(DerainError, match="--streaks masks: is for the styles rain-streak-gen and"):

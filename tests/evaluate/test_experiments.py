@@ -166,6 +166,34 @@ def test_a_problem_of_a_selected_picture_is_reported_once(only, pairs_folder):
     assert sum(len(row.results) for row in evaluation.rows) == len(only) - 1
 
 
+def test_both_problems_of_a_selected_name_are_reported(pairs_folder, write_png):
+    for name in ("rainy/x.png", "clean/x.png", "clean/x.bmp"):
+        write_png(f"set/{name}", np.zeros((20, 20, 3)))
+    problems = run(data=[str(pairs_folder)], only=["001", "x"]).problems
+    assert [problem.split()[1] for problem in problems] == ["matches", "no", "no"]
+
+
+def test_outputs_inside_the_data_are_not_reported(write_outputs, pairs_folder):
+    outputs = write_outputs("set/mine", off=3)
+    assert run(data=[str(pairs_folder)], outputs=[str(outputs)]).problems == []
+
+
+def test_problems_of_a_side_that_is_scored_as_outputs_stay(write_png, pairs_folder):
+    write_png("set/rainy/alone.png", np.zeros((20, 20, 3)))
+    outputs = [f"same={pairs_folder / 'rainy'}"]
+    (problem,) = run(data=[str(pairs_folder)], outputs=outputs).problems
+    assert "alone.png: no clean picture has its name" in problem
+
+
+def test_copies_of_a_clean_picture_are_one_scene(scenes, write_png, tmp_path):
+    for name, clean in list(scenes.items())[:2]:
+        for part in "12":
+            write_png(f"set/target/{name}_{part}.png", clean)
+            write_png(f"set/input/{name}_{part}.png", clean + np.uint8(int(part)))
+    (row,) = run(data=[str(tmp_path / "set")]).rows
+    assert [result.scene == row.results[0].scene for result in row.results] == [1, 1, 0, 0]
+
+
 def test_a_broken_file_is_one_problem(pairs_folder):
     (pairs_folder / "rainy" / "002.png").write_bytes(b"broken")
     assert len(run(data=[str(pairs_folder)]).problems) == 1

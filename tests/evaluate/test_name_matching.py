@@ -95,6 +95,26 @@ def test_parts_need_one_to_many():
     assert match(["901_1", "901_2"], ["901", "902"]).matches == []
 
 
+@pytest.mark.parametrize(
+    ("outputs", "scenes"),
+    [
+        (["Rain100L/1", "Test100/1"], ["test/Rain100L/1", "test/Test100/1"]),
+        (["000_0", "001_0"], ["real_world/000/000_0", "real_world/001/001_0"]),
+        (["a/Beach-R-1_derained", "a/Park-R-1_derained"], ["Beach/Beach-R-1", "Park/Park-R-1"]),
+    ],
+)
+def test_outputs_may_be_in_other_folders(outputs, scenes):
+    assert partners(outputs, scenes) == dict(zip(outputs, scenes, strict=True))
+
+
+def test_folders_distinguish_scenes_of_one_name():
+    assert match(["1", "2"], ["Heavy/1", "Heavy/2", "Light/1", "Light/2"]).matches == []
+
+
+def test_other_folders_are_ignored_only_if_nothing_matches():
+    assert partners(["Heavy/1", "Light/2"], ["Heavy/1", "Heavy/2"]) == {"Heavy/1": "Heavy/1"}
+
+
 def test_pictures_are_found_in_natural_order(tmp_path):
     for name in ("10.png", "2.PNG", "sub/1.jpg", "notes.txt", ".hidden.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import asdict, replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -119,6 +120,23 @@ def test_unknown_model_is_reported_by_its_process():
     connection.send("precision")
     assert connection.poll(30)
     assert "nowhere" in str(connection.recv())
+
+
+def test_verb_prints_whole_cells_on_a_narrow_screen(monkeypatch, capsys):
+    row = ["a" * 40, "onnxruntime", "float32 (not bfloat16)", "4000x3000", *"1234"]
+    monkeypatch.setattr(benchmark, "ENGINES", {})
+    monkeypatch.setattr(benchmark, "find_rival", lambda _: "rival")
+    monkeypatch.setattr(benchmark, "_Runner", Mock())
+    monkeypatch.setattr(benchmark, "_rows", lambda *_: [row])
+    assert main(["bench", "restore", "--size", "8x8", "--repeats", "1"]) == 0
+    assert "4000x3000" in capsys.readouterr().out
+
+
+def test_process_ends_silently_with_the_benchmark(toy):
+    connection, remote = multiprocessing.Pipe()
+    connection.close()
+    for model in ("nowhere", toy):
+        benchmark._serve(remote, model, "openvino", "float32")
 
 
 @pytest.mark.slow

@@ -82,6 +82,10 @@ def test_options_of_other_engines_are_rejected(options, message, checkpoint):
         Restorer(f"prn_r:{checkpoint}", **options)
 
 
+def test_pytorch_may_be_named_as_the_engine(checkpoint):
+    assert Restorer(f"prn_r:{checkpoint}", engine="torch").engine.name == "torch"
+
+
 def test_unknown_rival_is_rejected(checkpoint):
     with pytest.raises(WeightsError, match="restormer: unknown rival network; choose from prenet"):
         Restorer(f"restormer:{checkpoint}")

@@ -151,7 +151,7 @@ def restore(
     repeats
         Runs per size, after one that warms up; the engines take turns, and the table has medians.
     """
-    from derain.cli.console import plain_console
+    from derain.cli.console import plain_console, print_table
     from derain.environment import environment_line
     from derain.inference.benchmark import bench_restore
 
@@ -166,4 +166,4 @@ def restore(
     )
     console = plain_console()
     console.print(environment_line())
-    console.print(table)
+    print_table(table, console)

@@ -12,16 +12,22 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich import console as rich_console
+from rich.measure import Measurement
 
 from derain.cli.exit_codes import ExitCode
 from derain.errors import DerainError
 from derain.files.messages import explain_os_error
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 ESCAPED_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories that are escaped: control characters, surrogates, line and paragraph ends."""
+MAX_TABLE_COLUMNS = 10_000
+"""More than the width of any table."""
 
 
 def plain_console(*, stderr: bool = False) -> rich_console.Console:
@@ -32,6 +38,18 @@ def plain_console(*, stderr: bool = False) -> rich_console.Console:
     return rich_console.Console(
         file=log_stream() if stderr else None, highlight=False, soft_wrap=True, emoji=False
     )
+
+
+def print_table(table: Table, console: rich_console.Console) -> None:
+    """Print a table with the `min_width` of each column, if necessary in lines beyond the width.
+
+    A terminal wraps lines that are too long; rich would omit digits.
+    """
+    options = console.options.update(max_width=MAX_TABLE_COLUMNS)
+    width = console.width
+    console.width = max(width, Measurement.get(console, options, table).minimum)
+    console.print(table, crop=False)
+    console.width = width
 
 
 def log_stream() -> TextIO:

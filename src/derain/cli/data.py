@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -238,7 +238,7 @@ def _folder_lines(folder: FolderCheck, *, max_lines: int | None) -> list[str]:
     lines.append(f"  backgrounds  {folder.backgrounds} different ones")
     if folder.duplicates:
         lines.append(f"  {len(folder.duplicates)} backgrounds occur more than once:")
-        groups = [_join((path.name for path in group), max_lines) for group in folder.duplicates]
+        groups = [_join(names, max_lines) for names in _short_names(folder)]
         lines += _indent(groups, max_lines)
     if pair_set.ignored:
         from derain.data.pairs.pair_set import IGNORED_KINDS
@@ -248,6 +248,19 @@ def _folder_lines(folder: FolderCheck, *, max_lines: int | None) -> list[str]:
         lines.append(f"  {len(folder.problems)} problems:")
         lines += _indent([str(problem) for problem in folder.problems], max_lines)
     return lines
+
+
+def _short_names(folder: FolderCheck) -> Iterator[list[str]]:
+    """Yield the names of each group of duplicates, with their folders if there are several."""
+    origin = folder.pair_set.folder
+    is_flat = len({path.parent for group in folder.duplicates for path in group}) == 1
+    for group in folder.duplicates:
+        yield [
+            path.name
+            if is_flat or not path.is_relative_to(origin)
+            else path.relative_to(origin).as_posix()
+            for path in group
+        ]
 
 
 def _most_frequent(counts: dict[str, int], *, shown: int = 4) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from derain.cli.console import print_table
 from derain.evaluate.run import EvaluationRun
 from derain.evaluate.tables import Table, detail_tables, legend, main_table, protocol_legend
 
@@ -16,8 +16,6 @@ MAX_PROBLEMS = 20
 """Problems that are printed; the report files list all of them."""
 MIN_NAME_COLUMNS = 12
 """Width down to which names are folded."""
-MAX_TABLE_COLUMNS = 10_000
-"""More than the width of any table."""
 HINT = "`--details` prints intervals and differences; report files always contain them."
 
 
@@ -51,13 +49,7 @@ def _print_table(table: Table, console: Console) -> None:
             grid.add_column(Text(column), justify="right", min_width=widest)
     for row in table.rows:
         grid.add_row(*map(Text, row))
-    options = console.options.update(max_width=MAX_TABLE_COLUMNS)
-    min_width = Measurement.get(console, options, grid).minimum
-    width = console.width
-    # a terminal wraps lines that are too long; rich would omit digits
-    console.width = max(width, min_width)
-    console.print(grid, crop=False)
-    console.width = width
+    print_table(grid, console)
     console.print()
     _print_lines(None, table.notes, console)
 

@@ -18,7 +18,7 @@ from derain.data.pairs.pair_set import Problem
 from derain.data.picture_cache import LazySequence, PictureCache
 from derain.errors import DataError
 from derain.files.messages import listing_error
-from derain.files.paths import is_folder
+from derain.files.paths import exists, is_folder
 
 WHITE = 255
 PATCH_PX = 15
@@ -196,7 +196,8 @@ def unknown_stems(folders: Iterable[str | Path], names: Iterable[str]) -> list[s
 
 def _list_pictures(folder: Path) -> list[Path]:
     if not is_folder(folder):
-        raise DataError(f"{folder}: no such folder, or no access; correct the recipe")
+        reason = "is not a folder" if exists(folder) else "no such folder, or no access"
+        raise DataError(f"{folder}: {reason}; name the folder that contains the pictures")
     try:
         paths = sorted(
             path for path in folder.iterdir() if is_picture(path) and path.name[0] != "."

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from derain.data.pairs.file_names import side_by_folder
 from derain.data.pairs.find import find_pairs
-from derain.data.pairs.pair_set import IGNORED_KINDS
+from derain.data.pairs.pair_set import IGNORED_KINDS, PairSet, Problem
 from derain.errors import DataError
 from derain.evaluate import light
 from derain.evaluate.external_outputs import (
@@ -21,7 +21,7 @@ from derain.evaluate.external_outputs import (
     match_to_clean,
     match_to_samples,
 )
-from derain.evaluate.name_matching import match
+from derain.evaluate.name_matching import match, picture_files
 from derain.evaluate.provenance import ModelProvenance
 from derain.evaluate.scoring import (
     UNTOUCHED,
@@ -215,11 +215,18 @@ def _on_pairs(
         f"; {len(pairs.ignored)} other pictures ignored ({IGNORED_KINDS})" if pairs.ignored else ""
     )
     notes = [f"{folder}: {len(samples)} pairs, layout `{pairs.layout}`{ignored}", *notes]
-    problems = [problem for problem in pairs.problems if not problem.is_intact]
+    results = _output_files(pairs, outputs)
+    problems = [
+        problem
+        for problem in pairs.problems
+        if not problem.is_intact and problem.path.resolve() not in results
+    ]
     if only:
-        by_name = {_pair_name(problem.path, pairs.folder): problem for problem in problems}
+        by_name: dict[str, list[Problem]] = defaultdict(list)
+        for problem in problems:
+            by_name[_pair_name(problem.path, pairs.folder)].append(problem)
         selected = match(only, list(by_name), whole_folders=False)
-        problems = [by_name[item.scene] for item in selected.matches]
+        problems = [problem for item in selected.matches for problem in by_name[item.scene]]
         known = match(only, [sample.name for sample in samples], whole_folders=False)
         broken = {item.output for item in selected.matches} & set(known.unmatched_outputs)
         only = [name for name in only if name not in broken]
@@ -228,6 +235,13 @@ def _on_pairs(
     return _select(
         Experiment(name, samples, candidates, [str(problem) for problem in problems], notes), only
     )
+
+
+def _output_files(pairs: PairSet, outputs: Mapping[str, Path]) -> set[Path]:
+    """Return the files, resolved, of outputs that belong to no pair, such as results beside it."""
+    sides = {path.resolve() for pair in pairs.pairs for path in (pair.rainy_path, pair.clean_path)}
+    folders = ({path.resolve() for path in picture_files(it).values()} for it in outputs.values())
+    return set().union(*(files for files in folders if files.isdisjoint(sides)))
 
 
 def _pair_name(path: Path, folder: Path) -> str:

@@ -75,7 +75,7 @@ def match_to_clean(
     }
     order = {scene: index for index, scene in enumerate(scenes)}
     samples = [
-        _clean_sample(name, scenes[scene], scene)
+        _clean_sample(name, scenes[scene])
         for name, scene in sorted(sample_scenes.items(), key=lambda item: order[item[1]])
     ]
     return samples, files, matchings
@@ -113,8 +113,8 @@ def describe_matching(name: str, matching: Matching) -> list[str]:
     return notes
 
 
-def _clean_sample(name: str, path: Path, scene: str) -> Sample:
-    return Sample(name, lambda: (None, read_opaque(path)), scene)
+def _clean_sample(name: str, path: Path) -> Sample:
+    return Sample(name, lambda: (None, read_opaque(path)))
 
 
 def _photo_sample(name: str, path: Path) -> Sample:

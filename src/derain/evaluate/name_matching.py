@@ -1,8 +1,8 @@
 """Matches output files to scenes: `rain-001.png`, `001_derained.png` and `norain-1.jpg` are one.
 
-A whole folder is matched under one rule: the strictest of those that match most. A file that
-matches two scenes, or shares its scene with another file, is not matched. Positions in a list
-never count.
+A whole folder is matched under one rule: the strictest of those that match most. Folders are part
+of a name, unless nothing matches with them. A file that matches two scenes, or shares its scene
+with another file, is not matched. Positions in a list never count.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from itertools import takewhile
 from pathlib import Path
 
 from derain.data.pairs import file_names
@@ -27,6 +28,9 @@ _DOUBLED = re.compile(r"(?<=\d)x2$")  # Rain200 calls the rainy picture of norai
 _PART = re.compile(r"\d+([_-]\d+)+")
 """3_1 is first of all part 1 of scene 3, even if all names begin with 3; epoch_2_1 is not."""
 _TOKENS = re.compile(r"\d+|[^\W\d_]+")
+
+_WORDS = "words like `rain` and `derained`"
+"""The words of `_WORD` in a rule."""
 
 Key = tuple[str, ...]
 
@@ -69,16 +73,16 @@ def match(
     """Match the names of outputs to the names of scenes.
 
     With `one_to_many`, one clean picture may serve many outputs (901_1 ... 901_14). With
-    `whole_folders`, the parts that all names of a folder share may be ignored.
+    `whole_folders`, the parts that all names of a folder share may be ignored, and folders if
+    nothing matches with them.
     """
-    words = "words like `rain` and `derained`"
     candidates = [
         _match_by_key("the same", outputs, scenes, outputs, scenes),
         _match_by_key(
             "the same", outputs, scenes, list(map(_plain, outputs)), list(map(_plain, scenes))
         ),
         _match_by_key(
-            f"the same except for {words} and leading zeros",
+            f"the same except for {_WORDS} and leading zeros",
             outputs,
             scenes,
             list(map(_key, outputs)),
@@ -87,7 +91,7 @@ def match(
     ]
     if whole_folders:
         keys = (_strip_shared(list(map(_key, names))) for names in (outputs, scenes))
-        rule = f"the same except for {words}, leading zeros, and parts shared by the whole folder"
+        rule = f"the same except for {_WORDS}, leading zeros, and parts shared by the whole folder"
         candidates.append(_match_by_key(rule, outputs, scenes, *keys))
     if one_to_many:
         candidates.insert(
@@ -95,13 +99,37 @@ def match(
             _match_prefixes(outputs, scenes),
         )
     # `max` takes the first of equals, the strictest; without matches, one that can explain why
-    return max(
+    best = max(
         candidates,
         key=lambda matching: (
             len(matching.matches),
             0 if matching.matches else len(matching.ambiguous),
         ),
     )
+    if best.matches or not whole_folders:
+        return best
+    # programs write test/A/1.png to A/1.png or 1.png
+    elsewhere = max(_match_elsewhere(outputs, scenes), key=lambda matching: len(matching.matches))
+    return elsewhere if elsewhere.matches else best
+
+
+def _match_elsewhere(outputs: Sequence[str], scenes: Sequence[str]) -> Iterator[Matching]:
+    """Match names without the folders that all of them share, and without any folder."""
+    for which, change in (("shared folders", _without_shared_folders), ("folders", _file_names)):
+        keys = (list(map(_key, change(names))) for names in (outputs, scenes))
+        rule = f"the same except for {which}, {_WORDS} and leading zeros"
+        yield _match_by_key(rule, outputs, scenes, *keys)
+
+
+def _without_shared_folders(names: Sequence[str]) -> list[str]:
+    parts = [name.split("/") for name in names]
+    levels = zip(*(folders for *folders, _ in parts), strict=False)
+    shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return ["/".join(part[shared:]) for part in parts]
+
+
+def _file_names(names: Sequence[str]) -> list[str]:
+    return [name.rpartition("/")[2] for name in names]
 
 
 def unify_names(matchings: Mapping[str, Matching]) -> dict[str, Matching]:

@@ -7,6 +7,7 @@ the file. Nothing is resized, and nothing is skipped silently.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,8 +39,6 @@ class Sample:
 
     name: str
     load: Callable[[], tuple[Image | None, Image | None]]
-    scene: str = ""
-    """Shared by samples that show one background in different rain; empty if there is none."""
 
 
 Candidate = Callable[[Sample, Image | None], Image | None]
@@ -60,7 +59,8 @@ class Result:
     niqe: float = math.nan
     """nan for a picture that is too small."""
     scene: str = ""
-    """Scene of the sample: the unit of the bootstrap, see `statistics.resampled_means`."""
+    """Checksum of the clean picture, empty without one. Samples that share it show one background
+    in different rain; it is the unit of the bootstrap, see `statistics.resampled_means`."""
     resembles_clean: bool = True
     """False if the picture shows another scene: a misleading name, or a network that failed."""
 
@@ -243,16 +243,18 @@ def model_candidate(restorer: Callable[[Image], Image]) -> Candidate:
 
 def pair_samples(pairs: PairSet) -> list[Sample]:
     """Return the samples of a set of pairs, with all their bits; alpha is dropped."""
-    return [
-        Sample(pair.name, pair.read, str(pair.clean_path) if pair.clean_side is None else pair.name)
-        for pair in pairs.pairs
-    ]
+    return [Sample(pair.name, pair.read) for pair in pairs.pairs]
 
 
 def join_names(names: Sequence[str], *, limit: int = 10) -> str:
     """Return `a, b, c`; of many names, the first ones and the number of the rest."""
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _checksum(image: Image) -> str:
+    """Return a checksum of the pixels; some sets store a clean picture once for each rain."""
+    return hashlib.blake2b(repr(image.shape).encode() + image.tobytes(), digest_size=16).hexdigest()
 
 
 def _untouched(_: Sample, rainy: Image | None) -> Image | None:
@@ -296,7 +298,7 @@ class _Scorer:
                     f"is {width}x{height}, smaller than the {MIN_SIDE_PX}x{MIN_SIDE_PX} "
                     "that NIQE needs"
                 )
-            return Result(sample.name, {}, math.nan, naturalness, sample.scene)
+            return Result(sample.name, {}, math.nan, naturalness)
         fitted = fit_light(restored, clean) if self.fits_light else restored
         target = eight_bit(clean)
         return Result(
@@ -304,7 +306,7 @@ class _Scorer:
             {protocol.name: score(protocol, fitted, clean) for protocol in self.protocols},
             mae(eight_bit(fitted), target),
             naturalness,
-            sample.scene,
+            _checksum(clean),
             resembles_clean=likeness(eight_bit(restored), target) >= MIN_LIKENESS,
         )
 

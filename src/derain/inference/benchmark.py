@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
@@ -81,8 +82,8 @@ def bench_restore(
         for runner in runners:
             runner.close()
     table = Table()
-    for name in HEADERS:
-        table.add_column(name, no_wrap=True, overflow="fold")
+    for index, name in enumerate(HEADERS):
+        table.add_column(name, min_width=max((len(row[index]) for row in rows), default=1))
     for row in rows:
         table.add_row(*row)
     return table
@@ -193,19 +194,21 @@ def peak_mib() -> float:
 
 def _serve(connection: Connection, model: str, engine: str, precision: str) -> None:
     """Answer each request with a number or a word, until one fails with an EngineError."""
-    backend = engine if engine in ENGINES else None  # PyTorch, for a network of another paper
+    with suppress(EOFError, OSError):  # another process failed, and the benchmark ended
+        _answer_requests(connection, model, engine=engine, precision=precision)
+
+
+def _answer_requests(connection: Connection, model: str, *, engine: str, precision: str) -> None:
+    """Answer like `_serve`. Raises EOFError and OSError if the other end is closed."""
     try:
-        restorer = Restorer(model, engine=backend, precision=precision)
+        restorer = Restorer(model, engine=engine, precision=precision)
     except DerainError as error:
         connection.recv()
         connection.send(EngineError(str(error)))
         return
     rng = np.random.default_rng(0)
     while True:
-        try:
-            request = connection.recv()
-        except EOFError:
-            return
+        request = connection.recv()
         if isinstance(request, str):
             connection.send(_answer(request, restorer))
             continue

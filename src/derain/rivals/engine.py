@@ -66,7 +66,7 @@ def open_engine(
     precision: str | None = None,
 ) -> RivalEngine:
     """Load a network with its official checkpoint. Raises WeightsError and EngineError."""
-    if engine is not None:
+    if engine not in {None, RivalEngine.name}:
         raise EngineError(f"{name} runs in PyTorch only, not in {engine}; omit --engine")
     if precision not in {None, "float32"}:
         raise EngineError(f"{name} runs in float32 only, not in {precision}; omit --precision")
