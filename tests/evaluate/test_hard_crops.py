@@ -95,3 +95,15 @@ def test_verb_without_room_for_a_crop(pictures, networks, tmp_path, capsys):
     options = ["--size", "500", "--model", str(networks / "copying.onnx")]
     assert main(["data", "hard-crops", str(pictures), "-o", str(tmp_path / "hard"), *options]) == 1
     assert "lower --size" in capsys.readouterr().err
+
+
+def test_damaged_picture_is_skipped_and_reported(pictures, networks, tmp_path, capsys):
+    (pictures / "aa.png").write_bytes((pictures / "a.png").read_bytes()[:200])
+    out = tmp_path / "hard"
+    options = ["--size", "40", "--count", "2", "--model", str(networks / "blurring.onnx")]
+    assert main(["data", "hard-crops", str(pictures), "-o", str(out), *options]) == 1
+    assert len(list(out.iterdir())) == 2
+    output = capsys.readouterr()
+    assert "2 rain-free pictures" in output.out
+    assert "1 pictures were skipped, the first: " in output.err
+    assert "aa.png" in output.err

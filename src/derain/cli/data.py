@@ -126,9 +126,15 @@ def hard_crops(
             on_picture=lambda done, _: progress.update(task, completed=done),
         )
     if not found.crops:
+        if found.unreadable:
+            raise DataError(found.unreadable[0])
         raise DataError(f"{paths[0]}: no picture has room for a crop of {crop_px} px; lower --size")
     save_hard_crops(found, output)
     print("\n".join(_hard_crop_lines(found, output)))
+    if found.unreadable:
+        raise DataError(
+            f"{len(found.unreadable)} pictures were skipped, the first: {found.unreadable[0]}"
+        )
 
 
 def _hard_crop_lines(found: HardCrops, output: Path) -> list[str]:

@@ -44,6 +44,8 @@ class HardCrops:
     """PSNR in dB of each picture as a whole."""
     too_small: list[Path] = field(default_factory=list)
     """Pictures without room for a crop."""
+    unreadable: list[str] = field(default_factory=list)
+    """An error for each file that cannot be decoded."""
 
 
 def find_hard_crops(
@@ -57,21 +59,37 @@ def find_hard_crops(
     """Restore rain-free pictures and find the `count` crops of `crop_px` that change most.
 
     `restore` takes and returns uint8 (H, W, 3). `on_picture(done, total)` is called after each
-    picture. Raises DataError for a file that is not a picture.
+    picture. Pictures that cannot be decoded are skipped.
     """
     found = HardCrops(crop_px)
     for done, path in enumerate(paths, 1):
-        picture = decode(path)
-        if min(picture.shape[:2]) < crop_px:
-            found.too_small.append(path)
+        try:
+            picture = decode(path)
+        except DataError as error:
+            found.unreadable.append(str(error))
         else:
-            error = _squared_error(picture, restore(picture))
-            found.psnr.append(_psnr(float(error.mean())))
-            crops = [*found.crops, *_worst_crops(path, error, crop_px)]
-            found.crops = sorted(crops)[:count]
+            _add_picture(found, path, picture, restore, count=count)
         if on_picture:
             on_picture(done, len(paths))
     return found
+
+
+def _add_picture(
+    found: HardCrops,
+    path: Path,
+    picture: Image8,
+    restore: Callable[[Image8], NDArray[Any]],
+    *,
+    count: int,
+) -> None:
+    """Restore a picture and keep the `count` worst crops of all so far."""
+    if min(picture.shape[:2]) < found.crop_px:
+        found.too_small.append(path)
+        return
+    error = _squared_error(picture, restore(picture))
+    found.psnr.append(_psnr(float(error.mean())))
+    crops = [*found.crops, *_worst_crops(path, error, found.crop_px)]
+    found.crops = sorted(crops)[:count]
 
 
 def prepare_folder(folder: Path) -> None:
