@@ -194,7 +194,7 @@ class TruncationCheck:
         if self._container.duration is None:
             return None
         start = (self._container.start_time or 0) / av.time_base - float(self._origin_s)
-        declared = self._container.duration / av.time_base
+        declared = max(self._container.duration / av.time_base, self._counted_s)
         if "matroska" in self._container.format.name and start < declared:
             declared -= start  # FFmpeg stores the end there, not the length
         if self._container.format.name in FROM_DECODING and self._first_s is not None:
@@ -203,3 +203,16 @@ class TruncationCheck:
         # read is 0 if the only packet has no duration
         is_truncated = 0 < read < min(MIN_READ_SHARE * declared, declared - MIN_MISSING_S)
         return (read, declared) if is_truncated else None
+
+    @property
+    def _counted_s(self) -> float:
+        """Length in seconds by the number of frames that an UNTIMED file declares, 0 for others.
+
+        FFmpeg reduces the duration of such a file if it is truncated.
+        """
+        if self._container.format.name not in UNTIMED:
+            return 0.0
+        streams = self._container.streams.video
+        return max(
+            (float(stream.frames * (stream.time_base or 0)) for stream in streams), default=0
+        )
