@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from rich.table import Column, Table
 
 from derain.cli.main import main
 from derain.environment import Environment
@@ -121,6 +122,17 @@ def test_unknown_model_is_reported_by_its_process():
     assert "nowhere" in str(connection.recv())
 
 
+def test_process_whose_benchmark_ends_before_it_starts_prints_nothing(capfd):
+    context = multiprocessing.get_context("fork")
+    connection, remote = context.Pipe()
+    connection.close()
+    arguments = (remote, "nowhere", "openvino", "float32")
+    process = context.Process(target=benchmark._run_process, args=arguments)
+    process.start()
+    process.join(30)
+    assert (process.exitcode, capfd.readouterr().err) == (0, "")
+
+
 @pytest.mark.slow
 def test_picture_that_does_not_fit_into_memory_is_reported(toy):
     with pytest.raises(DerainError, match=r"not enough memory .*; use a smaller --size"):
@@ -159,6 +171,16 @@ def test_verb_prints_environment_and_table(toy, capsys):
     assert f"{Environment.now().processor}, " in output
     assert "darkening.onnx" in output
     assert "16x16" in output
+
+
+def test_verb_prints_all_digits_in_a_narrow_terminal(monkeypatch, capsys):
+    cells = ("a_model_with_a_long_name", "onnxruntime", "float32 (not bfloat16)", "4000x3000")
+    table = Table(*(Column(header, no_wrap=True) for header in benchmark.HEADERS))
+    table.add_row(*cells, "123.45", "123", "45%", "12345")
+    monkeypatch.setattr(benchmark, "bench_restore", lambda *_, **__: table)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["bench", "restore"]) == 0
+    assert " 12345 " in capsys.readouterr().out
 
 
 def test_verb_rejects_an_invalid_size(toy, capsys):

@@ -12,6 +12,8 @@ from derain.weights import DEFAULT
 Count = Annotated[int, Parameter(validator=Positive)]
 Texts = Annotated[list[str] | None, Parameter(negative="")]
 Threads = Annotated[int, Parameter(validator=validators.Number(gte=0))]
+MAX_TABLE_COLUMNS = 1000
+"""More than the width of any table."""
 
 bench = App(name="bench", help="Measure the speed of this machine.")
 
@@ -166,4 +168,6 @@ def restore(
     )
     console = plain_console()
     console.print(environment_line())
+    # a terminal wraps lines that are too long; rich would omit digits
+    console.width = max(console.width, MAX_TABLE_COLUMNS)
     console.print(table)
