@@ -17,6 +17,8 @@ MIN_MISSING_S = 0.1
 """Tolerance for short clips: audio starts before 0, and the last frame may have no duration."""
 UNTIMED = {"avi"}
 """Formats that only count packets: the nth displayed frame has the time of the nth packet."""
+MAX_REORDERED_FRAMES = 16
+"""Frames by which a packet can precede its frame, at most, in any codec."""
 FROM_DECODING = {"flv"}
 """Formats whose length starts at the first decoding time; B-frames are displayed after it."""
 RESTARTING = {"mpegts", "mpeg"}
@@ -94,21 +96,37 @@ class FrameTimes:
         if self._pending:
             self._pending.pop()
 
-    def next_time(self, frame: VideoFrame) -> int:
+    def next_time(self, frame: VideoFrame, *, is_reordered: bool = True) -> int:
         """Return the time of the next frame, in ticks.
 
-        It is the frame's own, or the first pending one for UNTIMED formats. A frame without a
-        time follows the frame before it.
+        It is the frame's own, or that of a pending packet for UNTIMED formats: the first one if
+        the codec reorders frames, or else the frame's own packet. A frame without a time follows
+        the frame before it.
         """
         pts = frame.dts if frame.pts is None else frame.pts
         if self._pending:
-            pts = self._pending.popleft()
+            pts = self._pending_time(frame.dts, is_reordered=is_reordered)
         if self._last is not None:
             if pts is None:
                 pts = self._last + (frame.duration or 1)
             pts = max(pts, self._last + 1)
         self._last = pts or 0
         return self._last
+
+    def _pending_time(self, dts: int | None, *, is_reordered: bool) -> int:
+        """Return the time for a frame whose packet had this decoding time.
+
+        Decoders drop frames without an error, for example those before the first key frame.
+        """
+        if dts is not None:
+            first = dts - (MAX_REORDERED_FRAMES if is_reordered else 0)
+            while len(self._pending) > 1 and self._pending[0] < first:
+                self._pending.popleft()
+            if not is_reordered:
+                if self._pending[0] <= dts:
+                    self._pending.popleft()
+                return dts
+        return self._pending.popleft()
 
 
 class FrameGrid:
