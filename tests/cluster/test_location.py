@@ -1,9 +1,13 @@
 """Folders of a disk and of object stores."""
 
+import os
+import sys
+
 import pytest
 
 from derain.cli.main import main
 from derain.cluster.location import Location, is_picture, is_store, list_names, open_location
+from derain.cluster.worker import received, sendable
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/in", "gs://bucket", "gcs://bucket/a b"])
@@ -88,3 +92,24 @@ def test_a_cluster_does_not_skip_the_photos_as_their_own_results(tmp_path, capsy
     pytest.importorskip("pyarrow", reason="needs `pip install 'derain[ray]'`")
     assert main([str(tmp_path), "--ray", "local", "-o", str(tmp_path)]) == 1
     assert "is the folder of the photos; name another folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have Unicode names only")
+def test_names_that_are_not_utf_8_are_listed_found_and_read(tmp_path):
+    pytest.importorskip("pyarrow")
+    name = os.fsdecode(b"street\xff.jpg")
+    (tmp_path / name).write_bytes(b"content")
+    folder = open_location(str(tmp_path))
+    assert list(list_names(folder)) == [name]
+    assert folder.has(name)
+    assert folder.read(name) == b"content"
+
+
+@pytest.mark.parametrize(
+    "name", ["street.jpg", "stra\u00dfe \u96e8.jpg", os.fsdecode(b"street\xff.jpg")]
+)
+def test_rows_with_any_name_can_be_sent(name):
+    row = {"name": name, "error": f"{name}: is damaged", "width": 7}
+    sent = sendable(row)
+    assert f"{sent['name']}{sent['error']}".encode()
+    assert received(sent) == row

@@ -218,7 +218,9 @@ def test_target_that_appears_before_its_turn_is_skipped(darken, photos):
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_target_that_appears_while_restoring_is_kept(has_links, darken, photos, monkeypatch):
+def test_target_that_appears_while_restoring_is_kept_and_skipped(
+    has_links, darken, photos, monkeypatch
+):
     jobs = find_jobs([photos / "03.png"])
     target = jobs.pending[0].target
     restore = Restorer.restore_picture
@@ -230,10 +232,26 @@ def test_target_that_appears_while_restoring_is_kept(has_links, darken, photos, 
     monkeypatch.setattr(Restorer, "restore_picture", restore_late)
     if not has_links:
         deny_links(monkeypatch)
-    text = problem(PhotoBatch(darken).run(jobs))
-    assert f"{target.name}: appeared while derain was running; use --overwrite" in text
+    summary = PhotoBatch(darken).run(jobs)
+    assert (summary.existing, summary.failed, summary.remaining) == (1, 0, 0)
     assert target.read_text() == "of another run"
     assert not list(photos.glob(".derain-*"))
+
+
+def test_rain_layer_that_appears_without_its_target_is_a_problem(darken, photos, monkeypatch):
+    jobs = find_jobs([photos / "03.png"], with_rain=True)
+    layer = jobs.pending[0].rain_target
+    restore = Restorer.restore_picture
+
+    def restore_late(*arguments, **options):
+        layer.write_text("of another photo")
+        return restore(*arguments, **options)
+
+    monkeypatch.setattr(Restorer, "restore_picture", restore_late)
+    assert f"{layer.name}: appeared while derain was running" in problem(
+        PhotoBatch(darken).run(jobs)
+    )
+    assert not jobs.pending[0].target.exists()
 
 
 # Ctrl-C

@@ -223,6 +223,13 @@ def test_aspect_ratio_of_pixels(make_clip):
         assert after.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
+def test_dropped_aspect_ratio_of_pixels_is_reported(make_clip):
+    source = make_clip("clip.mkv", sample_aspect_ratio=Fraction(4, 3), frames=3, sound=None)
+    kept, dropped = (" ".join(restore(source, f"out{end}")[1].notes) for end in (".mkv", ".webm"))
+    assert "aspect" not in kept
+    assert "its pixel aspect ratio 4:3 is dropped" in dropped
+
+
 def test_chosen_codec_and_quality(make_clip):
     sizes = []
     for crf in (5, 40):

@@ -45,7 +45,9 @@ def test_corrupt_clip(suffix, damage, clip_cache, rng, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("suffix", "options"), [(".mp4", {"movflags": "+faststart"}), (".mkv", {})], ids=["mp4", "mkv"]
+    ("suffix", "options"),
+    [(".mp4", {"movflags": "+faststart"}), (".mkv", {}), (".avi", {})],
+    ids=["mp4", "mkv", "avi"],
 )
 def test_truncated_clip_is_reported(suffix, options, make_clip):
     source: Path = make_clip(

@@ -102,6 +102,27 @@ def test_existing_frames_are_skipped(folder, tmp_path):
     assert result.notes == ["11 of 12 frames skipped (result exists); --overwrite restores all"]
 
 
+def test_frame_that_a_second_run_writes_meanwhile_is_kept_and_skipped(folder):
+    late = folder.with_name("out") / "f3.png"
+
+    def write_late() -> None:
+        late.write_text("of another run")
+
+    result = restore_frame_folder(folder, late.parent, identity, on_frame=write_late)
+    assert late.read_text() == "of another run"
+    assert result.problems == []
+    assert result.notes == ["1 frames skipped (result appeared during the work)"]
+
+
+def test_stale_temporaries_are_removed(folder):
+    stale = folder.with_name("out") / ".derain-0123456789ab.part"
+    stale.parent.mkdir()
+    stale.touch()
+    os.utime(stale, (0, 0))
+    restore(folder)
+    assert names_in(stale.parent) == sorted(IN_ORDER)
+
+
 def test_empty_frame_does_not_count_as_a_result(folder, tmp_path):
     output = tmp_path / "out"
     output.mkdir()

@@ -24,6 +24,7 @@ from helpers.clips import (
 from derain.errors import VideoError
 from derain.video.clip_writer import ClipWriter
 from derain.video.errors import ffmpeg_errors
+from derain.video.metadata import stream_tags
 
 CHAPTER = {
     "id": 1,
@@ -365,6 +366,12 @@ def test_statistics_of_the_source_video_are_dropped(remux):
         video, audio = after.streams
         assert video.metadata.keys() & tags.keys() == {"title"}
         assert audio.metadata.keys() >= tags.keys()
+
+
+def test_only_a_copied_stream_announces_its_transparency():
+    tags = {"alpha_mode": "1", "title": "logo"}
+    assert stream_tags(tags, is_reencoded=True) == {"title": "logo"}
+    assert stream_tags(tags, is_reencoded=False) == tags
 
 
 def test_vp8_quality(make_clip):

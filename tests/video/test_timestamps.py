@@ -6,13 +6,14 @@ import itertools
 import re
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import pytest
 from helpers.clips import B_FRAMES, frame_times, read_packets, remuxing, restore
 
 from derain.errors import VideoError
-from derain.video.timestamps import Clock, FrameGrid
+from derain.video.timestamps import Clock, FrameGrid, FrameTimes
 
 FRAME = Fraction(1, 30)
 MILLISECOND = Fraction(1, 1000)
@@ -36,6 +37,15 @@ def test_avi_frames_are_evenly_spaced(codec, options, make_clip):
     )
     times = frame_times(restore(source)[0])
     assert [time - times[0] for time in times] == [index * FRAME for index in range(20)]
+
+
+@pytest.mark.parametrize(("is_reordered", "times"), [(False, [30, 31]), (True, [14, 15])])
+def test_avi_frames_that_the_decoder_drops_do_not_shift_the_others(is_reordered, times):
+    clock = FrameTimes(SimpleNamespace(format=SimpleNamespace(name="avi")))
+    for dts in range(32):
+        clock.add_packet(SimpleNamespace(dts=dts))
+    frames = [SimpleNamespace(pts=None, dts=dts, duration=1) for dts in (30, 31)]
+    assert [clock.next_time(frame, is_reordered=is_reordered) for frame in frames] == times
 
 
 def test_avi_frames_start_with_the_audio(make_clip):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from derain.errors import PictureError
 from derain.files.atomic import TEMPORARY_PREFIX
@@ -15,8 +17,10 @@ from derain.result_names import APPLE_DOUBLE_PREFIX, possible_sources
 from derain.suffixes import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
-    from pyarrow.fs import FileInfo, FileSystem
+    from pyarrow.fs import FileSystem
 
+Entry: TypeAlias = tuple[str, bool, bool]
+"""Path of an entry of a folder, and whether it is a file, and a folder."""
 STORE = re.compile(r"(s3|gs|gcs)://[^/]")
 """Addresses of object stores that Arrow opens."""
 
@@ -63,12 +67,18 @@ class Location:
 
     def has(self, name: str) -> bool:
         """True if a file of that name exists and is not empty."""
-        (info,) = self.filesystem.get_file_info([self.inner(name)])
+        if self.is_local:
+            with suppress(OSError):
+                return Path(self.inner(name)).stat().st_size > 0
+            return False
+        (info,) = self.filesystem.get_file_info([self.inner(_store_name(name))])
         return bool(info.size)
 
     def read(self, name: str) -> bytes:
         """Return the contents of a file. Raises PictureError."""
         try:
+            if self.is_local:
+                return Path(self.inner(name)).read_bytes()
             with self.filesystem.open_input_file(self.inner(name)) as file:
                 return bytes(file.read())
         except OSError as error:
@@ -127,15 +137,20 @@ def list_names(folder: Location, *, excluded: Location | None = None) -> Iterato
 
     at_once = folder.filesystem.type_name == "gcs"
 
-    def infos_in(path: str) -> list[FileInfo]:
+    def entries_in(path: str) -> list[Entry]:
         try:
-            found = folder.filesystem.get_file_info(FileSelector(path, recursive=at_once))
+            if folder.is_local:
+                return _entries_on_disk(path)
+            infos = folder.filesystem.get_file_info(FileSelector(path, recursive=at_once))
         except OSError as error:
             raise PictureError(
                 f"{_shown(folder.text)}: cannot be listed ({_text(error)}); check the address and "
                 "the permissions"
             ) from error
-        return sorted(found, key=lambda info: str(info.path))
+        return sorted(
+            (str(info.path), info.type == FileType.File, info.type == FileType.Directory)
+            for info in infos
+        )
 
     def is_skipped(path: PurePosixPath) -> bool:
         inner = path.relative_to(folder.path)
@@ -151,13 +166,13 @@ def list_names(folder: Location, *, excluded: Location | None = None) -> Iterato
     skipped = excluded.path if excluded is not None and folder.has_store_of(excluded) else None
     pending = [folder.path]
     while pending:
-        infos = infos_in(pending.pop())
+        entries = entries_in(pending.pop())
         photos = [
-            Path(info.path)
-            for info in infos
-            if info.type == FileType.File
-            and is_picture(PurePosixPath(info.path).name)
-            and not (at_once and is_skipped(PurePosixPath(info.path).parent))
+            Path(path)
+            for path, is_file, _ in entries
+            if is_file
+            and is_picture(PurePosixPath(path).name)
+            and not (at_once and is_skipped(PurePosixPath(path).parent))
         ]
         names = {photo.with_suffix("") for photo in photos}
         for photo in photos:
@@ -165,12 +180,29 @@ def list_names(folder: Location, *, excluded: Location | None = None) -> Iterato
                 yield photo.relative_to(folder.path).as_posix()
         if not at_once:
             pending += [
-                info.path
-                for info in reversed(infos)
-                if info.type == FileType.Directory
-                and not is_skipped(PurePosixPath(info.path))
-                and not (folder.is_local and is_link(Path(info.path)))
+                path
+                for path, _, is_directory in reversed(entries)
+                if is_directory
+                and not is_skipped(PurePosixPath(path))
+                and not (folder.is_local and is_link(Path(path)))
             ]
+
+
+def _entries_on_disk(folder: str) -> list[Entry]:
+    """List a folder. Arrow would not return names that are not UTF-8. Raises OSError."""
+    with os.scandir(folder) as entries:
+        return sorted((entry.path, entry.is_file(), entry.is_dir()) for entry in entries)
+
+
+def _store_name(name: str) -> str:
+    """Return a name that an object store can have. Raises PictureError."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise PictureError(
+            f"{name}: has a name that is not UTF-8, which an object store cannot keep; rename it"
+        ) from error
+    return name
 
 
 def is_picture(name: str) -> bool:

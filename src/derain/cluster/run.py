@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from derain.cluster.location import list_names
-from derain.cluster.worker import FAILED, ClusterWorker, Task, row_of
+from derain.cluster.worker import FAILED, ClusterWorker, Task, received, row_of, sendable
 from derain.errors import EngineError
 
 ATTEMPTS = 3
@@ -75,7 +75,7 @@ def run_round(
     )
     # dead actors are not started again on the machines that are left, which may have no room
     unrepeated = {"max_restarts": 0, "max_task_retries": 0}
-    yield from dataset.map(
+    rows = dataset.map(
         ClusterWorker,
         fn_constructor_args=[task],
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers["count"]),
@@ -83,6 +83,7 @@ def run_round(
         num_gpus=workers["gpus"],
         ray_remote_args_fn=lambda: unrepeated,
     ).iter_rows()
+    yield from map(received, rows)
 
 
 def names_source(names: Callable[[], Iterable[str]]) -> Any:
@@ -98,7 +99,8 @@ def names_source(names: Callable[[], Iterable[str]]) -> Any:
         def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[Any]:
             def read() -> Iterator[Any]:
                 for name in names():
-                    yield pyarrow.table({"name": [name]})
+                    row = sendable({"name": name})
+                    yield pyarrow.table({key: [value] for key, value in row.items()})
 
             unknown = BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None)
             return [ReadTask(read, unknown)]

@@ -42,8 +42,10 @@ class ClusterWorker:
         self.worker = PhotoWorker(Restorer(**task.network), task.options)
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Restore one picture, unless it has a result."""
-        name = str(row["name"])
+        """Restore one picture, unless it has a result. Rows are `sendable`."""
+        return sendable(self._run_row(str(received(row)["name"])))
+
+    def _run_row(self, name: str) -> dict[str, Any]:
         source = self.task.source.named(name)
         try:
             return self._restore(name)
@@ -96,4 +98,24 @@ def row_of(
         "frames": 0 if result is None else result.frames,
         "omissions": "\n".join([] if result is None else result.omissions),
         **{f"seconds_{step}": duration for step, duration in seconds.items()},
+    }
+
+
+def sendable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row for another process: Arrow rejects text of file names that are not UTF-8."""
+    return {
+        key: value.encode(errors="surrogateescape").decode("latin-1")
+        if isinstance(value, str)
+        else value
+        for key, value in row.items()
+    }
+
+
+def received(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row that was made `sendable`."""
+    return {
+        key: value.encode("latin-1").decode(errors="surrogateescape")
+        if isinstance(value, str)
+        else value
+        for key, value in row.items()
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 import statistics
 import sys
 import time
@@ -122,7 +123,7 @@ class _Runner:
         context = multiprocessing.get_context("spawn")
         self._connection, remote = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(remote, model, engine, precision), daemon=True
+            target=_run_process, args=(remote, model, engine, precision), daemon=True
         )
         self._process.start()
         remote.close()
@@ -190,6 +191,12 @@ def peak_mib() -> float:
         return math.nan
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _run_process(connection: Connection, model: str, engine: str, precision: str) -> None:
+    """Serve until the benchmark ends, also by Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _serve(connection, model, engine, precision)
 
 
 def _serve(connection: Connection, model: str, engine: str, precision: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from derain.errors import DerainError
+from derain.files.messages import TargetExistsError
 from derain.files.paths import is_taken
 from derain.inference.restorer import Restorer
 from derain.photos.jobs import Job, JobList
@@ -77,9 +78,7 @@ class PhotoBatch:
 
     def _run_job(self, job: Job, summary: Summary) -> None:
         if not job.overwrite and is_taken(job.target):
-            with self._lock:
-                summary.add_existing()
-                self.on_existing(job)
+            self._skip(job, summary)
             self.on_progress(1)
             return
         progress = 0.0
@@ -96,6 +95,10 @@ class PhotoBatch:
         except _StoppedError:
             return
         except DerainError as error:
+            if isinstance(error.__cause__, TargetExistsError) and is_taken(job.target):
+                self._skip(job, summary)
+                self.on_progress(1 - progress)
+                return
             result = PhotoResult(job.source, job.target, error=str(error))
         except MemoryError:
             problem = "not enough memory to restore it; use --jobs 1 or a smaller --limit-mib"
@@ -107,6 +110,12 @@ class PhotoBatch:
             summary.add_result(result)
             self.on_result(result)
         self.on_progress(1 - progress)
+
+    def _skip(self, job: Job, summary: Summary) -> None:
+        """Count a job whose target has appeared, for example from a second run."""
+        with self._lock:
+            summary.add_existing()
+            self.on_existing(job)
 
 
 class _StoppedError(Exception):

@@ -206,7 +206,8 @@ class ClipReader:
                 continue
             self._times.add_packet(packet)
             for frame in self._decode_packet(packet):
-                frame.pts = self._times.next_time(frame)
+                is_reordered = bool(self.stream.codec_context.has_b_frames)
+                frame.pts = self._times.next_time(frame, is_reordered=is_reordered)
                 yield frame
 
     def _read_packets(self) -> Iterator[Packet[Any]]:

@@ -11,11 +11,12 @@ from typing import Any
 import av
 from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from derain.video.clip_reader import ClipReader, FrameTiming, TimedFrame
 from derain.video.codecs import LOSSLESS_ENCODERS, Encoding
 from derain.video.colours import Colours, RgbToFrame
-from derain.video.containers import WITHOUT_COLOURS
+from derain.video.containers import WITHOUT_COLOURS, ffmpeg_url
 from derain.video.errors import ffmpeg_errors, is_disk_error, remedy_for_output
 from derain.video.metadata import dropped_tags, read_tags
 from derain.video.output_streams import OutputPlan
@@ -25,6 +26,8 @@ MAX_INVISIBLE_ERROR_S = Fraction(1, 50)
 """Smaller deviations from the time of a frame are not visible."""
 MAX_REJECTED_FRAMES = 20
 """Consecutive frames that FFmpeg may reject because of a damaged packet of another stream."""
+MAX_ASPECT_ERROR = Fraction(1, 50)
+"""Share by which the pixel aspect ratio may change: containers round the width that they show."""
 MAX_UNORDERED_FRAMES = 2
 """Frames too few to be reordered; libx265 gives them decoding times that FFmpeg rejects."""
 
@@ -107,6 +110,7 @@ class ClipWriter:
             self._mux_held(following=None)
             self._output.close(self._path)
         self.omissions += dropped_tags(self._tags, self._path)
+        self.omissions += self._dropped_aspect()
         if self._grid is not None and self._grid.max_error_s > MAX_INVISIBLE_ERROR_S:
             self.omissions.append(
                 f"its frame times do not fit the {float(self._grid.rate):.4g} fps of this format: "
@@ -119,6 +123,26 @@ class ClipWriter:
                 f"it plays up to {float(self._drift.max_error_s):.2f} s early; "
                 "a .mkv keeps its times"
             )
+
+    def _dropped_aspect(self) -> list[str]:
+        """Return a sentence if the finished clip lacks the pixel aspect ratio, or nothing.
+
+        PyAV passes it to the encoder only, and some codecs cannot store it.
+        """
+        context, written = self._output.video.codec_context, None
+        aspect = context.sample_aspect_ratio or Fraction(1)
+        if aspect == 1 or not self.frame_count:
+            return []
+        with suppress(av.error.FFmpegError, OSError), av.open(ffmpeg_url(self._path)) as result:
+            stream = result.streams[self._output.video.index]
+            written = stream.sample_aspect_ratio if isinstance(stream, VideoStream) else None
+        if abs((written or Fraction(1)) / aspect - 1) < MAX_ASPECT_ERROR:
+            return []
+        return [
+            f"its pixel aspect ratio {aspect.numerator}:{aspect.denominator} is dropped, so that "
+            f"players show square pixels: {context.name} in {self._path.suffix} does not store "
+            "it; a .mkv with --codec libx264 keeps it"
+        ]
 
     def abort(self) -> None:
         """Close the file after a failure; ignore further errors."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from derain import pictures
 from derain.errors import DerainError, PictureError, VideoError
-from derain.files.messages import listing_error
+from derain.files.atomic import remove_stale_temporaries
+from derain.files.messages import TargetExistsError, listing_error
 from derain.files.paths import create_folder, is_taken, same_file
 from derain.inference.blending import check_blend
 from derain.inference.restorer import Restorer
@@ -67,9 +68,10 @@ def restore_frame_folder(
 ) -> VideoResult:
     """Restore the frames in `folder` into files of the same names in `output`, with metadata.
 
-    Existing frames are skipped unless `overwrite` is set; a network for clips still uses those
-    next to a missing one. The network does not see fully transparent pixels, which keep their
-    colours. A frame that cannot be read, or that its format cannot store, is reported and skipped.
+    Existing frames, also those that a second run writes meanwhile, are skipped unless `overwrite`
+    is set; a network for clips still uses those next to a missing one. The network does not see
+    fully transparent pixels, which keep their colours. A frame that cannot be read, or that its
+    format cannot store, is reported and skipped.
     Omissions are reported once.
     Raises DerainError for a folder without frames, and for errors of the disk.
     """
@@ -84,8 +86,10 @@ def restore_frame_folder(
             "use --overwrite to replace them, or another -o"
         )
     create_folder(output)
+    remove_stale_temporaries(output)
     result, start = VideoResult(), time.perf_counter()
     omissions: dict[str, None] = {}  # an ordered set: most frames have the same
+    appeared: list[Path] = []
     if len(missing) < len(paths):
         result.notes.append(
             f"{len(paths) - len(missing)} of {len(paths)} frames skipped (result exists); "
@@ -121,6 +125,9 @@ def restore_frame_folder(
             restored = _with_hidden_colours(rainy, image)
             pictures.write(restored, target, overwrite=overwrite, permissions_of=source)
         except Exception as error:  # likewise
+            if isinstance(error.__cause__, TargetExistsError):
+                appeared.append(target)
+                return
             if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
                 raise  # the disk will not accept the next frame either
             result.problems.append(_explain(target, error))
@@ -130,6 +137,8 @@ def restore_frame_folder(
             run_pipeline(with_neighbours(read(indices), restorer), restore, write)
     except KeyboardInterrupt:
         result.was_interrupted = True
+    if appeared:
+        result.notes.append(f"{len(appeared)} frames skipped (result appeared during the work)")
     result.notes += omissions
     result.seconds = time.perf_counter() - start
     return result

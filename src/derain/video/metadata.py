@@ -24,8 +24,8 @@ FILE_TAGS = re.compile(
 """Tags of a clip that describe its file, or the program that wrote it."""
 ENCODER_TAGS = re.compile(r"encoder|duration", re.IGNORECASE)
 """Tags of a stream that describe its encoding."""
-STATISTICS_TAGS = re.compile(r"(bps|number_of_|_statistics_|duration).*", re.IGNORECASE)
-"""Tags of a Matroska stream that were computed from its packets."""
+STATISTICS_TAGS = re.compile(r"(bps|number_of_|_statistics_|duration|alpha_mode).*", re.IGNORECASE)
+"""Tags of a Matroska stream that were computed from its packets, or announce its transparency."""
 STANDARD_TAGS = {
     *("title", "artist", "author", "album_artist", "composer", "album", "date", "comment"),
     *("genre", "copyright", "grouping", "lyrics", "description", "synopsis", "show"),

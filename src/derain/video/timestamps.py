@@ -17,6 +17,8 @@ MIN_MISSING_S = 0.1
 """Tolerance for short clips: audio starts before 0, and the last frame may have no duration."""
 UNTIMED = {"avi"}
 """Formats that only count packets: the nth displayed frame has the time of the nth packet."""
+MAX_REORDERED_FRAMES = 16
+"""Frames by which a packet can precede its frame, at most, in any codec."""
 FROM_DECODING = {"flv"}
 """Formats whose length starts at the first decoding time; B-frames are displayed after it."""
 RESTARTING = {"mpegts", "mpeg"}
@@ -94,21 +96,37 @@ class FrameTimes:
         if self._pending:
             self._pending.pop()
 
-    def next_time(self, frame: VideoFrame) -> int:
+    def next_time(self, frame: VideoFrame, *, is_reordered: bool = True) -> int:
         """Return the time of the next frame, in ticks.
 
-        It is the frame's own, or the first pending one for UNTIMED formats. A frame without a
-        time follows the frame before it.
+        It is the frame's own, or that of a pending packet for UNTIMED formats: the first one if
+        the codec reorders frames, or else the frame's own packet. A frame without a time follows
+        the frame before it.
         """
         pts = frame.dts if frame.pts is None else frame.pts
         if self._pending:
-            pts = self._pending.popleft()
+            pts = self._pending_time(frame.dts, is_reordered=is_reordered)
         if self._last is not None:
             if pts is None:
                 pts = self._last + (frame.duration or 1)
             pts = max(pts, self._last + 1)
         self._last = pts or 0
         return self._last
+
+    def _pending_time(self, dts: int | None, *, is_reordered: bool) -> int:
+        """Return the time for a frame whose packet had this decoding time.
+
+        Decoders drop frames without an error, for example those before the first key frame.
+        """
+        if dts is not None:
+            first = dts - (MAX_REORDERED_FRAMES if is_reordered else 0)
+            while len(self._pending) > 1 and self._pending[0] < first:
+                self._pending.popleft()
+            if not is_reordered:
+                if self._pending[0] <= dts:
+                    self._pending.popleft()
+                return dts
+        return self._pending.popleft()
 
 
 class FrameGrid:
@@ -194,7 +212,7 @@ class TruncationCheck:
         if self._container.duration is None:
             return None
         start = (self._container.start_time or 0) / av.time_base - float(self._origin_s)
-        declared = self._container.duration / av.time_base
+        declared = max(self._container.duration / av.time_base, self._counted_s)
         if "matroska" in self._container.format.name and start < declared:
             declared -= start  # FFmpeg stores the end there, not the length
         if self._container.format.name in FROM_DECODING and self._first_s is not None:
@@ -203,3 +221,16 @@ class TruncationCheck:
         # read is 0 if the only packet has no duration
         is_truncated = 0 < read < min(MIN_READ_SHARE * declared, declared - MIN_MISSING_S)
         return (read, declared) if is_truncated else None
+
+    @property
+    def _counted_s(self) -> float:
+        """Length in seconds by the number of frames that an UNTIMED file declares, 0 for others.
+
+        FFmpeg reduces the duration of such a file if it is truncated.
+        """
+        if self._container.format.name not in UNTIMED:
+            return 0.0
+        streams = self._container.streams.video
+        return max(
+            (float(stream.frames * (stream.time_base or 0)) for stream in streams), default=0
+        )
