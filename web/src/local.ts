@@ -1,6 +1,6 @@
 /** Restores photos in this browser: nothing leaves the computer. */
 
-import { type Backend, type Choices, Failure } from "./backend";
+import { type Backend, type Choices, Failure, type Restored } from "./backend";
 import type { Answer, Request } from "./local-worker";
 import { type Processor, threads } from "./network";
 
@@ -29,9 +29,9 @@ export class LocalBackend implements Backend {
     choices: Choices,
     onProgress: (share: number) => void,
     signal: AbortSignal,
-  ): Promise<Blob> {
+  ): Promise<Restored> {
     const bitmap = await createImageBitmap(photo).catch(() => {
-      throw new Failure(`${photo.name}: this browser cannot read the format; try PNG or JPEG.`);
+      throw new Failure("this browser cannot read the format; try PNG or JPEG");
     });
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -52,7 +52,8 @@ export class LocalBackend implements Backend {
       }
     context.putImageData(new ImageData(restored, width, height), 0, 0);
     const type = ["image/jpeg", "image/webp"].includes(photo.type) ? photo.type : "image/png";
-    return canvas.convertToBlob({ type, quality: JPEG_QUALITY });
+    // the page itself says what no result keeps
+    return { file: await canvas.convertToBlob({ type, quality: JPEG_QUALITY }), omissions: "" };
   }
 
   /** Restore on the graphics processor if that works, else in WebAssembly. */
