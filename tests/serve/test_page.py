@@ -153,6 +153,12 @@ def test_strength_blends_at_once(page, tmp_path):
     assert decode(data)[0, 0].tolist() == [168, 168, 168]
 
 
+@pytest.mark.parametrize("name", ["Before / after", "Strength", "Size"])
+def test_sliders_have_names(page, tmp_path, name):
+    add(page, plain(tmp_path))
+    assert page.get_by_role("slider", name=name).count() == 1
+
+
 def test_rain_layer_is_a_view(page, tmp_path):
     path = tmp_path / "plain.png"
     path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))
