@@ -269,6 +269,24 @@ def test_failed_download_is_said(page, tmp_path):
     assert page.text_content("#status") == "The server cannot be reached."
 
 
+def test_unreachable_server_can_be_tried_again(page, tmp_path):
+    bad = tmp_path / "notes.png"
+    bad.write_bytes(b"hello")
+    page.set_input_files("#files", str(bad))
+    page.wait_for_selector("#queue .failed")
+    assert not page.is_visible("#try-again")  # it would fail again
+    page.context.set_offline(True)
+    page.set_input_files("#files", [str(plain(tmp_path, f"{name}.png")) for name in "ab"])
+    page.wait_for_function("() => document.querySelectorAll('#queue .failed').length === 3")
+    page.context.set_offline(False)
+    page.click("#try-again")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#queue .state')]"
+        ".filter(state => state.textContent === 'restored').length === 2"
+    )
+    assert not page.is_visible("#try-again")
+
+
 def test_state_of_a_finished_photo_is_said(page, tmp_path):
     add(page, plain(tmp_path))
     assert page.text_content("#status") == "restored"

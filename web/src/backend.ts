@@ -32,6 +32,9 @@ export interface Backend {
   ): Promise<Restored>;
 }
 
+/** Status of what restores photos if it gives none itself. */
+export const UNREACHABLE = 503;
+
 /** A failure with a sentence for the user. */
 export class Failure extends Error {
   constructor(
@@ -41,6 +44,11 @@ export class Failure extends Error {
     readonly retryAfter = 0,
   ) {
     super(message);
+  }
+
+  /** True if the same photo may be restored later, or with a token. */
+  get isPassing(): boolean {
+    return [401, 408, 502, UNREACHABLE, 504].includes(this.status);
   }
 }
 
@@ -70,7 +78,7 @@ export class ServerBackend implements Backend {
         if (request.status === 200) resolve(restoredOf(request));
         else reject(await failureOf(request));
       };
-      request.onerror = () => reject(new Failure("The server cannot be reached."));
+      request.onerror = () => reject(new Failure("The server cannot be reached.", UNREACHABLE));
       request.onabort = () => reject(new DOMException("aborted", "AbortError"));
       request.onloadend = () => signal.removeEventListener("abort", abort);
       signal.addEventListener("abort", abort);

@@ -1,6 +1,6 @@
 /** Restores photos in this browser: nothing leaves the computer. */
 
-import { type Backend, type Choices, Failure, type Restored } from "./backend";
+import { type Backend, type Choices, Failure, type Restored, UNREACHABLE } from "./backend";
 import type { Answer, Request } from "./local-worker";
 import { type Processor, threads } from "./network";
 
@@ -121,14 +121,14 @@ export class LocalBackend implements Backend {
         else if ("done" in data) onProgress(data.done / data.total);
         else {
           end();
-          if ("error" in data) reject(new Failure(data.error));
+          if ("error" in data) reject(new Failure(data.error, UNREACHABLE));
           else resolve(new Uint8ClampedArray(data.pixels));
         }
       };
       const onError = (event: ErrorEvent) => {
         end();
         this.worker = undefined;
-        reject(new Failure(event.message || "The network cannot be loaded."));
+        reject(new Failure(event.message || "The network cannot be loaded.", UNREACHABLE));
       };
       const end = () => {
         signal.removeEventListener("abort", abort);

@@ -83,11 +83,26 @@ async function restore(photo: Photo): Promise<void> {
     photo.state = "failed";
     // the server knows no names of files, and the name stands beside the message
     photo.message = messageOf(error).replace("photo: ", "");
+    photo.canTryAgain = error instanceof Failure && error.isPassing;
     if (error instanceof Failure && error.status === 401) element("token-form").hidden = false;
   }
   render();
   if (photo === current) await show(photo);
   else photo.hide();
+}
+
+/** Restore what failed for a reason that may have passed. */
+function tryAgain(): void {
+  for (const photo of photos.filter(mayTryAgain)) {
+    photo.state = "waiting";
+    photo.message = "";
+  }
+  render();
+  void run();
+}
+
+function mayTryAgain(photo: Photo): boolean {
+  return photo.state === "failed" && photo.canTryAgain;
 }
 
 /** Show a photo on the stage, and keep the pictures of no other: they take much memory. */
@@ -179,6 +194,8 @@ function render(): void {
   const isAnyDone = photos.some((photo) => photo.state === "done");
   element<HTMLButtonElement>("download-all").disabled = isDownloading || !isAnyDone;
   element<HTMLButtonElement>("download").disabled = isDownloading || current?.state !== "done";
+  const needsToken = !element("token-form").hidden;
+  element("try-again").hidden = needsToken || !photos.some(mayTryAgain);
   if (!current) return;
   element("title").textContent = current.file.name;
   const isUnseen = current.state === "done" && current.isOpen && !current.isShown;
@@ -229,9 +246,9 @@ function listen(): void {
     event.preventDefault();
     server.token = element<HTMLInputElement>("token").value;
     element("token-form").hidden = true;
-    for (const photo of photos) if (photo.state === "failed") photo.state = "waiting";
-    void run();
+    tryAgain();
   };
+  element("try-again").onclick = tryAgain;
   const split = element<HTMLInputElement>("split");
   split.oninput = () => {
     viewer.split = Number(split.value) / 100;

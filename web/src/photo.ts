@@ -22,6 +22,8 @@ const SUFFIXES: Record<string, string[]> = {
 export class Photo {
   state: State = "waiting";
   message = "";
+  /** True if it failed for a reason that may pass. */
+  canTryAgain = false;
   /** Share of the upload, or of the tiles, 0 to 1. */
   share = 0;
   /** The file restored at full strength. */
