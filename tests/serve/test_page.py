@@ -269,6 +269,18 @@ def test_failed_download_is_said(page, tmp_path):
     assert page.text_content("#status") == "The server cannot be reached."
 
 
+def test_photo_removed_during_its_download_is_left_out(page, tmp_path):
+    add(page, *(plain(tmp_path, f"{name}.png") for name in "ab"))
+    page.fill("#strength", "50")
+    page.route("**/v1/restore", lambda route: None)
+    with page.expect_download() as expected:
+        page.click("#download-all")
+        page.wait_for_selector("#status:has-text('restored again')")
+        page.click("[aria-label='Remove a.png']")
+    assert zipfile.ZipFile(expected.value.path()).namelist() == ["b_derained.png"]
+    assert page.text_content("#status") == "restored"
+
+
 def test_unreachable_server_can_be_tried_again(page, tmp_path):
     bad = tmp_path / "notes.png"
     bad.write_bytes(b"hello")

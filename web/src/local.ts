@@ -21,6 +21,8 @@ export class LocalBackend implements Backend {
 
   constructor(
     private readonly model: string,
+    /** The network's `derain.multiple_px`. */
+    private readonly multiple: number,
     private readonly webGpuUse: WebGpuUse,
   ) {}
 
@@ -106,6 +108,7 @@ export class LocalBackend implements Backend {
       processor,
       width: rainy.width,
       height: rainy.height,
+      multiple: this.multiple,
       pixels,
     };
     return new Promise((resolve, reject) => {

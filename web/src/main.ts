@@ -15,9 +15,9 @@ function element<T extends HTMLElement>(id: string): T {
 }
 
 // the static page names what lies beside it: a network, and perhaps the runtime's build with WebGPU
-const { model, webgpu } = document.documentElement.dataset;
+const { model, multiple, webgpu } = document.documentElement.dataset;
 const server = new ServerBackend();
-const local = model && new LocalBackend(model, webGpuUse());
+const local = model && new LocalBackend(model, Number(multiple), webGpuUse());
 const backend: Backend = local || server;
 const viewer = new Viewer(element<HTMLCanvasElement>("view"));
 const queue = new Queue(element("queue"));
@@ -118,14 +118,24 @@ async function show(photo: Photo | undefined): Promise<void> {
   viewer.show(photo);
 }
 
-/** Return the file to download: restored again where strength or brush ask for it. */
-async function finished(photo: Photo): Promise<Blob> {
+/**
+ * Return the file to download: restored again where strength or brush ask for it.
+ *
+ * Undefined if the photo was removed meanwhile.
+ */
+async function finished(photo: Photo): Promise<Blob | undefined> {
   const mask = await maskOf(photo);
   if (photo.result && photo.strength === 1 && !mask) return photo.result;
   notify(`${photo.file.name} is restored again, with this strength and brush…`);
   await photo.requireReadable();
   const choices = { strength: photo.strength, mask, restored: photo.result };
-  return (await backend.restore(photo.file, choices, () => {}, photo.abort.signal)).file;
+  const { signal } = photo.abort;
+  try {
+    return (await backend.restore(photo.file, choices, () => {}, signal)).file;
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 function save(data: Blob, name: string): void {
@@ -152,10 +162,12 @@ async function download(work: () => Promise<void>): Promise<void> {
 async function downloadAll(): Promise<void> {
   const entries: Record<string, Uint8Array> = {};
   for (const photo of photos.filter((candidate) => candidate.state === "done")) {
+    const file = await finished(photo);
+    if (!file) continue;
     let name = photo.resultName;
     for (let number = 2; name in entries; number++)
       name = photo.resultName.replace(/(\.[^.]*)?$/, `_${number}$1`);
-    entries[name] = new Uint8Array(await (await finished(photo)).arrayBuffer());
+    entries[name] = new Uint8Array(await file.arrayBuffer());
   }
   // photos are compressed already
   const data = await new Promise<Uint8Array<ArrayBuffer>>((resolve, reject) =>
@@ -284,7 +296,8 @@ function listen(): void {
   element("download").onclick = () =>
     download(async () => {
       const photo = current;
-      if (photo) save(await finished(photo), photo.resultName);
+      const file = photo && (await finished(photo));
+      if (file) save(file, photo.resultName);
     });
   element("download-all").onclick = () => download(downloadAll);
 }
