@@ -49,7 +49,7 @@ def test_allowed_origin_is_one_as_browsers_send_it(served, given, origin):
 
 
 @pytest.mark.parametrize("given", ["*", "example.org", "https://example.org/page", "https://["])
-def test_what_is_no_origin_is_rejected(served, given, capsys):
+def test_anything_but_an_origin_is_rejected(served, given, capsys):
     assert main(["serve", "--allow-origin", given]) == 1
-    assert f"--allow-origin {given}: is no origin; give" in capsys.readouterr().err
+    assert f"--allow-origin {given}: is not an origin; give" in capsys.readouterr().err
     assert served == []

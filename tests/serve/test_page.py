@@ -260,7 +260,7 @@ def plain(folder, name="plain.png", value=200):
     return path
 
 
-def test_failed_download_is_said(page, tmp_path):
+def test_failed_download_is_reported(page, tmp_path):
     add(page, plain(tmp_path))
     page.fill("#strength", "50")
     page.context.set_offline(True)
@@ -299,7 +299,7 @@ def test_unreachable_server_can_be_tried_again(page, tmp_path):
     assert not page.is_visible("#try-again")
 
 
-def test_state_of_a_finished_photo_is_said(page, tmp_path):
+def test_state_of_a_finished_photo_is_announced(page, tmp_path):
     add(page, plain(tmp_path))
     assert page.text_content("#status") == "restored"
 
@@ -316,7 +316,7 @@ def test_transparent_photo_is_mixed_as_its_download(page, tmp_path, strength, co
     assert pixel(page, 0.5, 0.5) == pytest.approx([colour] * 3, abs=2)  # on black
 
 
-def test_file_that_is_gone_is_said(page, tmp_path):
+def test_unreadable_file_is_reported(page, tmp_path):
     path = plain(tmp_path)
     page.route("**/v1/restore", lambda route: path.unlink() or route.continue_())
     page.set_input_files("#files", [str(plain(tmp_path, "first.png")), str(path)])

@@ -17,7 +17,7 @@ export class Queue {
   /** Called when a photo's *Remove* was pressed; the photo is no longer in the list. */
   onRemove = (_: Photo): void => {};
 
-  // made anew, items would lose the focus, and a click that falls between two states
+  // items that are made again would lose the focus, and a click that falls between two states
   private readonly items = new Map<Photo, Item>();
 
   constructor(private readonly list: HTMLElement) {}

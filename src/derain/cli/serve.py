@@ -99,7 +99,7 @@ def _origin(text: str) -> str:
     is_site = address.scheme and address.netloc and "@" not in address.netloc
     if not is_site or address.path not in {"", "/"} or address.query or address.fragment:
         raise DerainError(
-            f"--allow-origin {text}: is no origin; "
+            f"--allow-origin {text}: is not an origin; "
             "give scheme and host of one site, such as https://example.org"
         )
     usual_port = {"http": ":80", "https": ":443"}.get(address.scheme, "")

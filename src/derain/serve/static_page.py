@@ -89,7 +89,7 @@ def _read_runtime(folder: Path | None) -> dict[str, bytes]:
 
 
 def _local_index(index: str, beside: Mapping[str, str]) -> str:
-    """Return the page that restores with what lies beside it.
+    """Return the page that restores with the files beside it.
 
     `beside` has the network's address, in which `#`, `?` and `%` mean something, the multiples at
     which its tiles start, and perhaps `webgpu`.
