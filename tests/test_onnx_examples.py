@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from derain import Restorer
-from derain.weights import find
+from derain.weights import find, models
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/onnx.md").read_text(encoding="utf-8")
@@ -43,6 +43,13 @@ def assert_equal(restored, rainy):
 def test_python_example(rainy):
     exec(compile(example("python"), "docs/onnx.md", "exec"), {})
     assert_equal(np.asarray(Image.open("restored.png")), rainy)
+
+
+@pytest.mark.parametrize("name", models())
+def test_documented_opset_is_that_of_the_file(name):
+    onnx = pytest.importorskip("onnx")
+    (opset,) = onnx.load(find(name).onnx_path).opset_import
+    assert f"| opset | {opset.version}," in PAGE
 
 
 @pytest.mark.slow

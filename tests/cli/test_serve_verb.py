@@ -30,3 +30,26 @@ def test_empty_token_is_rejected(served, token, capsys):
     assert main(["serve", "--token", token]) == 1
     assert "--token: is empty; set DERAIN_TOKEN" in capsys.readouterr().err
     assert served == []
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://example.org", "https://example.org"),
+        ("https://Example.org/", "https://example.org"),
+        ("https://example.org:443", "https://example.org"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+        ("null", "null"),
+    ],
+)
+def test_allowed_origin_is_one_as_browsers_send_it(served, given, origin):
+    assert main(["serve", "--allow-origin", given]) == 0
+    assert served[0].allow_origin == origin
+
+
+@pytest.mark.parametrize("given", ["*", "example.org", "https://example.org/page", "https://["])
+def test_anything_but_an_origin_is_rejected(served, given, capsys):
+    assert main(["serve", "--allow-origin", given]) == 1
+    assert f"--allow-origin {given}: is not an origin; give" in capsys.readouterr().err
+    assert served == []

@@ -99,3 +99,16 @@ def test_one_mask_serves_the_batch(darkening):
 def test_values_outside_the_range_are_clipped(darkening):
     (restored,) = darkening.execute(torch.full((1, 20, 30, 3), 1.5), 1.0, "best").result
     torch.testing.assert_close(restored, torch.full((1, 20, 30, 3), 0.75))
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (1, 20, 30), (1, 1, 20, 30)])
+def test_mask_has_any_shape_that_nodes_give(darkening, shape):
+    mask = torch.ones(shape)
+    (restored,) = darkening.execute(torch.full((2, 20, 30, 3), 0.75), 1.0, "best", mask).result
+    torch.testing.assert_close(restored, torch.full((2, 20, 30, 3), 0.5))
+
+
+def test_mask_outside_the_range_is_clipped(darkening):
+    mask = torch.full((1, 20, 30), 1.5)
+    (restored,) = darkening.execute(torch.full((1, 20, 30, 3), 0.75), 1.0, "best", mask).result
+    torch.testing.assert_close(restored, torch.full((1, 20, 30, 3), 0.5))

@@ -335,3 +335,13 @@ def test_allowed_origin_is_named(make_client):
     client = make_client(allow_origin="https://example.org")
     response = client.get("/health", headers={"origin": "https://example.org"})
     assert response.headers["access-control-allow-origin"] == "https://example.org"
+
+
+def test_allowed_origin_can_read_when_to_come_back(make_client):
+    client = make_client(allow_origin="https://example.org")
+    response = client.get("/health", headers={"origin": "https://example.org"})
+    assert "Retry-After" in response.headers["access-control-expose-headers"]
+
+
+def test_browsers_ask_for_a_new_version_of_the_page(client):
+    assert client.get("/page.js").headers["cache-control"] == "no-cache"

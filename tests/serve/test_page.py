@@ -153,6 +153,12 @@ def test_strength_blends_at_once(page, tmp_path):
     assert decode(data)[0, 0].tolist() == [168, 168, 168]
 
 
+@pytest.mark.parametrize("name", ["Before / after", "Strength", "Size"])
+def test_sliders_have_names(page, tmp_path, name):
+    add(page, plain(tmp_path))
+    assert page.get_by_role("slider", name=name).count() == 1
+
+
 def test_rain_layer_is_a_view(page, tmp_path):
     path = tmp_path / "plain.png"
     path.write_bytes(encode(np.full((90, 160, 3), 200, np.uint8), "PNG"))
@@ -245,6 +251,195 @@ def test_photos_can_be_dropped_and_pasted(page, event):
     page.evaluate(script, [event, [*photo]])
     page.wait_for_selector("#queue .state:text('restored')")
     assert page.text_content("#queue .name") == "street.png"
+
+
+def plain(folder, name="plain.png", value=200):
+    """Return the path of a grey photo of 160 x 90."""
+    path = folder / name
+    path.write_bytes(encode(np.full((90, 160, 3), value, np.uint8), "PNG"))
+    return path
+
+
+def test_failed_download_is_reported(page, tmp_path):
+    add(page, plain(tmp_path))
+    page.fill("#strength", "50")
+    page.context.set_offline(True)
+    page.click("#download")
+    page.wait_for_selector("#download:enabled")
+    assert page.text_content("#status") == "The server cannot be reached."
+
+
+def test_photo_removed_during_its_download_is_left_out(page, tmp_path):
+    add(page, *(plain(tmp_path, f"{name}.png") for name in "ab"))
+    page.fill("#strength", "50")
+    page.route("**/v1/restore", lambda route: None)
+    with page.expect_download() as expected:
+        page.click("#download-all")
+        page.wait_for_selector("#status:has-text('restored again')")
+        page.click("[aria-label='Remove a.png']")
+    assert zipfile.ZipFile(expected.value.path()).namelist() == ["b_derained.png"]
+    assert page.text_content("#status") == "restored"
+
+
+def test_unreachable_server_can_be_tried_again(page, tmp_path):
+    bad = tmp_path / "notes.png"
+    bad.write_bytes(b"hello")
+    page.set_input_files("#files", str(bad))
+    page.wait_for_selector("#queue .failed")
+    assert not page.is_visible("#try-again")  # it would fail again
+    page.context.set_offline(True)
+    page.set_input_files("#files", [str(plain(tmp_path, f"{name}.png")) for name in "ab"])
+    page.wait_for_function("() => document.querySelectorAll('#queue .failed').length === 3")
+    page.context.set_offline(False)
+    page.click("#try-again")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#queue .state')]"
+        ".filter(state => state.textContent === 'restored').length === 2"
+    )
+    assert not page.is_visible("#try-again")
+
+
+def test_state_of_a_finished_photo_is_announced(page, tmp_path):
+    add(page, plain(tmp_path))
+    assert page.text_content("#status") == "restored"
+
+
+@pytest.mark.parametrize(("strength", "colour"), [("100", 68), ("50", 84), ("0", 100)])
+def test_transparent_photo_is_mixed_as_its_download(page, tmp_path, strength, colour):
+    path = tmp_path / "half.png"
+    image = np.full((90, 160, 4), 200, np.uint8)
+    image[..., 3] = 128
+    path.write_bytes(encode(image, "PNG"))
+    add(page, path)
+    page.fill("#strength", strength)
+    page.fill("#split", "0")
+    assert pixel(page, 0.5, 0.5) == pytest.approx([colour] * 3, abs=2)  # on black
+
+
+def test_unreadable_file_is_reported(page, tmp_path):
+    path = plain(tmp_path)
+    page.route("**/v1/restore", lambda route: path.unlink() or route.continue_())
+    page.set_input_files("#files", [str(plain(tmp_path, "first.png")), str(path)])
+    page.wait_for_selector("#queue .failed")
+    assert "cannot be read: it was moved" in page.text_content("#queue .failed")
+
+
+def test_token_may_have_any_letters(page, tmp_path):
+    def answer(route):
+        if route.request.headers.get("authorization") == "Bearer ключ":  # sent as UTF-8
+            route.fulfill(body=path.read_bytes(), content_type="image/png")
+        else:
+            route.fulfill(status=401, json={"detail": "the bearer token is missing or wrong"})
+
+    path = plain(tmp_path)
+    page.route("**/v1/restore", answer)
+    page.set_input_files("#files", str(path))
+    page.fill("#token", "ключ")
+    page.click("#token-form button")
+    page.wait_for_selector("#queue .state:text('restored')")
+
+
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("street.jpg", "street_derained.webp"),
+        ("street.WEBP", "street_derained.WEBP"),
+        ("street.v2", "street.v2_derained.webp"),
+        ("street", "street_derained.webp"),
+    ],
+)
+def test_download_has_a_suffix_of_its_format(page, tmp_path, name, result):
+    path = tmp_path / name
+    path.write_bytes(encode(np.full((20, 30, 3), 200, np.uint8), "WEBP"))
+    add(page, path)
+    assert download(page)[1] == result
+
+
+def test_omissions_are_shown(page, tmp_path):
+    path = tmp_path / "street.jpg"
+    frame = Image.new("RGB", (32, 24), (200, 200, 200))
+    frame.save(path, "MPO", save_all=True, append_images=[frame])
+    add(page, path)
+    assert "contains 2 pictures" in page.text_content("#queue .notes")
+
+
+def test_focus_stays_while_photos_are_restored(page, tmp_path):
+    waiting = []
+    page.route("**/v1/restore", lambda route: waiting.append(route))
+    page.set_input_files("#files", [str(plain(tmp_path, f"{name}.png")) for name in "ab"])
+    page.focus("[aria-label='Remove b.png']")
+    page.wait_for_timeout(200)  # the upload's progress
+    waiting[0].continue_()
+    page.wait_for_selector("#queue .state:text('restored')")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Remove b.png"
+
+
+def test_removed_photo_leaves_the_focus_to_its_neighbour(page, tmp_path):
+    add(page, *(plain(tmp_path, f"{name}.png") for name in "ab"))
+    page.focus("[aria-label='Remove a.png']")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.ariaLabel") == "Remove b.png"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "files"
+
+
+def test_download_of_all_needs_a_result(page, tmp_path):
+    bad = tmp_path / "notes.png"
+    bad.write_bytes(b"hello")
+    page.set_input_files("#files", [str(bad), str(plain(tmp_path))])
+    page.wait_for_selector("#queue .state:text('restored')")
+    page.click("[aria-label='Remove plain.png']")
+    assert page.is_disabled("#download-all")
+
+
+def test_only_the_shown_photo_is_decoded(page, tmp_path):
+    script = """() => {
+        window.pictures = 0;
+        for (const owner of [window, OffscreenCanvas.prototype]) {
+            const name = owner === window ? "createImageBitmap" : "transferToImageBitmap";
+            const create = owner[name];
+            owner[name] = function (...args) {
+                window.pictures++;
+                return create.apply(this, args);
+            };
+        }
+        const close = ImageBitmap.prototype.close;
+        ImageBitmap.prototype.close = function () {
+            window.pictures--;
+            close.call(this);
+        };
+    }"""
+    page.evaluate(script)
+    add(page, *(plain(tmp_path, f"{name}.png") for name in "abcd"))
+    page.click("#queue .name:text('c.png')")
+    page.wait_for_timeout(200)
+    assert page.evaluate("pictures") == 2
+    assert pixel(page, 0.9, 0.5) == [136, 136, 136]
+
+
+def test_brush_outlives_a_look_at_another_photo(page, tmp_path):
+    add(page, *(plain(tmp_path, f"{name}.png") for name in "ab"))
+    page.check("input[name=brush][value=protect]")
+    page.fill("#brush-size", "200")
+    box = page.locator("#view").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5)
+    for name in "ba":
+        page.click(f"#queue .name:text('{name}.png')")
+    assert pixel(page, 0.6, 0.5) == [200, 200, 200]
+
+
+def test_panorama_is_high_enough_for_a_phone(page, tmp_path):
+    page.set_viewport_size({"width": 360, "height": 740})
+    path = tmp_path / "panorama.png"
+    path.write_bytes(encode(np.full((20, 1000, 3), 200, np.uint8), "PNG"))
+    add(page, path)
+    assert page.locator("#stage").bounding_box()["height"] >= 160
+
+
+def test_long_list_leaves_the_result_in_reach(page, tmp_path):
+    page.route("**/v1/restore", lambda route: None)
+    page.set_input_files("#files", [str(plain(tmp_path))] * 40)
+    assert page.locator("#work").bounding_box()["y"] < 900
 
 
 def test_page_fits_a_phone(browser, address):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.browser import open_browser
 from helpers.pictures_in_memory import encode
-from helpers.static_page import restore_in
+from helpers.static_page import restore_in, serving
 from PIL import Image
 
 from derain import Restorer
@@ -63,6 +63,13 @@ def test_page_names_its_model(tmp_path, networks, stub_runtime):
     assert 'data-model="models/copying.onnx"' in (tmp_path / "out/index.html").read_text()
 
 
+def test_page_names_the_multiple_of_its_model(tmp_path, stub_runtime):
+    for name in ("small", "fast"):
+        build_static_page(tmp_path / name, model=name, runtime=stub_runtime)
+    pages = [(tmp_path / name / "index.html").read_text() for name in ("small", "fast")]
+    assert ['data-multiple="56"' in pages[0], 'data-multiple="112"' in pages[1]] == [True, True]
+
+
 def test_name_of_the_model_is_quoted_in_addresses(tmp_path, networks, stub_runtime):
     model = shutil.copy(networks / "copying.onnx", tmp_path / "my#net 100%.onnx")
     out = tmp_path / "out"
@@ -113,6 +120,22 @@ def test_browser_equals_python(browser, static_page, tmp_path, name):
     page.close()
     expected = Restorer("small", precision="float32")(rainy)
     assert psnr(restored.astype(float), expected.astype(float), peak=255) > 45
+
+
+@pytest.mark.slow
+def test_tiles_start_at_multiples_of_the_network(browser, tmp_path):
+    """At others, its windows would fall elsewhere, and single pixels would differ by 13 levels."""
+    rainy = np.asarray(Image.open(ROOT / "examples/rainy/rocket.jpg").convert("RGB"))[100:220]
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(rainy, "PNG"))
+    with serving(tmp_path / "page", "fast") as address:
+        page = browser.new_page(accept_downloads=True)
+        page.goto(address)
+        page.wait_for_timeout(1500)  # it reloads once, to use several threads
+        restored = restore_in(page, path)
+        page.close()
+    expected = Restorer("fast", precision="float32")(rainy)
+    assert np.abs(restored.astype(int) - expected).max() <= 3
 
 
 @pytest.mark.slow

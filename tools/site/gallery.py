@@ -111,7 +111,7 @@ SCENES = [
     Scene("bricks", "Failures", lambda: crop(data.brick()), None,
           CC0, "No rain, but vertical joints look like streaks and are removed."),
     Scene("long", "Failures", grace_hopper, LONG,
-          HOPPER, "Wide, long streaks stay; those over the sky become fainter."),
+          HOPPER, "Wide, long streaks disappear from the face, and stay over flag and collar."),
     Scene("drops", "Failures", lambda: crop(data.coffee()), BLURRED_DROPS,
           f"Rachel Michetti, {CC0}", "Drops out of focus, close to the lens: half of them stay."),
     Scene("specks", "Failures", palace_detail, SPECKS,

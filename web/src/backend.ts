@@ -9,6 +9,13 @@ export interface Choices {
   restored?: Blob;
 }
 
+/** What comes back. */
+export interface Restored {
+  file: Blob;
+  /** What the file cannot keep of the photo; empty if nothing. */
+  omissions: string;
+}
+
 export interface Backend {
   /** True if photos stay in this browser. */
   readonly isLocal: boolean;
@@ -22,8 +29,11 @@ export interface Backend {
     choices: Choices,
     onProgress: (share: number) => void,
     signal: AbortSignal,
-  ): Promise<Blob>;
+  ): Promise<Restored>;
 }
+
+/** Status of what restores photos if it gives none itself. */
+export const UNREACHABLE = 503;
 
 /** A failure with a sentence for the user. */
 export class Failure extends Error {
@@ -34,6 +44,11 @@ export class Failure extends Error {
     readonly retryAfter = 0,
   ) {
     super(message);
+  }
+
+  /** True if the same photo may be restored later, or with a token. */
+  get isPassing(): boolean {
+    return [401, 408, 502, UNREACHABLE, 504].includes(this.status);
   }
 }
 
@@ -46,7 +61,7 @@ export class ServerBackend implements Backend {
     choices: Choices,
     onProgress: (share: number) => void,
     signal: AbortSignal,
-  ): Promise<Blob> {
+  ): Promise<Restored> {
     const form = new FormData();
     form.append("strength", String(choices.strength));
     form.append("photo", photo, "photo");
@@ -57,19 +72,29 @@ export class ServerBackend implements Backend {
       const abort = () => request.abort();
       request.open("POST", "v1/restore");
       request.responseType = "blob";
-      if (this.token) request.setRequestHeader("Authorization", `Bearer ${this.token}`);
+      if (this.token) request.setRequestHeader("Authorization", `Bearer ${latin1Of(this.token)}`);
       request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
       request.onload = async () => {
-        if (request.status === 200) resolve(request.response as Blob);
+        if (request.status === 200) resolve(restoredOf(request));
         else reject(await failureOf(request));
       };
-      request.onerror = () => reject(new Failure("The server cannot be reached."));
+      request.onerror = () => reject(new Failure("The server cannot be reached.", UNREACHABLE));
       request.onabort = () => reject(new DOMException("aborted", "AbortError"));
       request.onloadend = () => signal.removeEventListener("abort", abort);
       signal.addEventListener("abort", abort);
       request.send(form);
     });
   }
+}
+
+/** Return a text as a header can hold it: its bytes in UTF-8, a letter each. */
+function latin1Of(text: string): string {
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}
+
+function restoredOf(request: XMLHttpRequest): Restored {
+  const omissions = decodeURIComponent(request.getResponseHeader("X-Derain-Omissions") ?? "");
+  return { file: request.response as Blob, omissions };
 }
 
 async function failureOf(request: XMLHttpRequest): Promise<Failure> {

@@ -10,6 +10,8 @@ export interface Request extends Place {
   id: number;
   width: number;
   height: number;
+  /** Tiles start at its multiples, so that the network's windows fall where they would otherwise. */
+  multiple: number;
   /** RGBA; it comes back with the restored colours. */
   pixels: ArrayBuffer;
 }
@@ -44,11 +46,11 @@ self.onmessage = async (event: MessageEvent<Request>) => {
 async function restore(
   network: Network,
   rainy: Uint8ClampedArray,
-  size: { width: number; height: number },
+  size: { width: number; height: number; multiple: number },
   onTile: (done: number, total: number) => void,
 ): Promise<Uint8ClampedArray> {
   const { width, height } = size;
-  const plan = planTiles(height, width, TILE_PX, 56);
+  const plan = planTiles(height, width, TILE_PX, size.multiple);
   const restored = rainy.slice(); // keeps the alpha
   const total = plan.rows.length * plan.columns.length;
   let done = 0;

@@ -1,6 +1,6 @@
 /** Restores photos in this browser: nothing leaves the computer. */
 
-import { type Backend, type Choices, Failure } from "./backend";
+import { type Backend, type Choices, Failure, type Restored, UNREACHABLE } from "./backend";
 import type { Answer, Request } from "./local-worker";
 import { type Processor, threads } from "./network";
 
@@ -21,6 +21,8 @@ export class LocalBackend implements Backend {
 
   constructor(
     private readonly model: string,
+    /** The network's `derain.multiple_px`. */
+    private readonly multiple: number,
     private readonly webGpuUse: WebGpuUse,
   ) {}
 
@@ -29,9 +31,9 @@ export class LocalBackend implements Backend {
     choices: Choices,
     onProgress: (share: number) => void,
     signal: AbortSignal,
-  ): Promise<Blob> {
+  ): Promise<Restored> {
     const bitmap = await createImageBitmap(photo).catch(() => {
-      throw new Failure(`${photo.name}: this browser cannot read the format; try PNG or JPEG.`);
+      throw new Failure("this browser cannot read the format; try PNG or JPEG");
     });
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -52,7 +54,8 @@ export class LocalBackend implements Backend {
       }
     context.putImageData(new ImageData(restored, width, height), 0, 0);
     const type = ["image/jpeg", "image/webp"].includes(photo.type) ? photo.type : "image/png";
-    return canvas.convertToBlob({ type, quality: JPEG_QUALITY });
+    // the page itself says what no result keeps
+    return { file: await canvas.convertToBlob({ type, quality: JPEG_QUALITY }), omissions: "" };
   }
 
   /** Restore on the graphics processor if that works, else in WebAssembly. */
@@ -105,6 +108,7 @@ export class LocalBackend implements Backend {
       processor,
       width: rainy.width,
       height: rainy.height,
+      multiple: this.multiple,
       pixels,
     };
     return new Promise((resolve, reject) => {
@@ -120,14 +124,14 @@ export class LocalBackend implements Backend {
         else if ("done" in data) onProgress(data.done / data.total);
         else {
           end();
-          if ("error" in data) reject(new Failure(data.error));
+          if ("error" in data) reject(new Failure(data.error, UNREACHABLE));
           else resolve(new Uint8ClampedArray(data.pixels));
         }
       };
       const onError = (event: ErrorEvent) => {
         end();
         this.worker = undefined;
-        reject(new Failure(event.message || "The network cannot be loaded."));
+        reject(new Failure(event.message || "The network cannot be loaded.", UNREACHABLE));
       };
       const end = () => {
         signal.removeEventListener("abort", abort);

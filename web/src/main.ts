@@ -4,7 +4,8 @@ import { zip } from "fflate";
 import { type Backend, Failure, ServerBackend } from "./backend";
 import { maskOf } from "./blend";
 import { LocalBackend, type WebGpuUse } from "./local";
-import { decode, Photo } from "./photo";
+import { Photo } from "./photo";
+import { Queue } from "./queue";
 import { type Brush, type Mode, Viewer } from "./viewer";
 
 function element<T extends HTMLElement>(id: string): T {
@@ -14,14 +15,18 @@ function element<T extends HTMLElement>(id: string): T {
 }
 
 // the static page names what lies beside it: a network, and perhaps the runtime's build with WebGPU
-const { model, webgpu } = document.documentElement.dataset;
+const { model, multiple, webgpu } = document.documentElement.dataset;
 const server = new ServerBackend();
-const local = model && new LocalBackend(model, webGpuUse());
+const local = model && new LocalBackend(model, Number(multiple), webGpuUse());
 const backend: Backend = local || server;
 const viewer = new Viewer(element<HTMLCanvasElement>("view"));
+const queue = new Queue(element("queue"));
 const photos: Photo[] = [];
 let current: Photo | undefined;
 let isRunning = false;
+let isDownloading = false;
+/** What the last download said. */
+let notice = "";
 
 /** `?webgpu=0` turns WebGPU off, `?webgpu=1` also uses one that software emulates. */
 function webGpuUse(): WebGpuUse {
@@ -53,7 +58,8 @@ async function restore(photo: Photo): Promise<void> {
   photo.state = "restoring";
   render();
   try {
-    photo.result = await backend.restore(
+    await photo.requireReadable();
+    const restored = await backend.restore(
       photo.file,
       { strength: 1 },
       (share) => {
@@ -62,7 +68,9 @@ async function restore(photo: Photo): Promise<void> {
       },
       photo.abort.signal,
     );
-    [photo.rainy, photo.restored] = await Promise.all([decode(photo.file), decode(photo.result)]);
+    photo.result = restored.file;
+    photo.omissions = restored.omissions;
+    if (photo === current) await photo.open();
     photo.state = "done";
   } catch (error) {
     if (error instanceof Failure && error.status === 429) {
@@ -74,20 +82,60 @@ async function restore(photo: Photo): Promise<void> {
     }
     photo.state = "failed";
     // the server knows no names of files, and the name stands beside the message
-    photo.message = (error instanceof Error ? error.message : String(error)).replace("photo: ", "");
+    photo.message = messageOf(error).replace("photo: ", "");
+    photo.canTryAgain = error instanceof Failure && error.isPassing;
     if (error instanceof Failure && error.status === 401) element("token-form").hidden = false;
   }
   render();
-  if (photo === current) viewer.show(photo);
+  if (photo === current) await show(photo);
+  else photo.hide();
 }
 
-/** Return the file to download: restored again where strength or brush ask for it. */
-async function finished(photo: Photo): Promise<Blob> {
+/** Restore what failed for a reason that may have passed. */
+function tryAgain(): void {
+  for (const photo of photos.filter(mayTryAgain)) {
+    photo.state = "waiting";
+    photo.message = "";
+  }
+  render();
+  void run();
+}
+
+function mayTryAgain(photo: Photo): boolean {
+  return photo.state === "failed" && photo.canTryAgain;
+}
+
+/** Show a photo on the stage, and keep the pictures of no other: they take much memory. */
+async function show(photo: Photo | undefined): Promise<void> {
+  viewer.show(undefined);
+  for (const other of photos) if (other !== photo) other.hide();
+  await photo?.open();
+  if (photo !== current) {
+    photo?.hide();
+    return;
+  }
+  render();
+  viewer.show(photo);
+}
+
+/**
+ * Return the file to download: restored again where strength or brush ask for it.
+ *
+ * Undefined if the photo was removed meanwhile.
+ */
+async function finished(photo: Photo): Promise<Blob | undefined> {
   const mask = await maskOf(photo);
   if (photo.result && photo.strength === 1 && !mask) return photo.result;
+  notify(`${photo.file.name} is restored again, with this strength and brush…`);
+  await photo.requireReadable();
   const choices = { strength: photo.strength, mask, restored: photo.result };
-  say(`${photo.file.name} is restored again, with this strength and brush…`);
-  return backend.restore(photo.file, choices, () => {}, photo.abort.signal);
+  const { signal } = photo.abort;
+  try {
+    return (await backend.restore(photo.file, choices, () => {}, signal)).file;
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 function save(data: Blob, name: string): void {
@@ -98,24 +146,28 @@ function save(data: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-async function download(button: HTMLButtonElement, work: () => Promise<void>): Promise<void> {
-  button.disabled = true;
+async function download(work: () => Promise<void>): Promise<void> {
+  isDownloading = true;
+  notify("");
   try {
     await work();
-    say("");
+    notice = "";
   } catch (error) {
-    say(error instanceof Error ? error.message : String(error));
+    notice = messageOf(error);
   }
+  isDownloading = false;
   render();
 }
 
 async function downloadAll(): Promise<void> {
   const entries: Record<string, Uint8Array> = {};
   for (const photo of photos.filter((candidate) => candidate.state === "done")) {
+    const file = await finished(photo);
+    if (!file) continue;
     let name = photo.resultName;
     for (let number = 2; name in entries; number++)
       name = photo.resultName.replace(/(\.[^.]*)?$/, `_${number}$1`);
-    entries[name] = new Uint8Array(await (await finished(photo)).arrayBuffer());
+    entries[name] = new Uint8Array(await file.arrayBuffer());
   }
   // photos are compressed already
   const data = await new Promise<Uint8Array<ArrayBuffer>>((resolve, reject) =>
@@ -126,8 +178,14 @@ async function downloadAll(): Promise<void> {
   save(new Blob([data], { type: "application/zip" }), "derained.zip");
 }
 
-function say(text: string): void {
-  element("status").textContent = text;
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Say something about a download, until the next one or another photo. */
+function notify(text: string): void {
+  notice = text;
+  render();
 }
 
 function stateOf(photo: Photo): string {
@@ -138,75 +196,47 @@ function stateOf(photo: Photo): string {
 }
 
 function renderQueue(): void {
-  const focused = document.activeElement?.id;
-  element("queue").replaceChildren(
-    ...photos.map((photo, index) => {
-      const item = document.createElement("li");
-      const name = document.createElement("button");
-      name.type = "button";
-      name.id = `photo-${index}`;
-      name.className = "name";
-      name.textContent = photo.file.name;
-      name.setAttribute("aria-current", String(photo === current));
-      name.onclick = () => select(photo);
-      const state = document.createElement("span");
-      state.className = photo.state === "failed" ? "state failed" : "state";
-      state.textContent = stateOf(photo);
-      item.append(name, state);
-      if (photo.state === "restoring") {
-        const bar = document.createElement("progress");
-        bar.setAttribute("aria-label", `progress of ${photo.file.name}`);
-        if (photo.share > 0 && photo.share < 1) bar.value = photo.share;
-        item.append(bar);
-      }
-      const remove = document.createElement("button");
-      remove.type = "button";
-      remove.textContent = "Remove";
-      remove.setAttribute("aria-label", `Remove ${photo.file.name}`);
-      remove.onclick = () => discard(photo);
-      item.append(remove);
-      return item;
-    }),
-  );
-  if (focused?.startsWith("photo-")) document.getElementById(focused)?.focus();
+  for (const photo of photos) queue.show(photo, stateOf(photo), { isCurrent: photo === current });
 }
 
 function render(): void {
   renderQueue();
   element("photos").hidden = photos.length === 0;
   element("work").hidden = current === undefined;
-  element<HTMLButtonElement>("download-all").disabled = !photos.some((p) => p.state === "done");
-  element<HTMLButtonElement>("download").disabled = current?.state !== "done";
+  const isAnyDone = photos.some((photo) => photo.state === "done");
+  element<HTMLButtonElement>("download-all").disabled = isDownloading || !isAnyDone;
+  element<HTMLButtonElement>("download").disabled = isDownloading || current?.state !== "done";
+  const needsToken = !element("token-form").hidden;
+  element("try-again").hidden = needsToken || !photos.some(mayTryAgain);
   if (!current) return;
   element("title").textContent = current.file.name;
-  const unseen = current.state === "done" && !current.isShown;
-  if (unseen) say("This browser cannot show this format. The download works.");
-  else if (current.state !== "done") say(stateOf(current));
-  else say("");
+  const isUnseen = current.state === "done" && current.isOpen && !current.isShown;
+  const state = isUnseen
+    ? "restored. This browser cannot show this format; the download works."
+    : stateOf(current);
+  element("status").textContent = notice || state;
   const percent = Math.round(current.strength * 100);
   element<HTMLInputElement>("strength").value = String(percent);
   element("strength-value").textContent = `${percent} %`;
 }
 
-function select(photo: Photo): void {
+function select(photo: Photo | undefined): void {
   current = photo;
-  render();
-  viewer.show(photo);
+  notify("");
+  void show(photo);
 }
 
 function discard(photo: Photo): void {
   photo.close();
   photos.splice(photos.indexOf(photo), 1);
-  if (photo !== current) {
-    renderQueue();
-    return;
-  }
-  current = photos[0];
-  render();
-  viewer.show(current);
+  if (photo === current) select(photos[0]);
+  else render();
+  if (photos.length === 0) element("files").focus();
 }
 
 function listen(): void {
+  queue.onSelect = select;
+  queue.onRemove = discard;
   const drop = element("drop");
   const files = element<HTMLInputElement>("files");
   files.onchange = () => {
@@ -228,9 +258,9 @@ function listen(): void {
     event.preventDefault();
     server.token = element<HTMLInputElement>("token").value;
     element("token-form").hidden = true;
-    for (const photo of photos) if (photo.state === "failed") photo.state = "waiting";
-    void run();
+    tryAgain();
   };
+  element("try-again").onclick = tryAgain;
   const split = element<HTMLInputElement>("split");
   split.oninput = () => {
     viewer.split = Number(split.value) / 100;
@@ -263,13 +293,13 @@ function listen(): void {
   element("zoom-in").onclick = () => viewer.zoomBy(1.5);
   element("zoom-out").onclick = () => viewer.zoomBy(1 / 1.5);
   element("zoom-fit").onclick = () => viewer.fit();
-  const one = element<HTMLButtonElement>("download");
-  one.onclick = () =>
-    download(one, async () => {
-      if (current) save(await finished(current), current.resultName);
+  element("download").onclick = () =>
+    download(async () => {
+      const photo = current;
+      const file = photo && (await finished(photo));
+      if (file) save(file, photo.resultName);
     });
-  const all = element<HTMLButtonElement>("download-all");
-  all.onclick = () => download(all, downloadAll);
+  element("download-all").onclick = () => download(downloadAll);
 }
 
 /** Keep the static page for use without a network, and let it use several threads. */
@@ -285,7 +315,8 @@ async function keepOffline(): Promise<void> {
 }
 
 if (local) {
-  element("place").textContent = "Photos never leave this computer.";
+  element("place").textContent =
+    "Photos never leave this computer. Results have one frame, 8 bits and no metadata.";
   local.onProcessor = (text) => {
     element("processor").textContent = text;
   };

@@ -16,6 +16,11 @@ def _restorer(model: str) -> derain.Restorer:
     return derain.Restorer(model)
 
 
+def _images_of(mask: torch.Tensor) -> torch.Tensor:
+    """Return a mask as (B, H, W) in 0..1; nodes also give (H, W) and (B, 1, H, W)."""
+    return mask.cpu().float().clip(0, 1).reshape(-1, *mask.shape[-2:])
+
+
 class RemoveRain(io.ComfyNode):
     """Remove rain. IMAGE is (B, H, W, C), MASK is (B, H, W), both float in 0..1."""
 
@@ -55,10 +60,10 @@ class RemoveRain(io.ComfyNode):
     ) -> io.NodeOutput:
         """Restore each image of the batch; a mask of one image serves all of them."""
         restorer = _restorer(model)
-        masks = None if mask is None else mask.cpu().numpy()
+        masks = None if mask is None else _images_of(mask)
         restored = torch.empty_like(image, device="cpu")
         for index, rainy in enumerate(image.cpu()):
-            where = None if masks is None else masks[min(index, len(masks) - 1)]
+            where = None if masks is None else masks[min(index, len(masks) - 1)].numpy()
             restored[index] = torch.from_numpy(
                 restorer(rainy.numpy().clip(0, 1), strength=strength, mask=where)
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter, validators
 
@@ -51,7 +52,7 @@ def serve(
     token
         Bearer token that requests must carry; better given as the environment variable.
     allow_origin
-        Origin whose pages may call this server.
+        Origin whose pages may call this server, such as https://example.org.
     page
         Serve the page for browsers at /.
     """
@@ -76,7 +77,30 @@ def serve(
         deadline_s=deadline_s,
         idle_minutes=idle_minutes,
         token=token,
-        allow_origin=allow_origin,
+        allow_origin=None if allow_origin is None else _origin(allow_origin),
         has_page=page,
     )
     run(settings, host=host, port=port)
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers send it. Raises DerainError for anything else.
+
+    Pages of extensions and apps have schemes of their own, and pages of files the origin `null`.
+    """
+    from derain.errors import DerainError
+
+    if text == "null":
+        return text
+    try:
+        address = urlsplit(text.strip().lower())
+    except ValueError:  # brackets without an IPv6 address
+        address = urlsplit("")
+    is_site = address.scheme and address.netloc and "@" not in address.netloc
+    if not is_site or address.path not in {"", "/"} or address.query or address.fragment:
+        raise DerainError(
+            f"--allow-origin {text}: is not an origin; "
+            "give scheme and host of one site, such as https://example.org"
+        )
+    usual_port = {"http": ":80", "https": ":443"}.get(address.scheme, "")
+    return f"{address.scheme}://{address.netloc.removesuffix(usual_port)}"

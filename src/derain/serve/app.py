@@ -102,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_origins=[settings.allow_origin],
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["X-Derain-Omissions", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Derain-Omissions", "X-Request-Id"],
         )
 
     @app.middleware("http")
@@ -128,6 +128,8 @@ def create_app(settings: Settings) -> FastAPI:
         response.headers["X-Content-Type-Options"] = "nosniff"
         if route == "page":
             response.headers["Content-Security-Policy"] = PAGE_POLICY
+            # or browsers would keep files of an older version, and mix the two
+            response.headers["Cache-Control"] = "no-cache"
         return response
 
     async def authorise(request: Request) -> None:

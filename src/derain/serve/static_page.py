@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,7 +51,10 @@ def build_static_page(folder: Path, *, model: str, runtime: Path | None = None) 
     contents |= {f"runtime/{key}": data for key, data in library.items()}
     index = contents["index.html"].decode()
     has_webgpu = library.keys() >= {*WEBGPU_FILES}
-    contents["index.html"] = _local_index(index, name, has_webgpu=has_webgpu).encode()
+    beside = {"model": quote(name), "multiple": str(network.multiple_px)}
+    if has_webgpu:
+        beside["webgpu"] = ""
+    contents["index.html"] = _local_index(index, beside).encode()
     contents["offline.js"] = _versioned(contents).encode()
     names = [*contents, "files.json"]
     # "./" is the page itself, as visitors open it; few need WebGPU's files, which are large
@@ -85,14 +88,15 @@ def _read_runtime(folder: Path | None) -> dict[str, bytes]:
     return {name: package.joinpath(name).read_bytes() for name in names}
 
 
-def _local_index(index: str, model: str, *, has_webgpu: bool) -> str:
-    """Return the page that restores with the model, and perhaps the WebGPU build, beside it.
+def _local_index(index: str, beside: Mapping[str, str]) -> str:
+    """Return the page that restores with the files beside it.
 
-    The page takes `data-model` for an address, in which `#`, `?` and `%` mean something.
+    `beside` has the network's address, in which `#`, `?` and `%` mean something, the multiples at
+    which its tiles start, and perhaps `webgpu`.
     """
     policy = f'<meta http-equiv="Content-Security-Policy" content="{html.escape(POLICY)}" />'
-    beside = f'data-model="{quote(model)}"' + (" data-webgpu" if has_webgpu else "")
-    return index.replace('<html lang="en">', f'<html lang="en" {beside}>').replace(
+    data = " ".join(f'data-{key}="{html.escape(value)}"' for key, value in beside.items())
+    return index.replace('<html lang="en">', f'<html lang="en" {data}>').replace(
         '<meta charset="utf-8" />', f'<meta charset="utf-8" />\n    {policy}'
     )
 
