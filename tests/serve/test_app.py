@@ -13,7 +13,7 @@ from helpers.pictures_in_memory import decode, encode
 from PIL import ExifTags, Image
 
 import derain
-from derain.serve.app import is_token
+from derain.serve.guards import is_token
 from derain.serve.problems import MEDIA_TYPE
 
 

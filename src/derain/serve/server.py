@@ -16,7 +16,8 @@ import uvicorn
 
 from derain.errors import DerainError
 from derain.files.atomic import STALE_AFTER_S
-from derain.serve.app import FOLDER_PREFIX, create_app
+from derain.serve.app import create_app
+from derain.serve.photo_routes import FOLDER_PREFIX
 from derain.serve.settings import Settings
 
 
