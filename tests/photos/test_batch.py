@@ -205,6 +205,17 @@ def test_new_rain_layer_of_a_failed_result_is_removed(
 # targets that appear during the batch
 
 
+def write_while_restoring(monkeypatch, path, text):
+    """Let a file appear between the reading of a photo and the writing of its result."""
+    restore = Restorer.restore_picture
+
+    def restore_late(*arguments, **options):
+        path.write_text(text)
+        return restore(*arguments, **options)
+
+    monkeypatch.setattr(Restorer, "restore_picture", restore_late)
+
+
 def test_target_that_appears_before_its_turn_is_skipped(darken, photos):
     jobs = find_jobs([photos])
     late = jobs.pending[3]
@@ -223,13 +234,7 @@ def test_target_that_appears_while_restoring_is_kept_and_skipped(
 ):
     jobs = find_jobs([photos / "03.png"])
     target = jobs.pending[0].target
-    restore = Restorer.restore_picture
-
-    def restore_late(*arguments, **options):
-        target.write_text("of another run")
-        return restore(*arguments, **options)
-
-    monkeypatch.setattr(Restorer, "restore_picture", restore_late)
+    write_while_restoring(monkeypatch, target, "of another run")
     if not has_links:
         deny_links(monkeypatch)
     summary = PhotoBatch(darken).run(jobs)
@@ -241,13 +246,7 @@ def test_target_that_appears_while_restoring_is_kept_and_skipped(
 def test_rain_layer_that_appears_without_its_target_is_a_problem(darken, photos, monkeypatch):
     jobs = find_jobs([photos / "03.png"], with_rain=True)
     layer = jobs.pending[0].rain_target
-    restore = Restorer.restore_picture
-
-    def restore_late(*arguments, **options):
-        layer.write_text("of another photo")
-        return restore(*arguments, **options)
-
-    monkeypatch.setattr(Restorer, "restore_picture", restore_late)
+    write_while_restoring(monkeypatch, layer, "of another photo")
     assert f"{layer.name}: appeared while derain was running" in problem(
         PhotoBatch(darken).run(jobs)
     )
