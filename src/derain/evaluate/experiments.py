@@ -239,6 +239,8 @@ def _on_pairs(
 
 def _output_files(pairs: PairSet, outputs: Mapping[str, Path]) -> set[Path]:
     """Return the files, resolved, of outputs that belong to no pair, such as results beside it."""
+    if not outputs:
+        return set()  # resolving thousands of pairs takes a while
     sides = {path.resolve() for pair in pairs.pairs for path in (pair.rainy_path, pair.clean_path)}
     folders = ({path.resolve() for path in picture_files(it).values()} for it in outputs.values())
     return set().union(*(files for files in folders if files.isdisjoint(sides)))
