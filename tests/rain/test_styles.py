@@ -5,7 +5,7 @@ import pytest
 
 from derain.cli.rain import StyleName
 from derain.errors import DerainError
-from derain.rain import STYLES, StreakMasks, render_style
+from derain.rain import STYLES, StreakMasks, render_style, render_style_pair
 from derain.rain.styles import combine
 
 GREY = np.full((120, 160, 3), 90, np.uint8)
@@ -61,6 +61,16 @@ def test_shape_and_dtype_are_kept(style, shape, dtype, masks):
 @pytest.mark.parametrize("style", sorted(set(STYLES) - {"outdoor-rain"}))
 def test_only_haze_and_defocus_darken(style, masks):
     assert (render(masks, style=style, seed=1) >= GREY).all()
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_pair_differs_by_streaks_only(style, masks):
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 230, (90, 120, 3), dtype=np.uint8)
+    rainy, dry = render_style_pair(photo, style=style, seed=1, masks=masks)
+    np.testing.assert_array_equal(rainy, render(masks, photo, style=style, seed=1))
+    assert (rainy >= dry).all()
+    assert (dry == photo).all() == (style != "outdoor-rain")
 
 
 @pytest.mark.parametrize("style", ["rain1400", "hq-rain", "rain-gen-noise"])

@@ -193,14 +193,13 @@ class Crops:
         self, rng: np.random.Generator, compress: bool, zoom: float
     ) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress, zoom)
-        rainy = rain.render_style(
+        return rain.render_style_pair(
             clean,
             style=self.styles[int(rng.integers(len(self.styles)))],
             seed=rng,
             scale=zoom if zoom > 1 else None,
             masks=self.masks,
         )
-        return rainy, clean
 
     def _rain_free(
         self, rng: np.random.Generator, compress: bool, zoom: float
