@@ -42,8 +42,9 @@ class Rain:
     """
 
     coverage: float = 0.6
-    """Mean number of streaks over a pixel, all layers together.
-    About `1 - exp(-coverage)` of the picture is under a streak."""
+    """Mean number of streaks over a pixel, all layers together, with a streak as wide as
+    `width_px`. About `1 - exp(-coverage)` of the picture is under one.
+    The faint borders of streaks reach further."""
     length_px: float = 24.0
     """Length of a streak in the middle of the depth range."""
     length_spread: float = 0.4
