@@ -126,7 +126,7 @@ def test_all_dtypes_give_the_same_niqe(photo):
 
 @pytest.mark.parametrize("scale", [np.float64(255), np.int64(1), np.nan])
 def test_arrays_that_are_not_pictures_are_rejected(scale, photo):
-    with pytest.raises(ValueError, match="^photo "):
+    with pytest.raises(ValueError, match=r"^photo "):
         niqe(photo * scale)
 
 

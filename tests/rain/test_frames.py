@@ -34,7 +34,7 @@ def test_frames_of_other_dtypes_are_checked():
 
 
 def test_frames_of_another_size_are_rejected():
-    with pytest.raises(DerainError, match="not 80x60 and 80x30; make a clip of each$"):
+    with pytest.raises(DerainError, match=r"not 80x60 and 80x30; make a clip of each$"):
         render_frames([GREY, GREY[:30]])
 
 
@@ -44,7 +44,7 @@ def test_no_frames_give_no_frames():
 
 @pytest.mark.parametrize("shutter_s", [0, -1 / 60, float("nan")])
 def test_an_exposure_that_is_not_above_0_is_rejected(shutter_s):
-    with pytest.raises(DerainError, match="choose more than 0$"):
+    with pytest.raises(DerainError, match=r"choose more than 0$"):
         random_for_shutter(1, shutter_s=shutter_s)
 
 

@@ -48,8 +48,8 @@ def ssim(x: Tensor, y: Tensor, *, border: Literal["zero", "valid"] = "zero") -> 
     SSIM = (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2))
 
     with local means m, variances s^2 and the covariance sxy (Wang et al., TIP 2004): 11x11
-    Gaussian, sigma 1.5, computed in float32, under autocast too. `valid` excludes the 5 px at each edge, `zero` pads
-    with zeros.
+    Gaussian, sigma 1.5, computed in float32, under autocast too. `valid` excludes the 5 px at each
+    edge, `zero` pads with zeros.
     """
     x, y = x.float(), y.float()
     height, width = x.shape[-2:]
