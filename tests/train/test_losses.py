@@ -37,6 +37,11 @@ def test_ssim_gradient_agrees_with_finite_differences():
     assert (slope * direction).sum().item() == pytest.approx(difference.item(), rel=0.02)
 
 
+def test_ssim_inside_the_border_rejects_pictures_below_its_window():
+    with pytest.raises(ValueError, match="30x10 px is smaller than the 11x11 window"):
+        ssim(*torch.rand(2, 1, 3, 10, 30), border="valid")
+
+
 def test_losses_are_the_same_under_autocast():
     clean = torch.rand(1, 3, 32, 40)
     restored = (clean + 0.01 * torch.randn_like(clean)).clamp(0, 1)

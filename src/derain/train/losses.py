@@ -49,10 +49,15 @@ def ssim(x: Tensor, y: Tensor, *, border: Literal["zero", "valid"] = "zero") -> 
 
     with local means m, variances s^2 and the covariance sxy (Wang et al., TIP 2004): 11x11
     Gaussian, sigma 1.5, computed in float32, under autocast too. `valid` excludes the 5 px at each
-    edge, `zero` pads with zeros.
+    edge, `zero` pads with zeros. Raises ValueError for `valid` and pictures below 11 px.
     """
     x, y = x.float(), y.float()
     height, width = x.shape[-2:]
+    if border == "valid" and min(height, width) < SSIM_SIDE_PX:
+        raise ValueError(
+            f"a picture of {width}x{height} px is smaller than the "
+            f"{SSIM_SIDE_PX}x{SSIM_SIDE_PX} window of SSIM"
+        )
     rows = gaussian_band(height, zero_border=border == "zero", device=x.device)
     columns = gaussian_band(width, zero_border=border == "zero", device=x.device)
     with without_autocast(x):
