@@ -57,6 +57,11 @@ def test_losses_are_the_same_under_autocast():
         torch.testing.assert_close(losses(), exact)
 
 
+def test_losses_can_be_counted_on_the_device_meta():
+    x = torch.rand(1, 3, 32, 40, device="meta")
+    assert hierarchical_loss([x, halve(x)], x, weights=(0.1, 0.05)).shape == ()
+
+
 def test_ssim_has_a_gradient_after_inference_mode_has_seen_the_same_size():
     x, y = torch.rand(2, 1, 3, 23, 29)
     with torch.inference_mode():

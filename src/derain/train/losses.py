@@ -6,7 +6,7 @@ SSIM, the pixel term and the hierarchical term (equations 9 to 11).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Literal
 
@@ -21,7 +21,9 @@ PSNR_EPSILON = 1e-5  # added to the mean squared error of a crop: 50 dB
 
 def without_autocast(x: Tensor) -> AbstractContextManager[None]:
     """Compute in the dtype of the tensors: bfloat16 has too few digits for a variance."""
-    return torch.autocast(x.device.type, enabled=False)
+    device = x.device.type
+    has_autocast = torch.amp.is_autocast_available(device)  # `meta` has none
+    return torch.autocast(device, enabled=False) if has_autocast else nullcontext()
 
 
 @lru_cache(maxsize=32)
