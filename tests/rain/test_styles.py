@@ -101,6 +101,12 @@ def test_missing_masks_are_an_error(style):
         render_style(GREY, style=style)
 
 
+@pytest.mark.parametrize("mask", [np.eye(40, dtype=np.float32), np.zeros((40, 40, 3), np.uint8)])
+def test_masks_of_another_kind_are_an_error(mask):
+    with pytest.raises(DerainError, match="streak masks are uint8"):
+        render_style(GREY, style="rain-mix", masks=StreakMasks([mask]))
+
+
 def test_unknown_style_is_an_error_with_the_known_ones():
     with pytest.raises(DerainError, match="rain1400, hq-rain"):
         render_style(GREY, style="drizzle")
