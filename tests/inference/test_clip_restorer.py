@@ -8,6 +8,7 @@ import pytest
 import derain
 from derain.errors import WeightsError
 from derain.inference.clip_restorer import ClipRestorer
+from derain.weights import CLIP_DEFAULT
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,7 @@ def test_more_than_three_frames_are_rejected(make_network):
     path = make_network("five", configuration='{"channels": [16], "frames": 5}')
     with pytest.raises(WeightsError, match="needs 5 frames, but this version"):
         ClipRestorer(path)
+
+
+def test_default_model_is_the_one_for_clips():
+    assert ClipRestorer().model.name == CLIP_DEFAULT
