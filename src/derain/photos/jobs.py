@@ -232,7 +232,7 @@ def _add_job(jobs: JobList, job: Job, *, is_single: bool) -> None:
     existing = next((path for path in job.targets if is_taken(path)), None)
     if existing is None or job.overwrite:
         jobs.pending.append(job)
-    elif same_file(target, source):  # --overwrite is no advice: the rainy photo would be lost
+    elif same_file(target, source):  # not a reason to advise --overwrite
         problem = f"{source}: would overwrite itself; write to another file or folder with -o"
         jobs.problems.append((source, problem))
     elif not is_single and existing == target and is_file(target):
