@@ -169,6 +169,8 @@ class Restorer:
         on_tile: Callable[[int, int], None] | None,
         neighbours: tuple[NDArray[Any], NDArray[Any]] | tuple[()] = (),
     ) -> NDArray[Any]:
+        if not neighbours:
+            self.model.require_pictures()
         limit_mib = default_limit_mib(image.nbytes) if self.limit_mib is None else self.limit_mib
         plan_for = partial(
             plan_tiles,
