@@ -259,3 +259,11 @@ def test_interrupted_write_leaves_nothing(rainy, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         pictures.write(rainy, tmp_path / "out.png")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, bool])
+def test_pixels_that_are_not_integers_of_a_file_are_not_written_as_black(dtype, tmp_path):
+    picture = Picture(np.ones((4, 4, 3), dtype))
+    with pytest.raises(PictureError, match=r"out\.png: pixels of \w+ cannot be written; scale"):
+        pictures.write(picture, tmp_path / "out.png")
+    assert list(tmp_path.iterdir()) == []
