@@ -63,6 +63,11 @@ def run_python(code: str) -> str:
     return run.stdout
 
 
+def test_names_complete_before_the_engine_is_imported():
+    missing = run_python("import derain; print({*derain.__all__} - {*dir(derain)})")
+    assert missing.strip() == "set()"
+
+
 def test_public_names():
     assert derain.__all__ == ["DerainError", "Restorer", "__version__", "restore"]
 
