@@ -75,6 +75,14 @@ def test_public_names():
 # arrays
 
 
+@pytest.mark.parametrize("path", ["photo.jpg", Path("photo.jpg")])
+def test_a_path_as_pixels_gets_the_call_that_takes_paths(darken, path):
+    with pytest.raises(PictureError, match=r"photo\.jpg: a Restorer takes pixels.*derain\.restore"):
+        darken(path)
+    with pytest.raises(PictureError, match=r"photo\.jpg: the mask of a Restorer is an array"):
+        darken(np.zeros((4, 4), np.uint8), mask=path)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64", ">u2"])
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3), (5, 7, 4), (1, 1)])
 def test_result_has_the_shape_and_dtype_of_the_input(darken, dtype, shape):
