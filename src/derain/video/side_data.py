@@ -7,6 +7,7 @@ ValueError for a frame that has one of these, unless this module is imported.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
@@ -17,7 +18,8 @@ NEW_KINDS = {31: "EXIF"}
 
 def side_data_kinds(frame: VideoFrame) -> set[str]:
     """Return FFmpeg's names of the kinds of side data that a frame has."""
-    return {frame.side_data[index].type.name for index in range(len(frame.side_data))}
+    side_data: Any = frame.side_data  # PyAV's stubs lack iteration, which yields the values
+    return {data.type.name for data in side_data}
 
 
 def display_matrix(frame: VideoFrame) -> list[int] | None:
@@ -29,7 +31,8 @@ def display_matrix(frame: VideoFrame) -> list[int] | None:
 def _name_new_kind(kinds: type[Type], value: int) -> Type:
     """Return a member for a number that PyAV does not know; see `enum.Enum._missing_`."""
     kind = object.__new__(kinds)
-    kind._name_, kind._value_ = NEW_KINDS.get(value, f"UNKNOWN_{value}"), value
+    kind._name_ = NEW_KINDS.get(value, f"UNKNOWN_{value}")
+    kind._value_ = value  # type: ignore[assignment]
     return kind
 
 
