@@ -41,7 +41,8 @@ class Ensemble:
         self, rainy: NDArray[np.float32], *, one_size: bool = False
     ) -> NDArray[np.float32]:
         """See `Engine`."""
-        total = np.zeros_like(rainy)
+        # not the shape of the input: a network for clips takes nine channels and returns three
+        total: NDArray[np.float32] = np.zeros((len(rainy), 3, *rainy.shape[2:]), np.float32)
         for quarter_turns in VIEWS[self._views]:
             for is_flipped in (False, True):
                 view = np.rot90(rainy, quarter_turns, axes=(2, 3))
