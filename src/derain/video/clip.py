@@ -19,7 +19,6 @@ from derain.files.atomic import (
     temporary_beside,
     writing,
 )
-from derain.files.messages import explain_os_error
 from derain.files.paths import check_target_name, exists
 from derain.inference.restorer import Restorer
 from derain.video.clip_reader import ClipReader
@@ -64,7 +63,8 @@ def restore_clip(
     keeps_clock = target.suffix.lower() in WITHOUT_ORIGIN
     with ClipReader(path, str(path), keeps_clock=keeps_clock) as reader:
         encoding = _choose_encoding(reader, target, codec, crf)
-        _check_target(target)
+        with writing(target, VideoError):  # before the long work
+            check_target_name(target)
         remove_stale_temporaries(target.parent)
         temporary = temporary_beside(target, target.suffix)  # FFmpeg derives the format from it
         try:
@@ -99,14 +99,6 @@ class _UnfinishedError(Exception):
     def __init__(self, reason: DerainError) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-def _check_target(target: Path) -> None:
-    """Check before the long work that a clip can have this name."""
-    try:
-        check_target_name(target)
-    except OSError as error:
-        raise VideoError(f"{target}: {explain_os_error(error)}") from error
 
 
 def _finish(temporary: Path, target: Path, *, source: Path, overwrite: bool) -> None:
