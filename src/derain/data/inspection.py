@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from derain.data.alignment import misalignment
@@ -17,8 +17,9 @@ from derain.data.duplicates.fingerprints import (
     comparison_image,
     fingerprint,
 )
-from derain.data.pairs.pair import Image8, Pair, decode, read
+from derain.data.pairs.pair import Pair, decode, read
 from derain.data.pairs.pair_set import PairSet, Problem, sample_pairs
+from derain.data.psnr import psnr_db
 from derain.environment import available_cores
 from derain.errors import DataError
 
@@ -121,12 +122,12 @@ def _inspect(task: InspectionTask) -> Inspection:
     except DataError as error:
         return Inspection(problem=_as_problem(pair, error))
     try:
-        psnr_db, reason = _measure(pair) if task.measured else (None, None)
+        decibels, reason = _measure(pair) if task.measured else (None, None)
         if not task.measured and pair.clean_side is None:
             read(pair.rainy_path)
     except DataError as error:
         return Inspection(problem=_as_problem(pair, error), fingerprint=background)
-    return Inspection(psnr_db, Problem(pair.rainy_path, reason) if reason else None, background)
+    return Inspection(decibels, Problem(pair.rainy_path, reason) if reason else None, background)
 
 
 def _as_problem(pair: Pair, error: DataError) -> Problem:
@@ -139,14 +140,7 @@ def _as_problem(pair: Pair, error: DataError) -> Problem:
 def _measure(pair: Pair) -> tuple[float | None, str | None]:
     """Return the PSNR of a pair and what is wrong with it."""
     rainy, clean = pair.load()
-    psnr_db = _psnr_db(rainy, clean)
-    if psnr_db is None:
+    decibels = psnr_db(rainy, clean)
+    if decibels == math.inf:
         return None, "equals its clean picture, pixel for pixel"
-    return psnr_db, misalignment(rainy, clean)
-
-
-def _psnr_db(rainy: Image8, clean: Image8) -> float | None:
-    """Return the PSNR in RGB, 10 log10(255^2 / MSE) over all pixels; None for equal pictures."""
-    difference = rainy.astype(np.float32) - clean
-    mse = float(np.mean(np.square(difference), dtype=np.float64))
-    return float(10 * np.log10(255**2 / mse)) if mse else None
+    return decibels, misalignment(rainy, clean)
