@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from derain import pictures
 from derain.errors import DerainError, PictureError, VideoError
 from derain.files.atomic import remove_stale_temporaries
 from derain.files.messages import TargetExistsError, listing_error
-from derain.files.paths import create_folder, is_taken, same_file
+from derain.files.paths import create_folder, is_taken, natural_key, same_file
 from derain.inference.blending import check_blend
 from derain.inference.restorer import Restorer
 from derain.inference.transparency import fill_transparent
@@ -53,7 +52,7 @@ def find_frames(folder: Path) -> list[Path]:
             f"{folder}: contains no frames that derain can read; "
             f"name a folder of pictures, or clips, for example `{folder}/*.mp4`"
         )
-    return sorted(frames, key=_natural_key)
+    return sorted(frames, key=lambda path: natural_key(path.name))
 
 
 def restore_frame_folder(
@@ -189,9 +188,3 @@ def _explain(path: Path, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"{path}: not enough memory to restore it; use a smaller --limit-mib"
     return f"{path}: {type(error).__name__}: {error}; this is a bug in derain, please report it"
-
-
-def _natural_key(path: Path) -> list[tuple[int, str]]:
-    """Return a sort key that compares the numbers in a name by their value."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]
