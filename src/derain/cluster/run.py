@@ -31,7 +31,6 @@ def restore_on_cluster(
     `address` is that of a Ray cluster, or LOCAL. Raises EngineError if the cluster cannot be
     reached or its workers do not start, and PictureError if the folder cannot be listed.
     """
-    import ray
     from ray.exceptions import RayError
 
     try:
@@ -52,7 +51,7 @@ def restore_on_cluster(
                 names = lambda lost=lost: lost  # type: ignore[misc]  # noqa: E731
             for name in lost:
                 on_row(row_of(name, FAILED, error=_lost(task.source.named(name))))
-    except (RayError, ConnectionError, ray.exceptions.RaySystemError) as error:
+    except (RayError, ConnectionError) as error:
         reason = str(error).strip().rpartition("\n")[2]
         raise EngineError(
             f"{address}: the Ray cluster failed ({reason}); check the address, and that derain "
