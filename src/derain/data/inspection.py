@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,10 @@ def inspect_pairs(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> list[Inspection]:
-    """Run the tasks in `processes` processes (None: one for each core); returns them in order."""
+    """Run the tasks in `processes` processes (None: one for each core); returns them in order.
+
+    Raises DataError if a process is killed.
+    """
     processes = min(processes or available_cores(), 1 + len(tasks) // CHUNK)
     inspections: list[Inspection] = []
 
@@ -81,9 +85,14 @@ def inspect_pairs(
         for task in tasks:
             collect(_inspect(task))
     else:
-        with ProcessPoolExecutor(processes) as pool:
-            for inspection in pool.map(_inspect, tasks, chunksize=CHUNK):
-                collect(inspection)
+        try:
+            with ProcessPoolExecutor(processes) as pool:
+                for inspection in pool.map(_inspect, tasks, chunksize=CHUNK):
+                    collect(inspection)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a process that inspects pictures was killed, as by a full memory; use fewer --jobs"
+            ) from error
     return inspections
 
 
