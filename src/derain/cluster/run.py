@@ -119,7 +119,9 @@ def choose_workers(threads: int | None, *, on_gpu: bool) -> dict[str, Any]:
     cpus = threads or min(CPUS_EACH, least)
     count = gpus if on_gpu else sum(int(node.get("CPU", 0)) // cpus for node in nodes)
     if not count:
-        raise EngineError(f"--threads {cpus}: no machine of the cluster has so many CPUs")
+        raise EngineError(
+            f"--threads {cpus}: no machine of the cluster has so many CPUs; choose fewer"
+        )
     return {"count": count, "cpus": cpus, "gpus": 1 if on_gpu else 0}
 
 
