@@ -70,7 +70,7 @@ def test_another_input_must_not_be_overwritten():
 
 
 @pytest.mark.parametrize("again", ["a", "link"])
-def test_repeated_input_is_no_problem(again, tmp_path):
+def test_repeated_input_does_not_conflict(again, tmp_path):
     (tmp_path / "a").touch()
     (tmp_path / "link").symlink_to("a")
     conflicts = ConflictCheck()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from derain.serve.process import Task
+from derain.serve.messages import Task
 from derain.serve.worker import Worker
 
 

@@ -116,7 +116,7 @@ class ClusterProgress(Console):
         self._bar.__exit__(kind, error, trace)
 
     def add_row(self, row: Mapping[str, Any]) -> None:
-        """Count and report one picture, a row of `cluster.worker.row_of`."""
+        """Count and report one picture. `row` is that of `cluster.worker.row_of`."""
         from derain.cluster.worker import EXISTING
 
         source, target = (

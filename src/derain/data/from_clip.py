@@ -33,7 +33,7 @@ MAX_MASKED = 0.5
 MAX_LIGHT_CHANGE = 4.0
 """Difference of the median brightness from the scene's, in levels of 255, that rain can cause."""
 MAX_PSNR_DB = 60.0
-"""A pair without rain counts as this in the mean."""
+"""PSNR of a pair without rain, when PSNRs are averaged."""
 
 
 @dataclass

@@ -48,7 +48,7 @@ class PhotoResult:
 
 
 class PictureRestorer(Protocol):
-    """What a worker needs of a `Restorer`. Thread-safe."""
+    """The part of a `Restorer` that a worker uses. Thread-safe."""
 
     def restore_picture(
         self,

@@ -17,7 +17,7 @@ from derain.photos.jobs import Job
 from derain.photos.options import RestoreOptions
 from derain.photos.worker import PhotoWorker
 from derain.pictures import Picture
-from derain.serve.process import Event, Task
+from derain.serve.messages import Event, Task
 
 
 class _CancelledError(Exception):

@@ -102,7 +102,7 @@ def restore_frame_folder(
 
 
 class _FolderRun:
-    """The frames of a folder on their way to `output`, and what became of them.
+    """The frames of a folder on their way to `output`, and their results.
 
     A tag is (rainy, path), the frame as read and its file.
     """
