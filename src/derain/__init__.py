@@ -23,3 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(restorer, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})  # completion in notebooks lists what is not imported yet

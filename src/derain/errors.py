@@ -13,9 +13,9 @@
 Each text names the file, the fact and the remedy in one or two sentences:
 
     try:
-        picture = derain.pictures.read(path)
+        clean = derain.restore("rainy.jpg")
     except derain.DerainError as error:
-        print(error)  # rainy.jpg: no such file; check the spelling
+        print(error)  # rainy.jpg: there is no such file; check the spelling
 """
 
 from __future__ import annotations

@@ -38,6 +38,15 @@ def test_shared_background_is_printed_and_returns_1(planted, capsys):
     assert shared in capsys.readouterr().out
 
 
+def test_rain_free_folders_are_compared_with_sets(planted, capsys):
+    backgrounds = planted / "test" / "clean"
+    options = ["--rain-free", str(backgrounds), "--jobs", "1"]
+    assert main(["data", "check", str(planted / "train"), *options]) == 1
+    report = capsys.readouterr().out
+    assert f"rocket.png = {backgrounds / 'rocket.png'}" in report
+    assert "pictures     1" in report
+
+
 def test_report_describes_the_set(planted, capsys):
     check(planted / "train", jobs=1)
     words = capsys.readouterr().out.split()

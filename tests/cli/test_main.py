@@ -158,6 +158,13 @@ def test_stream_address_suggests_a_pipe(capsys):
     )
 
 
+def test_address_of_a_photo_is_not_a_stream(capsys):
+    assert main(["https://example.org/photo.jpg"]) == 1
+    assert (
+        "https://example.org/photo.jpg: is not on this machine; download" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--json", "-"], ["--json=-"], ["--report", "-"], ["--mask", "a.mp4"], ["-m", "a.mp4"]],

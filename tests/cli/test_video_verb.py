@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from derain.cli.main import main
+from derain.weights import CLIP_DEFAULT
 
 av = pytest.importorskip("av")
 from derain.video import jobs  # noqa: E402
@@ -129,6 +130,11 @@ def test_invalid_input_is_one_sentence(darken, tmp_path, capsys):
     (tmp_path / "photo.txt").write_text("a photo")
     assert main(["video", str(tmp_path / "photo.txt"), *darken]) == 1
     assert capsys.readouterr().err.count("\n") == 2  # the model, and the sentence
+
+
+def test_help_names_the_default_model(capsys):
+    assert main(["video", "--help"]) == 0
+    assert f"[default: {CLIP_DEFAULT}]" in capsys.readouterr().out
 
 
 def test_no_clip(capsys):

@@ -66,6 +66,29 @@ def test_shared_background_is_found(train, tmp_path, photos):
     assert not result.is_sound
 
 
+def test_background_without_a_rainy_side_is_found_in_a_set_of_pairs(train, tmp_path, photos):
+    (tmp_path / "backgrounds").mkdir()
+    for name in ("chelsea", "coffee"):
+        Image.fromarray(photos[name]).save(tmp_path / "backgrounds" / f"{name}.png")
+    result = check([train], rain_free=[tmp_path / "backgrounds"], processes=1)
+    shared = [train / "clean" / "b.png", tmp_path / "backgrounds" / "chelsea.png"]
+    assert result.shared == [shared]
+    assert result.folders[1].backgrounds == 2
+
+
+def test_rain_free_pictures_are_not_pairs_of_equal_pictures(tmp_path, photos):
+    Image.fromarray(photos["chelsea"]).save(tmp_path / "a.png")
+    assert check([], rain_free=[tmp_path], processes=1).is_sound
+
+
+def test_damaged_rain_free_picture_is_a_problem(tmp_path, photos):
+    Image.fromarray(photos["chelsea"]).save(tmp_path / "a.png")
+    for name, damage in (("header.png", slice(9)), ("body.png", slice(20_000))):
+        (tmp_path / name).write_bytes((tmp_path / "a.png").read_bytes()[damage])
+    (folder,) = check([], rain_free=[tmp_path], processes=1).folders
+    assert {problem.path.name for problem in folder.problems} == {"header.png", "body.png"}
+
+
 def test_shared_background_of_16_bits_is_found(tmp_path, photos):
     for folder, dtype, white in (("train", np.uint8, 1), ("test", np.uint16, 257)):
         for side, offset in (("rainy", 20), ("clean", 0)):

@@ -124,6 +124,12 @@ def test_all_dtypes_give_the_same_niqe(photo):
     )
 
 
+@pytest.mark.parametrize("scale", [np.float64(255), np.int64(1), np.nan])
+def test_arrays_that_are_not_pictures_are_rejected(scale, photo):
+    with pytest.raises(ValueError, match=r"^photo "):
+        niqe(photo * scale)
+
+
 def test_grey_counts_as_three_channels(photo):
     grey = photo[..., 0]
     assert niqe(grey) == niqe(np.stack([grey] * 3, axis=2))

@@ -155,7 +155,7 @@ def test_permissions_of_a_missing_file_are_ignored(tmp_path):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (TargetExistsError(), "appeared while derain was running; use --overwrite"),
+        (TargetExistsError(), "exists by now; use --overwrite"),
         (FileNotFoundError(), "its folder does not exist; create it first"),
         (FileExistsError(), "a file has the name of its folder"),
         (IsADirectoryError(), "is a folder; name a file in it"),

@@ -8,6 +8,7 @@ import pytest
 import derain
 from derain.errors import WeightsError
 from derain.inference.clip_restorer import ClipRestorer
+from derain.weights import CLIP_DEFAULT
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,19 @@ def test_more_than_three_frames_are_rejected(make_network):
     path = make_network("five", configuration='{"channels": [16], "frames": 5}')
     with pytest.raises(WeightsError, match="needs 5 frames, but this version"):
         ClipRestorer(path)
+
+
+def test_default_model_is_the_one_for_clips():
+    assert ClipRestorer().model.name == CLIP_DEFAULT
+
+
+@pytest.mark.parametrize("views", [4, 8])
+def test_views_of_a_window_are_averaged(views, networks):
+    before, frame, after = (np.full((40, 50, 3), level, np.uint8) for level in (30, 60, 120))
+    restorer = ClipRestorer(networks / "averaging.onnx", precision="float32", ensemble=views)
+    assert (restorer.restore_frame(frame, before, after) == 70).all()
+
+
+def test_a_network_for_clips_rejects_a_frame_without_neighbours(averaging):
+    with pytest.raises(WeightsError, match="restores clips, since it needs 3 frames"):
+        averaging(np.zeros((40, 50, 3), np.uint8))

@@ -63,11 +63,24 @@ def run_python(code: str) -> str:
     return run.stdout
 
 
+def test_names_complete_before_the_engine_is_imported():
+    missing = run_python("import derain; print({*derain.__all__} - {*dir(derain)})")
+    assert missing.strip() == "set()"
+
+
 def test_public_names():
     assert derain.__all__ == ["DerainError", "Restorer", "__version__", "restore"]
 
 
 # arrays
+
+
+@pytest.mark.parametrize("path", ["photo.jpg", Path("photo.jpg")])
+def test_a_path_as_pixels_gets_the_call_that_takes_paths(darken, path):
+    with pytest.raises(PictureError, match=r"photo\.jpg: a Restorer takes pixels.*derain\.restore"):
+        darken(path)
+    with pytest.raises(PictureError, match=r"photo\.jpg: the mask of a Restorer is an array"):
+        darken(np.zeros((4, 4), np.uint8), mask=path)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64", ">u2"])

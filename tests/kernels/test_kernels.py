@@ -192,6 +192,12 @@ def test_other_convolutions_use_the_reference(for_convolutions, layer):
     assert not is_fused(accelerated(layer), noise(1, 16, 7, 7))
 
 
+def test_one_picture_without_a_batch_uses_the_reference(for_convolutions):
+    layer, x = nn.Conv2d(16, 16, 3, padding=1), noise(1, 16, 7, 9)[0]
+    expected = layer(x)
+    assert torch.equal(accelerated(layer)(x), expected)
+
+
 @pytest.mark.parametrize("size", [(7, 7), (7, 21), (14, 7)])
 def test_single_rows_and_columns_of_windows_wrap(compiled, make_block, size):
     for expected, actual in reference_and_kernel(make_block(), noise(1, 16, *size)):

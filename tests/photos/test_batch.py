@@ -247,9 +247,7 @@ def test_rain_layer_that_appears_without_its_target_is_a_problem(darken, photos,
     jobs = find_jobs([photos / "03.png"], with_rain=True)
     layer = jobs.pending[0].rain_target
     write_while_restoring(monkeypatch, layer, "of another photo")
-    assert f"{layer.name}: appeared while derain was running" in problem(
-        PhotoBatch(darken).run(jobs)
-    )
+    assert f"{layer.name}: exists by now" in problem(PhotoBatch(darken).run(jobs))
     assert not jobs.pending[0].target.exists()
 
 

@@ -291,6 +291,12 @@ def test_input_is_not_overwritten(tree):
     assert len(jobs.problems) == 2
 
 
+def test_message_about_an_input_does_not_advise_to_overwrite_it(tree):
+    for _, text in find_jobs([tree], output=tree).problems:
+        assert "would overwrite itself; write to another" in text
+        assert "--overwrite" not in text
+
+
 def test_empty_suffix_needs_overwrite(tree):
     assert len(find_jobs([tree], suffix="").problems) == 2
     assert len(targets(tree, suffix="", overwrite=True)) == 2

@@ -259,3 +259,18 @@ def test_interrupted_write_leaves_nothing(rainy, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         pictures.write(rainy, tmp_path / "out.png")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, bool])
+def test_pixels_that_are_not_integers_of_a_file_are_not_written_as_black(dtype, tmp_path):
+    picture = Picture(np.ones((4, 4, 3), dtype))
+    with pytest.raises(PictureError, match=r"out\.png: pixels of \w+ cannot be written; scale"):
+        pictures.write(picture, tmp_path / "out.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\x20ftypisom\0\0\2\0isomiso2", b"RIFF\x24\0\0\0AVI LIST"])
+def test_clip_is_not_called_a_damaged_picture(head, tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(head + bytes(100))
+    assert read_error(path) == "is a clip, not a picture; restore it with `derain video`"

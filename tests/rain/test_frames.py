@@ -33,6 +33,21 @@ def test_frames_of_other_dtypes_are_checked():
         render_frames([GREY, GREY.astype(np.int64)])
 
 
+def test_frames_of_another_size_are_rejected():
+    with pytest.raises(DerainError, match=r"not 80x60 and 80x30; make a clip of each$"):
+        render_frames([GREY, GREY[:30]])
+
+
+def test_no_frames_give_no_frames():
+    assert render_frames([]) == []
+
+
+@pytest.mark.parametrize("shutter_s", [0, -1 / 60, float("nan")])
+def test_an_exposure_that_is_not_above_0_is_rejected(shutter_s):
+    with pytest.raises(DerainError, match=r"choose more than 0$"):
+        random_for_shutter(1, shutter_s=shutter_s)
+
+
 @pytest.mark.parametrize(("diameter_mm", "speed"), [(1.0, 4.0), (2.0, 6.5), (4.0, 8.7)])
 def test_drops_fall_as_fast_as_published(diameter_mm, speed):
     assert fall_speed_m_s(diameter_mm) == pytest.approx(speed, abs=0.06)

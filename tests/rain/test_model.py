@@ -52,6 +52,11 @@ def test_random_rain_keeps_fixed_parameters():
     assert random(0, angle_deg=33.0, layers=2) == replace(random(0), angle_deg=33.0, layers=2)
 
 
+def test_random_rain_of_a_fixed_coverage_is_not_too_bright():
+    assert all(random(seed, coverage=4.0).brightness <= 0.15 for seed in range(20))
+    assert random(0, coverage=0.0).coverage == 0.0
+
+
 @pytest.mark.parametrize("name", RANGES)
 def test_value_out_of_range_is_an_error_with_the_range(name):
     minimum, maximum = RANGES[name]

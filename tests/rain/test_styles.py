@@ -5,7 +5,7 @@ import pytest
 
 from derain.cli.rain import StyleName
 from derain.errors import DerainError
-from derain.rain import STYLES, StreakMasks, render_style
+from derain.rain import STYLES, StreakMasks, render_style, render_style_pair
 from derain.rain.styles import combine
 
 GREY = np.full((120, 160, 3), 90, np.uint8)
@@ -63,6 +63,16 @@ def test_only_haze_and_defocus_darken(style, masks):
     assert (render(masks, style=style, seed=1) >= GREY).all()
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_pair_differs_by_streaks_only(style, masks):
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 230, (90, 120, 3), dtype=np.uint8)
+    rainy, dry = render_style_pair(photo, style=style, seed=1, masks=masks)
+    np.testing.assert_array_equal(rainy, render(masks, photo, style=style, seed=1))
+    assert (rainy >= dry).all()
+    assert (dry == photo).all() == (style != "outdoor-rain")
+
+
 @pytest.mark.parametrize("style", ["rain1400", "hq-rain", "rain-gen-noise"])
 def test_streaks_grow_with_the_picture(style):
     steepness = []
@@ -89,6 +99,12 @@ def test_streak_areas(masks):
 def test_missing_masks_are_an_error(style):
     with pytest.raises(DerainError, match="needs streak masks"):
         render_style(GREY, style=style)
+
+
+@pytest.mark.parametrize("mask", [np.eye(40, dtype=np.float32), np.zeros((40, 40, 3), np.uint8)])
+def test_masks_of_another_kind_are_an_error(mask):
+    with pytest.raises(DerainError, match="streak masks are uint8"):
+        render_style(GREY, style="rain-mix", masks=StreakMasks([mask]))
 
 
 def test_unknown_style_is_an_error_with_the_known_ones():

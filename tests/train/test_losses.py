@@ -37,6 +37,40 @@ def test_ssim_gradient_agrees_with_finite_differences():
     assert (slope * direction).sum().item() == pytest.approx(difference.item(), rel=0.02)
 
 
+def test_ssim_inside_the_border_rejects_pictures_below_its_window():
+    with pytest.raises(ValueError, match="30x10 px is smaller than the 11x11 window"):
+        ssim(*torch.rand(2, 1, 3, 10, 30), border="valid")
+
+
+def test_losses_are_the_same_under_autocast():
+    clean = torch.rand(1, 3, 32, 40)
+    restored = (clean + 0.01 * torch.randn_like(clean)).clamp(0, 1)
+    scales = [restored, halve(restored)]
+
+    def losses():
+        return torch.stack(
+            [pixel_loss(restored, clean), hierarchical_loss(scales, clean, weights=(0.1, 0.05))]
+        )
+
+    exact = losses()
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(losses(), exact)
+
+
+def test_losses_can_be_counted_on_the_device_meta():
+    x = torch.rand(1, 3, 32, 40, device="meta")
+    assert hierarchical_loss([x, halve(x)], x, weights=(0.1, 0.05)).shape == ()
+
+
+def test_ssim_has_a_gradient_after_inference_mode_has_seen_the_same_size():
+    x, y = torch.rand(2, 1, 3, 23, 29)
+    with torch.inference_mode():
+        ssim(x, y)
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(ssim(x, y), x)
+    assert slope.abs().sum() > 0
+
+
 def test_halving_is_a_binomial_blur_and_subsampling():
     x = np.random.default_rng(0).random((10, 14))
     blurred = x

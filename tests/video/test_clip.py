@@ -409,7 +409,7 @@ def test_partial_clip_of_a_long_name(make_clip):
 
 def test_threads_end(make_clip):
     before = threading.active_count()
-    restore(make_clip())
+    restore(make_clip(), "complete.mp4")
     interrupt(make_clip(), after=3)
     assert threading.active_count() == before
 
@@ -462,11 +462,27 @@ def _umask() -> int:
 def test_target_that_appears_meanwhile_is_kept(make_clip):
     source = make_clip()
     target = source.with_name("out.mp4")
-    message = r"out\.mp4: appeared while derain was running.*are in .*out_partial\.mp4$"
+    message = r"out\.mp4: exists by now.*are in .*out_partial\.mp4$"
     with pytest.raises(VideoError, match=message):
         restore(source, on_frame=lambda: target.write_bytes(b"another"), overwrite=False)
     assert target.read_bytes() == b"another"
     assert len(decode(source.with_name("out_partial.mp4"))) == 20
+
+
+def test_existing_clip_is_kept_without_any_work(make_clip):
+    source = make_clip()
+    original = source.read_bytes()
+    seen: list[object] = []
+    with pytest.raises(VideoError, match=r"clip\.mp4: exists by now; .*overwrite=True"):
+        restore_clip(source, source, lambda rainy: (seen.append(rainy), rainy)[1])
+    assert source.read_bytes() == original
+    assert seen == []
+
+
+def test_names_may_be_text(make_clip):
+    source = make_clip()
+    restore_clip(str(source), str(source.with_name("out.mp4")), identity)
+    assert len(decode(source.with_name("out.mp4"))) == 20
 
 
 def test_failed_renaming_keeps_the_clip(make_clip, monkeypatch):
@@ -480,7 +496,7 @@ def test_failed_renaming_keeps_the_clip(make_clip, monkeypatch):
     monkeypatch.setattr(Path, "replace", refuse)
     message = r"permission denied.*; the frames before it are in .*out_partial\.mp4$"
     with pytest.raises(VideoError, match=message):
-        restore(source)
+        restore(source, overwrite=True)
     assert len(decode(source.with_name("out_partial.mp4"))) == 20
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from io import BytesIO
 
 import numpy as np
 import pytest
 from helpers.clips import QUARTER_TURN, decode, halve, luma, restore
+from PIL import Image
 
-from derain.pictures.orientation import upright
+from derain.pictures.orientation import ORIENTATION, upright
 from derain.video.clip_reader import ClipReader
 from derain.video.frames import FrameOptions
 from derain.video.rotation import (
@@ -87,3 +89,15 @@ def test_format_without_rotation_gets_upright_frames(suffix, make_clip):
     before, after = decode(source)[0], decode(target)[0]
     assert (after.width, after.height) == (48, 64)
     assert np.abs(luma(after) - np.rot90(luma(before), -1)).mean() < 2
+
+
+def test_photos_with_exif_make_a_clip(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    photo = BytesIO()
+    Image.new("RGB", (64, 48), "grey").save(photo, "JPEG", exif=exif)
+    source = tmp_path / "camera.mjpeg"
+    source.write_bytes(photo.getvalue() * 3)
+    target, result = restore(source, "out.avi")
+    assert [(frame.width, frame.height) for frame in decode(target)] == [(48, 64)] * 3
+    assert "the EXIF of its frames is dropped" in result.notes

@@ -38,6 +38,9 @@ def _work_bar() -> Progress:
 @data.command
 def check(
     *folders: PathArgument,
+    rain_free: Annotated[
+        list[PathArgument] | None, Parameter(consume_multiple=True, negative="")
+    ] = None,
     layout: str | None = None,
     measured: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 200,
     jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"], validator=Positive)] = None,
@@ -51,6 +54,9 @@ def check(
     ----------
     folders
         One data set each, for example a training set and a test set; list files are accepted too.
+    rain_free
+        Folders of clean pictures without rainy ones, such as backgrounds for training; subfolders
+        are not searched.
     layout
         Layout of the pairs, if detection fails: folders, names, one-to-many, clean-left,
         clean-right, list.
@@ -64,12 +70,13 @@ def check(
     from derain.data import check as checks
     from derain.errors import DataError
 
-    if not folders:
+    if not folders and not rain_free:
         raise DataError("derain data check: no folder given; name one or more")
     with _work_bar() as progress:
         task = progress.add_task("inspecting pairs", total=None)
         result = checks.check(
             folders,
+            rain_free=rain_free or (),
             layout=layout,
             measured=measured,
             processes=jobs,
@@ -226,11 +233,13 @@ def report_lines(result: Check, *, max_lines: int | None) -> list[str]:
 
 
 def _folder_lines(folder: FolderCheck, *, max_lines: int | None) -> list[str]:
+    from derain.data.pairs.rain_free import RAIN_FREE
+
     pair_set = folder.pair_set
     lines = [
         str(pair_set.origin),
         f"  layout       {pair_set.layout}",
-        f"  pairs        {len(pair_set.pairs)}",
+        f"  {'pictures' if pair_set.layout == RAIN_FREE else 'pairs':<12} {len(pair_set.pairs)}",
         f"  sizes        {_most_frequent(folder.sizes)}",
         f"  formats      {_most_frequent(folder.formats)}",
     ]

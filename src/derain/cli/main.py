@@ -23,7 +23,7 @@ from derain.cli.exit_codes import ExitCode
 from derain.cluster.location import is_store
 from derain.errors import MissingExtraError
 from derain.files.paths import ends_with_slash, exists, is_folder
-from derain.suffixes import PIPE, READABLE_CLIP_SUFFIXES
+from derain.suffixes import PICTURE_SUFFIXES, PIPE, READABLE_CLIP_SUFFIXES
 
 VERBS = {
     "restore": "Remove rain from photos and folders of photos. Default for `derain photo.jpg`.",
@@ -170,6 +170,8 @@ def _verb_for(tokens: Sequence[str]) -> str:
         if is_store(token):
             return "restore"
         if re.match(r"\w+://", token) and not exists(Path(token)):
+            if Path(token).suffix.lower() in PICTURE_SUFFIXES:
+                raise DerainError(f"{token}: is not on this machine; download it first")
             raise DerainError(
                 f"{token}: streams cannot be opened directly; "
                 f"use `ffmpeg -i {token} -f yuv4mpegpipe - | derain - -o -`"

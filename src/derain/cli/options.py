@@ -82,8 +82,8 @@ class Network:
     threads
         CPU threads for the network. Default: all cores.
     tile_px
-        Large pictures are restored in tiles. Maximum side of a tile in pixels, at least 168.
-        Default: as large as --limit-mib allows.
+        Large pictures are restored in tiles. Maximum side of a tile in pixels, at least 168, or 336
+        for `fast` and `clip`. Default: as large as --limit-mib allows.
     limit_mib
         Memory for the network in MiB, at least that of the smallest tile. Default: 768, and less
         for very large pictures.
@@ -114,5 +114,13 @@ class Network:
         return ClipRestorer(**vars(self))
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ClipNetwork(Network):
+    """The same for clips: the help shows the default of the field, not that of an instance."""
+
+    model: Annotated[str, Parameter(name=["--model", "-m"])] = CLIP_DEFAULT
+
+
 DEFAULT_NETWORK = Network()
-DEFAULT_CLIP_NETWORK = Network(model=CLIP_DEFAULT)
+DEFAULT_CLIP_NETWORK = ClipNetwork()

@@ -9,9 +9,9 @@ from cyclopts import Parameter
 
 from derain.cli.options import (
     DEFAULT_CLIP_NETWORK,
+    ClipNetwork,
     Flag,
     Fraction,
-    Network,
     OutputArgument,
     PathArgument,
     Quiet,
@@ -35,7 +35,7 @@ def video(
     overwrite: Flag = False,
     suffix: str | None = None,
     quiet: Quiet = False,
-    network: Network = DEFAULT_CLIP_NETWORK,
+    network: ClipNetwork = DEFAULT_CLIP_NETWORK,
 ) -> int:
     """Remove rain from clips. Sound, subtitles, rotation, colours and time stamps are kept.
 

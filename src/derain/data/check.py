@@ -21,6 +21,7 @@ from derain.data.inspection import (
 )
 from derain.data.pairs.find import find_pairs
 from derain.data.pairs.pair_set import PairSet, Problem
+from derain.data.pairs.rain_free import RAIN_FREE, find_rain_free
 from derain.errors import DataError
 
 
@@ -78,6 +79,7 @@ _Group = list[_Inspected]
 def check(
     folders: Sequence[str | os.PathLike[str]],
     *,
+    rain_free: Sequence[str | os.PathLike[str]] = (),
     layout: str | None = None,
     measured: int = 200,
     processes: int | None = None,
@@ -85,18 +87,24 @@ def check(
 ) -> Check:
     """Decode every picture in `folders` and compare all their backgrounds with each other.
 
-    PSNR and alignment are measured on at most `measured` pairs of each folder; `progress(done,
-    total)` is called after each pair. Raises DataError where `find_pairs` does, and for a folder
-    that is given twice.
+    `rain_free` are folders of clean pictures without rainy ones; subfolders are not searched.
+    PSNR and alignment are measured on at most `measured` pairs of each folder;
+    `progress(done, total)` is called after each pair. Raises DataError where `find_pairs` and
+    `find_rain_free` do, and for a folder that is given twice.
     """
-    sets = [find_pairs(folder, layout=layout) for folder in folders]
+    sets = [
+        *(find_pairs(folder, layout=layout) for folder in folders),
+        *map(find_rain_free, rain_free),
+    ]
     count = Counter(pair_set.origin.resolve() for pair_set in sets)
     if repeated := [path for path, times in count.items() if times > 1]:
         raise DataError(f"{repeated[0]}: given twice; name each data set once")
     tasks = [
         (index, task)
         for index, pair_set in enumerate(sets)
-        for task in inspection_tasks(pair_set, measured=measured)
+        for task in inspection_tasks(
+            pair_set, measured=0 if pair_set.layout == RAIN_FREE else measured
+        )
     ]
     inspections = inspect_pairs([task for _, task in tasks], processes=processes, progress=progress)
     inspected = [

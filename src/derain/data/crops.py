@@ -83,8 +83,9 @@ class CropMix:
 class Crops:
     """`crops[index] -> (rainy, clean)`, float32 (3, crop_px, crop_px) in 0..1, for any index >= 0.
 
-    A map-style data set for `torch.utils.data` that does not import torch. Raises DataError if
-    there are no pictures for a kind of crop that `mix` contains.
+    A map-style data set for `torch.utils.data` that does not import torch. It has no length, so a
+    `DataLoader` needs a sampler, such as `sampler=range(1000)`. Raises DataError if there are no
+    pictures for a kind of crop that `mix` contains.
     """
 
     def __init__(
@@ -193,14 +194,13 @@ class Crops:
         self, rng: np.random.Generator, compress: bool, zoom: float
     ) -> tuple[Image8, Image8]:
         clean = self._background(rng, compress, zoom)
-        rainy = rain.render_style(
+        return rain.render_style_pair(
             clean,
             style=self.styles[int(rng.integers(len(self.styles)))],
             seed=rng,
             scale=zoom if zoom > 1 else None,
             masks=self.masks,
         )
-        return rainy, clean
 
     def _rain_free(
         self, rng: np.random.Generator, compress: bool, zoom: float

@@ -37,6 +37,9 @@ def psnr(restored: Image, clean: Image, *, peak: float = 1.0) -> float:
         MSE = mean (x - y)^2 over all pixels and channels
         PSNR = 10 log10(peak^2 / MSE)
 
+    Both are (H, W) or (H, W, C). `peak` is their white: 1 for floats in 0..1, 255 for 8 bits.
+    Raises ValueError for pictures of different shapes.
+
     >>> round(psnr(np.full((4, 4), 0.5), np.full((4, 4), 0.6)), 2)  # MSE = 0.01
     20.0
     """
@@ -70,8 +73,8 @@ def ssim(restored: Image, clean: Image, *, peak: float = 1.0, border: Border = "
     1.5; they are weighted by the window, without the n - 1 correction. Colour pictures get the mean
     of their channels. `border="valid"` keeps the positions where the window lies inside, like
     Wang's `ssim_index.m`. `border="zero"` keeps all positions and pads with zeros, like the SSIM
-    loss of deraining networks. Nothing is subsampled. Raises ValueError for pictures smaller than
-    the window.
+    loss of deraining networks. Nothing is subsampled. `peak` is the white of the pictures, as in
+    `psnr`. Raises ValueError for pictures of different shapes, or smaller than the window.
 
     >>> flat = np.full((16, 20), 0.5), np.full((16, 20), 0.3)  # no variance: 0.3001 / 0.3401
     >>> round(ssim(*flat), 4)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from derain.evaluate.metrics import Image, Plane
-from derain.evaluate.protocols import eight_bit, luma
+from derain.evaluate.protocols import check_picture, eight_bit, luma
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,7 +76,8 @@ def niqe(photo: Image, *, against: Pristine | None = None) -> float:
         v1, S1: mean and covariance of the photo's blocks; v2, S2: those of clean photos
 
     The photo is (H, W, 3) or (H, W), of any dtype that `protocols.score` accepts; the figure is
-    taken on the luma of the 8-bit picture. Raises ValueError for a side below MIN_SIDE_PX.
+    taken on the luma of the 8-bit picture. Raises ValueError for a side below MIN_SIDE_PX and for
+    arrays that are not pictures.
 
     >>> grey = np.full((192, 192, 3), 128, np.uint8)
     >>> noise = np.random.default_rng(0).integers(0, 256, grey.shape, dtype=np.uint8)
@@ -115,6 +116,7 @@ def block_statistics(photo: Image) -> tuple[Floats, Floats]:
 
 
 def _grey(photo: Image) -> Plane:
+    check_picture(photo, "photo")
     levels = eight_bit(photo)
     return np.rint(
         luma((np.repeat(levels[..., None], 3, axis=2) if levels.ndim == 2 else levels) / 255) * 255

@@ -105,7 +105,7 @@ def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
     numbers, floats of another scale).
     """
     for name, image in (("restored", restored), ("clean", clean)):
-        _check(image, name)
+        check_picture(image, name)
     if restored.shape[:2] != clean.shape[:2]:
         raise ValueError(f"pictures of different sizes: {restored.shape} and {clean.shape}")
     x, y = prepare(protocol, restored), prepare(protocol, clean)
@@ -115,7 +115,8 @@ def score(protocol: Protocol, restored: Image, clean: Image) -> Score:
     return Score(decibels, ssim(x, y, border=protocol.border))
 
 
-def _check(image: Image, name: str) -> None:
+def check_picture(image: Image, name: str) -> None:
+    """Raise ValueError if an array is not a picture that `score` accepts."""
     if image.dtype.kind != "f" and (image.dtype.kind, image.dtype.itemsize) not in {
         ("u", 1),
         ("u", 2),

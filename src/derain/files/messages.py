@@ -6,7 +6,7 @@ import errno
 
 
 class TargetExistsError(FileExistsError):
-    """A target that appeared after it was checked, and that must not be overwritten."""
+    """A target that exists, or appeared after it was checked, and must not be overwritten."""
 
 
 TOO_MANY_FILES = "too many files are open; raise the limit (`ulimit -n`) or use a smaller --jobs"
@@ -36,8 +36,8 @@ def explain_os_error(error: Exception) -> str:
     match error:
         case TargetExistsError():
             return (
-                "appeared while derain was running; "
-                "use --overwrite to replace it, or write to another folder"
+                "exists by now; use --overwrite (in Python: overwrite=True) to replace it, "
+                "or write to another folder"
             )
         case FileNotFoundError() | NotADirectoryError():
             return "its folder does not exist; create it first"

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
 from derain.errors import WeightsError
 from derain.inference.restorer import Restorer
+from derain.weights import CLIP_DEFAULT
 
 CLIP_FRAMES = (1, 3)
 """Frames at once of the networks that can restore clips."""
 
 
 class ClipRestorer(Restorer):
-    """Removes rain from the frames of a clip. Takes the arguments of `Restorer`.
+    """Removes rain from the frames of a clip, by default with `clip`; see `Restorer` for arguments.
 
     A network for pictures sees each frame alone, one for clips also its two neighbours.
     """
 
     ONE_SIZE: ClassVar[bool] = True
+
+    def __init__(self, model: str | Path = CLIP_DEFAULT, **options: Any) -> None:
+        super().__init__(model, **options)
 
     def restore_frame(
         self, frame: NDArray[Any], before: NDArray[Any], after: NDArray[Any]

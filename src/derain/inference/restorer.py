@@ -122,7 +122,7 @@ class Restorer:
         EngineError if the network fails.
         """
         image = _validate(_to_array(image))
-        mask = None if mask is None else np.asarray(mask)
+        mask = None if mask is None else _to_mask(mask)
         check_blend(image, strength=strength, mask=mask)
         if image.ndim == 3 and image.shape[2] == 4:
             colours, alpha = image[..., :3], image[..., 3]
@@ -144,7 +144,7 @@ class Restorer:
 
         Raises PictureError for an invalid strength or mask, EngineError if the network fails.
         """
-        mask = None if mask is None else np.asarray(mask)
+        mask = None if mask is None else _to_mask(mask)
         check_blend(rainy.image, strength=strength, mask=mask)
         restored = self._restore_visible(rainy.image, rainy.alpha, on_tile)
         return rainy.with_image(blend(rainy.image, restored, strength=strength, mask=mask))
@@ -174,6 +174,8 @@ class Restorer:
         on_tile: Callable[[int, int], None] | None,
         neighbours: tuple[NDArray[Any], NDArray[Any]] | tuple[()] = (),
     ) -> NDArray[Any]:
+        if not neighbours:
+            self.model.require_pictures()
         limit_mib = default_limit_mib(image.nbytes) if self.limit_mib is None else self.limit_mib
         plan_for = partial(
             plan_tiles,
@@ -239,13 +241,31 @@ def _cache_key(model: str | Path) -> tuple[Any, ...]:
 
 
 def _to_array(image: Any) -> NDArray[Any]:
-    """Return the pixels of an array-like object. Raises PictureError for some Pillow modes."""
+    """Return the pixels of an array-like object.
+
+    Raises PictureError for a path, which only `restore` takes, and for some Pillow modes.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        raise PictureError(
+            f"{os.fspath(image)}: a Restorer takes pixels, not a path; use derain.restore(path), "
+            "or pass derain.pictures.read(path) to restore_picture"
+        )
     if isinstance(image, Image.Image) and image.mode not in SUPPORTED_MODES:
         raise PictureError(
             f"a Pillow image of mode {image.mode} has no R, G, B values; "
             "pass image.convert('RGB') or the path of the file"
         )
     return np.asarray(image)
+
+
+def _to_mask(mask: Any) -> NDArray[Any]:
+    """Return the pixels of an array-like mask. Raises PictureError for a path."""
+    if isinstance(mask, (str, os.PathLike)):
+        raise PictureError(
+            f"{os.fspath(mask)}: the mask of a Restorer is an array, not a path; use "
+            "derain.restore, or derain.inference.blending.read_mask(path)"
+        )
+    return np.asarray(mask)
 
 
 def _validate(image: NDArray[Any]) -> NDArray[Any]:

@@ -32,7 +32,9 @@ def accelerate(network: nn.Module, choice: Choice = "auto") -> None:
 
     Parameters, state dict and pickles of the network stay the same; a deep copy is accelerated too.
     The environment variable DERAIN_KERNELS=eager or =vector overrides `auto`. Without a compiler
-    or a suitable processor nothing changes; `describe` tells why.
+    or a suitable processor nothing changes; `describe` tells why. The layers inside a
+    module that a kernel computes are not called, and their hooks neither. Gradients that a kernel
+    computes have no gradient of their own, and `torch.func` rejects it. Use `eager` for these.
     """
     choice = effective_choice(choice)
     available = choice != "eager" and load_library() is not None

@@ -80,7 +80,8 @@ def fused_convolution(layer: nn.Conv2d, x: Tensor, *, matrix_unit: bool) -> Tens
     for the matrix unit.
     """
     if (
-        (layer.kernel_size, layer.stride, layer.padding) != ((3, 3), (1, 1), (1, 1))
+        x.shape[1:-2] != (layer.in_channels,)
+        or (layer.kernel_size, layer.stride, layer.padding) != ((3, 3), (1, 1), (1, 1))
         or layer.padding_mode != "zeros"
         or (layer.dilation, layer.groups) != ((1, 1), 1)
         or layer.bias is None

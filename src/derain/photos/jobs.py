@@ -216,7 +216,10 @@ def _add_job(jobs: JobList, job: Job, *, is_single: bool) -> None:
     existing = next((path for path in job.targets if is_taken(path)), None)
     if existing is None or job.overwrite:
         jobs.pending.append(job)
-    elif not is_single and existing == target and is_file(target) and not same_file(target, source):
+    elif same_file(target, source):  # not a reason to advise --overwrite
+        problem = f"{source}: would overwrite itself; write to another file or folder with -o"
+        jobs.problems.append((source, problem))
+    elif not is_single and existing == target and is_file(target):
         jobs.existing.append(job)
         jobs.missing_rain_layers += job.rain_target is not None and not is_taken(job.rain_target)
     else:

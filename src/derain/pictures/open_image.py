@@ -30,6 +30,7 @@ from derain.errors import MissingExtraError, PictureError
 from derain.files.messages import explain_read_error
 from derain.pictures.boxes import read_meta
 from derain.pictures.pillow_arrays import UnsupportedFormatError
+from derain.suffixes import READABLE_CLIP_SUFFIXES
 
 MAX_MEGAPIXELS = 178
 """Pillow's own limit, a protection against small files that decompress to more than the memory."""
@@ -37,6 +38,7 @@ PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF")
 HEIF = "HEIF"
 WEBP_ERRORS = {"could not create decoder object", "failed to read next frame"}
 """Errors of Pillow for a damaged WebP, and also for one that does not fit into the memory."""
+AVIF_BRANDS = {b"avif", b"avis"}
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"msf1"}
 REDUCED_COPY = 1
 """Bit of the TIFF tag NewSubfileType: the picture is a smaller copy of another one in the file."""
@@ -63,7 +65,7 @@ def open_image(file: BinaryIO) -> ImageFile.ImageFile:
                     "is a damaged or unsupported TIFF; "
                     "save it again interleaved, with 8 or 16 bits per sample, and LZW or Deflate"
                 ) from None
-            if head[4:8] == b"ftyp":
+            if _brands(head) & AVIF_BRANDS:
                 raise _avif_error(file) from None
             raise
     assert isinstance(image, ImageFile.ImageFile)
@@ -152,14 +154,24 @@ def picture_errors(path: Path) -> Iterator[None]:
             f"{path}: not enough memory to load it; close other programs or downscale it"
         ) from error
     except Exception as error:  # decoders raise anything for a damaged file
-        raise PictureError(f"{path}: {_explain(error)}") from error
+        is_clip = path.suffix.lower() in READABLE_CLIP_SUFFIXES
+        if is_clip and isinstance(error, UnidentifiedImageError):
+            fact = "is a clip, not a picture; restore it with `derain video`"
+        else:
+            fact = _explain(error)
+        raise PictureError(f"{path}: {fact}") from error
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """Return the brands of an AVIF, HEIC or MP4; none for another file."""
+    if head[4:8] != b"ftyp":
+        return set()
+    return {head[8:12], *(head[start : start + 4] for start in range(16, len(head), 4))}
 
 
 def _needs_heif(head: bytes) -> bool:
-    if head[4:8] != b"ftyp":
-        return False
-    brands = {head[8:12], *(head[start : start + 4] for start in range(16, len(head), 4))}
-    if brands & {b"avif", b"avis"}:
+    brands = _brands(head)
+    if brands & AVIF_BRANDS:
         if not features.check("avif"):
             raise UnsupportedFormatError(
                 "this build of Pillow does not support AVIF; "

@@ -78,8 +78,8 @@ def write(
     8 bits round 16-bit samples. `permissions_of` is another file, usually the source; permissions
     that it lacks are removed from the new file.
 
-    Raises PictureError for an unknown suffix, for transparency or a size that the format does not
-    support, and for errors of the disk.
+    Raises PictureError for an unknown suffix, for pixels that are neither uint8 nor uint16, for
+    transparency or a size that the format does not support, and for errors of the disk.
     """
     path = Path(path)
     format_name = format_for(path)
@@ -258,6 +258,11 @@ def _prepare(picture: Picture, path: Path, format_name: str) -> Picture:
 
     Raises PictureError.
     """
+    dtype = picture.pixels.dtype
+    if dtype.name not in {"uint8", "uint16"}:
+        raise PictureError(
+            f"{path}: pixels of {dtype} cannot be written; scale them to uint8 or uint16"
+        )
     check_fits(picture, path)
     if format_name in MOSTLY_OPAQUE_FORMATS and not _is_transparent(picture):
         return replace(picture, alpha=None)

@@ -9,7 +9,7 @@ from derain.rain.model import PRESETS, Rain, random
 from derain.rain.render import layer, render, render_frames
 from derain.rain.shutter import random_for_shutter
 from derain.rain.streak_masks import StreakMasks
-from derain.rain.styles import STYLES, render_style
+from derain.rain.styles import STYLES, render_style, render_style_pair
 
 __all__ = [
     "PRESETS",
@@ -22,4 +22,5 @@ __all__ = [
     "render",
     "render_frames",
     "render_style",
+    "render_style_pair",
 ]

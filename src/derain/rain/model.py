@@ -42,8 +42,9 @@ class Rain:
     """
 
     coverage: float = 0.6
-    """Mean number of streaks over a pixel, all layers together.
-    About `1 - exp(-coverage)` of the picture is under a streak."""
+    """Mean number of streaks over a pixel, all layers together, with a streak as wide as
+    `width_px`. About `1 - exp(-coverage)` of the picture is under one.
+    The faint borders of streaks reach further."""
     length_px: float = 24.0
     """Length of a streak in the middle of the depth range."""
     length_spread: float = 0.4
@@ -170,6 +171,7 @@ def random(seed: Seed, **fixed: Any) -> Rain:
         return float(low * (high / low) ** rng.random())
 
     coverage = log_uniform(0.08, 4.5)
+    coverage = fixed.get("coverage", coverage)
     drawn: dict[str, Any] = {
         "coverage": coverage,
         "length_px": log_uniform(6.0, 60.0),
@@ -181,7 +183,7 @@ def random(seed: Seed, **fixed: Any) -> Rain:
         "layers": int(rng.integers(1, 7)),
         "depth": log_uniform(1.2, 8.0),
         # dense rain that is also bright would be a white sheet
-        "brightness": min(log_uniform(0.08, 0.9), 0.6 / coverage),
+        "brightness": min(log_uniform(0.08, 0.9), 0.6 / max(coverage, 0.6)),
         "brightness_spread": uniform(0.2, 0.6),
         "defocus_px": uniform(0.0, 3.0),
         "mist": uniform(0.0, 0.4) if rng.random() < 0.5 else 0.0,

@@ -53,13 +53,22 @@ def render_frames(
     """Add rain to the frames of a clip, all of one size; the arguments are those of `render`.
 
     From one frame to the next, all drops are replaced: within 1/30 s they fall by more than the
-    length of a streak. The mist stays.
+    length of a streak. The mist stays. Raises DerainError where `render` does, and for frames of
+    different sizes.
     """
     rain = resolve(rain)
     rng = generator(seed)
     for clean in cleans:
         check_picture(clean)
+    if not cleans:
+        return []
     height, width = cleans[0].shape[:2]
+    for clean in cleans:
+        if clean.shape[:2] != (height, width):
+            raise DerainError(
+                f"rain needs frames of one size, not {width}x{height} and "
+                f"{clean.shape[1]}x{clean.shape[0]}; make a clip of each"
+            )
     streaks = [layer(height, width, rain=rain, seed=rng, scale=scale) for _ in cleans]
     mist = rain.mist * smooth_field(height, width, rng=rng) if rain.mist else None
     return [

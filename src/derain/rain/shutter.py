@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from derain.errors import DerainError
 from derain.rain.model import RANGES, Rain, Seed, generator, random
 
 SHUTTERS_S = (1 / 250, 1 / 60)
@@ -38,12 +39,15 @@ def random_for_shutter(seed: Seed, *, shutter_s: float | None = None, **fixed: A
 
     Without `shutter_s` it is drawn from SHUTTERS_S. A longer exposure spreads the light of a drop
     over a longer streak, and a camera darkens the picture as a whole: the brightness falls with
-    the root of the exposure time. `fixed` sets fields of `Rain`.
+    the root of the exposure time. `fixed` sets fields of `Rain`. Raises DerainError for an exposure
+    that is not above 0.
     """
     rng = generator(seed)
     if shutter_s is None:
         low, high = np.log(SHUTTERS_S)
         shutter_s = float(np.exp(low + (high - low) * rng.random()))
+    if not shutter_s > 0:  # also true for NaN
+        raise DerainError(f"a shutter of {shutter_s:g} s is out of range; choose more than 0")
     diameter_mm = DROPS_MM[0] + (DROPS_MM[1] - DROPS_MM[0]) * float(rng.random())
     drawn = random(rng, **fixed)
     ratio = streak_ratio(shutter_s=shutter_s, diameter_mm=diameter_mm)

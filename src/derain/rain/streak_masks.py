@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from derain.errors import DerainError
 from derain.rain.filters import Floats, component_areas, otsu_threshold, resize
 from derain.rain.render import REFERENCE_PX
 
@@ -22,8 +23,14 @@ class StreakMasks:
         return len(self.images)
 
     def image(self, index: int) -> Floats:
-        """Return a mask as float32 (H, W) in 0..1."""
-        return self.images[index].astype(np.float32) / np.float32(255)
+        """Return a mask as float32 (H, W) in 0..1. Raises DerainError for one of another kind."""
+        mask = self.images[index]
+        if mask.dtype != np.uint8 or mask.ndim != 2:
+            raise DerainError(
+                f"streak masks are uint8 (height, width), not {mask.dtype} {mask.shape}; "
+                "convert them first"
+            )
+        return mask.astype(np.float32) / np.float32(255)
 
     def areas(self, index: int) -> NDArray[np.uint16]:
         """Return the area of the streak of each pixel, (H, W); 0 where there is none."""

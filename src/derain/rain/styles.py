@@ -55,7 +55,7 @@ class Style:
     before: Change | None = None
     """Change of the clean picture before rain is added."""
     after: Change | None = None
-    """Change of the rainy picture."""
+    """Change of the picture after rain was added. It may not depend on the number of channels."""
 
 
 def render_style(
@@ -73,24 +73,41 @@ def render_style(
     The same seed gives the same rain. Raises DerainError for an unknown style, for missing masks,
     and where `derain.rain.render` does.
     """
+    return render_style_pair(clean, style=style, seed=seed, scale=scale, masks=masks)[0]
+
+
+def render_style_pair(
+    clean: Pixels,
+    *,
+    style: str,
+    seed: Seed = 0,
+    scale: float | None = None,
+    masks: StreakMasks | None = None,
+) -> tuple[Pixels, Pixels]:
+    """Return the picture of `render_style`, and the same picture without its streaks.
+
+    The second one is `clean`, but for `outdoor-rain`, whose defocus and haze it has.
+    """
     check_picture(clean)
     masks = masks or StreakMasks()
     recipe = resolve_style(style, masks)
     rng = generator(seed)
-    white = np.float32(WHITE[clean.dtype.name])
-    height, width = clean.shape[:2]
+    height, width, dtype = *clean.shape[:2], clean.dtype
+    white = np.float32(WHITE[dtype.name])
     scale = resolve_scale(scale, height, width)
-    image = clean.astype(np.float32).reshape(height, width, -1) / white
+    dry = clean.astype(np.float32).reshape(height, width, -1) / white
     if recipe.before is not None:
-        image = recipe.before(rng, image)
+        dry = recipe.before(rng, dry)
     small_height, small_width = (max(1, round(side / scale)) for side in (height, width))
     rain = recipe.draw(rng, small_height, small_width, masks)
     rain = np.maximum(resize(rain, height, width), 0)
-    image = combine(image, rain, recipe.composite)
+    both = np.concatenate([combine(dry, rain, recipe.composite), dry], axis=-1)
     if recipe.after is not None:
-        image = recipe.after(rng, image)
-    image = (np.clip(image, 0, 1) * white).reshape(clean.shape)
-    return cast(Pixels, (np.rint(image) if clean.dtype.kind == "u" else image).astype(clean.dtype))
+        both = recipe.after(rng, both)
+    both = np.clip(both, 0, 1) * white
+    both = (np.rint(both) if dtype.kind == "u" else both).astype(dtype)
+    rainy, dry = (half.reshape(clean.shape) for half in np.split(both, 2, axis=-1))
+    return cast(Pixels, rainy), cast(Pixels, dry)
 
 
 def resolve_style(name: str, masks: StreakMasks) -> Style:

@@ -6,6 +6,7 @@ SSIM, the pixel term and the hierarchical term (equations 9 to 11).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Literal
 
@@ -18,7 +19,15 @@ C1, C2 = 0.01**2, 0.03**2  # for pictures with range 1
 PSNR_EPSILON = 1e-5  # added to the mean squared error of a crop: 50 dB
 
 
+def without_autocast(x: Tensor) -> AbstractContextManager[None]:
+    """Compute in the dtype of the tensors: bfloat16 has too few digits for a variance."""
+    device = x.device.type
+    has_autocast = torch.amp.is_autocast_available(device)  # `meta` has none
+    return torch.autocast(device, enabled=False) if has_autocast else nullcontext()
+
+
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)  # the tensors of inference mode cannot be used for gradients later
 def gaussian_band(size: int, *, zero_border: bool, device: torch.device) -> Tensor:
     """Return the matrix (size, out) that blurs a line of `size` pixels.
 
@@ -41,14 +50,20 @@ def ssim(x: Tensor, y: Tensor, *, border: Literal["zero", "valid"] = "zero") -> 
     SSIM = (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2))
 
     with local means m, variances s^2 and the covariance sxy (Wang et al., TIP 2004): 11x11
-    Gaussian, sigma 1.5, computed in float32. `valid` excludes the 5 px at each edge, `zero` pads
-    with zeros.
+    Gaussian, sigma 1.5, computed in float32, under autocast too. `valid` excludes the 5 px at each
+    edge, `zero` pads with zeros. Raises ValueError for `valid` and pictures below 11 px.
     """
     x, y = x.float(), y.float()
     height, width = x.shape[-2:]
+    if border == "valid" and min(height, width) < SSIM_SIDE_PX:
+        raise ValueError(
+            f"a picture of {width}x{height} px is smaller than the "
+            f"{SSIM_SIDE_PX}x{SSIM_SIDE_PX} window of SSIM"
+        )
     rows = gaussian_band(height, zero_border=border == "zero", device=x.device)
     columns = gaussian_band(width, zero_border=border == "zero", device=x.device)
-    blurred = rows.T @ (torch.stack([x, y, x * x, y * y, x * y]) @ columns)
+    with without_autocast(x):
+        blurred = rows.T @ (torch.stack([x, y, x * x, y * y, x * y]) @ columns)
     mean_x, mean_y, xx, yy, xy = blurred.unbind(0)
     mean_xx, mean_yy, mean_xy = mean_x * mean_x, mean_y * mean_y, mean_x * mean_y
     luminance = (2 * mean_xy + C1) / (mean_xx + mean_yy + C1)
@@ -64,7 +79,9 @@ def halve(x: Tensor) -> Tensor:
     channels = x.shape[1]
     row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=x.device, dtype=x.dtype) / 16
     kernel = torch.outer(row, row).expand(channels, 1, 5, 5)
-    return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=channels)
+    padded = F.pad(x, (2, 2, 2, 2), mode="reflect")
+    with without_autocast(x):
+        return F.conv2d(padded, kernel, stride=2, groups=channels)
 
 
 def pyramid(clean: Tensor, *, levels: int, largest: int = 1) -> list[Tensor]:

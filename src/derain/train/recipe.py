@@ -55,7 +55,8 @@ class Data:
     hard: tuple[str, ...] = ()
     """Folders of rain-free pictures that networks damage most easily (`derain data hard-crops`)."""
     crop_px: int = 112
-    """Side of the square crops: a multiple of 56, so that every level holds whole windows."""
+    """Side of the square crops, so that every level holds whole windows: a multiple of 56, or of
+    112 if network.unshuffle is 2, as in the preset `fast`."""
     aligned: bool = True
     """True if the neighbours of a frame are aligned with it, as when a clip is restored.
     Only networks for clips (network.frames = 3) see neighbours."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from derain.train.losses import ssim
+from derain.train.losses import ssim, without_autocast
 
 OwnLoss = Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]
 """(outputs, rainy, clean) -> scalar. `outputs` are those of `Rival.outputs`, the result first."""
@@ -23,7 +23,8 @@ WHITE = 255.0
 def own_loss(kind: str, outputs: Sequence[Tensor], rainy: Tensor, clean: Tensor) -> Tensor:
     """Return the loss of the authors of `kind`, a name in `OWN_LOSSES`."""
     outputs = [output.float() for output in outputs]
-    return OWN_LOSSES[kind](outputs, rainy.float(), clean.float())
+    with without_autocast(rainy):
+        return OWN_LOSSES[kind](outputs, rainy.float(), clean.float())
 
 
 def _negative_ssim(outputs: Sequence[Tensor], rainy: Tensor, clean: Tensor) -> Tensor:

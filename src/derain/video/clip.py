@@ -19,7 +19,8 @@ from derain.files.atomic import (
     temporary_beside,
     writing,
 )
-from derain.files.paths import check_target_name, exists
+from derain.files.messages import TargetExistsError
+from derain.files.paths import check_target_name, exists, is_taken
 from derain.inference.restorer import Restorer
 from derain.video.clip_reader import ClipReader
 from derain.video.clip_writer import ClipWriter
@@ -40,12 +41,12 @@ MAX_NAME_BYTES = 255
 
 
 def restore_clip(
-    path: Path,
-    target: Path,
+    path: str | Path,
+    target: str | Path,
     restorer: Restorer,
     options: FrameOptions | None = None,
     *,
-    overwrite: bool = True,
+    overwrite: bool = False,
     codec: str | None = None,
     crf: float | None = None,
     on_start: Callable[[int | None], None] = lambda frame_count: None,
@@ -53,18 +54,22 @@ def restore_clip(
 ) -> VideoResult:
     """Restore the frames of a clip; keep audio, subtitles, chapters, rotation, colours and times.
 
-    `target` appears when it is complete, without permissions that the clip lacks; without
-    `overwrite`, an existing file is not replaced. After Ctrl-C or a failure, the frames so far are
-    in `target` with PARTIAL_SUFFIX, or nowhere if there are none. `on_start(frame_count)` is called
-    once, with None for an unknown count, and `on_frame()` after each frame.
+    `target` appears when it is complete, without permissions that the clip lacks. An existing one
+    is an error, or with `overwrite` replaced; an empty file does not count. After Ctrl-C or a
+    failure, the frames so far are in `target` with PARTIAL_SUFFIX, or nowhere if there are none.
+    `on_start(frame_count)` is called once, with None for an unknown count, and `on_frame()` after
+    each frame.
     Raises VideoError for errors of FFmpeg and the disk.
     """
+    path, target = Path(path), Path(target)
     # a part of a stream keeps its place in it
     keeps_clock = target.suffix.lower() in WITHOUT_ORIGIN
     with ClipReader(path, str(path), keeps_clock=keeps_clock) as reader:
         encoding = _choose_encoding(reader, target, codec, crf)
         with writing(target, VideoError):  # before the long work
             check_target_name(target)
+            if is_taken(target) and not overwrite:
+                raise TargetExistsError
         remove_stale_temporaries(target.parent)
         temporary = temporary_beside(target, target.suffix)  # FFmpeg derives the format from it
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.sidedata.sidedata import SideData
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -27,6 +25,7 @@ from derain.video.colours import FrameToRgb
 from derain.video.containers import ffmpeg_url
 from derain.video.errors import ffmpeg_errors
 from derain.video.rotation import orientation_from_matrix
+from derain.video.side_data import display_matrix, side_data_kinds
 from derain.video.timestamps import Clock, FrameTimes, TruncationCheck, clock_origin_s
 
 HDR = "its HDR metadata is dropped"
@@ -40,6 +39,7 @@ DROPPED_SIDE_DATA = {
     "A53_CC": "its closed captions are dropped",
     "STEREO3D": "its 3D markers (stereo frame packing) are dropped",
     "SPHERICAL": "its markers of a 360-degree picture are dropped",
+    "EXIF": "the EXIF of its frames is dropped",
 }
 """Side data of frames that PyAV does not pass to an encoder, by FFmpeg's name."""
 MAX_HELD_FRAMES = 256
@@ -157,8 +157,7 @@ class ClipReader:
     @property
     def display_matrix(self) -> list[int] | None:
         """Rotation for players: nine numbers, or None."""
-        matrix = self.first_frame.side_data.get("DISPLAYMATRIX")
-        return list(struct.unpack("=9i", bytes(matrix))) if isinstance(matrix, SideData) else None
+        return display_matrix(self.first_frame)
 
     @property
     def omissions(self) -> list[str]:
@@ -180,8 +179,9 @@ class ClipReader:
         first = self.first_frame
         self._changes_size |= (frame.width, frame.height) != (first.width, first.height)
         self._is_interlaced |= frame.interlaced_frame
-        for name, omission in DROPPED_SIDE_DATA.items():
-            if frame.side_data.get(name) is not None:
+        kinds = side_data_kinds(frame)
+        for kind, omission in DROPPED_SIDE_DATA.items():
+            if kind in kinds:
                 self._dropped[omission] = None
 
     def _find_video_stream(self) -> VideoStream:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from derain.errors import EngineError
 from derain.inference.engines.engine import Engine
 
+COLOURS = 3
+"""Channels of the result."""
 VIEWS = {4: (0, 2), 8: (0, 2, 1, 3)}
 """Number of views -> quarter turns; each of them is also flipped. Turns of one size are together,
 since an engine may prepare for a size."""
@@ -41,8 +43,8 @@ class Ensemble:
         self, rainy: NDArray[np.float32], *, one_size: bool = False
     ) -> NDArray[np.float32]:
         """See `Engine`."""
-        # not the shape of the input: a network for clips takes nine channels and returns three
-        total: NDArray[np.float32] = np.zeros((len(rainy), 3, *rainy.shape[2:]), np.float32)
+        count, _, height, width = rainy.shape
+        total = np.zeros((count, COLOURS, height, width), np.float32)  # a window has more channels
         for quarter_turns in VIEWS[self._views]:
             for is_flipped in (False, True):
                 view = np.rot90(rainy, quarter_turns, axes=(2, 3))
