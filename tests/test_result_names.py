@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from derain.errors import DerainError
-from derain.result_names import ConflictCheck, check_suffix, is_repeated, possible_sources
+from derain.result_names import Conflict, ConflictCheck, check_suffix, possible_sources
 
 
 @pytest.mark.parametrize(
@@ -36,36 +36,43 @@ def test_suffix_with_a_folder_is_rejected(suffix):
         check_suffix(suffix)
 
 
+def problem(conflicts: ConflictCheck, source: Path | str, *targets: Path | str) -> str:
+    """Return what forbids a job, or an empty text."""
+    conflict = conflicts.reserve(Path(source), [Path(target) for target in targets])
+    return "" if conflict is None or conflict.problem is None else conflict.problem
+
+
 def test_target_of_an_earlier_input_conflicts():
     conflicts = ConflictCheck()
-    assert conflicts.conflicting_input(Path("a/x"), [Path("out/x")]) is None
-    assert conflicts.conflicting_input(Path("b/x"), [Path("out/x")]) == Path("a/x")
+    assert problem(conflicts, "a/x", "out/x") == ""
+    assert problem(conflicts, "b/x", "out/x").startswith("b/x: would overwrite the result of a/x; ")
 
 
 def test_conflicting_input_reserves_its_free_targets():
     conflicts = ConflictCheck()
-    conflicts.conflicting_input(Path("a"), [Path("1")])
-    conflicts.conflicting_input(Path("b"), [Path("1"), Path("2")])
-    assert conflicts.conflicting_input(Path("c"), [Path("2")]) == Path("b")
+    problem(conflicts, "a", "1")
+    problem(conflicts, "b", "1", "2")
+    assert "the result of b" in problem(conflicts, "c", "2")
 
 
 def test_links_in_folders_are_resolved(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     conflicts = ConflictCheck()
-    conflicts.conflicting_input(Path("a"), [tmp_path / "real" / "x"])
-    assert conflicts.conflicting_input(Path("b"), [tmp_path / "link" / "x"]) == Path("a")
+    problem(conflicts, "a", tmp_path / "real" / "x")
+    assert "the result of a" in problem(conflicts, "b", tmp_path / "link" / "x")
 
 
 def test_another_input_must_not_be_overwritten():
     conflicts = ConflictCheck([Path("a"), Path("b")])
-    assert conflicts.overwritten_input(Path("a"), [Path("a")]) is None
-    assert conflicts.overwritten_input(Path("a"), [Path("b")]) == Path("b")
+    assert problem(conflicts, "a", "a") == ""
+    assert problem(conflicts, "a", "b").startswith("a: would overwrite b, another input; ")
 
 
-def test_repeated_input(tmp_path):
+@pytest.mark.parametrize("again", ["a", "link"])
+def test_repeated_input_does_not_conflict(again, tmp_path):
     (tmp_path / "a").touch()
     (tmp_path / "link").symlink_to("a")
-    assert is_repeated(Path("missing"), Path("missing"))
-    assert is_repeated(tmp_path / "a", tmp_path / "link")
-    assert not is_repeated(tmp_path / "a", tmp_path / "b")
+    conflicts = ConflictCheck()
+    conflicts.reserve(tmp_path / "a", [tmp_path / "out"])
+    assert conflicts.reserve(tmp_path / again, [tmp_path / "out"]) == Conflict(None)

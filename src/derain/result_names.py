@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from derain.errors import DerainError
@@ -42,6 +43,14 @@ def possible_sources(path: Path, suffix: str = DERAINED_SUFFIX) -> set[Path]:
     }
 
 
+@dataclass(frozen=True)
+class Conflict:
+    """Why an input cannot be restored to its targets."""
+
+    problem: str | None
+    """A sentence; None if the input is one that was named before."""
+
+
 class ConflictCheck:
     """Detects results that would overwrite an input, or the result of another input.
 
@@ -54,7 +63,21 @@ class ConflictCheck:
         self._inputs = {self._place(path) for path in inputs}
         self._sources: dict[Path, Path] = {}
 
-    def overwritten_input(self, source: Path, targets: Sequence[Path]) -> Path | None:
+    def reserve(self, source: Path, targets: Sequence[Path]) -> Conflict | None:
+        """Reserve the targets for `source`. Returns what forbids to write them, if anything."""
+        overwritten = self._overwritten_input(source, targets)
+        if overwritten is not None:
+            remedy = "another input; write to another folder with -o"
+            return Conflict(f"{source}: would overwrite {overwritten}, {remedy}")
+        earlier = self._earlier_source(source, targets)
+        if earlier is None:
+            return None
+        if source == earlier or same_file(source, earlier):
+            return Conflict(None)
+        remedy = "restore them into different folders"
+        return Conflict(f"{source}: would overwrite the result of {earlier}; {remedy}")
+
+    def _overwritten_input(self, source: Path, targets: Sequence[Path]) -> Path | None:
         """Return the target of `source` that is a different input, if any."""
         own = self._place(source)
         for target in targets:
@@ -63,11 +86,8 @@ class ConflictCheck:
                 return target
         return None
 
-    def conflicting_input(self, source: Path, targets: Sequence[Path]) -> Path | None:
-        """Return the earlier input with one of these targets, if any.
-
-        The other targets are reserved for `source`.
-        """
+    def _earlier_source(self, source: Path, targets: Sequence[Path]) -> Path | None:
+        """Return the source for which one of the targets is reserved, and reserve the others."""
         places = [self._place(target) for target in targets]
         earlier = next((self._sources[place] for place in places if place in self._sources), None)
         for place in places:
@@ -82,6 +102,6 @@ class ConflictCheck:
         return folder / path.name
 
 
-def is_repeated(source: Path, earlier: Path) -> bool:
-    """True if `source` names the same input as `earlier` again."""
-    return source == earlier or same_file(source, earlier)
+def existing_message(source: Path, target: Path) -> str:
+    """Return the message for an input whose result, or a part of it, exists."""
+    return f"{source}: {target} exists; use --overwrite to replace it, or another -o"

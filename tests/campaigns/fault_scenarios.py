@@ -210,7 +210,7 @@ class Training(Scenario):
         return values.hexdigest()
 
     def find_incomplete(self, work: Path) -> list[str]:
-        from derain.train.run_log import read_log
+        from derain.train.read_log import read_log
 
         run = work / "run"
         try:

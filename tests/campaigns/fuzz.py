@@ -171,7 +171,7 @@ def fuzz_recipe(data: bytes) -> None:
 
 
 def fuzz_log(data: bytes) -> None:
-    from derain.train.run_log import read_log
+    from derain.train.read_log import read_log
 
     for _, event in read_log(data.decode("utf-8", "replace")):
         json.dumps(event)

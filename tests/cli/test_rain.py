@@ -101,6 +101,19 @@ def test_existing_file_is_not_overwritten(photo):
         run(photo)
 
 
+def test_file_that_appears_while_rain_is_rendered_is_kept(photo, monkeypatch):
+    target = photo.with_name("photo_rainy.png")
+
+    def render_slowly(clean, **_):
+        target.write_bytes(b"of another program")
+        return clean
+
+    monkeypatch.setattr(rain_package, "render", render_slowly)
+    with pytest.raises(PictureError, match="appeared while derain was running"):
+        run(photo)
+    assert target.read_bytes() == b"of another program"
+
+
 def test_overwrite(photo):
     run(photo)
     run(photo, "--preset", "heavy", "--overwrite")

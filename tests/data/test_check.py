@@ -1,4 +1,7 @@
+import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +9,7 @@ import pytest
 from helpers.pairs import plant
 from PIL import Image, ImageOps
 
+from derain.data import inspection
 from derain.data.check import check
 from derain.errors import DataError
 from derain.rain import render
@@ -21,6 +25,10 @@ def planted(tmp_path_factory, photos):
 def train(planted, tmp_path):
     """Two pairs in two folders: a.png and b.png."""
     return Path(shutil.copytree(planted, tmp_path / "train"))
+
+
+def kill_this_process(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def check_one(folder, **options):
@@ -200,6 +208,16 @@ def test_several_processes_agree_with_one(train, tmp_path, photos):
     shifted = {f"{index}.png": np.roll(small, 10 * index, axis=1) for index in range(7)}
     other = plant(tmp_path / "test", shifted)
     assert check([train, other], processes=2) == check([train, other], processes=1)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or sys.version_info >= (3, 14), reason="needs processes made by fork"
+)
+def test_killed_process_is_reported(train, monkeypatch):
+    monkeypatch.setattr(inspection, "CHUNK", 1)
+    monkeypatch.setattr(inspection, "_inspect", kill_this_process)
+    with pytest.raises(DataError, match="was killed, as by a full memory; use fewer --jobs"):
+        check([train], processes=2)
 
 
 def test_progress_counts_every_pair(train):

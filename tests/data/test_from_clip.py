@@ -9,8 +9,9 @@ from PIL import Image
 
 from derain import rain
 from derain.cli.main import main
-from derain.data.from_clip import WINDOW, psnr_db, write_pairs
+from derain.data.from_clip import WINDOW, write_pairs
 from derain.data.pairs.find import find_pairs
+from derain.data.psnr import psnr_db
 from derain.data.still_camera import estimate_scene, find_moving, shortest_half
 from derain.errors import DataError
 

@@ -150,7 +150,11 @@ def test_verb_completes_the_card(weights, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "fact"),
-    [("[1]", "is not a JSON object"), ("{", "is not JSON"), (None, "No such file")],
+    [
+        ("[1]", "is not a JSON object"),
+        ("{", "is not JSON"),
+        (None, "no such file; check the spelling"),
+    ],
 )
 def test_a_card_that_is_none_is_an_error(text, fact, weights, tmp_path, capsys):
     card = tmp_path / "card.json"

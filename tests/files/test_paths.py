@@ -13,6 +13,7 @@ from derain.files.paths import (
     is_occupied,
     is_taken,
     looks_like_file,
+    natural_key,
     same_file,
     walk,
 )
@@ -124,3 +125,10 @@ def test_long_target_name_is_rejected(tmp_path):
 
 def test_new_target_name_is_accepted(tmp_path):
     check_target_name(tmp_path / "out.png")
+
+
+@pytest.mark.parametrize(
+    "names", [["2.png", "10.png"], ["1", "a"], ["f2a", "f10a"], ["01.png", "1.png", "2.png"]]
+)
+def test_natural_order_does_not_depend_on_the_order_of_the_disk(names):
+    assert sorted(reversed(names), key=natural_key) == names

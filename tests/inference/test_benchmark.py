@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import subprocess
 import sys
 import threading
 from dataclasses import asdict, replace
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,11 +16,22 @@ from derain.cli.main import main
 from derain.environment import Environment
 from derain.errors import DerainError, EngineError
 from derain.inference import benchmark, work
-from derain.inference.benchmark import bench_restore
+from derain.inference.benchmark import EngineSpeed, bench_restore
 from derain.inference.work import macs_per_px, product_rate
 from derain.weights import find
 
 OPENVINO = {"engines": ["openvino"], "precisions": ["float32"], "repeats": 1}
+SPEED = EngineSpeed(
+    "small",
+    "openvino",
+    "bfloat16",
+    width=1000,
+    height=500,
+    seconds=0.5,
+    macs_per_s=2e11,
+    share=0.5,
+    peak_mib=300.0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +47,35 @@ def serve(*arguments: str) -> multiprocessing.connection.Connection:
 
 
 @pytest.mark.slow
-def test_table_has_a_row_per_engine_and_size(toy):
-    table = bench_restore(
+def test_every_engine_is_timed_at_every_size(toy):
+    speeds = bench_restore(
         toy,
         engines=["openvino", "onnxruntime"],
         precisions=["float32"],
         sizes=[(48, 32), (16, 24)],
         repeats=1,
     )
-    assert list(table.columns[1].cells) == ["openvino"] * 2 + ["onnxruntime"] * 2
-    assert list(table.columns[3].cells) == ["16x24", "48x32"] * 2
+    assert [speed.engine for speed in speeds] == ["openvino"] * 2 + ["onnxruntime"] * 2
+    assert [(speed.width, speed.height) for speed in speeds] == [(16, 24), (48, 32)] * 2
 
 
 @pytest.mark.slow
-def test_row_shows_the_actual_precision(toy, monkeypatch):
+def test_actual_precision_is_reported(toy, monkeypatch):
     monkeypatch.setattr(benchmark._Runner, "actual_precision", lambda runner: "float32")
-    table = bench_restore(
+    speeds = bench_restore(
         toy, engines=["openvino"], precisions=["bfloat16", "float32"], sizes=[(16, 16)], repeats=1
     )
-    assert list(table.columns[2].cells) == ["float32 (not bfloat16)", "float32"]
+    assert [speed.precision for speed in speeds] == ["float32 (not bfloat16)", "float32"]
 
 
 @pytest.mark.slow
-def test_other_models_have_rows_of_their_own(toy, networks):
+def test_other_models_are_timed_too(toy, networks):
     other = str(networks / "copying.onnx")
-    table = bench_restore(toy, against=[other], sizes=[(16, 16)], **OPENVINO)
-    assert list(table.columns[0].cells) == ["darkening.onnx", "copying.onnx"]
+    speeds = bench_restore(toy, against=[other], sizes=[(16, 16)], **OPENVINO)
+    assert [speed.model for speed in speeds] == ["darkening.onnx", "copying.onnx"]
 
 
-def test_row_has_the_rate_and_its_share():
+def test_speed_has_the_rate_and_its_share():
     class Runner:
         model, engine = "small", "openvino"
 
@@ -77,8 +88,8 @@ def test_row_has_the_rate_and_its_share():
         def describe_precision(self) -> str:
             return "bfloat16"
 
-    (row,) = benchmark._rows(Runner(), [(0.5, 300.0)], [(500, 1000)])
-    assert row == ["small", "openvino", "bfloat16", "1000x500", "0.50", "200", "50%", "300"]
+    (speed,) = benchmark._speeds(Runner(), [(0.5, 300.0)], [(500, 1000)])
+    assert speed == SPEED
 
 
 @pytest.mark.parametrize(
@@ -123,13 +134,19 @@ def test_unknown_model_is_reported_by_its_process():
 
 
 def test_verb_prints_whole_cells_on_a_narrow_screen(monkeypatch, capsys):
-    row = ["a" * 40, "onnxruntime", "float32 (not bfloat16)", "4000x3000", *"1234"]
-    monkeypatch.setattr(benchmark, "ENGINES", {})
-    monkeypatch.setattr(benchmark, "find_rival", lambda _: "rival")
-    monkeypatch.setattr(benchmark, "_Runner", Mock())
-    monkeypatch.setattr(benchmark, "_rows", lambda *_: [row])
-    assert main(["bench", "restore", "--size", "8x8", "--repeats", "1"]) == 0
-    assert "4000x3000" in capsys.readouterr().out
+    speed = replace(SPEED, model="a" * 40, precision="float32 (not bfloat16)", width=4000)
+    monkeypatch.setattr(benchmark, "bench_restore", lambda *_, **__: [speed])
+    assert main(["bench", "restore"]) == 0
+    output = capsys.readouterr().out
+    for cell in ("a" * 40, "float32 (not bfloat16)", "4000x500", "0.50", "200", "50%", "300"):
+        assert f" {cell} " in output
+
+
+def test_verb_prints_a_dash_for_an_unknown_figure(monkeypatch, capsys):
+    speed = replace(SPEED, macs_per_s=math.nan, share=math.nan, peak_mib=math.nan)
+    monkeypatch.setattr(benchmark, "bench_restore", lambda *_, **__: [speed])
+    main(["bench", "restore"])
+    assert capsys.readouterr().out.count(" - ") == 3
 
 
 def test_process_ends_silently_with_the_benchmark(toy):

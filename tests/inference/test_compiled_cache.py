@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from derain.files.atomic import temporary_beside
 from derain.inference.engines import compiled_cache
 from derain.inference.engines.compiled_cache import (
     MAX_FILES,
@@ -117,6 +119,15 @@ def test_oldest_files_are_removed(folder):
         write_compiled(str(number), b"network")
     assert len(stored(folder)) == MAX_FILES
     assert read_compiled(str(MAX_FILES + 2)) == b"network"
+
+
+def test_leftover_of_a_killed_start_is_removed(folder):
+    folder.mkdir()
+    leftover = temporary_beside(folder / "network")
+    leftover.write_bytes(b"half a network")
+    os.utime(leftover, (0, 0))
+    write_compiled("key", b"network")
+    assert not leftover.exists()
 
 
 def test_converter_is_imported_on_demand():

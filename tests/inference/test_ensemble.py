@@ -68,6 +68,15 @@ def test_views_of_one_size_are_together():
     assert calls == [((4, 6), True)] * 4 + [((6, 4), True)] * 4
 
 
+def test_network_for_clips_sees_all_frames_in_each_view(rng):
+    class CentreFrame(Engine):
+        def __call__(self, rainy: np.ndarray, *, one_size: bool = False) -> np.ndarray:
+            return rainy[:, 3:6]
+
+    frames = rng.random((2, 9, 5, 8), dtype=np.float32)
+    np.testing.assert_allclose(Ensemble(CentreFrame())(frames), frames[:, 3:6], rtol=1e-6)
+
+
 def test_other_number_of_views_is_rejected():
     with pytest.raises(EngineError, match="unknown ensemble of 5 views; choose 4 or 8"):
         Ensemble(Engine(), views=5)

@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("fastapi")
 from derain.serve import pool as pool_module
+from derain.serve.messages import Event, Task
 from derain.serve.pool import Pool
 from derain.serve.problems import Problem
-from derain.serve.process import Event, Task
 from derain.serve.settings import Settings
 
 TASK = Task(Path("photo"), Path("restored"), None, "fast", 1.0)

@@ -10,7 +10,13 @@ from derain.errors import RecipeError, WeightsError
 from derain.network import PLNLIN
 from derain.network.weights_file import load_weights
 from derain.train.recipe import Validation
-from derain.train.validation import clip_names, load_neighbours, validate, validation_pairs
+from derain.train.validation import (
+    clip_names,
+    load_neighbours,
+    neighbour_places,
+    validate,
+    validation_pairs,
+)
 
 THREE_FRAMES = [
     "network.frames=3",
@@ -65,7 +71,8 @@ def clip(shared_data):
 def test_neighbours_of_validation_are_frames_of_the_same_clip(clip):
     pairs, _ = validation_pairs(clip)
     first = pairs[0][1].load()[0]
-    before, after = load_neighbours(pairs, 0, is_aligned=False)
+    places = neighbour_places(pairs, {name for name, _ in pairs})
+    before, after = load_neighbours(pairs, 0, places[0], is_aligned=False)
     assert (before == first).all()
     assert (after == pairs[1][1].load()[0]).all()
 

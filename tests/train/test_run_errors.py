@@ -139,7 +139,7 @@ def test_full_disk_under_the_log_is_reported(project, monkeypatch):
     def fill_disk(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("derain.train.log.RunLog.write", fill_disk)
+    monkeypatch.setattr("derain.train.run_log.RunLog.write", fill_disk)
     with pytest.raises(TrainingError, match=r"run: No space left on device; what was saved before"):
         run(project, *SHORT)
 

@@ -1,9 +1,14 @@
+import os
+import signal
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from derain.cli.main import main
 from derain.network import PLNLIN, PLNLINConfiguration
+from derain.train.benchmark import step
 from derain.train.benchmark.mcddl import AlgorithmSpeed, bench_mcddl
 from derain.train.benchmark.step import StepSpeed, count_macs
 from derain.train.precision import matmul_gflops
@@ -72,6 +77,18 @@ def test_two_processes_are_timed_at_once(capsys):
         == 0
     )
     assert "2 x 1 threads" in capsys.readouterr().out
+
+
+def kill_this_process(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.slow
+def test_killed_process_is_reported(monkeypatch, capsys):
+    monkeypatch.setattr(step, "_bench_one", kill_this_process)
+    assert main(["bench", "train", "--processes", "2"]) == 1
+    assert "was killed, as by a full memory; use fewer --processes" in capsys.readouterr().err
 
 
 def test_share_of_the_discriminator_is_relative_to_the_mean_step():

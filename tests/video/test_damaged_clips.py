@@ -19,6 +19,8 @@ from derain.video.codecs import Encoding
 from derain.video.output_streams import OutputFile, OutputPlan
 from derain.video.timestamps import Clock
 
+OPEN_FILES = Path("/proc/self/fd")
+
 
 @pytest.mark.parametrize(
     "damage",
@@ -70,6 +72,16 @@ def test_clip_whose_decoder_cannot_be_opened_is_rejected(make_clip):
     source.write_bytes(source.read_bytes().replace(settings, bytes(len(settings))))
     with pytest.raises(VideoError, match=r"none of its frames can be decoded"):
         restore(source)
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="no /proc lists open files")
+def test_clip_with_an_unknown_codec_is_closed(make_clip):
+    source: Path = make_clip("clip.mkv", frames=3, sound=None)
+    source.write_bytes(source.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XYZ"))
+    with pytest.raises(VideoError, match=r"its video codec is unknown to FFmpeg") as caught:
+        restore(source)
+    assert source not in [link.resolve() for link in OPEN_FILES.iterdir()]
+    assert caught.traceback  # keeps the reader, which would otherwise be closed with its last use
 
 
 def test_decoder_that_fails_at_every_flush_ends(make_clip):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
 from derain.cli.options import Positive, parse_size
 from derain.weights import DEFAULT
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from derain.inference.benchmark import EngineSpeed
+
+SPEED_COLUMNS = ("model", "engine", "precision", "size", "s", "GMAC/s", "share", "MiB")
 Count = Annotated[int, Parameter(validator=Positive)]
 Texts = Annotated[list[str] | None, Parameter(negative="")]
 Threads = Annotated[int, Parameter(validator=validators.Number(gte=0))]
@@ -156,7 +164,7 @@ def restore(
     from derain.inference.benchmark import bench_restore
 
     sizes = [parse_size(text, option="--size") for text in size or ()]
-    table = bench_restore(
+    speeds = bench_restore(
         model,
         against=against or (),
         engines=engine,
@@ -166,4 +174,32 @@ def restore(
     )
     console = plain_console()
     console.print(environment_line())
-    print_table(table, console)
+    print_table(_speed_table(speeds), console)
+
+
+def _speed_table(speeds: Sequence[EngineSpeed]) -> Table:
+    """Return one row for each engine and size. Columns are as wide as their cells need."""
+    from rich.table import Table
+
+    def cell(value: float, form: str) -> str:
+        return "-" if math.isnan(value) else format(value, form)
+
+    rows = [
+        [
+            speed.model,
+            speed.engine,
+            speed.precision,
+            f"{speed.width}x{speed.height}",
+            cell(speed.seconds, ".2f"),
+            cell(speed.macs_per_s / 1e9, ".0f"),
+            cell(speed.share, ".0%"),
+            cell(speed.peak_mib, ".0f"),
+        ]
+        for speed in speeds
+    ]
+    table = Table()
+    for index, name in enumerate(SPEED_COLUMNS):
+        table.add_column(name, min_width=max((len(row[index]) for row in rows), default=1))
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
 
-from derain import __version__
 from derain.cli.console import Console
 from derain.cli.exit_codes import ExitCode
 from derain.cli.progress_bar import ProgressBar
 from derain.errors import DerainError, PictureError
-from derain.photos.jobs import Job
+from derain.photos.jobs import Job, JobList
 from derain.photos.options import RestoreOptions
-from derain.photos.reports.json_report import JsonReport
+from derain.photos.reports.group import BatchReports, report_header
 from derain.photos.summary import Summary
 from derain.photos.worker import PhotoResult
 
+if TYPE_CHECKING:
+    from derain.cluster.worker import Task
+
 NAMED_EVERY = 1000
 """Pictures between two lines of progress, where there is no terminal for a bar."""
+
+
+def reject_unsupported(options: Mapping[str, object]) -> None:
+    """Raise DerainError if one of the options, by its name, is set: they need one machine."""
+    for name, value in options.items():
+        if value:
+            raise DerainError(f"--{name}: is not supported with --ray; remove it")
 
 
 def restore_on_ray(
@@ -37,75 +44,108 @@ def restore_on_ray(
     is_quiet: bool,
 ) -> int:
     """Restore one folder on a cluster and return the exit code. Raises DerainError."""
-    from derain.cluster.location import open_location
     from derain.cluster.run import restore_on_cluster
-    from derain.cluster.worker import EXISTING, Task
     from derain.weights import find
 
     if len(inputs) != 1 or output is None:
         raise DerainError("--ray: takes one folder and -o FOLDER; run once for each folder")
-    model = find(network["model"])
-    task = Task(open_location(inputs[0]), open_location(output), network, options, overwrite)
+    model = find(network["model"]).name
+    task = _make_task(inputs[0], output, network=network, options=options, overwrite=overwrite)
+    header = report_header(model) | {"ray": address}
+    with BatchReports(JobList(), header, json=json) as reports:
+        progress = ClusterProgress(task, reports, is_quiet=is_quiet)
+        progress.info(f"model {model} on the Ray cluster {address}")
+        start = time.perf_counter()
+        try:
+            with progress:
+                restore_on_cluster(
+                    task, address=address, threads=network["threads"], on_row=progress.add_row
+                )
+        except KeyboardInterrupt:
+            progress.summary.was_interrupted = True
+        progress.summary.seconds = time.perf_counter() - start
+        reports.finish(progress.summary)
+    for problem in reports.problems:
+        progress.error(problem)
+    exit_code = progress.finish()
+    return ExitCode.FAILURE if reports.problems and not exit_code else exit_code
+
+
+def _make_task(
+    folder: str,
+    output: str,
+    *,
+    network: Mapping[str, Any],
+    options: RestoreOptions,
+    overwrite: bool,
+) -> Task:
+    """Return the work of the cluster. Raises PictureError for folders that cannot be used."""
+    from derain.cluster.location import open_location
+    from derain.cluster.worker import Task
+
+    task = Task(open_location(folder), open_location(output), network, options, overwrite)
     if task.source.is_local and not Path(task.source.path).is_dir():
-        raise PictureError(f"{inputs[0]}: no such folder; --ray restores folders")
+        raise PictureError(f"{folder}: no such folder; --ray restores folders")
     if not overwrite and task.source.is_same(task.output):
         raise PictureError(
             f"{output}: is the folder of the photos; name another folder, or use --overwrite to "
             "replace them"
         )
-    console = Console(is_quiet=is_quiet)
-    console.info(f"model {model.name} on the Ray cluster {address}")
-    bar = ProgressBar("pictures", console=console.console, is_quiet=is_quiet)
-    summary, start = Summary(), time.perf_counter()
-    header = {
-        "derain": __version__,
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": shlex.join(sys.argv),
-        "model": model.name,
-        "ray": address,
-    }
-    report = None if json is None else JsonReport(json, header)
+    return task
 
-    def on_row(row: Mapping[str, Any]) -> None:
+
+class ClusterProgress(Console):
+    """Reports the pictures of a cluster on stderr; a context manager around the run."""
+
+    def __init__(self, task: Task, reports: BatchReports, *, is_quiet: bool) -> None:
+        super().__init__(is_quiet=is_quiet)
+        self.summary = Summary()
+        self._task = task
+        self._reports = reports
+        self._bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
+
+    def __enter__(self) -> None:
+        self._bar.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.__exit__(kind, error, trace)
+
+    def add_row(self, row: Mapping[str, Any]) -> None:
+        """Count and report one picture. `row` is that of `cluster.worker.row_of`."""
+        from derain.cluster.worker import EXISTING
+
         source, target = (
             # only printed and written into reports, where an address must keep its slashes
             cast(Path, place.named(row["name"]))
-            for place in (task.source, task.output)
+            for place in (self._task.source, self._task.output)
         )
-        bar.advance()
-        summary.remaining += 1  # counted as it is done: the names are listed meanwhile
+        self._bar.advance()
+        self.summary.remaining += 1  # counted as it is done: the names are listed meanwhile
         if row["status"] == EXISTING:
-            summary.add_existing()
-            if report is not None:
-                report.add_existing(Job(source, target))
+            self.summary.add_existing()
+            self._reports.add_existing(Job(source, target))
             return
         result = _result(row, source, target)
-        summary.add_result(result)
-        if report is not None:
-            report.add_result(result)
+        self.summary.add_result(result)
+        self._reports.add_result(result)
         if result.error is not None:
-            console.error(result.error)
+            self.error(result.error)
         for omission in result.omissions:
-            console.info(f"{source}: {omission}")
-        if summary.restored and summary.restored % NAMED_EVERY == 0:
-            console.info(f"{summary.restored} restored, {summary.failed} failed")
+            self.info(f"{source}: {omission}")
+        if self.summary.restored and self.summary.restored % NAMED_EVERY == 0:
+            self.info(f"{self.summary.restored} restored, {self.summary.failed} failed")
 
-    def run() -> None:
-        try:
-            with bar:
-                restore_on_cluster(task, address=address, threads=network["threads"], on_row=on_row)
-        except KeyboardInterrupt:
-            summary.was_interrupted = True
-        summary.seconds = time.perf_counter() - start
-
-    if report is None:
-        run()
-    else:
-        with report:
-            run()
-            report.finish(summary)
-    console.info(str(summary))
-    return ExitCode.of_run(has_failures=summary.failed > 0, is_interrupted=summary.was_interrupted)
+    def finish(self) -> ExitCode:
+        """Print the summary and return the exit code."""
+        self.info(str(self.summary))
+        return ExitCode.of_run(
+            has_failures=self.summary.failed > 0, is_interrupted=self.summary.was_interrupted
+        )
 
 
 def _result(row: Mapping[str, Any], source: Path, target: Path) -> PhotoResult:

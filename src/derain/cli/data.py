@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter, validators
 
+from derain.cli.console import plain_console
+from derain.cli.exit_codes import ExitCode
 from derain.cli.options import DEFAULT_NETWORK, Network, PathArgument, Positive
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from derain.data.check import Check, FolderCheck
     from derain.data.from_clip import ClipPairs
     from derain.evaluate.hard_crops import HardCrops
@@ -22,6 +25,14 @@ data = App(
 
 MAX_LINES = 10
 """Lines of each kind that are printed without `--all`."""
+
+
+def _work_bar() -> Progress:
+    """Return a bar for long work on stderr, which is hidden where that is not a terminal."""
+    from rich.progress import Progress
+
+    console = plain_console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 @data.command
@@ -56,17 +67,12 @@ def check(
     print_all
         Print every line, not only the first ten of each kind.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from derain.data import check as checks
     from derain.errors import DataError
 
     if not folders and not rain_free:
         raise DataError("derain data check: no folder given; name one or more")
-    with Progress(
-        console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()
-    ) as progress:
+    with _work_bar() as progress:
         task = progress.add_task("inspecting pairs", total=None)
         result = checks.check(
             folders,
@@ -77,7 +83,7 @@ def check(
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     print("\n".join(report_lines(result, max_lines=None if print_all else MAX_LINES)))
-    return 0 if result.is_sound else 1
+    return ExitCode.of_run(has_failures=not result.is_sound, is_interrupted=False)
 
 
 @data.command(name="hard-crops")
@@ -106,9 +112,6 @@ def hard_crops(
     exclude
         Stems of pictures to leave out, such as those held out for validation.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from derain.data.training_pictures import background_paths, unknown_stems
     from derain.errors import DataError
     from derain.evaluate.hard_crops import find_hard_crops, prepare_folder, save_hard_crops
@@ -121,9 +124,7 @@ def hard_crops(
         )
     paths = background_paths(folders, exclude=exclude or ())
     prepare_folder(output)
-    with Progress(
-        console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()
-    ) as progress:
+    with _work_bar() as progress:
         task = progress.add_task("restoring rain-free pictures", total=len(paths))
         found = find_hard_crops(
             paths,
@@ -181,15 +182,10 @@ def from_clip(
     every
         Make a pair of every n-th frame. A network for clips needs all frames.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from derain.data.from_clip import write_pairs
     from derain.video.read_frames import read_frames
 
-    with Progress(
-        console=Console(stderr=True, emoji=False), transient=True, disable=not sys.stderr.isatty()
-    ) as progress:
+    with _work_bar() as progress:
         task = progress.add_task("frames", total=None)
         result = write_pairs(
             read_frames(clip),

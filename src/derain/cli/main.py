@@ -107,9 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # file names may not fit the stream's encoding, for example in a file on Windows
             stream.reconfigure(errors="backslashreplace")
-    warnings.filterwarnings(
-        "ignore", module="PIL"
-    )  # corrupt files get a message from derain instead
+    # corrupt files get a message from derain instead
+    warnings.filterwarnings("ignore", module="PIL")
     if tokens[:1] == ["help"] and not exists(Path("help")):
         tokens = [*tokens[1:], "--help"]
     stdout = ResultStream(sys.stdout or io.StringIO())  # a program without a console has none

@@ -83,18 +83,16 @@ def features(
         Figure to write, PNG or SVG.
     """
     _check_extras()
-    import derain.pictures
+    from derain import pictures
+    from derain.inference.dtypes import to_unit_range
     from derain.plot.features import draw_features
     from derain.plot.figure_file import check_figure, save_figure
-    from derain.weights.library import DEFAULT
+    from derain.weights import DEFAULT
 
     check_figure(output)
-    rainy = derain.pictures.read(image).image
-    white = {"uint8": 255, "uint16": 65535}[rainy.dtype.name]
-    rgb = rainy if rainy.ndim == 3 else rainy[..., None].repeat(3, axis=-1)
     figure = draw_features(
         weights or DEFAULT,
-        (rgb / white).astype("float32"),
+        to_unit_range(pictures.read(image).pixels),
         module=module,
         level=level,
         stage=stage,

@@ -134,7 +134,7 @@ def rain(
             random(seed, **changes) if name == "random" else replace(PRESETS[name], **changes)
         )
         rainy = render(clean.image, rain=parameters, seed=seed, scale=scale)
-    pictures.write(clean.with_image(rainy), target)
+    pictures.write(clean.with_image(rainy), target, overwrite=overwrite, permissions_of=photo)
     print(one_line(f"{photo} -> {target}"))
     for omission in clean.omissions + pictures.omissions_when_writing(clean, target):
         Console(is_quiet=False).info(f"{photo}: {omission}")

@@ -86,7 +86,7 @@ def restore(
     from derain.photos.batch import PhotoBatch
     from derain.photos.jobs import find_jobs
     from derain.photos.options import RestoreOptions
-    from derain.photos.reports.group import BatchReports
+    from derain.photos.reports.group import BatchReports, report_header
     from derain.photos.reports.report_file import check_report_name
     from derain.photos.shard import Shard
     from derain.photos.summary import Summary
@@ -94,35 +94,31 @@ def restore(
     from derain.pictures.open_image import silence_libraries
     from derain.result_names import COMPARED_SUFFIX, DERAINED_SUFFIX
 
+    def read_options() -> RestoreOptions:
+        pixels = None if mask is None else read_mask(mask)
+        return RestoreOptions(strength, pixels, strip=strip, compare=compare)
+
     if not inputs:
         raise DerainError("no photo given; try `derain photo.jpg` or `derain --help`")
     check_report_name(report, option="--report", suffixes=(".html", ".htm"))
     check_report_name(json, option="--json", suffixes=(".json",))
+    silence_libraries()
     if ray is not None:
-        from derain.cli.cluster import restore_on_ray
+        from derain.cli.cluster import reject_unsupported, restore_on_ray
 
-        unsupported = {
-            "--save-rain": save_rain,
-            "--suffix": suffix,
-            "--shard": shard,
-            "--report": report,
-        }
-        for option, value in unsupported.items():
-            if value:
-                raise DerainError(f"{option}: is not supported with --ray; remove it")
+        reject_unsupported(
+            {"save-rain": save_rain, "suffix": suffix, "shard": shard, "report": report}
+        )
         return restore_on_ray(
             inputs,
             address=ray,
             output=output,
-            options=RestoreOptions(
-                strength, None if mask is None else read_mask(mask), strip=strip, compare=compare
-            ),
+            options=read_options(),
             network=vars(network),
             overwrite=overwrite,
             json=json,
             is_quiet=quiet,
         )
-    silence_libraries()
     default_suffix = COMPARED_SUFFIX if compare else DERAINED_SUFFIX
     for address in [*inputs, output or ""]:
         if is_store(address):
@@ -135,17 +131,15 @@ def restore(
         shard=None if shard is None else Shard.parse(shard),
         with_rain=save_rain,
     )
-    mask_pixels = None if mask is None else read_mask(mask)
-    options = RestoreOptions(strength, mask_pixels, strip=strip, compare=compare)
+    options = read_options()
     progress = PhotoProgress(job_list, is_quiet=quiet)
     restorer = None
     if job_list.pending:
         restorer = network.load()
-        progress.info(
-            f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
-        )
+        progress.info(f"model {restorer.description}")
     summary = Summary.from_jobs(job_list)
-    with BatchReports(job_list, restorer, html=report, json=json, is_compared=compare) as reports:
+    header = report_header("none" if restorer is None else restorer.description)
+    with BatchReports(job_list, header, html=report, json=json, is_compared=compare) as reports:
 
         def on_result(result: PhotoResult) -> None:
             progress.report(result)

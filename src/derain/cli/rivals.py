@@ -58,7 +58,10 @@ def rivals(
     if weights is None:
         _describe(entry, console)
     elif not entry.networks:
-        raise WeightsError(f"{entry.row}: cannot be built here ({entry.missing})")
+        raise WeightsError(
+            f"{entry.row}: cannot be built here ({entry.missing}); `derain rivals` lists those "
+            "that can"
+        )
     else:
         _check(name if name in entry.networks else entry.networks[0], weights, console)
 

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 from cyclopts import Parameter, validators
 
 from derain.cli.options import DEFAULT_NETWORK, Network
+from derain.errors import DerainError
 
-Positive = validators.Number(gt=0)
+AboveZero = validators.Number(gt=0)
 
 
 def serve(
@@ -17,12 +18,12 @@ def serve(
     host: str = "127.0.0.1",
     port: Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))] = 8000,
     network: Network = DEFAULT_NETWORK,
-    max_upload_mib: Annotated[int, Parameter(validator=Positive)] = 64,
-    max_megapixels: Annotated[float, Parameter(validator=Positive)] = 50.0,
+    max_upload_mib: Annotated[int, Parameter(validator=AboveZero)] = 64,
+    max_megapixels: Annotated[float, Parameter(validator=AboveZero)] = 50.0,
     queue: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 8,
-    upload_s: Annotated[float, Parameter(validator=Positive)] = 60.0,
-    deadline_s: Annotated[float, Parameter(validator=Positive)] = 300.0,
-    idle_minutes: Annotated[float, Parameter(validator=Positive)] = 15.0,
+    upload_s: Annotated[float, Parameter(validator=AboveZero)] = 60.0,
+    deadline_s: Annotated[float, Parameter(validator=AboveZero)] = 300.0,
+    idle_minutes: Annotated[float, Parameter(validator=AboveZero)] = 15.0,
     token: Annotated[str | None, Parameter(env_var="DERAIN_TOKEN")] = None,
     allow_origin: str | None = None,
     page: bool = True,
@@ -56,7 +57,6 @@ def serve(
     page
         Serve the page for browsers at /.
     """
-    from derain.errors import DerainError
     from derain.serve.server import run
     from derain.serve.settings import Settings
     from derain.weights import find
@@ -88,8 +88,6 @@ def _origin(text: str) -> str:
 
     Pages of extensions and apps have schemes of their own, and pages of files the origin `null`.
     """
-    from derain.errors import DerainError
-
     if text == "null":
         return text
     try:

@@ -94,9 +94,7 @@ def video(
     if not jobs.pending:
         return progress.exit_code
     restorer = network.load_for_clips()
-    progress.info(
-        f"model {restorer.model.name} on {restorer.engine.name}, {restorer.engine.device}"
-    )
+    progress.info(f"model {restorer.description}")
     for job in jobs.pending:
         run = partial(
             job.run,

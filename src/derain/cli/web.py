@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -30,6 +29,5 @@ def web(
     """
     from derain.serve.static_page import build_static_page, describe
 
-    folder = Path(output)
-    names = build_static_page(folder, model=model, runtime=runtime)
-    print(describe(folder, names))
+    names = build_static_page(output, model=model, runtime=runtime)
+    print(describe(output, names))

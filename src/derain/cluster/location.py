@@ -82,7 +82,10 @@ class Location:
             with self.filesystem.open_input_file(self.inner(name)) as file:
                 return bytes(file.read())
         except OSError as error:
-            raise PictureError(f"{self.named(name)}: cannot be read ({_text(error)})") from error
+            raise PictureError(
+                f"{self.named(name)}: cannot be read ({_text(error)}); check that it is there "
+                "and its permissions"
+            ) from error
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, which appears complete or not at all. Raises PictureError."""

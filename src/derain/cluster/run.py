@@ -31,7 +31,6 @@ def restore_on_cluster(
     `address` is that of a Ray cluster, or LOCAL. Raises EngineError if the cluster cannot be
     reached or its workers do not start, and PictureError if the folder cannot be listed.
     """
-    import ray
     from ray.exceptions import RayError
 
     try:
@@ -52,7 +51,7 @@ def restore_on_cluster(
                 names = lambda lost=lost: lost  # type: ignore[misc]  # noqa: E731
             for name in lost:
                 on_row(row_of(name, FAILED, error=_lost(task.source.named(name))))
-    except (RayError, ConnectionError, ray.exceptions.RaySystemError) as error:
+    except (RayError, ConnectionError) as error:
         reason = str(error).strip().rpartition("\n")[2]
         raise EngineError(
             f"{address}: the Ray cluster failed ({reason}); check the address, and that derain "
@@ -120,7 +119,9 @@ def choose_workers(threads: int | None, *, on_gpu: bool) -> dict[str, Any]:
     cpus = threads or min(CPUS_EACH, least)
     count = gpus if on_gpu else sum(int(node.get("CPU", 0)) // cpus for node in nodes)
     if not count:
-        raise EngineError(f"--threads {cpus}: no machine of the cluster has so many CPUs")
+        raise EngineError(
+            f"--threads {cpus}: no machine of the cluster has so many CPUs; choose fewer"
+        )
     return {"count": count, "cpus": cpus, "gpus": 1 if on_gpu else 0}
 
 

@@ -110,8 +110,8 @@ def flip(
     return rainy[down, across].transpose(axes), clean[down, across].transpose(axes)
 
 
-def to_unit_range(image: Image8) -> Floats:
-    """Convert uint8 (H, W, 3) to float32 (3, H, W) in 0..1."""
+def to_planes(image: Image8) -> Floats:
+    """Convert uint8 (H, W, C) to float32 (C, H, W) in 0..1."""
     channels_first = image.transpose(2, 0, 1)
     return np.ascontiguousarray(channels_first, dtype=np.float32) / np.float32(255)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from derain.data.pairs.pair import Image8
-
-Matrix = NDArray[np.float64]
+from derain.motion.camera import STILL, Matrix, from_corner, inverse
 
 MARGIN_PX = 10
 """Pixels around a crop that the views of a camera may use."""
@@ -43,7 +41,7 @@ class CameraPath:
 def random_path(rng: np.random.Generator) -> CameraPath:
     """Draw a path: a steady pan, turn and zoom, and shake."""
     if rng.random() < STILL_SHARE:
-        return CameraPath(np.eye(2, 3), np.eye(2, 3))
+        return CameraPath(STILL, STILL)
     speed_px = MAX_SHIFT_PX * rng.random() ** 2
     angle = rng.uniform(0, 2 * np.pi)
     pan = speed_px * np.array([np.cos(angle), 0.4 * np.sin(angle)])
@@ -64,9 +62,16 @@ def see(picture: Image8, motion: Matrix) -> Image8:
 
     Places beyond the border are black.
     """
-    if np.array_equal(motion, np.eye(2, 3)):
+    if np.array_equal(motion, STILL):
         return picture
-    return _transform(picture, *_from_corner(_inverse(motion), picture.shape[0]))
+    height, width = picture.shape[:2]
+    moved = Image.fromarray(picture).transform(
+        (width, height),
+        Image.Transform.AFFINE,
+        tuple(from_corner(inverse(motion), width, height).flat),
+        Image.Resampling.BICUBIC,
+    )
+    return np.asarray(moved)
 
 
 def undo(view: Image8, motion: Matrix, *, rng: np.random.Generator, crop_px: int) -> Image8:
@@ -97,22 +102,3 @@ def undo(view: Image8, motion: Matrix, *, rng: np.random.Generator, crop_px: int
         (crop_px, crop_px), Image.Transform.MESH, mesh, Image.Resampling.BILINEAR
     )
     return np.asarray(moved)
-
-
-def _inverse(motion: Matrix) -> Matrix:
-    linear = np.linalg.inv(motion[:, :2])
-    return np.column_stack([linear, -linear @ motion[:, 2]])
-
-
-def _from_corner(motion: Matrix, side: int) -> list[float]:
-    """Return the coefficients of Pillow, which counts places from the upper left corner."""
-    middle = np.full(2, side / 2)
-    offset = motion[:, 2] + middle - motion[:, :2] @ middle
-    return [float(v) for v in np.column_stack([motion[:, :2], offset]).flat]
-
-
-def _transform(picture: Image8, *coefficients: float) -> Image8:
-    image = Image.fromarray(picture)
-    return np.asarray(
-        image.transform(image.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
-    )

@@ -16,7 +16,7 @@ from derain.data.augment import (
     jitter_colour,
     jpeg,
     stretch_alike,
-    to_unit_range,
+    to_planes,
 )
 from derain.data.camera import MARGIN_PX, random_path, see, undo
 from derain.data.crops import RAIN_FREE_KINDS, CropMix, Crops, draw_collection
@@ -91,7 +91,7 @@ class ClipCrops(Crops):
             mirror=self.mix.flip,
             transpose=rng.random() < self.mix.transpose,
         )
-        sides = to_unit_range(frames), to_unit_range(clean)
+        sides = to_planes(frames), to_planes(clean)
         if rng.random() >= self.mix.jitter:
             return sides
         by_frame, clean_side = jitter_colour(rng, sides[0].reshape(3, *sides[1].shape), sides[1])

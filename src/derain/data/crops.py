@@ -17,7 +17,7 @@ from derain.data.augment import (
     jitter_colour,
     jpeg,
     stretch,
-    to_unit_range,
+    to_planes,
 )
 from derain.data.pairs.pair import Image8
 from derain.data.picture_cache import concatenate
@@ -135,7 +135,7 @@ class Crops:
             mirror=self.mix.flip,
             transpose=rng.random() < self.mix.transpose,
         )
-        sides = to_unit_range(rainy), to_unit_range(clean)
+        sides = to_planes(rainy), to_planes(clean)
         return jitter_colour(rng, *sides) if rng.random() < self.mix.jitter else sides
 
     def _draw_kind(self, index: int) -> tuple[np.random.Generator, str, bool, float]:

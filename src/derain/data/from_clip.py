@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from derain.data.pairs.pair import Image8
+from derain.data.psnr import psnr_db
 from derain.data.still_camera import StillScene, estimate_scene, find_moving, without_moving
 from derain.errors import DataError
 from derain.files.atomic import atomic_folders, atomic_write, writing
@@ -31,6 +32,8 @@ MAX_MASKED = 0.5
 """Share of a frame above which it gives no pair."""
 MAX_LIGHT_CHANGE = 4.0
 """Difference of the median brightness from the scene's, in levels of 255, that rain can cause."""
+MAX_PSNR_DB = 60.0
+"""PSNR of a pair without rain, when PSNRs are averaged."""
 
 
 @dataclass
@@ -95,7 +98,7 @@ def _write_windows(
                     image, share = pair
                     _write_pair(output, f"{first + index:06d}.png", image, scene.clean)
                     shares.append(share)
-                    scores.append(psnr_db(image, scene.clean))
+                    scores.append(min(psnr_db(image, scene.clean), MAX_PSNR_DB))
             on_frame()
     if result.frames < MIN_FRAMES:
         raise DataError(
@@ -150,12 +153,6 @@ def make_pair(rainy: Image8, scene: StillScene, result: ClipPairs) -> tuple[Imag
         result.crowded += 1
         return None
     return without_moving(rainy, scene, mask), share
-
-
-def psnr_db(rainy: Image8, clean: Image8) -> float:
-    """Return the PSNR of 8-bit pictures, at most 60 dB."""
-    error = float(np.mean((rainy.astype(np.float32) - clean) ** 2))
-    return float(min(60.0, 10 * np.log10(255**2 / max(error, 1e-9))))
 
 
 def _write_pair(output: Path, name: str, rainy: Image8, clean: Image8) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from derain.data.alignment import misalignment
@@ -17,8 +18,9 @@ from derain.data.duplicates.fingerprints import (
     comparison_image,
     fingerprint,
 )
-from derain.data.pairs.pair import Image8, Pair, decode, read
+from derain.data.pairs.pair import Pair, decode, read
 from derain.data.pairs.pair_set import PairSet, Problem, sample_pairs
+from derain.data.psnr import psnr_db
 from derain.environment import available_cores
 from derain.errors import DataError
 
@@ -67,7 +69,10 @@ def inspect_pairs(
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> list[Inspection]:
-    """Run the tasks in `processes` processes (None: one for each core); returns them in order."""
+    """Run the tasks in `processes` processes (None: one for each core); returns them in order.
+
+    Raises DataError if a process is killed.
+    """
     processes = min(processes or available_cores(), 1 + len(tasks) // CHUNK)
     inspections: list[Inspection] = []
 
@@ -80,9 +85,14 @@ def inspect_pairs(
         for task in tasks:
             collect(_inspect(task))
     else:
-        with ProcessPoolExecutor(processes) as pool:
-            for inspection in pool.map(_inspect, tasks, chunksize=CHUNK):
-                collect(inspection)
+        try:
+            with ProcessPoolExecutor(processes) as pool:
+                for inspection in pool.map(_inspect, tasks, chunksize=CHUNK):
+                    collect(inspection)
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a process that inspects pictures was killed, as by a full memory; use fewer --jobs"
+            ) from error
     return inspections
 
 
@@ -121,12 +131,12 @@ def _inspect(task: InspectionTask) -> Inspection:
     except DataError as error:
         return Inspection(problem=_as_problem(pair, error))
     try:
-        psnr_db, reason = _measure(pair) if task.measured else (None, None)
+        decibels, reason = _measure(pair) if task.measured else (None, None)
         if not task.measured and pair.clean_side is None:
             read(pair.rainy_path)
     except DataError as error:
         return Inspection(problem=_as_problem(pair, error), fingerprint=background)
-    return Inspection(psnr_db, Problem(pair.rainy_path, reason) if reason else None, background)
+    return Inspection(decibels, Problem(pair.rainy_path, reason) if reason else None, background)
 
 
 def _as_problem(pair: Pair, error: DataError) -> Problem:
@@ -139,14 +149,7 @@ def _as_problem(pair: Pair, error: DataError) -> Problem:
 def _measure(pair: Pair) -> tuple[float | None, str | None]:
     """Return the PSNR of a pair and what is wrong with it."""
     rainy, clean = pair.load()
-    psnr_db = _psnr_db(rainy, clean)
-    if psnr_db is None:
+    decibels = psnr_db(rainy, clean)
+    if decibels == math.inf:
         return None, "equals its clean picture, pixel for pixel"
-    return psnr_db, misalignment(rainy, clean)
-
-
-def _psnr_db(rainy: Image8, clean: Image8) -> float | None:
-    """Return the PSNR in RGB, 10 log10(255^2 / MSE) over all pixels; None for equal pictures."""
-    difference = rainy.astype(np.float32) - clean
-    mse = float(np.mean(np.square(difference), dtype=np.float64))
-    return float(10 * np.log10(255**2 / mse)) if mse else None
+    return decibels, misalignment(rainy, clean)

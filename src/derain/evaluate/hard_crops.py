@@ -13,6 +13,7 @@ from PIL import Image
 
 from derain.data.pairs.pair import Image8, decode
 from derain.errors import DataError
+from derain.evaluate.metrics import psnr_from_mse
 from derain.files.atomic import atomic_write, writing
 from derain.files.paths import is_taken
 
@@ -132,4 +133,4 @@ def _squared_error(picture: Image8, restored: NDArray[Any]) -> NDArray[np.float3
 
 
 def _psnr(error: float) -> float:
-    return MAX_PSNR_DB if error <= 0 else min(MAX_PSNR_DB, float(-10 * np.log10(error)))
+    return min(MAX_PSNR_DB, psnr_from_mse(error))

@@ -19,7 +19,7 @@ from pathlib import Path
 from derain.data.pairs import file_names
 from derain.errors import DataError
 from derain.files.messages import listing_error
-from derain.files.paths import exists, is_file, is_folder, walk
+from derain.files.paths import exists, is_file, is_folder, natural_key, walk
 
 _WORD = re.compile(
     "rain|norain|no|rainy|clean|derain|derained|deraining|restored?|results?|out|outputs?|pred|fake|gt|target|in|input|im|img|image"
@@ -195,7 +195,7 @@ def picture_files(folder: Path) -> dict[str, Path]:
         for path in _files(folder, pattern)
         if file_names.is_picture(path) and not path.name.startswith(".")
     ]
-    files.sort(key=lambda path: file_names.natural_key(path.relative_to(folder).as_posix()))
+    files.sort(key=lambda path: natural_key(path.relative_to(folder).as_posix()))
     if not files:
         named = "" if pattern == "*" else f" named {pattern}"
         suffixes = ", ".join(sorted(file_names.PAIR_SUFFIXES))

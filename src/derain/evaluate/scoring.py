@@ -296,7 +296,7 @@ class _Scorer:
             if math.isnan(naturalness):
                 raise DataError(
                     f"is {width}x{height}, smaller than the {MIN_SIDE_PX}x{MIN_SIDE_PX} "
-                    "that NIQE needs"
+                    "that NIQE needs; leave it out"
                 )
             return Result(sample.name, {}, math.nan, naturalness)
         fitted = fit_light(restored, clean) if self.fits_light else restored
@@ -323,5 +323,6 @@ class _Scorer:
         min_side_px = max((protocol.min_side_px for protocol in self.protocols), default=1)
         if clean is not None and min(height, width) < min_side_px:
             raise DataError(
-                f"is {width}x{height}, smaller than the {min_side_px}x{min_side_px} window of SSIM"
+                f"is {width}x{height}, smaller than the {min_side_px}x{min_side_px} window of "
+                "SSIM; leave it out"
             )

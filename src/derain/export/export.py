@@ -19,6 +19,7 @@ from derain.errors import WeightsError
 from derain.export.network_graph import NetworkGraph
 from derain.export.onnx_graph import OnnxGraph
 from derain.files.atomic import atomic_write, writing
+from derain.files.messages import explain_read_error
 from derain.files.paths import exists
 from derain.network.exported_tensors import HEADS, KEY, locate
 from derain.network.generator import PLNLIN
@@ -77,7 +78,7 @@ def read_card(path: Path) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+        raise WeightsError(f"{path}: {explain_read_error(error)}") from error
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path}: is not JSON ({error}); correct it") from error
     if not isinstance(card, dict):

@@ -20,6 +20,8 @@ def listing_error(error: OSError) -> str:
 
 def explain_read_error(error: OSError) -> str:
     """Return what went wrong on the disk while reading a file, and what to do about it."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file; check the spelling"
     if isinstance(error, IsADirectoryError):
         return "is a folder; name a file in it"
     if isinstance(error, PermissionError):

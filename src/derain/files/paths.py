@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -97,6 +98,12 @@ def walk(
             # os.path.join spells the path as os.walk does
             parents[os.path.join(folder, name)] = above | {real[name]}  # noqa: PTH118
         yield Path(folder), sorted(files, key=key)
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Return a sort key that puts 2 before 10. Equal numbers, 2 and 02, are sorted as text."""
+    parts = [part for part in re.split(r"(\d+)", name) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
 
 
 def create_folder(folder: Path) -> None:

@@ -11,14 +11,14 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-from rich.table import Table
 
 from derain.errors import DerainError, EngineError
 from derain.inference.engines.engine import ENGINES, PRECISIONS
@@ -29,10 +29,28 @@ from derain.weights import DEFAULT
 
 SIZES = ((481, 321), (1920, 1080), (4000, 3000))
 """(width, height) of the timed pictures."""
-HEADERS = ("model", "engine", "precision", "size", "s", "GMAC/s", "share", "MiB")
-UNKNOWN = "-"
 EXIT_TIMEOUT_S = 2
 """Seconds before a process is terminated."""
+
+
+@dataclass(frozen=True)
+class EngineSpeed:
+    """One model in one engine, on a picture of one size."""
+
+    model: str
+    engine: str
+    precision: str
+    """The actual precision, and the requested one if it differs."""
+    width: int
+    height: int
+    seconds: float
+    """Median over the runs."""
+    macs_per_s: float
+    """Multiplications per second (`work.macs_per_px`); nan if they are not known."""
+    share: float
+    """`macs_per_s` as a share of the rate of a large matrix product in the same precision."""
+    peak_mib: float
+    """Peak memory of the process, including smaller sizes; nan if the system does not report it."""
 
 
 def bench_restore(
@@ -43,74 +61,61 @@ def bench_restore(
     precisions: Sequence[str] | None = None,
     sizes: Sequence[tuple[int, int]] | None = None,
     repeats: int = 3,
-) -> Table:
+) -> list[EngineSpeed]:
     """Restore noise of each size, (width, height), with every model, engine and precision.
 
     `against` are other models, of other papers too; those have an engine and a precision of their
-    own. Each of these runs in its own process, in turn. A row is one size, with the median
-    of `repeats` runs, after one that warms up, the multiplications per second (`work.macs_per_px`)
-    and their share of the rate of a large matrix product, and the peak memory of the process,
-    including smaller sizes. If an engine uses another precision than the requested one, it shows
-    both.
-    Raises EngineError for an unknown engine or one that fails.
+    own. Each of these runs in its own process, in turn: `repeats` times, after one run that warms
+    up. The smallest size comes first. Raises EngineError for an unknown engine or one that fails.
     """
     shapes = sorted(((height, width) for width, height in sizes or SIZES), key=math.prod)
     names = list(engines or [name for name, backend in ENGINES.items() if backend.version()])
     if unknown := [name for name in names if name not in ENGINES]:
         raise EngineError(f"unknown engine {unknown[0]!r}; choose from {', '.join(ENGINES)}")
-    runners: list[_Runner] = []
+    settings: list[tuple[str, str, str]] = []
     for each in (model, *against):
         if find_rival(each) is not None:
-            runners.append(_Runner(each, "torch", "float32"))
+            settings.append((each, "torch", "float32"))
             continue
-        runners += [
-            _Runner(each, name, precision)
+        settings += [
+            (each, name, precision)
             for name in names
             for precision in precisions or ENGINES[name].precisions
         ]
-    times: dict[_Runner, list[tuple[float, float]]] = {runner: [] for runner in runners}
-    try:
+    with ExitStack() as stack:
+        runners = [stack.enter_context(closing(_Runner(*setting))) for setting in settings]
+        times: list[list[tuple[float, float]]] = [[] for _ in runners]
         for shape in shapes:
-            seconds: dict[_Runner, list[float]] = {runner: [] for runner in runners}
-            for _ in range(repeats + 1):
-                for runner in runners:
-                    seconds[runner].append(runner.restore(shape))
-            for runner in runners:
-                median = statistics.median(seconds[runner][1:])
-                times[runner].append((median, runner.peak_mib()))
-        rows = [row for runner in runners for row in _rows(runner, times[runner], shapes)]
-    finally:
-        for runner in runners:
-            runner.close()
-    table = Table()
-    for index, name in enumerate(HEADERS):
-        table.add_column(name, min_width=max((len(row[index]) for row in rows), default=1))
-    for row in rows:
-        table.add_row(*row)
-    return table
+            rounds = [[runner.restore(shape) for runner in runners] for _ in range(repeats + 1)]
+            for runner, own_times, seconds in zip(
+                runners, times, zip(*rounds[1:], strict=True), strict=True
+            ):
+                own_times.append((statistics.median(seconds), runner.peak_mib()))
+        return [
+            speed
+            for runner, own_times in zip(runners, times, strict=True)
+            for speed in _speeds(runner, own_times, shapes)
+        ]
 
 
-def _rows(
+def _speeds(
     runner: _Runner, times: Sequence[tuple[float, float]], shapes: Sequence[tuple[int, int]]
-) -> list[list[str]]:
-    """Return a row for each size."""
+) -> Iterator[EngineSpeed]:
+    """Yield the speed at each size, from (seconds, peak in MiB)."""
     macs, rate, precision = runner.macs_per_px(), runner.product_rate(), runner.describe_precision()
-    rows = []
     for (seconds, mib), (height, width) in zip(times, shapes, strict=True):
         achieved = macs * height * width / seconds
-        rates = [f"{achieved / 1e9:.0f}", f"{achieved / rate:.0%}"]
-        rows.append(
-            [
-                Path(runner.model).name,
-                runner.engine,
-                precision,
-                f"{width}x{height}",
-                f"{seconds:.2f}",
-                *([UNKNOWN, UNKNOWN] if math.isnan(achieved) else rates),
-                _format_mib(mib),
-            ]
+        yield EngineSpeed(
+            Path(runner.model).name,
+            runner.engine,
+            precision,
+            width,
+            height,
+            seconds=seconds,
+            macs_per_s=achieved,
+            share=achieved / rate,
+            peak_mib=mib,
         )
-    return rows
 
 
 class _Runner:
@@ -171,10 +176,6 @@ class _Runner:
         if isinstance(response, EngineError):
             raise response
         return cast("float | str", response)
-
-
-def _format_mib(mib: float) -> str:
-    return UNKNOWN if math.isnan(mib) else f"{mib:.0f}"
 
 
 def peak_mib() -> float:

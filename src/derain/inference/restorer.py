@@ -92,6 +92,11 @@ class Restorer:
         self._one_size = threading.Lock()
         """Held for a whole picture whose tiles the network is compiled for."""
 
+    @property
+    def description(self) -> str:
+        """The model, the engine, the device and the precision, for the user."""
+        return f"{self.model.name} on {self.engine.name}, {self.engine.device}"
+
     def __reduce__(self) -> tuple[Callable[[], Restorer], tuple[()]]:
         """Copies and other processes load the network again."""
         return self._rebuild, ()

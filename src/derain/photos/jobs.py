@@ -30,7 +30,7 @@ from derain.result_names import (
     RAIN_SUFFIX,
     ConflictCheck,
     check_suffix,
-    is_repeated,
+    existing_message,
     possible_sources,
 )
 from derain.suffixes import PICTURE_SUFFIXES, READABLE_CLIP_SUFFIXES
@@ -107,13 +107,13 @@ def find_jobs(
         rain_target = target.with_stem(target.stem + RAIN_SUFFIX) if with_rain else None
         job = Job(source, target, rain_target, overwrite)
         # jobs of other shards take part: every machine must find the same conflicts
-        problem, is_repeat = _find_conflict(job, conflicts)
+        conflict = conflicts.reserve(source, job.targets)
         if shard is not None and not shard.contains(name):
             jobs.other_shards += 1
-        elif problem is not None:
-            jobs.problems.append((source, problem))
-        elif not is_repeat:
+        elif conflict is None:
             _add_job(jobs, job, is_single=is_single)
+        elif conflict.problem is not None:
+            jobs.problems.append((source, conflict.problem))
     return jobs
 
 
@@ -210,22 +210,6 @@ def _first_clip(folder: Path) -> Path | None:
     return None
 
 
-def _find_conflict(job: Job, conflicts: ConflictCheck) -> tuple[str | None, bool]:
-    """Return the problem of a job that conflicts with an earlier one, and whether it repeats it."""
-    source = job.source
-    overwritten = conflicts.overwritten_input(source, job.targets)
-    if overwritten is not None:
-        problem = f"would overwrite {overwritten}, another input; write to another folder with -o"
-        return f"{source}: {problem}", False
-    earlier = conflicts.conflicting_input(source, job.targets)
-    if earlier is None:
-        return None, False
-    if is_repeated(source, earlier):
-        return None, True
-    problem = f"would overwrite the result of {earlier}; restore them into different folders"
-    return f"{source}: {problem}", False
-
-
 def _add_job(jobs: JobList, job: Job, *, is_single: bool) -> None:
     """Add a job to `pending` or `existing`, or report the file that prevents it."""
     source, target = job.source, job.target
@@ -239,6 +223,4 @@ def _add_job(jobs: JobList, job: Job, *, is_single: bool) -> None:
         jobs.existing.append(job)
         jobs.missing_rain_layers += job.rain_target is not None and not is_taken(job.rain_target)
     else:
-        jobs.problems.append(
-            (source, f"{source}: {existing} exists; use --overwrite to replace it, or another -o")
-        )
+        jobs.problems.append((source, existing_message(source, existing)))

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from derain import pictures
 from derain.errors import DerainError
 from derain.files.atomic import check_writable, remove_stale_temporaries
 from derain.files.paths import create_folder, is_taken
 from derain.inference.blending import rain_layer
-from derain.inference.restorer import Restorer
 from derain.photos.disk_queue import DiskQueue, disk_queue
 from derain.photos.jobs import Job
 from derain.photos.options import RestoreOptions
@@ -45,11 +47,25 @@ class PhotoResult:
         return self.frames * self.width * self.height / 1e6
 
 
+class PictureRestorer(Protocol):
+    """The part of a `Restorer` that a worker uses. Thread-safe."""
+
+    def restore_picture(
+        self,
+        rainy: Picture,
+        *,
+        strength: float = 1.0,
+        mask: NDArray[Any] | None = None,
+        on_tile: Callable[[int, int], None] | None = None,
+    ) -> Picture:
+        """See `Restorer.restore_picture`."""
+
+
 class PhotoWorker:
     """Runs jobs, from any number of threads."""
 
     def __init__(
-        self, restorer: Restorer, options: RestoreOptions, *, with_previews: bool = False
+        self, restorer: PictureRestorer, options: RestoreOptions, *, with_previews: bool = False
     ) -> None:
         """`with_previews`: each result carries small JPEGs for the HTML report."""
         self.restorer = restorer

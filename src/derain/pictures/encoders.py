@@ -6,7 +6,7 @@ import io
 import itertools
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, BinaryIO
 
@@ -203,39 +203,53 @@ def _animation_writer(
 ) -> Callable[[Iterable[Picture], BinaryIO], None]:
     def write(frames: Iterable[Picture], file: BinaryIO) -> None:
         images: list[Image.Image] = []
-        displays, options, codes = [], Options(), None
-        chunks, xmp = b"", None
+        displays: list[FrameDisplay] = []
+        metadata = Metadata()
         for frame in frames:
             if format_name != "PNG" and is_separate_still(frame):
                 continue
             if not images:  # the first frame describes the file
-                options = make_options(frame.metadata)
-                chunks, xmp = png_chunks(frame.metadata), frame.metadata.xmp
-            codes = frame.metadata.colour_codes
+                metadata = frame.metadata
             displays.append(frame.metadata.display or FrameDisplay(0, None))
             images.append(_gif_image(frame) if format_name == "GIF" else pillow_image(frame))
-        if displays[0].duration_ms is None:
-            options["default_image"] = True
-        if displays[-1].loop is not None and format_name != "AVIF":
-            options["loop"] = displays[-1].loop
-        is_transparent = any(image.mode.endswith("A") for image in images)
-        if format_name == "GIF" and is_transparent:
-            options["disposal"] = 2  # otherwise old pixels show through the transparent ones
-        if format_name == "WEBP" and is_transparent:
-            # complete frames: libwebp loses transparency in differences between frames
-            options |= {"kmin": 1, "kmax": 1}
-        durations = [display.duration_ms for display in displays if display.duration_ms is not None]
-        if format_name in TICK_MS:
-            durations = _round_to_ticks(durations, TICK_MS[format_name])
-        options = _for_mode(images[0], options)
-        options |= {"save_all": True, "append_images": images[1:], "duration": durations}
+        options = _for_mode(images[0], make_options(metadata))
+        options |= _display_options(format_name, displays)
+        options |= _transparency_options(format_name, images)
+        options |= {"save_all": True, "append_images": images[1:]}
         buffer = io.BytesIO()
-        target: Any = ChunkInserter(buffer, chunks) if format_name == "PNG" else buffer
+        target: Any = buffer
+        if format_name == "PNG":
+            target = ChunkInserter(buffer, png_chunks(metadata))
         images[0].save(target, format_name, **options)
-        data = with_colour_codes(buffer.getvalue(), codes)
-        file.write(with_xmp(data, xmp) if format_name == "GIF" else data)
+        data = with_colour_codes(buffer.getvalue(), metadata.colour_codes)
+        file.write(with_xmp(data, metadata.xmp) if format_name == "GIF" else data)
 
     return write
+
+
+def _display_options(format_name: str, displays: Sequence[FrameDisplay]) -> Options:
+    """Return durations, loop and still of an animation as Pillow's options."""
+    durations = [display.duration_ms for display in displays if display.duration_ms is not None]
+    if format_name in TICK_MS:
+        durations = _round_to_ticks(durations, TICK_MS[format_name])
+    options: Options = {"duration": durations}
+    if displays[0].duration_ms is None:
+        options["default_image"] = True
+    if displays[-1].loop is not None and format_name != "AVIF":
+        options["loop"] = displays[-1].loop
+    return options
+
+
+def _transparency_options(format_name: str, images: Iterable[Image.Image]) -> Options:
+    """Return what keeps old pixels from showing through transparent ones, as Pillow's options."""
+    if not any(image.mode.endswith("A") for image in images):
+        return {}
+    if format_name == "GIF":
+        return {"disposal": 2}
+    if format_name == "WEBP":
+        # complete frames: libwebp loses transparency in differences between frames
+        return {"kmin": 1, "kmax": 1}
+    return {}
 
 
 def is_separate_still(frame: Picture) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 EXTENSION, IMAGE, APPLICATION = 0x21, 0x2C, 0xFF
+"""Kinds of blocks, and a kind of extension."""
 XMP_NAME = b"XMP DataXMP"
 MAGIC_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 """Ends the packet: readers without XMP take its bytes for lengths, and land on the last one."""
@@ -18,19 +19,16 @@ def read_gif_xmp(file: BinaryIO) -> bytes | None:
     file.seek(10)
     file.seek(13 + _colour_table_bytes(_byte(file)))
     while True:
-        match _byte(file):
-            case 0x21:
-                if _byte(file) == APPLICATION:
-                    name = file.read(_byte(file))
-                    if name == XMP_NAME:
-                        return _read_packet(file)
-                _skip_blocks(file)
-            case 0x2C:
-                file.seek(8, 1)
-                file.seek(_colour_table_bytes(_byte(file)) + 1, 1)
-                _skip_blocks(file)
-            case _:  # the end of the animation or of the file
-                return None
+        block = _byte(file)
+        if block == EXTENSION:
+            if _byte(file) == APPLICATION and file.read(_byte(file)) == XMP_NAME:
+                return _read_packet(file)
+        elif block == IMAGE:
+            file.seek(8, 1)
+            file.seek(_colour_table_bytes(_byte(file)) + 1, 1)
+        else:  # the end of the animation or of the file
+            return None
+        _skip_blocks(file)
 
 
 def with_xmp(gif: bytes, xmp: bytes | None) -> bytes:

@@ -13,6 +13,7 @@ from contextlib import suppress
 import numpy as np
 from PIL.ExifTags import Base as Tag
 
+from derain.pictures.directories import ORDERS, SHORT
 from derain.pictures.picture import Pixels
 
 ORIENTATION = int(Tag.Orientation)
@@ -20,7 +21,6 @@ XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)([2-8])"
 SIDES = {Tag.ExifImageWidth, Tag.ExifImageHeight}
 SUBJECTS = {0x9214, 0xA214}
 """Area and location of the main subject, in pixels."""
-SHORT = 3
 SIDEWAYS = {5, 6, 7, 8}
 """Orientations that swap width and height."""
 
@@ -49,7 +49,7 @@ def upright_exif(exif: bytes, orientation: int, size: tuple[int, int] | None = N
     """
     data = bytearray(exif)
     with suppress(KeyError, struct.error):
-        order = {b"II": "<", b"MM": ">"}[bytes(data[:2])]
+        order = ORDERS[bytes(data[:2])]
         first = struct.unpack_from(order + "I", data, 4)[0]
         for tag, entry in _entries(data, order, first):
             if tag == Tag.Orientation:

@@ -46,7 +46,7 @@ METADATA_NAMES = {
     "png_significant_bits": "significant bits",
     "png_other": "further PNG chunks",
 }
-"""Metadata that is reported when it is dropped, by the field of `Metadata`."""
+"""Metadata that is reported when it is dropped, by the field of `Metadata` or the kind of chunk."""
 _COMMON_METADATA = {"exif", "xmp", "icc"}
 _PNG_METADATA = {name for name in METADATA_NAMES if name.startswith("png_")}
 SUPPORTED_METADATA: dict[str, set[str]] = {

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from derain.errors import DataError
 from derain.network.configuration import LEVELS
 from derain.network.run_files import LOG
-from derain.train.run_log import read_log
+from derain.train.read_log import read_log
 from derain.train.validation import distinct_suffixes
 
 Curve = tuple[list[int], list[float]]

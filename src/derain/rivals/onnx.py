@@ -1,7 +1,7 @@
 """Rivals as ONNX graphs, for inference engines.
 
-The others cut the picture into a number of parts that depends on its size, or scan it line by line,
-which a graph cannot express for a free height and width.
+`WRITERS` lists those that have one. The others cut the picture into a number of parts that depends
+on its size, or scan it line by line, which a graph cannot express for a free height and width.
 """
 
 from __future__ import annotations

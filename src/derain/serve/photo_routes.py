@@ -24,9 +24,9 @@ from derain.serve.interface import (
     Strength,
     photo_body,
 )
+from derain.serve.messages import Event, Task
 from derain.serve.pool import Pool
 from derain.serve.problems import Problem, disk_problem
-from derain.serve.process import Event, Task
 from derain.serve.uploads import check_photo, receive
 from derain.suffixes import PICTURE_FORMATS
 

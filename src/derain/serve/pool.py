@@ -15,8 +15,9 @@ from http import HTTPStatus
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from derain.serve.messages import Event, Task
 from derain.serve.problems import Problem
-from derain.serve.process import CONCURRENT_JOBS, Event, Task, run_worker
+from derain.serve.process import CONCURRENT_JOBS, run_worker
 from derain.serve.settings import Settings
 
 STOP_S = 5.0

@@ -36,17 +36,15 @@ from derain.train.distributed import (
     synchronise,
 )
 from derain.train.launch import launch, run_lock, training_errors
-from derain.train.log import RunLog
 from derain.train.malloc import tune_malloc
 from derain.train.progress import Progress
 from derain.train.recipe import Length, Recipe
+from derain.train.run_log import RunLog
 from derain.train.schedule import rate_factor
 from derain.train.state import State, create_state
 from derain.train.steps import Batch, training_step
 from derain.train.training_data import data_warnings, make_crops, open_training_pictures
-from derain.train.validation import (
-    validation_pairs,
-)
+from derain.train.validation import validation_pairs
 from derain.train.weights import validate_and_save, write_weights
 
 

@@ -133,13 +133,15 @@ def validate(
     scores = torch.zeros(len(pairs), 2, dtype=torch.float64)
     multiple_px = network.configuration.multiple_px
     sees_neighbours = network.configuration.frames > 1
+    places = neighbour_places(pairs, clips) if sees_neighbours else {}
     network.eval()
     for i in range(rank, len(pairs), world_size):
         rainy, clean = pairs[i][1].load()
         neighbours: tuple[Image8, Image8] | tuple[()] = ()
-        if sees_neighbours:
-            is_clip = pairs[i][0] in clips
-            neighbours = load_neighbours(pairs, i, is_aligned) if is_clip else (rainy, rainy)
+        if i in places:
+            neighbours = load_neighbours(pairs, i, places[i], is_aligned=is_aligned)
+        elif sees_neighbours:
+            neighbours = rainy, rainy
         plan = plan_tiles(rainy.shape[:2], tile_px=TILE_PX, multiple_px=multiple_px)
         restored = restore_tiled(
             to_unit_range(rainy),
@@ -154,16 +156,32 @@ def validate(
     return scores
 
 
+def neighbour_places(
+    pairs: Sequence[tuple[str, Pair]], clips: Collection[str]
+) -> dict[int, tuple[int, int]]:
+    """Return the indices of the pairs before and after each pair of the folders `clips`."""
+    members: dict[str, list[int]] = {}
+    for index, (folder, _) in enumerate(pairs):
+        if folder in clips:
+            members.setdefault(folder, []).append(index)
+    return {
+        index: (indices[before], indices[after])
+        for indices in members.values()
+        for index, (before, after) in zip(
+            indices, neighbour_indices([pairs[index][1] for index in indices]), strict=True
+        )
+    }
+
+
 def load_neighbours(
-    pairs: list[tuple[str, Pair]], index: int, is_aligned: bool
+    pairs: Sequence[tuple[str, Pair]], index: int, places: tuple[int, int], *, is_aligned: bool
 ) -> tuple[Image8, Image8]:
-    """Return the rainy frames before and after a pair, aligned with it if `is_aligned` is set."""
-    folder = pairs[index][0]
-    members = [number for number, (name, _) in enumerate(pairs) if name == folder]
-    own = members.index(index)
-    places = neighbour_indices([pairs[number][1] for number in members])[own]
-    sides = {place: pairs[members[place]][1].load()[0] for place in {own, *places}}
-    return aligned_neighbours(sides, own, places, is_aligned=is_aligned)
+    """Return the rainy frames of the pairs at `places`, aligned with that at `index` if asked to.
+
+    A pair without a neighbour is its own.
+    """
+    frames = {place: pairs[place][1].load()[0] for place in {index, *places}}
+    return aligned_neighbours(frames, index, places, is_aligned=is_aligned)
 
 
 def mean_scores(pairs: list[tuple[str, Pair]], scores: torch.Tensor) -> dict[str, list[float]]:

@@ -18,8 +18,8 @@ from derain.rivals.configuration import RivalConfiguration
 from derain.rivals.rival import Rival
 from derain.rivals.weights_file import save_rival
 from derain.train.distributed import on_all_ranks, on_rank_zero
-from derain.train.log import RunLog
 from derain.train.recipe import Recipe
+from derain.train.run_log import RunLog
 from derain.train.state import State
 from derain.train.validation import clip_names, distinct_suffixes, mean_scores, validate
 

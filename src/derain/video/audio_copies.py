@@ -67,7 +67,7 @@ def _add_copy(
     try:
         stream = container.add_stream_from_template(template, opaque=True)
     except ValueError:
-        if container.format.name != containers.MATROSKA:
+        if container.format.name != containers.MATROSKA_FORMAT:
             raise
         stream = add_stand_in(container, template)
     context = stream.codec_context

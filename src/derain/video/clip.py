@@ -19,7 +19,7 @@ from derain.files.atomic import (
     temporary_beside,
     writing,
 )
-from derain.files.messages import TargetExistsError, explain_os_error
+from derain.files.messages import TargetExistsError
 from derain.files.paths import check_target_name, exists, is_taken
 from derain.inference.restorer import Restorer
 from derain.video.clip_reader import ClipReader
@@ -66,7 +66,10 @@ def restore_clip(
     keeps_clock = target.suffix.lower() in WITHOUT_ORIGIN
     with ClipReader(path, str(path), keeps_clock=keeps_clock) as reader:
         encoding = _choose_encoding(reader, target, codec, crf)
-        _check_target(target, overwrite=overwrite)
+        with writing(target, VideoError):  # before the long work
+            check_target_name(target)
+            if is_taken(target) and not overwrite:
+                raise TargetExistsError
         remove_stale_temporaries(target.parent)
         temporary = temporary_beside(target, target.suffix)  # FFmpeg derives the format from it
         try:
@@ -101,16 +104,6 @@ class _UnfinishedError(Exception):
     def __init__(self, reason: DerainError) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-def _check_target(target: Path, *, overwrite: bool) -> None:
-    """Check before the long work that a clip can have this name."""
-    try:
-        check_target_name(target)
-        if is_taken(target) and not overwrite:
-            raise TargetExistsError
-    except OSError as error:
-        raise VideoError(f"{target}: {explain_os_error(error)}") from error
 
 
 def _finish(temporary: Path, target: Path, *, source: Path, overwrite: bool) -> None:

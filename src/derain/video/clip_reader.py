@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,19 +28,6 @@ from derain.video.rotation import orientation_from_matrix
 from derain.video.side_data import display_matrix, side_data_kinds
 from derain.video.timestamps import Clock, FrameTimes, TruncationCheck, clock_origin_s
 
-
-@dataclass(frozen=True, eq=False)
-class FrameTiming:
-    """Everything but the pixels that is needed to write a frame."""
-
-    pts: int
-    """Display time, in units of the clip's time base."""
-    duration: int
-    """In the same units; 0 if unknown."""
-    packets: tuple[Packet[Any], ...]
-    """Packets of other streams between the previous frame and this one."""
-
-
 HDR = "its HDR metadata is dropped"
 DROPPED_SIDE_DATA = {
     "MASTERING_DISPLAY_METADATA": HDR,
@@ -56,6 +44,20 @@ DROPPED_SIDE_DATA = {
 """Side data of frames that PyAV does not pass to an encoder, by FFmpeg's name."""
 MAX_HELD_FRAMES = 256
 """More than a decoder holds back, for its threads and to order them."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameTiming:
+    """Everything but the pixels that is needed to write a frame."""
+
+    pts: int
+    """Display time, in units of the clip's time base."""
+    duration: int
+    """In the same units; 0 if unknown."""
+    packets: tuple[Packet[Any], ...]
+    """Packets of other streams between the previous frame and this one."""
+
+
 TimedFrame: TypeAlias = tuple[Pixels, FrameTiming]
 Item: TypeAlias = "VideoFrame | Packet[Any]"  # Packet is not generic at run time
 
@@ -87,23 +89,26 @@ class ClipReader:
             self.container: InputContainer = av.open(
                 url, format=format, options=options or {}, metadata_errors="replace"
             )
-        self.stream = self._find_video_stream()
-        self.stream.thread_type = "AUTO"
-        self._times = FrameTimes(self.container)
-        origin_s = Fraction(0) if keeps_clock else clock_origin_s(self.container)
-        self._clock = Clock(self.container, origin_s)
-        self._truncation = TruncationCheck(self.container, origin_s)
-        self._items = self._decode()
-        self._changes_size = self._is_interlaced = False
-        self._dropped: dict[str, None] = {}  # an ordered set
-        """Values of DROPPED_SIDE_DATA that apply to the frames so far."""
-        self._early: list[Item] = []
-        self.trailing_packets: tuple[Packet[Any], ...] = ()
-        """Packets after the last frame; known once all frames are read."""
-        self.first_frame = self._decode_first_frame()
-        """The first frame as stored, before rotation."""
-        self.orientation = orientation_from_matrix(self.display_matrix)
-        """EXIF orientation of the stored frames; iteration yields them upright."""
+        with ExitStack() as opened:
+            opened.callback(self.container.close)
+            self.stream = self._find_video_stream()
+            self.stream.thread_type = "AUTO"
+            self._times = FrameTimes(self.container)
+            origin_s = Fraction(0) if keeps_clock else clock_origin_s(self.container)
+            self._clock = Clock(self.container, origin_s)
+            self._truncation = TruncationCheck(self.container, origin_s)
+            self._items = self._decode()
+            self._changes_size = self._is_interlaced = False
+            self._dropped: dict[str, None] = {}  # an ordered set
+            """Values of DROPPED_SIDE_DATA that apply to the frames so far."""
+            self._early: list[Item] = []
+            self.trailing_packets: tuple[Packet[Any], ...] = ()
+            """Packets after the last frame; known once all frames are read."""
+            self.first_frame = self._decode_first_frame()
+            """The first frame as stored, before rotation."""
+            self.orientation = orientation_from_matrix(self.display_matrix)
+            """EXIF orientation of the stored frames; iteration yields them upright."""
+            opened.pop_all()  # from here on, `__exit__` closes it
 
     def __enter__(self) -> ClipReader:
         return self
@@ -182,7 +187,6 @@ class ClipReader:
     def _find_video_stream(self) -> VideoStream:
         streams = [stream for stream in self.container.streams.video if not is_cover(stream)]
         if not streams:
-            self.container.close()
             raise VideoError(
                 f"{self.name}: contains no video stream; use `derain restore` for photos"
             )
@@ -195,7 +199,6 @@ class ClipReader:
             self._early.append(item)
             if isinstance(item, VideoFrame):
                 return item
-        self.container.close()
         raise VideoError(f"{self.name}: none of its frames can be decoded; check it with `ffprobe`")
 
     def _decode(self) -> Iterator[Item]:

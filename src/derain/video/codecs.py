@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,9 +110,7 @@ def choose_encoding(
     if codec is not None and not codec.strip():
         raise VideoError("--codec: is empty; name an encoder, for example libx264, or remove it")
     suffix = target.suffix.lower()
-    kept = ENCODERS.get(source_codec) if can_hold(suffix, source_codec) else None
-    if kept == "rawvideo" and source_layout.name not in RAW_LAYOUTS[suffix]:
-        kept = ENCODERS["ffv1"] if can_hold(suffix, "ffv1") else None
+    kept = _kept_encoder(source_codec, source_layout, suffix)
     default = kept or DEFAULT_ENCODERS.get(suffix, "libx264")
     encoder = ENCODERS.get(codec, codec) if codec else default
     layout = _choose_layout(encoder, source_layout, size, suffix)
@@ -128,20 +127,37 @@ def choose_encoding(
     notes = []
     if codec is None and source_codec in ENCODERS and encoder != ENCODERS[source_codec]:
         notes.append(f"{suffix} does not support {source_codec}: written with {encoder}")
-    bits, kept_bits = depth_bits(source_layout), depth_bits(VideoFormat(layout))
-    if kept_bits < bits:
-        remedy = _deeper_encoder(suffix, source_layout, size)
-        notes.append(f"{encoder} reduces {bits} bits to {kept_bits}; {remedy}")
     if crf is not None and encoder not in CRF_ENCODERS:
         notes.append(f"{encoder} has no constant rate factor: --crf is ignored")
-    if source_layout.is_rgb and not VideoFormat(layout).is_rgb:
-        notes.append(f"{encoder} does not keep RGB here: written as {layout}")
-    elif loses_chroma(source_layout, VideoFormat(layout)):
-        before, after = chroma_sampling(source_layout), chroma_sampling(VideoFormat(layout))
-        notes.append(f"its {before} colour is written as {after}")
-    if has_alpha(source_layout):
-        notes.append("its transparency is dropped")
+    notes += _lost_pixels(source_layout, VideoFormat(layout), encoder, suffix=suffix, size=size)
     return Encoding(encoder, layout, options, tuple(notes))
+
+
+def _kept_encoder(source_codec: str, source_layout: VideoFormat, suffix: str) -> str | None:
+    """Return the encoder of the source's codec, or of a lossless one for raw video; None without.
+
+    The container must hold the codec, and raw video of this pixel format.
+    """
+    kept = ENCODERS.get(source_codec) if can_hold(suffix, source_codec) else None
+    if kept == "rawvideo" and source_layout.name not in RAW_LAYOUTS[suffix]:
+        return ENCODERS["ffv1"] if can_hold(suffix, "ffv1") else None
+    return kept
+
+
+def _lost_pixels(
+    source: VideoFormat, kept: VideoFormat, encoder: str, *, suffix: str, size: tuple[int, int]
+) -> Iterator[str]:
+    """Yield what the pixel format `kept` loses of the source: bits, RGB, chroma, transparency."""
+    bits, kept_bits = depth_bits(source), depth_bits(kept)
+    if kept_bits < bits:
+        remedy = _deeper_encoder(suffix, source, size)
+        yield f"{encoder} reduces {bits} bits to {kept_bits}; {remedy}"
+    if source.is_rgb and not kept.is_rgb:
+        yield f"{encoder} does not keep RGB here: written as {kept.name}"
+    elif loses_chroma(source, kept):
+        yield f"its {chroma_sampling(source)} colour is written as {chroma_sampling(kept)}"
+    if has_alpha(source):
+        yield "its transparency is dropped"
 
 
 def _check_container(codec: str | None, suffix: str) -> None:

@@ -57,10 +57,10 @@ WITHOUT_ORIGIN = TRANSPORT_STREAMS | {".mpeg", ".mpg", ".flv", ".wmv"}
 """Containers whose clock can begin at any time, so that parts of a stream fit together."""
 MOVIES = {"mp4", "mov", "3gp"}
 """The family of ISO/IEC 14496-12."""
-MATROSKA = "matroska"
-ROTATING_FORMATS = MOVIES | {MATROSKA, "webm"}
+MATROSKA_FORMAT = "matroska"
+ROTATING_FORMATS = MOVIES | {MATROSKA_FORMAT, "webm"}
 """Formats that store a rotation for the player."""
-TIMECODE_FORMATS = MOVIES - {"3gp"} | {MATROSKA, "webm", "mxf"}
+TIMECODE_FORMATS = MOVIES - {"3gp"} | {MATROSKA_FORMAT, "webm", "mxf"}
 """Formats that store the time code of the first frame, from the tag `timecode` of the video."""
 
 CONSTANT_RATE_FORMATS = {"yuv4mpegpipe", "mxf"}
@@ -71,7 +71,7 @@ GAPLESS_AUDIO_FORMATS = {"avi"}
 """Formats that play audio packets back to back, whatever their time stamps."""
 RATE_FIRST_FORMATS = {"mpeg"}
 """Formats whose players trust the frame rate in the video stream more than the time stamps."""
-COVER_FORMATS = MOVIES - {"mov", "3gp"} | {MATROSKA}
+COVER_FORMATS = MOVIES - {"mov", "3gp"} | {MATROSKA_FORMAT}
 """Formats that store a cover picture."""
 TRANSPORT_STREAM_CODECS = {
     *("aac", "aac_latm", "ac3", "eac3", "ac4", "mp1", "mp2", "mp3", "dts", "truehd"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from derain import pictures
 from derain.errors import DerainError, PictureError, VideoError
 from derain.files.atomic import remove_stale_temporaries
 from derain.files.messages import TargetExistsError, listing_error
-from derain.files.paths import create_folder, is_taken, same_file
+from derain.files.paths import create_folder, is_taken, natural_key, same_file
 from derain.inference.blending import check_blend
 from derain.inference.restorer import Restorer
 from derain.inference.transparency import fill_transparent
@@ -53,7 +52,7 @@ def find_frames(folder: Path) -> list[Path]:
             f"{folder}: contains no frames that derain can read; "
             f"name a folder of pictures, or clips, for example `{folder}/*.mp4`"
         )
-    return sorted(frames, key=_natural_key)
+    return sorted(frames, key=lambda path: natural_key(path.name))
 
 
 def restore_frame_folder(
@@ -75,11 +74,7 @@ def restore_frame_folder(
     Omissions are reported once.
     Raises DerainError for a folder without frames, and for errors of the disk.
     """
-    options = options or FrameOptions()
     paths = find_frames(folder)
-    missing = [
-        index for index, path in enumerate(paths) if overwrite or not is_taken(output / path.name)
-    ]
     if same_file(output, folder) and not overwrite:
         raise VideoError(
             f"{output}: contains the frames themselves; "
@@ -87,61 +82,108 @@ def restore_frame_folder(
         )
     create_folder(output)
     remove_stale_temporaries(output)
-    result, start = VideoResult(), time.perf_counter()
-    omissions: dict[str, None] = {}  # an ordered set: most frames have the same
-    appeared: list[Path] = []
-    if len(missing) < len(paths):
-        result.notes.append(
-            f"{len(paths) - len(missing)} of {len(paths)} frames skipped (result exists); "
-            "--overwrite restores all"
-        )
-    ranges = _ranges_around(missing, reach=int(is_for_clips(restorer)), count=len(paths))
+    run = _FolderRun(
+        paths, output, options or FrameOptions(), overwrite=overwrite, on_frame=on_frame
+    )
+    ranges = _ranges_around(run.missing, reach=int(is_for_clips(restorer)), count=len(paths))
     on_start(sum(map(len, ranges)))
-    wanted = {paths[index].name for index in missing}
+    start = time.perf_counter()
+    try:
+        for indices in ranges:
+            frames = run.read(paths[indices.start : indices.stop])
+            run_pipeline(
+                with_neighbours(frames, restorer), lambda it: run.restore(it, restorer), run.write
+            )
+    except KeyboardInterrupt:
+        run.result.was_interrupted = True
+    run.add_notes()
+    run.result.seconds = time.perf_counter() - start
+    return run.result
 
-    def read(indices: range) -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
-        for path in paths[indices.start : indices.stop]:
-            target = output / path.name
+
+class _FolderRun:
+    """The frames of a folder on their way to `output`, and their results.
+
+    A tag is (rainy, path), the frame as read and its file.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        output: Path,
+        options: FrameOptions,
+        *,
+        overwrite: bool,
+        on_frame: Callable[[], None],
+    ) -> None:
+        self.result = VideoResult()
+        self.missing = [
+            index
+            for index, path in enumerate(paths)
+            if overwrite or not is_taken(output / path.name)
+        ]
+        """Indices of the frames to write; the others are only neighbours."""
+        self._wanted = {paths[index] for index in self.missing}
+        self._count = len(paths)
+        self._output = output
+        self._options = options
+        self._overwrite = overwrite
+        self._on_frame = on_frame
+        self._omissions: dict[str, None] = {}  # an ordered set: most frames have the same
+        self._appeared = 0
+
+    def read(self, paths: Iterable[Path]) -> Iterator[tuple[Pixels, tuple[Picture, Path]]]:
+        """Yield the input of the network, and the tag, of each frame that can be read."""
+        for path in paths:
+            target = self._output / path.name
             try:
-                rainy = _read(path, options)
+                rainy = _read(path, self._options)
                 pictures.check_fits(rainy, target)
                 dropped = rainy.omissions + pictures.omissions_when_writing(rainy, target)
             except Exception as error:  # one frame must not cost the user the others
-                result.problems.append(_explain(path, error))
-                on_frame()
+                self.result.problems.append(_explain(path, error))
+                self._on_frame()
                 continue
-            omissions.update(dict.fromkeys(dropped))
-            yield _visible(rainy), (rainy, target)
+            self._omissions.update(dict.fromkeys(dropped))
+            yield _visible(rainy), (rainy, path)
 
-    def restore(frames: Iterable[Window[Any]]) -> Iterator[tuple[Pixels, Any]]:
-        return restore_frames(frames, restorer, options, result, on_frame=on_frame)
+    def restore(
+        self, windows: Iterable[Window[Any]], restorer: Restorer
+    ) -> Iterator[tuple[Pixels, Any]]:
+        """Yield each restored frame with its tag."""
+        return restore_frames(
+            windows, restorer, self._options, self.result, on_frame=self._on_frame
+        )
 
-    def write(frame: tuple[Pixels, tuple[Picture, Path]]) -> None:
-        image, (rainy, target) = frame
-        if target.name not in wanted:
+    def write(self, frame: tuple[Pixels, tuple[Picture, Path]]) -> None:
+        """Write a restored frame, if it is missing. Raises DerainError for errors of the disk."""
+        image, (rainy, path) = frame
+        if path not in self._wanted:
             return
+        target = self._output / path.name
         try:
-            source = paths[0].with_name(target.name)
             restored = _with_hidden_colours(rainy, image)
-            pictures.write(restored, target, overwrite=overwrite, permissions_of=source)
-        except Exception as error:  # likewise
+            pictures.write(restored, target, overwrite=self._overwrite, permissions_of=path)
+        except Exception as error:  # one frame must not cost the user the others
             if isinstance(error.__cause__, TargetExistsError):
-                appeared.append(target)
+                self._appeared += 1
                 return
             if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
                 raise  # the disk will not accept the next frame either
-            result.problems.append(_explain(target, error))
+            self.result.problems.append(_explain(target, error))
 
-    try:
-        for indices in ranges:
-            run_pipeline(with_neighbours(read(indices), restorer), restore, write)
-    except KeyboardInterrupt:
-        result.was_interrupted = True
-    if appeared:
-        result.notes.append(f"{len(appeared)} frames skipped (result appeared during the work)")
-    result.notes += omissions
-    result.seconds = time.perf_counter() - start
-    return result
+    def add_notes(self) -> None:
+        """Add the skipped frames and the omissions to the result."""
+        if skipped := self._count - len(self.missing):
+            self.result.notes.append(
+                f"{skipped} of {self._count} frames skipped (result exists); "
+                "--overwrite restores all"
+            )
+        if self._appeared:
+            self.result.notes.append(
+                f"{self._appeared} frames skipped (result appeared during the work)"
+            )
+        self.result.notes += self._omissions
 
 
 def _ranges_around(missing: Sequence[int], *, reach: int, count: int) -> list[range]:
@@ -189,9 +231,3 @@ def _explain(path: Path, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"{path}: not enough memory to restore it; use a smaller --limit-mib"
     return f"{path}: {type(error).__name__}: {error}; this is a bug in derain, please report it"
-
-
-def _natural_key(path: Path) -> list[tuple[int, str]]:
-    """Return a sort key that compares the numbers in a name by their value."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]

@@ -24,7 +24,7 @@ from derain.result_names import (
     DERAINED_SUFFIX,
     ConflictCheck,
     check_suffix,
-    is_repeated,
+    existing_message,
     possible_sources,
 )
 from derain.suffixes import (
@@ -245,18 +245,10 @@ def _add_job(
 ) -> None:
     """Add a job to `pending`, count it as done, or report why it is not possible."""
     source, target = job.source, job.target
-    if conflicts.overwritten_input(source, [target]) is not None:
-        jobs.problems.append(
-            f"{source}: would overwrite {target}, another input; write to another folder with -o"
-        )
-        return
-    earlier = conflicts.conflicting_input(source, [target])
-    if earlier is not None:
-        if not is_repeated(source, earlier):
-            jobs.problems.append(
-                f"{source}: would overwrite the result of {earlier}; "
-                "restore them into different folders"
-            )
+    conflict = conflicts.reserve(source, [target])
+    if conflict is not None:
+        if conflict.problem is not None:
+            jobs.problems.append(conflict.problem)
     elif is_folder(source):
         jobs.pending.append(job)
     elif same_file(target, source):
@@ -266,9 +258,7 @@ def _add_job(
     elif exists(target) and not is_single:
         jobs.existing += 1
     else:
-        jobs.problems.append(
-            f"{source}: {target} exists; use --overwrite to replace it, or another -o"
-        )
+        jobs.problems.append(existing_message(source, target))
 
 
 def _is_pipe(path: str | Path) -> bool:

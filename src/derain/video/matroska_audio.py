@@ -19,6 +19,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from derain.video.audio_templates import wave_format, write_and_read
+from derain.video.containers import MATROSKA_FORMAT
 
 STAND_IN = "truehd"
 """Codec whose packets FFmpeg does not inspect, and whose streams have no private data."""
@@ -42,7 +43,9 @@ def add_stand_in(container: OutputContainer, source: AudioStream) -> AudioStream
     Raises FFmpegError or ValueError if Matroska does not support the codec.
     """
     wave, rate = wave_format(source), source.codec_context.sample_rate
-    template = write_and_read("matroska", lambda file: file.add_mux_stream(STAND_IN, rate=rate))
+    template = write_and_read(
+        MATROSKA_FORMAT, lambda file: file.add_mux_stream(STAND_IN, rate=rate)
+    )
     stream = container.add_stream_from_template(template, opaque=True)
     stream.codec_context.layout = source.codec_context.layout.name
     stream.codec_context.extradata = wave

@@ -21,15 +21,15 @@ from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
 from derain.errors import VideoError
+from derain.pictures.orientation import SIDEWAYS
 from derain.video import containers
 from derain.video.audio_copies import add_audio_copy
 from derain.video.clip_reader import ClipReader, is_cover
 from derain.video.codecs import Encoding
 from derain.video.colours import Colours
-from derain.video.containers import MATROSKA, MOVIES, can_copy, ffmpeg_url
+from derain.video.containers import MATROSKA_FORMAT, MOVIES, can_copy, ffmpeg_url
 from derain.video.matroska_audio import rename_stand_ins, stand_in_format
 from derain.video.metadata import are_standard, read_tags, stream_tags
-from derain.video.rotation import TRANSPOSING
 from derain.video.scheduling import preserve_scheduling
 from derain.video.timestamps import AudioDrift, FrameGrid
 
@@ -205,7 +205,7 @@ class OutputPlan:
                 container.format.name, _codec_name(stream), is_cover=is_cover(stream)
             ):
                 raise ValueError("the container does not keep this stream")
-            elif is_cover(stream) and container.format.name == MATROSKA:
+            elif is_cover(stream) and container.format.name == MATROSKA_FORMAT:
                 self._attach_cover(container, stream)
             else:
                 first = self.source.early_packets.get(stream.index)
@@ -251,7 +251,7 @@ class OutputPlan:
         if format_name in containers.ROTATING_FORMATS:
             if source.display_matrix is not None:
                 stream.set_display_matrix(source.display_matrix)
-        elif source.orientation in TRANSPOSING:
+        elif source.orientation in SIDEWAYS:
             context.width, context.height = context.height, context.width
             if aspect:
                 context.sample_aspect_ratio = 1 / aspect

@@ -24,8 +24,6 @@ ORIENTATIONS = {
     (0, -1, 1, 0): 8,
 }
 """Orientations by the signs of a, b, c, d, which move a pixel (x, y) to (a x + c y, b x + d y)."""
-TRANSPOSING = {5, 6, 7, 8}
-"""Orientations that swap width and height."""
 
 
 def orientation_from_matrix(matrix: Sequence[int] | None) -> int:

@@ -23,7 +23,7 @@ FROM_DECODING = {"flv"}
 """Formats whose length starts at the first decoding time; B-frames are displayed after it."""
 RESTARTING = {"mpegts", "mpeg"}
 """Formats whose clock can restart within a file: concatenated recordings, a restarted camera."""
-WITHOUT_ORIGIN = RESTARTING | {"flv", "asf"}
+FORMATS_WITHOUT_ORIGIN = RESTARTING | {"flv", "asf"}
 """Formats whose clock can begin at any time: recordings of a stream have that of its source."""
 MIN_GAP_S = Fraction(1, 20)
 """Shorter gaps between audio packets are rounding, and inaudible."""
@@ -33,7 +33,7 @@ JITTER_S = Fraction(1, 10)
 
 def clock_origin_s(container: InputContainer) -> Fraction:
     """Return the time in seconds at which a clip begins, 0 for formats that begin at 0."""
-    if container.format.name not in WITHOUT_ORIGIN or container.start_time is None:
+    if container.format.name not in FORMATS_WITHOUT_ORIGIN or container.start_time is None:
         return Fraction(0)
     return Fraction(container.start_time, av.time_base)
 

@@ -137,12 +137,3 @@ def scene_of_frame(stem: str) -> str | None:
     """
     match = _SCENE_FRAME.match(stem)
     return match["scene"] if match else None
-
-
-def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Return a sort key that puts 2 before 10."""
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part)
-        for part in re.split(r"(\d+)", text)
-        if part
-    ]

@@ -23,7 +23,7 @@ from derain.data.pairs.pair_set import LAYOUTS, PairSet, Problem
 from derain.data.pairs.side_by_side import detect_clean_half
 from derain.errors import DataError, DerainError
 from derain.files.messages import listing_error
-from derain.files.paths import exists, is_file, walk
+from derain.files.paths import exists, is_file, natural_key, walk
 
 _Group = tuple[str, ...]
 """Folders that both pictures of a pair have in common."""
@@ -66,7 +66,7 @@ def _list_files(root: Path) -> tuple[list[Path], list[Path]]:
     def fail(error: OSError) -> None:
         raise DataError(listing_error(error))
 
-    for directory, names in walk(root, onerror=fail, key=file_names.natural_key):
+    for directory, names in walk(root, onerror=fail, key=natural_key):
         for name in names:
             path = Path(directory, name)
             if file_names.is_picture(path):

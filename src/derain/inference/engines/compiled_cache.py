@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from derain.files.atomic import atomic_write
+from derain.files.atomic import atomic_write, remove_stale_temporaries
 
 VARIABLE = "DERAIN_CACHE"
 OFF = "off"
@@ -71,6 +71,7 @@ def write_compiled(key: str, compiled: bytes) -> None:
         return
     with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_stale_temporaries(folder)
         with atomic_write(folder / f"{key}{SUFFIX}") as file:
             file.write(hashlib.sha256(compiled).digest())
             file.write(compiled)

@@ -42,12 +42,13 @@ class Engine(Protocol):
     def __call__(
         self, rainy: NDArray[np.float32], *, one_size: bool = False
     ) -> NDArray[np.float32]:
-        """Restore (N, 3, H, W) in 0..1, without clamping.
+        """Restore (N, 3 * frames, H, W) in 0..1 to (N, 3, H, W), without clamping.
 
-        Any H and W are valid; the first call of a new size takes longer. `one_size` says that many
-        calls have this size, like the tiles of a picture and the frames of a clip: OpenVINO
-        compiles the network for it, which takes a second, and is faster then and needs half the
-        memory. Raises EngineError if the engine fails, for example because memory runs out.
+        A network for clips takes three frames in the order of time, any other one. Any H and W are
+        valid; the first call of a new size takes longer. `one_size` says that many calls have this
+        size, like the tiles of a picture and the frames of a clip: OpenVINO compiles the network
+        for it, which takes a second, and is faster then and needs half the memory. Raises
+        EngineError if the engine fails, for example because memory runs out.
         """
 
 

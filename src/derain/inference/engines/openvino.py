@@ -62,7 +62,7 @@ class OpenVinoEngine:
                 self._request = compiled.create_infer_request()
         except (RuntimeError, OSError) as error:
             raise EngineError(
-                f"{onnx_path}: OpenVINO cannot load it on {device} ({_first_line(error)}); "
+                f"{onnx_path}: OpenVINO cannot load it on {device} ({_last_line(error)}); "
                 "try --engine onnxruntime"
             ) from error
         if device == "auto":
@@ -93,7 +93,7 @@ class OpenVinoEngine:
             except RuntimeError as error:
                 size = "x".join(str(side) for side in rainy.shape[:1:-1])
                 raise EngineError(
-                    f"OpenVINO failed on {size} pixels ({_first_line(error)}); "
+                    f"OpenVINO failed on {size} pixels ({_last_line(error)}); "
                     "try a smaller --limit-mib"
                 ) from error
             return np.array(self._request.get_output_tensor(0).data)
@@ -141,7 +141,7 @@ def _open_core() -> Any:
         return _import_library().Core()
     except (ImportError, RuntimeError) as error:
         raise EngineError(
-            f"OpenVINO is installed, but cannot be loaded ({_first_line(error)}); "
+            f"OpenVINO is installed, but cannot be loaded ({_last_line(error)}); "
             "install it again, or use --engine onnxruntime"
         ) from error
 
@@ -237,6 +237,7 @@ def _decoded_errors() -> Iterator[None]:
         raise RuntimeError(error.object.decode(errors="replace")) from error
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
+    """Return the reason of an error; the lines before it are places in the library's source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

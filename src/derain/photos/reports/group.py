@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 from derain import __version__
 from derain.errors import DerainError
-from derain.inference.restorer import Restorer
 from derain.photos.jobs import Job, JobList
 from derain.photos.reports.html_report import HtmlReport
 from derain.photos.reports.json_report import JsonReport
@@ -20,6 +19,16 @@ from derain.photos.summary import Summary
 from derain.photos.worker import PhotoResult
 
 Report: TypeAlias = JsonReport | HtmlReport
+
+
+def report_header(model: str) -> dict[str, str]:
+    """Return what begins a report: version, time, command line, and the model and what runs it."""
+    return {
+        "derain": __version__,
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.argv),
+        "model": model,
+    }
 
 
 class BatchReports:
@@ -33,36 +42,24 @@ class BatchReports:
     def __init__(
         self,
         jobs: JobList,
-        restorer: Restorer | None,
+        header: Mapping[str, str],
         *,
-        html: Path | None,
-        json: Path | None,
+        html: Path | None = None,
+        json: Path | None = None,
         is_compared: bool = False,
     ) -> None:
-        """`restorer` is None if no job is pending.
+        """`header` is that of `report_header`. `is_compared`: results show both sides.
 
-        `is_compared`: results show rainy and restored side by side. Raises DerainError for a path
-        that cannot be written.
+        Raises DerainError for a path that cannot be written.
         """
-        model = "none"
-        if restorer is not None:
-            engine = restorer.engine
-            model = f"{restorer.model.name} on {engine.name}, {engine.device}"
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._jobs = jobs
         self._reports: list[Report] = []
         self.problems: list[str] = []
         """Why a report is missing, a sentence each."""
         if json is not None:
-            header = {
-                "derain": __version__,
-                "started": started,
-                "command": shlex.join(sys.argv),
-                "model": model,
-            }
             self._reports.append(JsonReport(json, header))
         if html is not None:
-            title = f"derain {__version__}, model {model}, {started}"
+            title = f"derain {header['derain']}, model {header['model']}, {header['started']}"
             try:
                 self._reports.append(HtmlReport(html, title, is_compared=is_compared))
             except DerainError:

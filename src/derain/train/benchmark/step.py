@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +15,7 @@ from torch import nn
 from derain import kernels
 from derain.data.pairs.folder import PairFolder
 from derain.environment import available_cores
+from derain.errors import TrainingError
 from derain.network import PLNLIN, PLNLINConfiguration, preset
 from derain.train.malloc import tune_malloc
 from derain.train.objective import restoration_loss
@@ -70,15 +73,21 @@ def bench_train(
 
     `threads` are those of each process; 0 divides the cores. The rates of the processes are added;
     communication is not measured. Raises WeightsError for an unknown preset, RecipeError for a
-    crop size that recipes reject.
+    crop size that recipes reject, TrainingError if a process is killed.
     """
     one_step_recipe(preset(name), crop_px=crop_px, batch=batch)
     threads = threads or max(1, available_cores() // processes)
     work = [(name, threads, batch, crop_px, steps, precision, choice)] * processes
     if processes == 1:
         return _bench_one(*work[0])
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        measured = pool.starmap(_bench_one, work)
+    try:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+            measured = list(pool.map(_bench_one, *zip(*work, strict=True)))
+    except BrokenProcessPool as error:
+        raise TrainingError(
+            "a process that times steps was killed, as by a full memory; "
+            "use fewer --processes or a smaller --batch"
+        ) from error
     return replace(
         measured[0],
         processes=processes,

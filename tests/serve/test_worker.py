@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from derain.serve.process import Task, _Worker
+from derain.serve.messages import Task
+from derain.serve.worker import Worker
 
 
 class Connection:
@@ -29,5 +30,5 @@ class Connection:
 def test_message_names_the_photo_and_is_otherwise_kept(text, told):
     connection = Connection()
     task = Task(Path("/a/photo.1"), Path("/a/restored.png"), None, "fast", 1.0)
-    _Worker(connection, {})._fail(task, text, is_fault_of_input=False)
+    Worker(connection, {})._fail(task, text, is_fault_of_input=False)
     assert connection.sent[0].detail == told
