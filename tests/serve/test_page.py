@@ -281,6 +281,22 @@ def test_photo_removed_during_its_download_is_left_out(page, tmp_path):
     assert page.text_content("#status") == "restored"
 
 
+def test_photo_removed_while_it_is_read_is_not_sent(page, tmp_path):
+    removal = """() => {
+        const stream = Blob.prototype.stream;
+        Blob.prototype.stream = function () {
+            document.querySelector("[aria-label='Remove a.png']")?.click();
+            return stream.call(this);
+        };
+    }"""
+    page.evaluate(removal)
+    sent = []
+    page.on("request", lambda request: sent.append(request.method))
+    page.set_input_files("#files", [str(plain(tmp_path, f"{name}.png")) for name in "ab"])
+    page.wait_for_selector("#queue .state:has-text('restored')")
+    assert sent.count("POST") == 1
+
+
 def test_unreachable_server_can_be_tried_again(page, tmp_path):
     bad = tmp_path / "notes.png"
     bad.write_bytes(b"hello")

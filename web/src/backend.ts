@@ -68,6 +68,7 @@ export class ServerBackend implements Backend {
     if (choices.mask) form.append("mask", choices.mask, "mask");
     // fetch does not report the progress of an upload
     return new Promise((resolve, reject) => {
+      signal.throwIfAborted(); // the photo may have been removed before its turn to be sent
       const request = new XMLHttpRequest();
       const abort = () => request.abort();
       request.open("POST", "v1/restore");

@@ -96,6 +96,7 @@ export class LocalBackend implements Backend {
     onProgress: (share: number) => void,
     signal: AbortSignal,
   ): Promise<Uint8ClampedArray<ArrayBuffer>> {
+    signal.throwIfAborted(); // the photo may have been removed while it was decoded
     this.worker ??= new Worker(new URL("./local-worker.ts", import.meta.url), { type: "module" });
     const worker = this.worker;
     const id = this.next++;
