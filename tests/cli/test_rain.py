@@ -109,7 +109,7 @@ def test_file_that_appears_while_rain_is_rendered_is_kept(photo, monkeypatch):
         return clean
 
     monkeypatch.setattr(rain_package, "render", render_slowly)
-    with pytest.raises(PictureError, match="appeared while derain was running"):
+    with pytest.raises(PictureError, match="exists by now"):
         run(photo)
     assert target.read_bytes() == b"of another program"
 
