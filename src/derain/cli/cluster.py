@@ -5,12 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
-from derain.cli.console import Console
 from derain.cli.exit_codes import ExitCode
-from derain.cli.progress_bar import ProgressBar
+from derain.cli.photo_progress import BatchProgress
 from derain.errors import DerainError, PictureError
 from derain.photos.jobs import Job, JobList
 from derain.photos.options import RestoreOptions
@@ -67,7 +65,7 @@ def restore_on_ray(
         reports.finish(progress.summary)
     for problem in reports.problems:
         progress.error(problem)
-    exit_code = progress.finish()
+    exit_code = progress.finish(progress.summary)
     return ExitCode.FAILURE if reports.problems and not exit_code else exit_code
 
 
@@ -94,26 +92,14 @@ def _make_task(
     return task
 
 
-class ClusterProgress(Console):
-    """Reports the pictures of a cluster on stderr; a context manager around the run."""
+class ClusterProgress(BatchProgress):
+    """Reports the pictures of a cluster."""
 
     def __init__(self, task: Task, reports: BatchReports, *, is_quiet: bool) -> None:
         super().__init__(is_quiet=is_quiet)
         self.summary = Summary()
         self._task = task
         self._reports = reports
-        self._bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
-
-    def __enter__(self) -> None:
-        self._bar.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.__exit__(kind, error, trace)
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Count and report one picture. `row` is that of `cluster.worker.row_of`."""
@@ -124,7 +110,7 @@ class ClusterProgress(Console):
             cast(Path, place.named(row["name"]))
             for place in (self._task.source, self._task.output)
         )
-        self._bar.advance()
+        self.bar.advance()
         self.summary.remaining += 1  # counted as it is done: the names are listed meanwhile
         if row["status"] == EXISTING:
             self.summary.add_existing()
@@ -139,13 +125,6 @@ class ClusterProgress(Console):
             self.info(f"{source}: {omission}")
         if self.summary.restored and self.summary.restored % NAMED_EVERY == 0:
             self.info(f"{self.summary.restored} restored, {self.summary.failed} failed")
-
-    def finish(self) -> ExitCode:
-        """Print the summary and return the exit code."""
-        self.info(str(self.summary))
-        return ExitCode.of_run(
-            has_failures=self.summary.failed > 0, is_interrupted=self.summary.was_interrupted
-        )
 
 
 def _result(row: Mapping[str, Any], source: Path, target: Path) -> PhotoResult:

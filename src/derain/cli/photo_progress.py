@@ -12,20 +12,16 @@ from derain.photos.summary import Summary
 from derain.photos.worker import PhotoResult
 
 
-class PhotoProgress(Console):
-    """Reports one batch on stderr; a context manager around the run."""
+class BatchProgress(Console):
+    """Reports pictures on stderr with a bar; a context manager around the run."""
 
-    def __init__(self, jobs: JobList, *, is_quiet: bool) -> None:
+    def __init__(self, *, is_quiet: bool) -> None:
         super().__init__(is_quiet=is_quiet)
-        self._bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
-        self._bar.restart(len(jobs.pending))
-        self._is_single = len(jobs.pending) == 1
+        self.bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
         self._written = ""
-        for _, problem in jobs.problems:
-            self.error(problem)
 
     def __enter__(self) -> None:
-        self._bar.__enter__()
+        self.bar.__enter__()
 
     def __exit__(
         self,
@@ -33,7 +29,25 @@ class PhotoProgress(Console):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.__exit__(kind, error, trace)
+        self.bar.__exit__(kind, error, trace)
+
+    def finish(self, summary: Summary) -> ExitCode:
+        """Print the summary, with the name of a single result, and return the exit code."""
+        self.info(f"{self._written}{summary}")
+        return ExitCode.of_run(
+            has_failures=summary.failed > 0, is_interrupted=summary.was_interrupted
+        )
+
+
+class PhotoProgress(BatchProgress):
+    """Reports one batch on this machine."""
+
+    def __init__(self, jobs: JobList, *, is_quiet: bool) -> None:
+        super().__init__(is_quiet=is_quiet)
+        self.bar.restart(len(jobs.pending))
+        self._is_single = len(jobs.pending) == 1
+        for _, problem in jobs.problems:
+            self.error(problem)
 
     def report(self, result: PhotoResult) -> None:
         """Print why a job failed, or what its output could not keep."""
@@ -46,11 +60,4 @@ class PhotoProgress(Console):
 
     def advance(self, share: float) -> None:
         """Move the bar by a share of one picture."""
-        self._bar.advance(share)
-
-    def finish(self, summary: Summary) -> ExitCode:
-        """Print the summary, with the name of a single result, and return the exit code."""
-        self.info(f"{self._written}{summary}")
-        return ExitCode.of_run(
-            has_failures=summary.failed > 0, is_interrupted=summary.was_interrupted
-        )
+        self.bar.advance(share)

@@ -93,7 +93,12 @@ def add_rain(clean: Pixels, streaks: Floats, mist: Floats | None, *, rain: Rain)
     else:
         opacity = np.minimum(streaks / np.float32(max(rain.airlight, 0.1)), 1)
         image += opacity * np.maximum(airlight - image, 0)
-    image = np.clip(image, 0, 1) * white
+    return convert_like(clean, image)
+
+
+def convert_like(clean: Pixels, image: Floats) -> Pixels:
+    """Clip `image` to 0..1, and give it the dtype and the shape of `clean`."""
+    image = (np.clip(image, 0, 1) * np.float32(WHITE[clean.dtype.name])).reshape(clean.shape)
     return cast(Pixels, (np.rint(image) if clean.dtype.kind == "u" else image).astype(clean.dtype))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +24,14 @@ from derain.rain.filters import (
 )
 from derain.rain.model import Seed, generator
 from derain.rain.photo_styles import draw_close_drops, draw_drips, draw_lines, draw_specks
-from derain.rain.render import WHITE, Pixels, check_picture, resolve_scale, smooth_field
+from derain.rain.render import (
+    WHITE,
+    Pixels,
+    check_picture,
+    convert_like,
+    resolve_scale,
+    smooth_field,
+)
 from derain.rain.streak_masks import (
     StreakMasks,
     change_mask,
@@ -92,22 +99,21 @@ def render_style_pair(
     masks = masks or StreakMasks()
     recipe = resolve_style(style, masks)
     rng = generator(seed)
-    height, width, dtype = *clean.shape[:2], clean.dtype
-    white = np.float32(WHITE[dtype.name])
+    height, width = clean.shape[:2]
     scale = resolve_scale(scale, height, width)
-    dry = clean.astype(np.float32).reshape(height, width, -1) / white
+    dry = clean.astype(np.float32).reshape(height, width, -1)
+    dry /= np.float32(WHITE[clean.dtype.name])
     if recipe.before is not None:
         dry = recipe.before(rng, dry)
     small_height, small_width = (max(1, round(side / scale)) for side in (height, width))
     rain = recipe.draw(rng, small_height, small_width, masks)
     rain = np.maximum(resize(rain, height, width), 0)
-    both = np.concatenate([combine(dry, rain, recipe.composite), dry], axis=-1)
+    rainy = combine(dry, rain, recipe.composite)
     if recipe.after is not None:
-        both = recipe.after(rng, both)
-    both = np.clip(both, 0, 1) * white
-    both = (np.rint(both) if dtype.kind == "u" else both).astype(dtype)
-    rainy, dry = (half.reshape(clean.shape) for half in np.split(both, 2, axis=-1))
-    return cast(Pixels, rainy), cast(Pixels, dry)
+        both = recipe.after(rng, np.concatenate([rainy, dry], axis=-1))
+        rainy, dry = np.split(both, 2, axis=-1)
+    is_changed = recipe.before is not None or recipe.after is not None
+    return convert_like(clean, rainy), convert_like(clean, dry) if is_changed else clean
 
 
 def resolve_style(name: str, masks: StreakMasks) -> Style:
