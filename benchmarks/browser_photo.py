@@ -1,6 +1,6 @@
 """Time, memory and exactness of photos in the static page, in headless Chromium.
 
-    derain web page --model small --runtime web/node_modules/onnxruntime-web/dist
+    derain web page --model fast --runtime web/node_modules/onnxruntime-web/dist
     python benchmarks/browser_photo.py page --size 4000x3000
     python benchmarks/browser_photo.py page --photos examples/rainy/*.jpg
 

@@ -1,6 +1,6 @@
 """Time that a request to `derain serve` takes on top of the network, for a 12-megapixel JPEG.
 
-    python benchmarks/server_request.py --model small --repeats 3
+    python benchmarks/server_request.py --model fast --repeats 3
 
 A request is timed at the client, from the first byte sent to the last byte received. The time of
 the network comes from the server's /metrics. Reading and writing the photo, which are part of the
@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--model", default="small")
+    parser.add_argument("--model", default="fast")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     photo = make_photo()

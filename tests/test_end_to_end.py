@@ -38,9 +38,9 @@ def test_restored_example_is_closer_to_clean(metric, name, restored):
     assert metric(output, clean) > metric(rainy, clean)
 
 
-def test_small_model_restores_a_crop():
+def test_fast_model_restores_a_crop():
     rainy, clean = (read(EXAMPLES / side / NAMES[0])[:112, :112] for side in ("rainy", "clean"))
-    restored = derain.restore(rainy, model="small")
+    restored = derain.restore(rainy, model="fast")
     assert restored.shape == rainy.shape
     assert restored.dtype == rainy.dtype
     assert psnr(restored / 255, clean / 255) > psnr(rainy / 255, clean / 255)

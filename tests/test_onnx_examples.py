@@ -27,16 +27,16 @@ def example(language):
 
 @pytest.fixture
 def rainy(tmp_path, monkeypatch):
-    """A picture as rainy.png beside small.onnx, in the current folder."""
+    """A picture as rainy.png beside fast.onnx, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "small.onnx").symlink_to(find("small").onnx_path)
+    (tmp_path / "fast.onnx").symlink_to(find("fast").onnx_path)
     image = np.asarray(Image.open(ROOT / "examples/rainy/rocket.jpg"))[100:180, 200:310]
     Image.fromarray(image).save("rainy.png")
     return image
 
 
 def assert_equal(restored, rainy):
-    expected = Restorer("small", engine="onnxruntime", precision="float32")(rainy)
+    expected = Restorer("fast", engine="onnxruntime", precision="float32")(rainy)
     np.testing.assert_allclose(restored.astype(int), expected.astype(int), atol=1)
 
 
@@ -67,7 +67,7 @@ def test_javascript_example(rainy, tmp_path):
     (tmp_path / "run.mjs").write_text(
         "import { readFileSync, writeFileSync } from 'node:fs';\n"
         "import { derain } from './example.mjs';\n"
-        "const result = await derain(readFileSync('small.onnx'), readFileSync('pixels'), "
+        "const result = await derain(readFileSync('fast.onnx'), readFileSync('pixels'), "
         f"{width}, {height});\n"
         "writeFileSync('result', result);\n"
         "process.exit(0);\n"
@@ -87,7 +87,7 @@ int main(int, char** argument) {
   std::vector<float> planes(3 * h * w);
   const auto size = static_cast<std::streamsize>(planes.size() * sizeof(float));
   std::ifstream("planes", std::ios::binary).read(reinterpret_cast<char*>(planes.data()), size);
-  const auto restored = derain("small.onnx", planes, h, w);
+  const auto restored = derain("fast.onnx", planes, h, w);
   std::ofstream("result", std::ios::binary)
       .write(reinterpret_cast<const char*>(restored.data()), size);
 }

@@ -554,7 +554,7 @@ def main() -> int:
     log = options.folder / "results.jsonl"
     lines = log.read_text().splitlines() if log.exists() else []
     done = {json.dumps(json.loads(line)["case"]) for line in lines}
-    restorer = Restorer("small", precision="float32")
+    restorer = Restorer("fast", precision="float32")
     with log.open("a") as file:
         for case in sample_cases(limit=options.limit, seed=options.seed):
             if json.dumps(asdict(case)) not in done:

@@ -252,7 +252,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--kill-requests", type=int, default=500)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--model", default="small")
+    parser.add_argument("--model", default="fast")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)

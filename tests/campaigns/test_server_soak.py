@@ -16,4 +16,4 @@ def test_server_survives_all_kinds_of_requests(networks, tmp_path):
 
 
 def test_killed_worker_fails_one_request_alone(tmp_path):
-    assert kill(tmp_path, "small", requests=20, kills=2, seed=7) == []
+    assert kill(tmp_path, "fast", requests=20, kills=2, seed=7) == []

@@ -214,7 +214,7 @@ def test_numpy_is_not_imported_before_the_command_runs():
         ["--data", ""],
         ["--data", "Rain200H="],
         ["--photos", "R="],
-        ["--rain-free", "", "--model", "small"],
+        ["--rain-free", "", "--model", "fast"],
         ["--data", ".", "--outputs", "A="],
         ["--data", ".", "--model", "A="],
         ["--clean", "", "--outputs", "A=clean"],

@@ -143,7 +143,7 @@ def test_help_is_also_a_word(words, capsys, tmp_path, monkeypatch):
 
 
 def test_command_after_options_is_named(capsys):
-    assert main(["-m", "small", "video", "frames/"]) == 1
+    assert main(["-m", "fast", "video", "frames/"]) == 1
     assert "video: commands come before options" in capsys.readouterr().err
 
 

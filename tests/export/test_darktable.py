@@ -27,7 +27,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     path = tmp_path_factory.mktemp("darktable") / "derain.dtmodel"
-    write_dtmodel(find("small"), path)
+    write_dtmodel(find("fast"), path)
     return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
 
 
@@ -80,14 +80,14 @@ def test_smallest_tile_keeps_its_size(session):
 
 
 def test_file_is_reproducible(tmp_path):
-    write_dtmodel(find("small"), tmp_path / "a.dtmodel")
-    write_dtmodel(find("small"), tmp_path / "b.dtmodel")
+    write_dtmodel(find("fast"), tmp_path / "a.dtmodel")
+    write_dtmodel(find("fast"), tmp_path / "b.dtmodel")
     assert (tmp_path / "a.dtmodel").read_bytes() == (tmp_path / "b.dtmodel").read_bytes()
 
 
 def test_other_suffix_is_rejected(tmp_path):
     with pytest.raises(WeightsError, match=r"darktable imports \.dtmodel files only"):
-        write_dtmodel(find("small"), tmp_path / "derain.zip")
+        write_dtmodel(find("fast"), tmp_path / "derain.zip")
 
 
 def test_names_of_files_become_ids():
@@ -96,7 +96,7 @@ def test_names_of_files_become_ids():
 
 def test_command_writes_the_file(tmp_path, capsys):
     path = tmp_path / "derain.dtmodel"
-    assert main(["export", "small", "--for", "darktable", "-o", str(path)]) == 0
+    assert main(["export", "fast", "--for", "darktable", "-o", str(path)]) == 0
     assert zipfile.is_zipfile(path)
 
 
@@ -109,7 +109,7 @@ def test_the_file_is_written_without_torch(tmp_path):
     path = tmp_path / "derain.dtmodel"
     script = (
         "import sys; from derain.cli.main import main; sys.modules['torch'] = None; "
-        f"sys.exit(main(['export', 'small', '--for', 'darktable', '-o', {str(path)!r}]))"
+        f"sys.exit(main(['export', 'fast', '--for', 'darktable', '-o', {str(path)!r}]))"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
     assert path.exists()

@@ -168,11 +168,11 @@ def test_a_card_that_is_none_is_an_error(text, fact, weights, tmp_path, capsys):
 
 def test_a_card_is_not_for_other_programs(tmp_path, capsys):
     options = ["--for", "darktable", "--card", str(tmp_path / "card.json")]
-    assert main(["export", "small", str(tmp_path / "x.dtmodel"), *options]) == 1
+    assert main(["export", "fast", str(tmp_path / "x.dtmodel"), *options]) == 1
     assert "--card: is for ONNX files" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["best", "small", "fast", "clip"])
+@pytest.mark.parametrize("name", ["best", "fast", "clip"])
 def test_cards_of_the_shipped_models_name_licence_data_limits_and_existing_pages(name):
     card = read_card(ROOT / f"recipes/cards/{name}.json")
     assert card.keys() >= {"recipe", "license", "data licenses", "limits", "documentation"}
@@ -238,8 +238,8 @@ def test_export_overwrites_an_earlier_export(network, tmp_path):
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
-        ("small", "exported networks are .onnx files"),
-        ("nowhere/small.onnx", "its folder does not exist; create it first"),
+        ("fast", "exported networks are .onnx files"),
+        ("nowhere/fast.onnx", "its folder does not exist; create it first"),
     ],
 )
 def test_unusable_path_is_rejected(network, tmp_path, name, fact):

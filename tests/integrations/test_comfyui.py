@@ -74,7 +74,7 @@ def test_inputs_are_the_parameters(node):
 
 def test_models_are_the_shipped_ones(node):
     (model,) = [e for e in node.RemoveRain.define_schema().inputs if e.id == "model"]
-    assert {"best", "small"} <= set(model.options)
+    assert {"best", "fast"} <= set(model.options)
 
 
 def test_batch_is_restored(darkening):

@@ -26,7 +26,7 @@ def photo():
 @pytest.mark.parametrize("size", [(1, 1), (57, 84)])
 def test_it_agrees_with_openvino(size, rng):
     rainy = rng.random((1, 3, *size), dtype=np.float32)
-    path = Restorer("small").model.onnx_path
+    path = Restorer("fast").model.onnx_path
     results = [
         open_engine(path, engine=name, precision="float32")(rainy) for name in ("torch", "openvino")
     ]
@@ -35,7 +35,7 @@ def test_it_agrees_with_openvino(size, rng):
 
 def test_bfloat16_agrees_with_float32(photo):
     exact, fast = (
-        Restorer("small", engine="torch", precision=precision)(photo)
+        Restorer("fast", engine="torch", precision=precision)(photo)
         for precision in ("float32", "bfloat16")
     )
     assert not np.array_equal(exact, fast)
@@ -43,15 +43,15 @@ def test_bfloat16_agrees_with_float32(photo):
 
 
 def test_float32_is_the_default_on_a_cpu():
-    assert Restorer("small", engine="torch").engine.device == "cpu (PyTorch), float32"
+    assert Restorer("fast", engine="torch").engine.device == "cpu (PyTorch), float32"
 
 
 def test_command_line(photo, tmp_path, capsys):
     Image.fromarray(photo).save(tmp_path / "photo.png")
-    arguments = ["--model", "small", "--engine", "torch", "-o", str(tmp_path / "out.png")]
+    arguments = ["--model", "fast", "--engine", "torch", "-o", str(tmp_path / "out.png")]
     assert main(["restore", str(tmp_path / "photo.png"), *arguments]) == 0
     restored = np.asarray(Image.open(tmp_path / "out.png"))
-    np.testing.assert_array_equal(restored, Restorer("small", engine="torch")(photo))
+    np.testing.assert_array_equal(restored, Restorer("fast", engine="torch")(photo))
 
 
 def test_networks_of_others_are_rejected(tmp_path):
@@ -64,11 +64,11 @@ def test_networks_of_others_are_rejected(tmp_path):
 
 def test_unknown_device_is_rejected():
     with pytest.raises(EngineError, match="torch has no device 'toaster'"):
-        open_engine(Restorer("small").model.onnx_path, engine="torch", device="toaster")
+        open_engine(Restorer("fast").model.onnx_path, engine="torch", device="toaster")
 
 
 def test_out_of_memory_is_one_sentence(monkeypatch):
-    engine = TorchEngine(Restorer("small").model.onnx_path)
+    engine = TorchEngine(Restorer("fast").model.onnx_path)
 
     def fail(rainy):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\nmore")

@@ -12,8 +12,8 @@ from derain.weights.library import SHIPPED
 
 
 @pytest.fixture(scope="module")
-def small():
-    return derain.network.load("small")
+def fast():
+    return derain.network.load("fast")
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def path(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["small", "best"])
+@pytest.mark.parametrize("name", ["fast", "best"])
 def test_shipped_models_load_by_name(name):
     network = derain.network.load(name)
     assert network.configuration.preset == name
@@ -35,14 +35,14 @@ def test_best_is_the_default():
     assert derain.network.load().configuration.preset == "best"
 
 
-def test_loaded_network_restores_as_the_shipped_model(small):
+def test_loaded_network_restores_as_the_shipped_model(fast):
     """The exported network stores the same weights in float16."""
     from derain.inference.engines.engine import open_engine
 
     rainy = torch.rand(1, 3, 60, 75)
-    engine = open_engine(SHIPPED / "small.onnx", precision="float32")
+    engine = open_engine(SHIPPED / "fast.onnx", precision="float32")
     with torch.no_grad():
-        restored = small(rainy)
+        restored = fast(rainy)
     assert abs(restored.numpy() - engine(rainy.numpy())).max() < 2e-5
 
 
@@ -59,11 +59,11 @@ def test_device_is_applied(path):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_close_to_float32(small, dtype):
+def test_half_precision_is_close_to_float32(fast, dtype):
     x = torch.rand(1, 3, 56, 56)
     with torch.no_grad():
-        expected = small(x)
-        actual = derain.network.load("small").to(dtype)(x.to(dtype))
+        expected = fast(x)
+        actual = derain.network.load("fast").to(dtype)(x.to(dtype))
     assert actual.dtype == dtype
     assert (actual.float() - expected).abs().mean() < 0.01
 
@@ -88,7 +88,7 @@ def test_configuration_and_card_are_stored(path):
 @pytest.mark.parametrize("name", ["huge", "huge.safetensors", "state.ckpt", "folder"])
 def test_unknown_weights_list_the_shipped_models(tmp_path, name):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(WeightsError, match=r"no such weights file.*best, clip, fast, small"):
+    with pytest.raises(WeightsError, match=r"no such weights file.*best, clip, fast"):
         derain.network.load(tmp_path / name)
 
 

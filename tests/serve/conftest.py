@@ -44,8 +44,8 @@ def photo() -> bytes:
 
 @pytest.fixture(scope="module")
 def static_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a static page with `small`."""
-    with serving(tmp_path_factory.mktemp("static"), "small") as address:
+    """The address of a static page with `fast`."""
+    with serving(tmp_path_factory.mktemp("static"), "fast") as address:
         yield address
 
 

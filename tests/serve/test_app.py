@@ -114,7 +114,7 @@ def test_rain_layer_is_the_difference(client, photo):
 
 
 def test_models_are_listed(client):
-    assert {"best", "small"} <= client.get("/v1/models").json()["models"].keys()
+    assert {"best", "fast"} <= client.get("/v1/models").json()["models"].keys()
 
 
 def test_health(client):

@@ -64,9 +64,9 @@ def test_page_names_its_model(tmp_path, networks, stub_runtime):
 
 
 def test_page_names_the_multiple_of_its_model(tmp_path, stub_runtime):
-    for name in ("small", "fast"):
+    for name in ("best", "fast"):
         build_static_page(tmp_path / name, model=name, runtime=stub_runtime)
-    pages = [(tmp_path / name / "index.html").read_text() for name in ("small", "fast")]
+    pages = [(tmp_path / name / "index.html").read_text() for name in ("best", "fast")]
     assert ['data-multiple="56"' in pages[0], 'data-multiple="112"' in pages[1]] == [True, True]
 
 
@@ -118,7 +118,7 @@ def test_browser_equals_python(browser, static_page, tmp_path, name):
     page.wait_for_timeout(1500)  # it reloads once, to use several threads
     restored = restore_in(page, path)
     page.close()
-    expected = Restorer("small", precision="float32")(rainy)
+    expected = Restorer("fast", precision="float32")(rainy)
     assert psnr(restored.astype(float), expected.astype(float), peak=255) > 45
 
 

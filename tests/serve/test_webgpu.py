@@ -41,7 +41,7 @@ def test_webgpu_equals_python(browser, static_page, tmp_path):
     words = page.text_content("#processor")
     page.close()
     assert words == "The graphics processor restores them (WebGPU)."
-    expected = Restorer("small", precision="float32")(rainy)
+    expected = Restorer("fast", precision="float32")(rainy)
     assert psnr(restored.astype(float), expected.astype(float), peak=255) > 45
 
 

@@ -39,9 +39,9 @@ def test_card_names_initial_data(data, project):
 
 @pytest.mark.slow
 def test_shipped_model_starts_a_run_by_name(project):
-    network, _, card = load_weights("small")
+    network, _, card = load_weights("best")
     shape = [f"network.{name}={list(getattr(network, name))}" for name in ("channels", "stages")]
-    run(project, *SHORT, *shape, f"network.head_stages={network.head_stages}", weights="small")
+    run(project, *SHORT, *shape, f"network.head_stages={network.head_stages}", weights="best")
     started = card_of(project / "run")
     data = card["data"]
     # a list of names, or one text that was written by hand

@@ -232,7 +232,7 @@ def test_any_bytes_give_metadata_or_a_value_error(reader, tmp_path_factory, nois
 
 
 def test_all_shipped_models_load():
-    assert {"small", "best"} <= set(models())
+    assert {"fast", "best"} <= set(models())
     for name, model in models().items():
         assert model.name == name
 

@@ -45,7 +45,7 @@ def main() -> int:
     )
     print("|---" * (3 + len(sizes)) + "|")
     agreements = []
-    for model in options.model or ["small", "best"]:
+    for model in options.model or ["fast", "best"]:
         exact = Restorer(model, engine="torch", precision="float32")
         references = [exact(image) for image in images]
         for precision in ("float32", "bfloat16"):

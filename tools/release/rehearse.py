@@ -133,7 +133,7 @@ def restore(
             account = {"user": user, "group": user, "extra_groups": []}
         home = {"HOME": str(work), "TMPDIR": str(work), "PATH": os.environ["PATH"]}
         python = [venv / "bin/python", "-m", "derain"]
-        for command in (["--version"], ["info"], ["photo.jpg", "--model", "small"]):
+        for command in (["--version"], ["info"], ["photo.jpg", "--model", "fast"]):
             run(*python, *command, cwd=work, env=home | (env or {}), **account)
         if not (work / "photo_derained.jpg").exists():
             sys.exit(f"{venv.name}: derain wrote no result")

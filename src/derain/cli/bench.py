@@ -26,7 +26,7 @@ bench = App(name="bench", help="Measure the speed of this machine.")
 
 @bench.command
 def train(
-    preset: str = "small",
+    preset: str = "fast",
     /,
     *,
     processes: Count = 1,
@@ -84,7 +84,7 @@ def train(
 
 @bench.command
 def mcddl(
-    preset: str = "small",
+    preset: str = "fast",
     /,
     *,
     threads: Threads = 0,

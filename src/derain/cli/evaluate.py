@@ -69,15 +69,15 @@ def evaluate(
 ) -> None:
     """Compute PSNR and SSIM in all the ways that papers use.
 
-    `derain evaluate --model small --data DIR` restores and scores every pair.
+    `derain evaluate --model fast --data DIR` restores and scores every pair.
 
     `derain evaluate --outputs A=DIR --outputs B=DIR --clean DIR` scores the outputs of other
     programs and tests whether one is better.
 
-    `derain evaluate --model small --photos DIR` computes NIQE for photos of real rain, which have
+    `derain evaluate --model fast --photos DIR` computes NIQE for photos of real rain, which have
     no clean side.
 
-    `derain evaluate --model small --rain-free DIR` measures how much rain-free pictures change.
+    `derain evaluate --model fast --rain-free DIR` measures how much rain-free pictures change.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ def web(
     output: PathArgument,
     /,
     *,
-    model: Annotated[str, Parameter(name=["--model", "-m"])] = "small",
+    model: Annotated[str, Parameter(name=["--model", "-m"])] = "fast",
     runtime: PathArgument | None = None,
 ) -> None:
     """Write a folder for any web server: a page that restores photos in the visitor's browser.

@@ -160,7 +160,7 @@ def _load_safetensors(path: Path) -> Weights:
 def load(weights: str | Path = library.DEFAULT, *, device: str | torch.device = "cpu") -> PLNLIN:
     """Return a trained generator in float32 and evaluation mode, on `device`.
 
-    `weights` is the name of a shipped model ("best", "small", "fast") or the path of a .safetensors
+    `weights` is the name of a shipped model ("best", "fast") or the path of a .safetensors
     or .onnx file. Hierarchical heads that the file lacks have their initial, random weights. Raises
     WeightsError for an unknown name or an unusable file.
     """

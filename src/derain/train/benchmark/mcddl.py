@@ -51,7 +51,7 @@ class AlgorithmSpeed:
 
 
 def bench_mcddl(
-    name: str = "small",
+    name: str = "fast",
     *,
     threads: int = 0,
     batch: int = 4,

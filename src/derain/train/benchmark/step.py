@@ -59,7 +59,7 @@ class StepSpeed:
 
 
 def bench_train(
-    name: str = "small",
+    name: str = "fast",
     *,
     processes: int = 1,
     threads: int = 0,
