@@ -88,8 +88,8 @@ class Network:
         Memory for the network in MiB, at least that of the smallest tile. Default: 768, and less
         for very large pictures.
     ensemble
-        Average over 4 flips, or over 8 flips and quarter turns; takes 4 or 8 times as long. With
-        `best` and `small`, 4 is slightly better than 1 and than 8.
+        Average over 4 flips, or over 8 flips and quarter turns; takes 4 or 8 times as long. 4
+        is slightly better than 1 and than 8.
     """
 
     model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT
