@@ -124,11 +124,12 @@ def test_grey_is_exact(layout):
     assert np.abs(luma(convert_repeatedly(frame, times=4)) - luma(frame)).max() == 0
 
 
-def test_white_of_deep_grey():
-    frame = VideoFrame(8, 8, "gray10le")
-    white = np.full(frame.planes[0].buffer_size // 2, 1023, np.uint16)
-    frame.planes[0].update(white.tobytes())
+@pytest.mark.parametrize("layout", ["gray10le", "yuv420p10le", "yuv444p12le", "gbrp10le"])
+def test_full_range_white_stays_white(layout):
+    white = np.full((8, 8, 3), 65535, np.uint16)
+    frame = RgbToFrame(Colours(1, 2, 1, 1, 8), layout)(white)
     assert FrameToRgb(frame)(frame).min() == 65535
+    assert luma(convert_repeatedly(frame, times=4)).min() == 2 ** depth_bits(frame.format) - 1
 
 
 @pytest.mark.parametrize("matrix", [1, 5])

@@ -135,10 +135,8 @@ class FrameToRgb:
 
     def __call__(self, frame: VideoFrame) -> Pixels:
         """Return (H, W, 3): uint8, or uint16 for a clip of more than 8 bits."""
-        source_range = self.colours.known_range(frame.format)
-        is_full = source_range == ColorRange.JPEG
-        if _is_deep_grey(frame.format) and is_full and self._has_final_size(frame):
-            return _grey_to_rgb(frame)
+        layout = frame.format
+        source_range = self.colours.known_range(layout)
         frame = self._reformatter.reformat(
             frame,
             *self.size,
@@ -150,10 +148,10 @@ class FrameToRgb:
             interpolation=ACCURATE,
             threads=1,
         )
-        return frame.to_ndarray().astype(np.uint16 if self.is_deep else np.uint8, copy=False)
-
-    def _has_final_size(self, frame: VideoFrame) -> bool:
-        return (frame.width, frame.height) == self.size
+        image = frame.to_ndarray().astype(np.uint16 if self.is_deep else np.uint8, copy=False)
+        if self.is_deep and source_range == ColorRange.JPEG and not layout.is_rgb:
+            return _stretch(image, depth_bits(layout))
+        return image
 
 
 class RgbToFrame:
@@ -222,12 +220,10 @@ def _is_deep_grey(layout: VideoFormat) -> bool:
     return re.fullmatch(r"gray\d+le", layout.name) is not None
 
 
-def _grey_to_rgb(frame: VideoFrame) -> Pixels:
-    """Return (H, W, 3) uint16 of a full-range deep grey frame; FFmpeg would darken its white."""
-    plane, white = frame.planes[0], 2 ** depth_bits(frame.format) - 1
-    rows = np.frombuffer(bytes(plane), "<u2").reshape(plane.height, -1)[:, : plane.width]
-    grey = np.rint(rows * np.float32(65535 / white)).clip(0, 65535).astype(np.uint16)
-    return np.repeat(grey[..., None], 3, axis=-1)
+def _stretch(image: Pixels, bits: int) -> Pixels:
+    """Return 16-bit values of full-range luma, whose white FFmpeg leaves below 65535."""
+    white = 65536 - 2 ** (16 - bits)
+    return np.rint(image * np.float32(65535 / white)).clip(0, 65535).astype(np.uint16)
 
 
 def has_alpha(layout: VideoFormat) -> bool:
