@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from derain.inference.dtypes import to_dtype, to_unit_range
+from derain.pictures import Pixels
 
 Planes: TypeAlias = NDArray[np.float32]
 
@@ -14,6 +17,16 @@ Planes: TypeAlias = NDArray[np.float32]
 def for_linear_light(network: Callable[[Planes], Planes]) -> Callable[[Planes], Planes]:
     """Return a network for linear light, which calls `network` with the values of sRGB."""
     return lambda rainy: decode_srgb(network(encode_srgb(rainy)))
+
+
+def encoded_pixels(pixels: Pixels) -> NDArray[np.uint16]:
+    """Return linear light, any shape, as sRGB encodes it."""
+    return to_dtype(encode_srgb(to_unit_range(pixels)), np.dtype(np.uint16))
+
+
+def linear_pixels(pixels: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """Return the inverse of `encoded_pixels`, within 2 levels of uint16 and exact in uint8."""
+    return to_dtype(decode_srgb(to_unit_range(pixels)), dtype)
 
 
 def encode_srgb(light: Planes) -> Planes:
