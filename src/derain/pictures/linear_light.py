@@ -52,13 +52,14 @@ def _is_straight(curve: bytes) -> bool:
     """True for a tone curve, `curv` or `para`, that returns its input (sections 10.6 and 10.18)."""
     if curve[:4] == b"para":
         kind, exponent = struct.unpack_from(">H2xi", curve, 8)
-        return kind == 0 and abs(exponent / 65536 - 1) < TOLERANCE
+        return bool(kind == 0 and abs(exponent / 65536 - 1) < TOLERANCE)
     if curve[:4] != b"curv":
         return False
     (count,) = struct.unpack_from(">I", curve, 8)
     if count == 0:
         return True
     if count == 1:
-        return abs(struct.unpack_from(">H", curve, 12)[0] / 256 - 1) < TOLERANCE
+        exponent = int.from_bytes(curve[12:14], "big")
+        return abs(exponent / 256 - 1) < TOLERANCE
     points = np.array(struct.unpack_from(f">{count}H", curve, 12)) / 65535
     return bool(np.abs(points - np.linspace(0, 1, count)).max() < TOLERANCE)

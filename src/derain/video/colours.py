@@ -147,7 +147,8 @@ class FrameToRgb:
             interpolation=ACCURATE,
             threads=1,
         )
-        image = frame.to_ndarray().astype(np.uint16 if self.is_deep else np.uint8, copy=False)
+        dtype = np.uint16 if self.is_deep else np.uint8
+        image: Pixels = frame.to_ndarray().astype(dtype, copy=False)
         return _stretch(image, layout, source_range)
 
 
@@ -250,7 +251,8 @@ def _stretch(image: Pixels, layout: VideoFormat, color_range: ColorRange) -> Pix
         return image
     values = image.astype(np.float32) - np.float32(black)
     values *= np.float32(largest / (white - black))
-    return np.rint(values).clip(0, largest).astype(image.dtype)
+    stretched: Pixels = np.rint(values).clip(0, largest).astype(image.dtype)
+    return stretched
 
 
 def has_alpha(layout: VideoFormat) -> bool:
