@@ -185,7 +185,7 @@ def test_float_samples(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_lab_is_to_be_saved_as_rgb(dtype, tmp_path):
+def test_message_about_lab_asks_for_rgb(dtype, tmp_path):
     tifffile.imwrite(tmp_path / "lab.tif", np.zeros((4, 4, 3), dtype), photometric="cielab")
     assert "as RGB or grey" in read_error(tmp_path / "lab.tif")
 
