@@ -65,8 +65,17 @@ def test_unknown_pair_is_an_error(folder, choice):
         select_pairs(PairFolder(folder, **choice))
 
 
-def test_pair_smaller_than_a_crop_is_an_error(folder):
-    with pytest.raises(DataError, match="smaller than a crop"):
+def test_pairs_smaller_than_a_crop_are_skipped(folder, tmp_path, rng):
+    for side in ("rainy", "clean"):
+        save_noise(tmp_path / side / "b.png", rng, size=(70, 40))
+    collection = open_pairs(PairFolder(folder), PictureCache(), min_px=60)
+    assert [pair.name for pair in collection.pairs] == ["a", "c"]
+    assert len(collection.rainy) == len(collection.layers) == 2
+    assert collection.too_small == [tmp_path / "rainy/b.png"]
+
+
+def test_folder_without_a_pair_as_large_as_a_crop_is_an_error(folder):
+    with pytest.raises(DataError, match=r"all pairs are smaller than a crop of 61 px; lower"):
         open_pairs(PairFolder(folder), PictureCache(), min_px=61)
 
 

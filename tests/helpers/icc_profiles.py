@@ -12,10 +12,14 @@ PRIMARIES = {
 WHITE = (0.9642, 1.0, 0.8249)
 
 
-def make_profile(name: str) -> bytes:
-    """Return a display profile with the primaries of a colour space and a gamma of 2.2."""
+def exponent_curve(exponent: float) -> bytes:
+    """Return a tone curve with one exponent."""
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(exponent * 256)) + b"\0\0"
+
+
+def make_profile(name: str, curve: bytes = exponent_curve(2.2)) -> bytes:
+    """Return a display profile with the primaries of a colour space, by default of gamma 2.2."""
     text = name.encode() + b"\0"
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
     red, green, blue = (_xyz(primary) for primary in PRIMARIES[name])
     bodies = {
         b"rXYZ": red,

@@ -184,6 +184,12 @@ def test_float_samples(tmp_path):
     assert read_error(tmp_path / "float.tif").startswith("its pixels have the unsupported mode F")
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_message_about_lab_asks_for_rgb(dtype, tmp_path):
+    tifffile.imwrite(tmp_path / "lab.tif", np.zeros((4, 4, 3), dtype), photometric="cielab")
+    assert "as RGB or grey" in read_error(tmp_path / "lab.tif")
+
+
 def test_tiff_unknown_to_pillow(tmp_path):
     tifffile.imwrite(tmp_path / "float.tif", np.zeros((4, 4, 3), np.float32), photometric="rgb")
     assert read_error(tmp_path / "float.tif").startswith(

@@ -67,6 +67,13 @@ def test_small_pictures_are_reported(project, data, capsys):
     assert "1 pictures are smaller than a crop of 56 px and are skipped" in capsys.readouterr().err
 
 
+def test_small_pairs_are_reported(project, data, capsys):
+    for side in ("rainy", "clean"):
+        Image.new("RGB", (40, 90)).save(data / "pairs" / side / "3.png")
+    run(project, *SHORT)
+    assert "1 pictures are smaller than a crop of 56 px and are skipped" in capsys.readouterr().err
+
+
 def test_damaged_validation_picture_ends_the_run_at_its_start(project, data):
     path = data / "pairs/rainy/1.png"
     path.write_bytes(path.read_bytes()[:200])

@@ -118,17 +118,39 @@ def test_full_range_does_not_turn_green(layout, matrix, rng):
         assert abs(after - before) < 0.006 * white  # FFmpeg's conversion: 2 of 255
 
 
+@pytest.mark.parametrize("color_range", [0, 1, 2])
 @pytest.mark.parametrize("layout", ["gray", "gray10le", "gray12le", "gray16le"])
-def test_grey_is_exact(layout):
-    frame = make_frame(layout, 1, 0)
-    assert np.abs(luma(convert_repeatedly(frame, times=4)) - luma(frame)).max() == 0
+def test_grey_is_exact(layout, color_range):
+    frame = make_frame(layout, 1, color_range)
+    bits = depth_bits(frame.format)
+    before = luma(frame)
+    if color_range == 1:
+        before = before.clip(16 << (bits - 8), 235 << (bits - 8))
+    assert np.abs(luma(convert_repeatedly(frame, times=4)) - before).max() == 0
 
 
-def test_white_of_deep_grey():
-    frame = VideoFrame(8, 8, "gray10le")
-    white = np.full(frame.planes[0].buffer_size // 2, 1023, np.uint16)
-    frame.planes[0].update(white.tobytes())
+@pytest.mark.parametrize("target", ["yuv420p", "yuv420p10le", "yuvj420p"])
+@pytest.mark.parametrize(("layout", "white"), [("gray", 235), ("gray10le", 940)])
+def test_studio_range_of_grey_is_kept_in_colour(layout, white, target):
+    """AV1 has grey, but its encoder has none."""
+    frame = make_frame(layout, 1, 1)
+    dtype = np.uint8 if layout == "gray" else np.uint16
+    plane = frame.planes[0]
+    plane.update(np.full(plane.buffer_size // dtype().itemsize, white, dtype).tobytes())
+    rgb = FrameToRgb(frame)(frame)
+    assert rgb.min() == np.iinfo(dtype).max
+    codec = "mjpeg" if target == "yuvj420p" else None
+    written = luma(RgbToFrame(Colours.of(frame), target, codec=codec)(rgb))
+    expected = {"yuv420p": 235, "yuv420p10le": 940, "yuvj420p": 255}[target]
+    assert np.abs(written - expected).max() <= 3
+
+
+@pytest.mark.parametrize("layout", ["gray10le", "yuv420p10le", "yuv444p12le", "gbrp10le"])
+def test_full_range_white_stays_white(layout):
+    white = np.full((8, 8, 3), 65535, np.uint16)
+    frame = RgbToFrame(Colours(1, 2, 1, 1, 8), layout)(white)
     assert FrameToRgb(frame)(frame).min() == 65535
+    assert luma(convert_repeatedly(frame, times=4)).min() == 2 ** depth_bits(frame.format) - 1
 
 
 @pytest.mark.parametrize("matrix", [1, 5])

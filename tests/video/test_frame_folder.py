@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from helpers.unprivileged import run_unprivileged
 
 from derain import pictures
 from derain.errors import PictureError, VideoError
-from derain.pictures import Picture
+from derain.pictures import Metadata, Picture
 from derain.video.frame_folder import find_frames, restore_frame_folder
 from derain.video.frames import FrameOptions, VideoResult
 
@@ -257,6 +258,26 @@ def test_network_does_not_see_hidden_colours(tmp_path):
     seen = []
     restore_frame_folder(tmp_path / "in", tmp_path / "out", lambda x: seen.append(x) or x)
     assert np.unique(seen[0]).tolist() == [255]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("uint8", 0), ("uint16", 2)])
+def test_linear_light_is_encoded_for_the_network_and_linear_again(dtype, tolerance, rng, tmp_path):
+    seen = []
+
+    def look(image: np.ndarray) -> np.ndarray:
+        seen.append(image)
+        return image
+
+    white = np.iinfo(dtype).max
+    pixels = rng.integers(0, white, (8, 9, 3), dtype=dtype, endpoint=True)
+    pixels[0] = round(0.2140411 * white)
+    linear = Metadata(png_chunks=((b"gAMA", struct.pack(">I", 100_000)),))
+    (tmp_path / "in").mkdir()
+    pictures.write(Picture(pixels, metadata=linear), tmp_path / "in/1.png")
+    restore_frame_folder(tmp_path / "in", tmp_path / "out", look)
+    assert seen[0][0, 0, 0] / 65535 == pytest.approx(0.5, abs=0.003)
+    restored = pictures.read(tmp_path / "out/1.png").pixels
+    np.testing.assert_allclose(restored.astype(int), pixels, atol=tolerance)
 
 
 def test_source_folder_is_not_overwritten(folder):

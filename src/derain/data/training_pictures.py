@@ -45,6 +45,8 @@ class PairCollection:
     """Paths of the pairs."""
     neighbours: Sequence[tuple[Image8, Image8]] = ()
     """Rainy frames before and after each pair of a clip, aligned with it; empty for pictures."""
+    too_small: list[Path] = field(default_factory=list)
+    """Rainy pictures of the pairs that were skipped, since no crop fits into them."""
 
 
 @dataclass
@@ -96,18 +98,17 @@ def open_pairs(
     """Return the pairs that `source` selects, which `cache` decodes when they are drawn.
 
     They have rain layers if both `with_layers` and `source.layers` are set, and neighbours if both
-    `with_neighbours` and `source.clip` are; `is_aligned` aligns them. Raises DataError if a pair is
-    smaller than `min_px` on a side.
+    `with_neighbours` and `source.clip` are; `is_aligned` aligns them. Pairs with a side below
+    `min_px` are skipped; raises DataError if no other is left.
     """
     pair_set = select_pairs(source)
-    for pair in pair_set.pairs:
-        if min(pair.size_px) < min_px:
-            width, height = pair.size_px
-            raise DataError(
-                f"{pair.rainy_path}: {width}x{height} is smaller than a crop of {min_px} px; "
-                "exclude it"
-            )
-    pairs = pair_set.pairs
+    too_small = [pair.rainy_path for pair in pair_set.pairs if min(pair.size_px) < min_px]
+    pairs = [pair for pair in pair_set.pairs if min(pair.size_px) >= min_px]
+    if not pairs:
+        raise DataError(
+            f"{source.folder}: all pairs are smaller than a crop of {min_px} px; "
+            "lower data.crop_px, or leave the folder out"
+        )
     rainy = LazySequence(pairs, cache.rainy)
     layers: Sequence[Image8] = ()
     if with_layers and source.layers:
@@ -128,6 +129,7 @@ def open_pairs(
         problems=pair_set.problems,
         pairs=pairs,
         neighbours=neighbours,
+        too_small=too_small,
     )
 
 

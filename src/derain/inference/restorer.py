@@ -21,10 +21,12 @@ from derain.inference.dtypes import RANGE_TOLERANCE
 from derain.inference.engines.engine import Engine, open_engine
 from derain.inference.engines.ensemble import Ensemble
 from derain.inference.engines.rival import absolute_name, find_rival, open_rival
+from derain.inference.linear_light import for_linear_light
 from derain.inference.tile_plan import default_limit_mib, plan_tiles
 from derain.inference.tiling import restore_tiled
 from derain.inference.transparency import fill_transparent
 from derain.pictures import Picture
+from derain.pictures.linear_light import is_linear_light
 from derain.weights import DEFAULT, MODEL_SUFFIXES, find
 
 SMALL_CHANNELS = 16
@@ -142,11 +144,14 @@ class Restorer:
     ) -> Picture:
         """Restore a picture from `derain.pictures.read`, and keep its alpha channel and metadata.
 
+        The network sees linear light, which the colour description tells, in the encoding of sRGB.
         Raises PictureError for an invalid strength or mask, EngineError if the network fails.
         """
         mask = None if mask is None else _to_mask(mask)
         check_blend(rainy.image, strength=strength, mask=mask)
-        restored = self._restore_visible(rainy.image, rainy.alpha, on_tile)
+        restored = self._restore_visible(
+            rainy.image, rainy.alpha, on_tile, is_linear=is_linear_light(rainy.metadata)
+        )
         return rainy.with_image(blend(rainy.image, restored, strength=strength, mask=mask))
 
     def _restore_visible(
@@ -154,12 +159,15 @@ class Restorer:
         image: NDArray[Any],
         alpha: NDArray[Any] | None,
         on_tile: Callable[[int, int], None] | None,
+        *,
+        is_linear: bool = False,
     ) -> NDArray[Any]:
         """Restore the visible pixels; fully transparent ones are left unchanged."""
         if alpha is None or alpha.all():
-            return self._restore_tiled(image, on_tile)
+            return self._restore_tiled(image, on_tile, is_linear=is_linear)
         transparent = alpha == 0
-        restored = self._restore_tiled(fill_transparent(image, transparent), on_tile)
+        filled = fill_transparent(image, transparent)
+        restored = self._restore_tiled(filled, on_tile, is_linear=is_linear)
         where = transparent if image.ndim == 2 else transparent[..., None]
         np.copyto(restored, image, where=where)  # an index would take 16 bytes per pixel
         return restored
@@ -173,7 +181,10 @@ class Restorer:
         image: NDArray[Any],
         on_tile: Callable[[int, int], None] | None,
         neighbours: tuple[NDArray[Any], NDArray[Any]] | tuple[()] = (),
+        *,
+        is_linear: bool = False,
     ) -> NDArray[Any]:
+        """`is_linear`: the values are linear light, not encoded."""
         if not neighbours:
             self.model.require_pictures()
         limit_mib = default_limit_mib(image.nbytes) if self.limit_mib is None else self.limit_mib
@@ -190,10 +201,11 @@ class Restorer:
         if one_size:
             bytes_per_px = self.engine.one_size_bytes_per_px * channels // SMALL_CHANNELS
             plan = plan_for(bytes_per_px=bytes_per_px)
+        network = partial(self.engine, one_size=one_size)
         with self._one_size if one_size else nullcontext():
             return restore_tiled(
                 image,
-                network=partial(self.engine, one_size=one_size),
+                network=for_linear_light(network) if is_linear else network,
                 plan=plan,
                 neighbours=neighbours,
                 on_tile=on_tile,

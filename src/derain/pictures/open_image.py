@@ -63,7 +63,8 @@ def open_image(file: BinaryIO) -> ImageFile.ImageFile:
             if head[:4] in {b"II*\0", b"MM\0*"}:
                 raise UnsupportedFormatError(
                     "is a damaged or unsupported TIFF; "
-                    "save it again interleaved, with 8 or 16 bits per sample, and LZW or Deflate"
+                    "save it again as RGB or grey, interleaved, with 8 or 16 bits per sample, "
+                    "and LZW or Deflate"
                 ) from None
             if _brands(head) & AVIF_BRANDS:
                 raise _avif_error(file) from None

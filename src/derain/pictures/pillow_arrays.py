@@ -36,7 +36,7 @@ def decode_8bit(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode not in GREY_MODES | COLOUR_MODES:
         raise UnsupportedFormatError(
             f"its pixels have the unsupported mode {image.mode}; "
-            "save it with 8 or 16 bits per sample first"
+            "save it as RGB or grey with 8 or 16 bits per sample first"
         )
     if (
         image.mode == "LA"

@@ -39,7 +39,8 @@ def open_training_pictures(recipe: Recipe) -> TrainingPictures:
     backgrounds, small = open_pictures(data.backgrounds, cache, exclude=data.exclude, min_px=min_px)
     streaks, small_streaks = open_pictures(data.streaks, cache, min_px=min_px, grey=True)
     hard, small_hard = open_pictures(data.hard, cache, min_px=min_px)
-    too_small = [*small, *small_streaks, *small_hard]
+    small_pairs = [path for collection in collections for path in collection.too_small]
+    too_small = [*small_pairs, *small, *small_streaks, *small_hard]
     return TrainingPictures(collections, backgrounds, streaks, too_small, hard)
 
 

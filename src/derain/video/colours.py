@@ -104,9 +104,8 @@ class Colours:
             return replace(self, matrix=UNKNOWN, range=int(ColorRange.UNSPECIFIED))
         colours = replace(self, matrix=int(self.known_matrix)) if self.matrix == RGB else self
         if len(layout.components) == 1:
-            # players assume studio range for H.264 in grey, FFmpeg full range for 8 bits
-            is_full = layout.name == "gray" or self.known_range(layout) == ColorRange.JPEG
-            colours = replace(colours, range=int(ColorRange.JPEG if is_full else ColorRange.MPEG))
+            # explicit: for unspecified grey, players assume studio range, FFmpeg full range
+            colours = replace(colours, range=int(self.known_range(layout)))
         return replace(colours, **FIXED.get(codec or "", {}))
 
     @property
@@ -135,10 +134,8 @@ class FrameToRgb:
 
     def __call__(self, frame: VideoFrame) -> Pixels:
         """Return (H, W, 3): uint8, or uint16 for a clip of more than 8 bits."""
-        source_range = self.colours.known_range(frame.format)
-        is_full = source_range == ColorRange.JPEG
-        if _is_deep_grey(frame.format) and is_full and self._has_final_size(frame):
-            return _grey_to_rgb(frame)
+        layout = frame.format
+        source_range = self.colours.known_range(layout)
         frame = self._reformatter.reformat(
             frame,
             *self.size,
@@ -150,10 +147,9 @@ class FrameToRgb:
             interpolation=ACCURATE,
             threads=1,
         )
-        return frame.to_ndarray().astype(np.uint16 if self.is_deep else np.uint8, copy=False)
-
-    def _has_final_size(self, frame: VideoFrame) -> bool:
-        return (frame.width, frame.height) == self.size
+        dtype = np.uint16 if self.is_deep else np.uint8
+        image: Pixels = frame.to_ndarray().astype(dtype, copy=False)
+        return _stretch(image, layout, source_range)
 
 
 class RgbToFrame:
@@ -165,43 +161,52 @@ class RgbToFrame:
         """`codec` is the encoder of the frames; `is_signalled`: the output stores their colours."""
         self.layout = VideoFormat(layout)
         self.colours = colours.written_as(self.layout, codec, is_signalled=is_signalled)
-        self._is_grey = self.layout.name == "gray" or _is_deep_grey(self.layout)
-        has_luma = self._is_grey or (len(self.layout.components) > 1 and not self.layout.is_rgb)
-        self._is_full = has_luma and self.colours.known_range(self.layout) == ColorRange.JPEG
+        self._range = self.colours.known_range(self.layout)
+        self._is_grey = _is_grey(self.layout)
+        has_chroma = len(self.layout.components) > 1 and not self.layout.is_rgb
+        self._is_full = has_chroma and self._range == ColorRange.JPEG
         self._reformatter = VideoReformatter()
 
     def __call__(self, image: Pixels) -> VideoFrame:
         """Return a frame of an RGB image, (H, W, 3), with the colour description of the clip."""
-        if self._is_full:
+        if self._is_grey:
             frame = self._to_luma_and_chroma(image)
         else:
-            array: NDArray[Any] = np.ascontiguousarray(image)
-            rgb = "rgb48le" if image.dtype == np.uint16 else "rgb24"
-            frame = VideoFrame.from_ndarray(array, format=rgb)
-        frame = self._reformatter.reformat(
-            frame,
-            format=self.layout.name,
-            src_colorspace=self.colours.known_matrix,
-            dst_colorspace=self.colours.known_matrix,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=self.colours.known_range(self.layout),
-            interpolation=ACCURATE,
-            threads=1,
-        )
+            frame = self._to_layout(self._to_luma_and_chroma(image) if self._is_full else image)
         frame.colorspace, frame.color_range = self.colours.matrix, self.colours.range
         frame.color_primaries, frame.color_trc = self.colours.primaries, self.colours.transfer
         return frame
 
-    def _to_luma_and_chroma(self, image: Pixels) -> VideoFrame:
-        """Return full-range luma, and chroma at full resolution if the format has it.
+    def _to_layout(self, image: VideoFrame | Pixels) -> VideoFrame:
+        """Convert full-range luma and chroma, or RGB, with FFmpeg."""
+        if not isinstance(image, VideoFrame):
+            array: NDArray[Any] = np.ascontiguousarray(image)
+            rgb = "rgb48le" if image.dtype == np.uint16 else "rgb24"
+            image = VideoFrame.from_ndarray(array, format=rgb)
+        return self._reformatter.reformat(
+            image,
+            format=self.layout.name,
+            src_colorspace=self.colours.known_matrix,
+            dst_colorspace=self.colours.known_matrix,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=self._range,
+            interpolation=ACCURATE,
+            threads=1,
+        )
 
-        FFmpeg rounds chroma down here: the clip would become greener with each conversion.
+    def _to_luma_and_chroma(self, image: Pixels) -> VideoFrame:
+        """Return luma, or full-range luma and chroma at full resolution if the format has it.
+
+        FFmpeg rounds chroma down here: the clip would become greener with each conversion. It
+        ignores the range of grey.
         """
         red, blue = LUMA_WEIGHTS[self.colours.known_matrix]
         bits = depth_bits(self.layout)
-        white, dtype = 2**bits - 1, np.uint8 if bits == 8 else np.uint16
-        rgb = image.astype(np.float32) * np.float32(white / np.iinfo(image.dtype).max)
-        luma = rgb @ np.array([red, 1 - red - blue, blue], np.float32)
+        dtype = np.uint8 if bits == 8 else np.uint16
+        black, white = _luma_levels(bits, self._range)
+        scale = (white - black) / np.iinfo(image.dtype).max
+        rgb = image.astype(np.float32) * np.float32(scale)
+        luma = rgb @ np.array([red, 1 - red - blue, blue], np.float32) + np.float32(black)
         middle = np.float32(2 ** (bits - 1))
         chroma = [
             (rgb[..., i] - luma) * np.float32(0.5 / (1 - weight)) + middle
@@ -218,16 +223,36 @@ class RgbToFrame:
         return frame
 
 
-def _is_deep_grey(layout: VideoFormat) -> bool:
-    return re.fullmatch(r"gray\d+le", layout.name) is not None
+def _is_grey(layout: VideoFormat) -> bool:
+    """True for the formats of grey that decoders return."""
+    return re.fullmatch(r"gray|gray\d+le", layout.name) is not None
 
 
-def _grey_to_rgb(frame: VideoFrame) -> Pixels:
-    """Return (H, W, 3) uint16 of a full-range deep grey frame; FFmpeg would darken its white."""
-    plane, white = frame.planes[0], 2 ** depth_bits(frame.format) - 1
-    rows = np.frombuffer(bytes(plane), "<u2").reshape(plane.height, -1)[:, : plane.width]
-    grey = np.rint(rows * np.float32(65535 / white)).clip(0, 65535).astype(np.uint16)
-    return np.repeat(grey[..., None], 3, axis=-1)
+def _luma_levels(bits: int, color_range: ColorRange) -> tuple[int, int]:
+    """Return luma of black and white."""
+    if color_range == ColorRange.JPEG:
+        return 0, 2**bits - 1
+    return 16 << (bits - 8), 235 << (bits - 8)
+
+
+def _stretch(image: Pixels, layout: VideoFormat, color_range: ColorRange) -> Pixels:
+    """Return what FFmpeg converts to RGB with black at 0 and white at the largest value.
+
+    FFmpeg ignores the range of grey, and leaves full-range white of more than 8 bits too dark.
+    """
+    bits, largest = depth_bits(layout), np.iinfo(image.dtype).max
+    is_dark = bits > 8 and color_range == ColorRange.JPEG and not layout.is_rgb
+    has_other_depth = (bits > 8) != (image.dtype == np.uint16)  # than the first frame of its clip
+    if has_other_depth or not (is_dark or _is_grey(layout)):
+        return image
+    step = 2 ** (16 - bits) if bits > 8 else 1
+    black, white = (level * step for level in _luma_levels(bits, color_range))
+    if (black, white) == (0, largest):
+        return image
+    values = image.astype(np.float32) - np.float32(black)
+    values *= np.float32(largest / (white - black))
+    stretched: Pixels = np.rint(values).clip(0, largest).astype(image.dtype)
+    return stretched
 
 
 def has_alpha(layout: VideoFormat) -> bool:

@@ -15,10 +15,12 @@ from derain.files.atomic import remove_stale_temporaries
 from derain.files.messages import TargetExistsError, listing_error
 from derain.files.paths import create_folder, is_taken, natural_key, same_file
 from derain.inference.blending import check_blend
+from derain.inference.linear_light import encoded_pixels, linear_pixels
 from derain.inference.restorer import Restorer
 from derain.inference.transparency import fill_transparent
 from derain.motion import Window
 from derain.pictures import Picture, Pixels
+from derain.pictures.linear_light import is_linear_light
 from derain.result_names import APPLE_DOUBLE_PREFIX, possible_sources
 from derain.suffixes import PICTURE_SUFFIXES
 from derain.video.frames import (
@@ -208,14 +210,20 @@ def _read(path: Path, options: FrameOptions) -> Picture:
 
 
 def _visible(rainy: Picture) -> Pixels:
-    """Return the input of the network: colours of nearby pixels where the frame is transparent."""
-    if rainy.alpha is None:
-        return rainy.image
-    return fill_transparent(rainy.image, rainy.alpha == 0)
+    """Return the input of the network, encoded like sRGB if the frame is linear light.
+
+    Colours of nearby pixels replace transparent ones.
+    """
+    image = rainy.image
+    if rainy.alpha is not None:
+        image = fill_transparent(image, rainy.alpha == 0)
+    return encoded_pixels(image) if is_linear_light(rainy.metadata) else image
 
 
 def _with_hidden_colours(rainy: Picture, image: Pixels) -> Picture:
-    """Return a frame with the restored `image`, except where it is transparent."""
+    """Return a frame with the restored `image` of `_visible`, except where it is transparent."""
+    if is_linear_light(rainy.metadata):
+        image = linear_pixels(image, rainy.pixels.dtype)
     if rainy.alpha is None or rainy.alpha.all():
         return rainy.with_image(image)
     transparent = rainy.alpha == 0
