@@ -55,7 +55,7 @@ def restore_on_ray(
         progress.info(f"model {model} on the Ray cluster {address}")
         start = time.perf_counter()
         try:
-            with progress:
+            with progress.bar:
                 restore_on_cluster(
                     task, address=address, threads=network["threads"], on_row=progress.add_row
                 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from derain.cli.console import Console
 from derain.cli.exit_codes import ExitCode
 from derain.cli.progress_bar import ProgressBar
@@ -13,23 +11,12 @@ from derain.photos.worker import PhotoResult
 
 
 class BatchProgress(Console):
-    """Reports pictures on stderr with a bar; a context manager around the run."""
+    """Reports pictures on stderr; `bar` is a context manager around the run."""
 
     def __init__(self, *, is_quiet: bool) -> None:
         super().__init__(is_quiet=is_quiet)
         self.bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
         self._written = ""
-
-    def __enter__(self) -> None:
-        self.bar.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.bar.__exit__(kind, error, trace)
 
     def finish(self, summary: Summary) -> ExitCode:
         """Print the summary, with the name of a single result, and return the exit code."""

@@ -155,7 +155,7 @@ def restore(
                 on_result=on_result,
                 on_existing=reports.add_existing,
             )
-            with progress:
+            with progress.bar:
                 summary = batch.run(job_list)
         reports.finish(summary)
     for problem in reports.problems:
