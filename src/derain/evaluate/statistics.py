@@ -100,18 +100,16 @@ def compare(
     count = len(set(finite_scenes))
     if count < 2:
         value = float(np.mean(finite)) if finite else math.nan
-        return Comparison(
-            first, second, Mean(value, math.nan, math.nan), math.nan, len(finite), lower_is_better
+        difference, p = Mean(value, math.nan, math.nan), math.nan
+    else:
+        means = resampled_means(finite, finite_scenes, seed=seed)
+        difference = _mean_with_interval(finite, means, count)
+        is_contradicted = any(
+            math.copysign(1, value) != math.copysign(1, sum(finite))
+            for value in differences
+            if math.isinf(value)
         )
-    means = resampled_means(finite, finite_scenes, seed=seed)
-    difference = _mean_with_interval(finite, means, count)
-    if any(
-        math.copysign(1, value) != math.copysign(1, sum(finite))
-        for value in differences
-        if math.isinf(value)
-    ):
-        return Comparison(first, second, difference, 1.0, len(finite), lower_is_better)
-    p = max(_tail_probability(means), 2.0 ** (1 - count))
+        p = 1.0 if is_contradicted else max(_tail_probability(means), 2.0 ** (1 - count))
     return Comparison(first, second, difference, p, len(finite), lower_is_better)
 
 
