@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from derain.cli.console import Console
 from derain.cli.exit_codes import ExitCode
 from derain.cli.progress_bar import ProgressBar
@@ -18,11 +20,17 @@ class BatchProgress(Console):
         self.bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
         self._written = ""
 
-    def finish(self, summary: Summary) -> ExitCode:
-        """Print the summary, with the name of a single result, and return the exit code."""
+    def finish(self, summary: Summary, report_problems: Sequence[str]) -> ExitCode:
+        """Print the problems of the reports and the summary, and return the exit code.
+
+        The summary begins with the name of a single result.
+        """
+        for problem in report_problems:
+            self.error(problem)
         self.info(f"{self._written}{summary}")
         return ExitCode.of_run(
-            has_failures=summary.failed > 0, is_interrupted=summary.was_interrupted
+            has_failures=summary.failed > 0 or bool(report_problems),
+            is_interrupted=summary.was_interrupted,
         )
 
 

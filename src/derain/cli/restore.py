@@ -146,7 +146,6 @@ def _restore_here(
     is_quiet: bool,
 ) -> int:
     """Restore a batch on this machine, write its reports, and return the exit code."""
-    from derain.cli.exit_codes import ExitCode
     from derain.cli.photo_progress import PhotoProgress
     from derain.photos.batch import PhotoBatch
     from derain.photos.reports.group import BatchReports, report_header
@@ -178,7 +177,4 @@ def _restore_here(
             with progress.bar:
                 summary = batch.run(jobs)
         reports.finish(summary)
-    for problem in reports.problems:
-        progress.error(problem)
-    exit_code = progress.finish(summary)
-    return ExitCode.FAILURE if reports.problems and not exit_code else exit_code
+    return progress.finish(summary, reports.problems)
