@@ -16,7 +16,7 @@ from derain.errors import DerainError, RecipeError, TrainingError
 from derain.network import PAPER, PLNLIN, SMALL, PLNLINConfiguration
 from derain.network.parameter_matching import TOLERANCE, count_parameters, match_parameters
 from derain.train.ablation.results import RowResult, as_csv, as_markdown
-from derain.train.ablation.rows import OURS, TABLES, AblationRow, parameter_table, row_overrides
+from derain.train.ablation.rows import OURS, TABLES, AblationRow, row_network, row_overrides
 from derain.train.ablation.run import RowError, ablate, steps_for, train_row
 from derain.train.loop import setup
 from derain.train.manners import get_manner
@@ -75,6 +75,32 @@ def table5_command(project, *arguments, steps=1):
 
 
 # the rows
+
+
+def parameter_table(base):
+    """The table in docs/ablations.md: both networks in every row, the paper's own first."""
+    rows = {row.name: row for rows in TABLES.values() for row in rows}
+    lines = [
+        "| row | G parameters | D parameters | G channels | D channels |",
+        "|---|---|---|---|---|",
+    ]
+    for name in sorted(rows, key=lambda name: name != "ours"):
+        row = rows[name]
+        network = row_network(row, base)
+        counts = (
+            count_parameters(PLNLIN, network),
+            count_parameters(get_manner(row.manner).discriminator, network),
+        )
+        cells = [
+            name,
+            *(f"{count:,}" for count in counts),
+            *(
+                ", ".join(map(str, channels))
+                for channels in (network.channels, network.effective_discriminator_channels)
+            ),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.slow

@@ -32,33 +32,28 @@ def test_unpaired_validation_files_are_reported(project, data, capsys):
     assert "pairs: 1 files have no counterpart and are skipped" in capsys.readouterr().err
 
 
-def test_shared_pairs_are_reported(project, capsys):
-    run(project, "length.steps=1", 'validation.pairs=[{folder="pairs", only=["2"]}]')
-    assert (
-        "pairs: 1 of its 5 pairs are used for both training and validation, the first: 2; exclude"
-        in capsys.readouterr().err
-    )
+SHARED = "are used for both training and validation"
 
 
-def test_shared_backgrounds_are_reported(project, capsys):
-    run(project, "length.steps=1", 'data.backgrounds=["rain-free", "pairs/clean"]')
-    assert (
-        "data.backgrounds: 1 of 8 are used for both training and validation"
-        in capsys.readouterr().err
-    )
-
-
-def test_shared_hard_pictures_are_reported(project, capsys):
-    run(project, "length.steps=1", 'data.hard=["pairs/clean"]')
-    assert "data.hard: 1 of 6 are used for both training and validation" in capsys.readouterr().err
-
-
-def test_exclusions_without_a_background_are_reported(project, capsys):
-    run(project, "length.steps=1", 'data.exclude=["elsewhere"]')
-    assert (
-        "data.exclude: 1 of 1 names are not those of a background, the first: elsewhere"
-        in capsys.readouterr().err
-    )
+@pytest.mark.parametrize(
+    ("override", "warning"),
+    [
+        (
+            'validation.pairs=[{folder="pairs", only=["2"]}]',
+            f"pairs: 1 of its 5 pairs {SHARED}, the first: 2; exclude",
+        ),
+        ('data.backgrounds=["rain-free", "pairs/clean"]', f"data.backgrounds: 1 of 8 {SHARED}"),
+        ('data.hard=["pairs/clean"]', f"data.hard: 1 of 6 {SHARED}"),
+        (
+            'data.exclude=["elsewhere"]',
+            "data.exclude: 1 of 1 names are not those of a background, the first: elsewhere",
+        ),
+    ],
+    ids=["shared pairs", "shared backgrounds", "shared hard pictures", "unknown exclusions"],
+)
+def test_doubtful_data_is_reported(project, override, warning, capsys):
+    run(project, "length.steps=1", override)
+    assert warning in capsys.readouterr().err
 
 
 def test_small_pictures_are_reported(project, data, capsys):

@@ -31,7 +31,8 @@ from derain.train.distributed import die_with_parent
 from derain.train.manners import get_manner
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import build_recipe, read_recipe
-from derain.train.validation import shared_names, shared_pair_warnings, validation_pairs
+from derain.train.shared_pictures import shared_names, shared_pair_warnings
+from derain.train.validation import validation_pairs
 
 PILOT_STEPS, PILOT_WARMUP_STEPS = 15, 5  # ten steps are timed: two rounds of r = 5
 DISCRIMINATOR_TABLES = {"table1", "table6", "table7"}
