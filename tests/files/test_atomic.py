@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 
 import pytest
@@ -144,6 +145,25 @@ def test_permissions_of_another_file(source_mode, umask, mode, tmp_path):
     finally:
         os.umask(before)
     assert out.stat().st_mode & 0o777 == mode
+
+
+def test_read_only_source_leaves_no_temporary_file_on_windows(tmp_path, monkeypatch):
+    """A camera sets the attribute for pictures that its owner protects; Windows then refuses."""
+    source, out, unlink = tmp_path / "in.jpg", tmp_path / "out.jpg", os.unlink
+
+    def refuse_read_only(path, *arguments, **options):
+        if not os.stat(path).st_mode & stat.S_IWUSR:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        unlink(path, *arguments, **options)
+
+    source.touch()
+    source.chmod(stat.S_IREAD)
+    monkeypatch.setattr(atomic.os, "unlink", refuse_read_only)
+    monkeypatch.setattr("sys.platform", "win32")
+    with atomic_write(out, overwrite=False, permissions_of=source) as file:
+        file.write(b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jpg", "out.jpg"}
+    assert out.stat().st_mode & stat.S_IWUSR
 
 
 def test_permissions_of_a_missing_file_are_ignored(tmp_path):
