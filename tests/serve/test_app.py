@@ -253,6 +253,17 @@ def test_no_folder_is_left(client, photo, tmp_path, monkeypatch):
     assert [*tmp_path.iterdir()] == []
 
 
+def test_file_that_cannot_be_removed_does_not_cost_the_answer(client, photo, tmp_path, monkeypatch):
+    """Windows does not remove files that the worker has open."""
+
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "used by another process", str(path))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("os.unlink", refuse)
+    assert client.post("/v1/restore", content=photo).status_code == 200
+
+
 def test_other_origins_are_not_allowed(client):
     response = client.get("/v1/models", headers={"origin": "https://example.org"})
     assert "access-control-allow-origin" not in response.headers
