@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import time
+from pathlib import Path
 
 import pytest
 
@@ -152,7 +153,7 @@ def test_read_only_source_leaves_no_temporary_file_on_windows(tmp_path, monkeypa
     source, out, unlink = tmp_path / "in.jpg", tmp_path / "out.jpg", os.unlink
 
     def refuse_read_only(path, *arguments, **options):
-        if not os.stat(path).st_mode & stat.S_IWUSR:
+        if not Path(path).stat().st_mode & stat.S_IWUSR:
             raise PermissionError(errno.EACCES, "Access is denied")
         unlink(path, *arguments, **options)
 
