@@ -56,7 +56,7 @@ def test_conflicting_input_reserves_its_free_targets():
     assert "the result of b" in problem(conflicts, "c", "2")
 
 
-def test_names_that_the_disk_takes_for_one_conflict(monkeypatch):
+def test_names_of_one_file_on_the_disk_conflict(monkeypatch):
     """As on Windows, macOS and memory cards: case, and there also the encoding of accents."""
     monkeypatch.setattr(result_names, "ignores_case", lambda folder: True)
     conflicts = ConflictCheck()

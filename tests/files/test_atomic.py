@@ -22,7 +22,7 @@ from derain.files.atomic import (
     write_text,
     writing,
 )
-from derain.files.messages import TargetExistsError
+from derain.files.messages import TargetExistsError, explain_os_error
 
 
 def test_file_appears_with_commit(tmp_path):
@@ -192,6 +192,21 @@ def test_os_errors_become_messages(error, message, tmp_path):
     path = tmp_path / "out.txt"
     with pytest.raises(PictureError, match=f"^{path}: {message}"), writing(path, PictureError):
         raise error
+
+
+@pytest.mark.parametrize(
+    ("platform", "length", "message"),
+    [
+        ("win32", 260, "its path is too long for Windows; write to another folder"),
+        ("win32", 100, "its folder does not exist"),
+        ("linux", 260, "its folder does not exist"),
+    ],
+)
+def test_long_path_is_not_called_a_missing_folder(platform, length, message, monkeypatch):
+    """Windows calls it missing."""
+    monkeypatch.setattr("sys.platform", platform)
+    path = "/".ljust(length, "x")
+    assert explain_os_error(FileNotFoundError(errno.ENOENT, "", path)).startswith(message)
 
 
 @pytest.mark.parametrize(("age_s", "is_removed"), [(25 * 3600, True), (23 * 3600, False)])
