@@ -1,6 +1,7 @@
 """Warnings about the data, and errors that end a run with one sentence."""
 
 import errno
+import sys
 
 import pytest
 import torch
@@ -12,6 +13,17 @@ from derain.data.crops import Crops
 from derain.errors import DataError, RecipeError, TrainingError
 
 SHORT = ["length.steps=1", "validation.pairs=[]"]
+WORKERS = [
+    0,
+    pytest.param(
+        1,
+        marks=pytest.mark.skipif(
+            sys.platform != "linux" or sys.version_info >= (3, 14),
+            reason="needs processes made by fork",
+        ),
+    ),
+]
+"""A process made by fork has the patches of the tests, too."""
 
 
 def test_unpaired_files_are_reported(project, data, capsys):
@@ -93,7 +105,7 @@ def damage_crops_from(monkeypatch):
     return damage
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_damaged_picture_ends_the_run_which_is_saved(project, damage_crops_from, workers):
     damage_crops_from(4)  # two of batch 2 are left
     with pytest.raises(DataError) as raised:
@@ -113,7 +125,7 @@ def test_damaged_picture_after_the_last_step_is_not_needed(project, damage_crops
     assert "done: step 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_damaged_picture_of_the_first_step_is_reported(project, damage_crops_from, workers):
     damage_crops_from(1)
     with pytest.raises(DataError, match=r"^rain\.png: is damaged; remove it$"):

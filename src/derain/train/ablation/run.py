@@ -292,7 +292,7 @@ def steps_for(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
         "validation.pairs=[]",
     ]
     _train(recipe, [*overrides, *pilot], label="timing")
-    events = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    events = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
     hours = events[-1]["hours"] - events[PILOT_WARMUP_STEPS - 1]["hours"]
     return max(1, round(minutes / 60 / hours * (PILOT_STEPS - PILOT_WARMUP_STEPS)))
 
@@ -312,7 +312,8 @@ def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
     # otherwise the next call would train the same row beside an orphan
     on_start = partial(die_with_parent, os.getpid()) if sys.platform == "linux" else None
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
+        # in the encoding of the system, like the process that writes it
+        tempfile.TemporaryFile("w+", errors="replace") as stderr,
         subprocess.Popen(command, stderr=stderr, preexec_fn=on_start) as process,
     ):
         try:
