@@ -1,5 +1,6 @@
 """The environment line that is printed with every figure."""
 
+import os
 import re
 import subprocess
 import sys
@@ -24,15 +25,16 @@ ROOT = Path(__file__).parents[1]
 def project(tmp_path, monkeypatch):
     """`project(name)`: a repository of one commit, with `name` as the module environment.py."""
 
-    def make(name):
-        path = tmp_path / name
+    def make(name, *, folder="project"):
+        top = tmp_path / folder
+        path = top / name
         path.parent.mkdir(parents=True)
         path.write_text("")
-        git(tmp_path, "init", "-q")
-        git(tmp_path, "add", ".")
-        git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first")
+        git(top, "init", "-q")
+        git(top, "add", ".")
+        git(top, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "first")
         monkeypatch.setattr(environment, "__file__", str(path))
-        return tmp_path
+        return top
 
     return make
 
@@ -84,6 +86,13 @@ def test_missing_package_has_no_version(without_metadata):
 def test_checkout_has_a_commit(project):
     folder = project("src/derain/environment.py")
     assert environment_line().endswith(f", commit {git(folder, 'rev-parse', '--short', 'HEAD')}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems reject such names")
+def test_checkout_may_be_in_a_folder_that_is_not_text(project):
+    """As UTF-8 is not text in the encoding of a Windows console: it has no byte 81 of A acute."""
+    project("src/derain/environment.py", folder=os.fsdecode(b"caf\xe9"))
+    assert ", commit " in environment_line()
 
 
 def test_changed_checkout_is_dirty(project):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from derain import result_names
 from derain.errors import DerainError
 from derain.result_names import Conflict, ConflictCheck, check_suffix, possible_sources
 
@@ -53,6 +54,24 @@ def test_conflicting_input_reserves_its_free_targets():
     problem(conflicts, "a", "1")
     problem(conflicts, "b", "1", "2")
     assert "the result of b" in problem(conflicts, "c", "2")
+
+
+def test_names_of_one_file_on_the_disk_conflict(monkeypatch):
+    """As on Windows, macOS and memory cards: case, and there also the encoding of accents."""
+    monkeypatch.setattr(result_names, "ignores_case", lambda folder: True)
+    conflicts = ConflictCheck()
+    problem(conflicts, "a/IMG_1.JPG", "out/IMG_1.JPG")
+    problem(conflicts, "a/caf\u00e9.jpg", "out/caf\u00e9.jpg")
+    assert "the result of a/IMG_1.JPG" in problem(conflicts, "b/img_1.jpg", "out/img_1.jpg")
+    assert "the result of a/IMG_1.JPG" in problem(conflicts, "c/img_1.jpg", "OUT/img_1.jpg")
+    assert "the result of a/caf" in problem(conflicts, "b/cafe\u0301.jpg", "out/cafe\u0301.jpg")
+
+
+def test_names_in_two_cases_do_not_conflict_elsewhere(monkeypatch):
+    monkeypatch.setattr(result_names, "ignores_case", lambda folder: False)
+    conflicts = ConflictCheck()
+    problem(conflicts, "a/IMG.JPG", "out/IMG.JPG")
+    assert problem(conflicts, "b/img.jpg", "out/img.jpg") == ""
 
 
 def test_links_in_folders_are_resolved(tmp_path):

@@ -123,7 +123,9 @@ def _git(folder: Path, *arguments: str) -> str | None:
         result = subprocess.run(
             ["git", "-C", str(folder), *arguments],
             capture_output=True,
-            text=True,
+            # git prints UTF-8 on Windows, too, and paths as they are
+            encoding="utf-8",
+            errors="surrogateescape",
             timeout=5,
             check=True,
         )

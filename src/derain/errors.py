@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 
 class DerainError(Exception):
@@ -68,3 +69,12 @@ class MissingExtraError(DerainError):
     def __reduce__(self) -> tuple[Callable[..., MissingExtraError], tuple[str]]:
         # exceptions are pickled without keywords, and a process pool would lose this one
         return partial(MissingExtraError, extra=self.extra), (self.feature,)
+
+
+def explain_failure(source: str | Path, error: Exception) -> str:
+    """Return why a picture or a clip has no result. Any other exception than these is a bug."""
+    if isinstance(error, DerainError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"{source}: not enough memory to restore it; use a smaller --limit-mib"
+    return f"{source}: {type(error).__name__}: {error}; this is a bug in derain, please report it"

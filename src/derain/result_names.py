@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from derain.errors import DerainError
-from derain.files.paths import resolve, same_file
+from derain.files.paths import ignores_case, resolve, same_file
 
 DERAINED_SUFFIX = "_derained"
 """Default end of a result's name, before the file extension."""
@@ -54,12 +55,14 @@ class Conflict:
 class ConflictCheck:
     """Detects results that would overwrite an input, or the result of another input.
 
-    Paths are compared after following the links in their folders. Each folder is resolved once.
+    Paths are compared after following the links in their folders. Where the disk ignores case, so
+    does the comparison, and both encodings of an accent are one. Each folder is resolved once.
     """
 
     def __init__(self, inputs: Iterable[Path] = ()) -> None:
         """`inputs` may only be overwritten by their own results."""
-        self._folders: dict[Path, Path] = {}
+        self._folders: dict[Path, tuple[Path, bool]] = {}
+        """Folder -> the same without links, and whether it ignores case."""
         self._inputs = {self._place(path) for path in inputs}
         self._sources: dict[Path, Path] = {}
 
@@ -95,11 +98,15 @@ class ConflictCheck:
         return earlier
 
     def _place(self, path: Path) -> Path:
-        """Return the path with the links in its folder resolved."""
-        folder = self._folders.get(path.parent)
-        if folder is None:
-            folder = self._folders[path.parent] = resolve(path.parent)
-        return folder / path.name
+        """Return the path with the links in its folder resolved, in one case if that is ignored."""
+        if path.parent not in self._folders:
+            folder = resolve(path.parent)
+            self._folders[path.parent] = folder, ignores_case(folder)
+        folder, is_without_case = self._folders[path.parent]
+        place = folder / path.name
+        return (
+            Path(unicodedata.normalize("NFC", str(place)).casefold()) if is_without_case else place
+        )
 
 
 def existing_message(source: Path, target: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("resource", reason="measures processes as POSIX does")
 pytest.importorskip("av")
 pytest.importorskip("pillow_heif")
 

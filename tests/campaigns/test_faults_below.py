@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("resource", reason="measures processes as POSIX does")
 pytest.importorskip("av")
 
 from campaigns.fault_scenarios import SCENARIOS

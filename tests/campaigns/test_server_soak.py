@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("resource", reason="measures processes as POSIX does")
 pytest.importorskip("fastapi")
 
 from campaigns.server_soak import kill, soak

@@ -19,7 +19,8 @@ class Clock:
 
 def score_pictures(count, seconds_each):
     clock = Clock()
-    with EvaluationProgress(count, clock=clock) as progress:
+    progress = EvaluationProgress(count, clock=clock)
+    with progress.bar:
         for _ in range(count):
             clock.now += seconds_each
             progress.advance()

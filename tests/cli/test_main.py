@@ -304,3 +304,27 @@ def test_package_runs_as_a_module(tmp_path):
         [sys.executable, "-m", "derain", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("platform", "arguments", "received"),
+    [
+        ("win32", ["*.png"], ["restore", "[1].png", "a.png", "b.png"]),
+        ("win32", ["[1].*", "-o", "out"], ["restore", "[1].png", "-o", "out"]),
+        ("win32", ["?.mp4"], ["video", "c.mp4"]),
+        ("win32", ["*.jpg"], ["restore", "*.jpg"]),
+        ("win32", ["evaluate", "--outputs", "*.png"], ["evaluate", "--outputs", "*.png"]),
+        ("linux", ["*.png"], ["restore", "*.png"]),
+    ],
+)
+def test_patterns_are_expanded_where_shells_do_not(
+    platform, arguments, received, tmp_path, monkeypatch
+):
+    calls = []
+    for name in ("b.png", "a.png", "[1].png", "c.mp4"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr(entry, "build_app", lambda: calls.append)
+    main(arguments)
+    assert calls == [received]

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import pytest
 
 from derain.cli.main import main
+from derain.errors import DerainError
 
 pytest.importorskip("fastapi")
 from derain.serve import server
+
+
+class RecordingSocket:
+    """A socket that keeps its options; `bind` raises the error of this number, if it has one."""
+
+    def __init__(self, number=0):
+        self.options, self.number = [], number
+
+    def setsockopt(self, _, option, value):
+        self.options.append((option, value))
+
+    def bind(self, _):
+        if self.number:
+            raise OSError(self.number, "refused")
+
+    def listen(self):
+        pass
+
+    def close(self):
+        pass
 
 
 @pytest.fixture
@@ -53,3 +77,30 @@ def test_anything_but_an_origin_is_rejected(served, given, capsys):
     assert main(["serve", "--allow-origin", given]) == 1
     assert f"--allow-origin {given}: is not an origin; give" in capsys.readouterr().err
     assert served == []
+
+
+@pytest.mark.parametrize(
+    ("platform", "options"),
+    [("linux", [(socket.SO_REUSEADDR, 1)]), ("darwin", [(socket.SO_REUSEADDR, 1)]), ("win32", [])],
+)
+def test_port_is_never_shared_with_another_server(platform, options, monkeypatch):
+    """On Windows, the option of a quick restart lets a second program bind the port, too."""
+    listening = RecordingSocket()
+    monkeypatch.setattr(server.socket, "socket", lambda *_: listening)
+    monkeypatch.setattr("sys.platform", platform)
+    server._bind("127.0.0.1", 8000)
+    assert listening.options == options
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EADDRINUSE, "choose another --port"),
+        (errno.EACCES, "choose another --port"),
+        (errno.EADDRNOTAVAIL, "check --host"),
+    ],
+)
+def test_address_that_cannot_be_bound_has_a_remedy(number, remedy, monkeypatch):
+    monkeypatch.setattr(server.socket, "socket", lambda *_: RecordingSocket(number))
+    with pytest.raises(DerainError, match=rf"127.0.0.1:80: cannot be bound .*; {remedy}$"):
+        server._bind("127.0.0.1", 80)

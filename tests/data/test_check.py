@@ -2,6 +2,7 @@ import os
 import shutil
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +219,21 @@ def test_killed_process_is_reported(train, monkeypatch):
     monkeypatch.setattr(inspection, "_inspect", kill_this_process)
     with pytest.raises(DataError, match="was killed, as by a full memory; use fewer --jobs"):
         check([train], processes=2)
+
+
+def test_processes_are_no_more_than_windows_allows(monkeypatch):
+    used = []
+
+    class Threads(ThreadPoolExecutor):
+        def __init__(self, count):
+            used.append(count)
+            super().__init__(1)
+
+    monkeypatch.setattr(inspection, "CHUNK", 1)
+    monkeypatch.setattr(inspection, "_inspect", lambda task: task)
+    monkeypatch.setattr(inspection, "ProcessPoolExecutor", Threads)
+    assert inspection.inspect_pairs(range(100), processes=96) == list(range(100))
+    assert used == [61]
 
 
 def test_progress_counts_every_pair(train):

@@ -142,7 +142,8 @@ def test_verb_exports_a_model(weights, tmp_path, capsys):
 
 def test_verb_completes_the_card(weights, tmp_path):
     card = tmp_path / "card.json"
-    card.write_text('{"license": "Apache-2.0", "steps": 4}')
+    # editors of Windows begin with a mark
+    card.write_text('\ufeff{"license": "Apache-2.0", "steps": 4}', encoding="utf-8")
     path = tmp_path / "mine.onnx"
     assert main(["export", str(weights), str(path), "--card", str(card), "--no-check"]) == 0
     assert find(path).card == {"steps": 4, "license": "Apache-2.0"}

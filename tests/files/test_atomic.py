@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,7 @@ from derain.files.atomic import (
     write_text,
     writing,
 )
-from derain.files.messages import TargetExistsError
+from derain.files.messages import TargetExistsError, explain_os_error
 
 
 def test_file_appears_with_commit(tmp_path):
@@ -146,6 +148,25 @@ def test_permissions_of_another_file(source_mode, umask, mode, tmp_path):
     assert out.stat().st_mode & 0o777 == mode
 
 
+def test_read_only_source_leaves_no_temporary_file_on_windows(tmp_path, monkeypatch):
+    """A camera sets the attribute for pictures that its owner protects; Windows then refuses."""
+    source, out, unlink = tmp_path / "in.jpg", tmp_path / "out.jpg", os.unlink
+
+    def refuse_read_only(path, *arguments, **options):
+        if not Path(path).stat().st_mode & stat.S_IWUSR:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        unlink(path, *arguments, **options)
+
+    source.touch()
+    source.chmod(stat.S_IREAD)
+    monkeypatch.setattr(atomic.os, "unlink", refuse_read_only)
+    monkeypatch.setattr("sys.platform", "win32")
+    with atomic_write(out, overwrite=False, permissions_of=source) as file:
+        file.write(b"new")
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jpg", "out.jpg"}
+    assert out.stat().st_mode & stat.S_IWUSR
+
+
 def test_permissions_of_a_missing_file_are_ignored(tmp_path):
     with atomic_write(tmp_path / "out.txt", permissions_of=tmp_path / "missing"):
         pass
@@ -171,6 +192,21 @@ def test_os_errors_become_messages(error, message, tmp_path):
     path = tmp_path / "out.txt"
     with pytest.raises(PictureError, match=f"^{path}: {message}"), writing(path, PictureError):
         raise error
+
+
+@pytest.mark.parametrize(
+    ("platform", "length", "message"),
+    [
+        ("win32", 260, "its path is too long for Windows; write to another folder"),
+        ("win32", 100, "its folder does not exist"),
+        ("linux", 260, "its folder does not exist"),
+    ],
+)
+def test_long_path_is_not_called_a_missing_folder(platform, length, message, monkeypatch):
+    """Windows calls it missing."""
+    monkeypatch.setattr("sys.platform", platform)
+    path = "/".ljust(length, "x")
+    assert explain_os_error(FileNotFoundError(errno.ENOENT, "", path)).startswith(message)
 
 
 @pytest.mark.parametrize(("age_s", "is_removed"), [(25 * 3600, True), (23 * 3600, False)])

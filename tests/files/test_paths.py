@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from derain.errors import DerainError
 from derain.files.paths import (
     check_target_name,
     create_folder,
+    ignores_case,
     is_occupied,
     is_taken,
     looks_like_file,
@@ -104,6 +106,21 @@ def test_link_and_target_are_the_same_file(tmp_path):
 
 def test_missing_files_are_not_the_same(tmp_path):
     assert not same_file(tmp_path / "missing", tmp_path / "missing")
+
+
+@pytest.mark.parametrize("folder", [".", "new/folder"])
+def test_case_is_ignored_where_two_cases_lead_to_one_file(folder, tmp_path):
+    (tmp_path / "Img_1.jpg").touch()
+    (tmp_path / "iMG_1.JPG").hardlink_to(tmp_path / "Img_1.jpg")
+    assert ignores_case(tmp_path / folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="disks of Windows and macOS ignore case")
+@pytest.mark.parametrize("names", [[], ["1"], ["IMG"], ["img", "IMG"]])
+def test_case_is_not_ignored_where_it_makes_two_files(names, tmp_path):
+    for name in names:
+        (tmp_path / name).touch()
+    assert not ignores_case(tmp_path / "new")
 
 
 def test_create_folder_with_parents(tmp_path):

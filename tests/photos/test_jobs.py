@@ -10,6 +10,7 @@ import pytest
 from helpers.unprivileged import run_unprivileged
 
 from derain.errors import DerainError, PictureError
+from derain.photos import jobs as photo_jobs
 from derain.photos.jobs import Job, JobList, find_jobs
 from derain.photos.shard import Shard
 from derain.pictures import Picture, read, write
@@ -162,6 +163,16 @@ def test_output_inside_the_input_is_not_searched(tree):
     (tree / "out").mkdir()
     (tree / "out" / "x.jpg").write_text("content")
     assert {path.name for path in targets(tree, output=tree / "out")} == {"b.jpg", "ä b.PNG"}
+
+
+def test_output_inside_the_input_is_not_searched_in_another_case(tree, monkeypatch):
+    """On disks that ignore case: -o OUT names the folder out."""
+    (tree / "out").mkdir()
+    (tree / "out" / "x.jpg").write_text("content")
+    monkeypatch.setattr(
+        photo_jobs, "same_file", lambda path, other: str(path).casefold() == str(other).casefold()
+    )
+    assert {path.name for path in targets(tree, output=tree / "OUT")} == {"b.jpg", "ä b.PNG"}
 
 
 def test_links_to_folders_are_not_followed(tree, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mimetypes
 import re
 import tempfile
 from pathlib import Path
@@ -251,6 +252,27 @@ def test_no_folder_is_left(client, photo, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # not that of other tests
     client.post("/v1/restore", content=photo)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_files_of_the_page_have_types_that_browsers_accept(make_client, monkeypatch):
+    """Programs for Windows register text/plain for .js, and Python reads that there."""
+    monkeypatch.setattr(mimetypes, "_db", mimetypes.MimeTypes())
+    mimetypes.add_type("text/plain", ".js")
+    mimetypes.add_type("application/x-css", ".css")
+    with make_client() as client:
+        for name, kind in (("page.js", "text/javascript"), ("index.css", "text/css")):
+            assert client.get(f"/{name}").headers["content-type"] == f"{kind}; charset=utf-8"
+
+
+def test_file_that_cannot_be_removed_does_not_cost_the_answer(client, photo, tmp_path, monkeypatch):
+    """Windows does not remove files that the worker has open."""
+
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "used by another process", str(path))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("os.unlink", refuse)
+    assert client.post("/v1/restore", content=photo).status_code == 200
 
 
 def test_other_origins_are_not_allowed(client):

@@ -15,8 +15,9 @@ from derain.cli.main import main
 from derain.errors import DerainError, RecipeError, TrainingError
 from derain.network import PAPER, PLNLIN, SMALL, PLNLINConfiguration
 from derain.network.parameter_matching import TOLERANCE, count_parameters, match_parameters
+from derain.train.ablation import run as ablation_run
 from derain.train.ablation.results import RowResult, as_csv, as_markdown
-from derain.train.ablation.rows import OURS, TABLES, AblationRow, parameter_table, row_overrides
+from derain.train.ablation.rows import OURS, TABLES, AblationRow, row_network, row_overrides
 from derain.train.ablation.run import RowError, ablate, steps_for, train_row
 from derain.train.loop import setup
 from derain.train.manners import get_manner
@@ -75,6 +76,32 @@ def table5_command(project, *arguments, steps=1):
 
 
 # the rows
+
+
+def parameter_table(base):
+    """The table in docs/ablations.md: both networks in every row, the paper's own first."""
+    rows = {row.name: row for rows in TABLES.values() for row in rows}
+    lines = [
+        "| row | G parameters | D parameters | G channels | D channels |",
+        "|---|---|---|---|---|",
+    ]
+    for name in sorted(rows, key=lambda name: name != "ours"):
+        row = rows[name]
+        network = row_network(row, base)
+        counts = (
+            count_parameters(PLNLIN, network),
+            count_parameters(get_manner(row.manner).discriminator, network),
+        )
+        cells = [
+            name,
+            *(f"{count:,}" for count in counts),
+            *(
+                ", ".join(map(str, channels))
+                for channels in (network.channels, network.effective_discriminator_channels)
+            ),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.slow
@@ -165,6 +192,18 @@ def test_failed_row_does_not_stop_the_others(project, monkeypatch, capsys):
     assert "| 0 | failed |" in table[2]
     assert float(table[3].split("|")[5].split("/")[0]) > 0
     assert "- without hierarchical supervision: the loss is nan" in table
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script in the place of Python")
+def test_reason_of_a_failed_row_may_be_in_another_encoding(tmp_path, monkeypatch):
+    """As in files on Windows: the other process names C:\\Users\\André in the system's encoding."""
+    program = tmp_path / "python"
+    lines = ["#!/bin/sh", r"printf 'derain: Andr\351.toml: no such recipe\n' >&2; exit 1"]
+    program.write_text("\n".join(lines))
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(RowError, match=r"^row: .* code 1: Andr.\.toml: no such recipe$"):
+        ablation_run._train(Path("recipe.toml"), [], label="row")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from helpers.train_commands import (
 
 from derain.network.weights_file import load_weights
 from derain.train.distributed import BatchSampler, leaving_group
+from derain.train.launch import named_main_module
 
 TWO = ["machine.processes=2", "length.steps=2"]
 SECOND_FAILS = """
@@ -271,3 +273,20 @@ def test_damaged_picture_after_the_last_step_of_one_process_is_not_needed(projec
     )
     assert process.returncode == 0, process.stderr
     assert len(events(project, "validation")) == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (ModuleSpec("__main__", None), "derain.__main__"),
+        (ModuleSpec("pytest.__main__", None), "pytest.__main__"),
+        (None, None),
+    ],
+)
+def test_program_in_an_archive_has_a_name_to_be_started_by(spec, name, monkeypatch):
+    """As derain.exe is on Windows; Fabric would start `python -m __main__`, which fails."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", spec)
+    with named_main_module():
+        assert getattr(main.__spec__, "name", None) == name
+    assert main.__spec__ is spec

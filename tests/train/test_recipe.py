@@ -214,6 +214,29 @@ def test_invalid_toml_is_reported(text, tmp_path):
         read_recipe(tmp_path / "recipe.toml")
 
 
+def test_recipe_may_begin_with_the_mark_of_windows_editors(project):
+    path = project / "recipe.toml"
+    path.write_text("\ufeff" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    read_recipe(path)
+
+
+@pytest.mark.parametrize("folder", [r"C:\data", r"C:\Users\Ada", r"\\server\data", r"C:\train"])
+@pytest.mark.parametrize("is_override", [False, True])
+def test_path_of_windows_in_double_quotes_has_its_own_remedy(folder, is_override, project):
+    """TOML takes a backslash there for the start of another character, such as a tab."""
+    path, override = project / "recipe.toml", f'data.pairs=[{{folder="{folder}"}}]'
+    if not is_override:
+        path.write_text(f'length.steps = 1\n[[data.pairs]]\nfolder = "{folder}"\n')
+    with pytest.raises(RecipeError, match=r"; write paths of Windows with / or in single quotes$"):
+        read_recipe(path, [override] if is_override else [])
+
+
+def test_path_of_windows_in_single_quotes_keeps_its_backslashes(project):
+    override = r"data.pairs=[{folder='C:\train'}]"
+    folder = read_recipe(project / "recipe.toml", [override]).data.pairs[0].folder
+    assert folder.endswith(r"C:\train")
+
+
 def test_a_failing_disk_is_not_called_a_fault_of_the_recipe(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError(errno.EIO, "Input/output error")

@@ -15,7 +15,8 @@ from derain.video.scheduling import THREADS, preserve_scheduling
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="only root can change the policy"
 )
-NORMAL, REAL_TIME = os.SCHED_OTHER, os.SCHED_FIFO
+if sys.platform == "linux":
+    NORMAL, REAL_TIME = os.SCHED_OTHER, os.SCHED_FIFO
 
 
 def policies() -> set[int]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from derain.cli.exit_codes import ExitCode
 from derain.cli.photo_progress import BatchProgress
 from derain.errors import DerainError, PictureError
 from derain.photos.jobs import Job, JobList
@@ -55,7 +54,7 @@ def restore_on_ray(
         progress.info(f"model {model} on the Ray cluster {address}")
         start = time.perf_counter()
         try:
-            with progress:
+            with progress.bar:
                 restore_on_cluster(
                     task, address=address, threads=network["threads"], on_row=progress.add_row
                 )
@@ -63,10 +62,7 @@ def restore_on_ray(
             progress.summary.was_interrupted = True
         progress.summary.seconds = time.perf_counter() - start
         reports.finish(progress.summary)
-    for problem in reports.problems:
-        progress.error(problem)
-    exit_code = progress.finish(progress.summary)
-    return ExitCode.FAILURE if reports.problems and not exit_code else exit_code
+    return progress.finish(progress.summary, reports.problems)
 
 
 def _make_task(

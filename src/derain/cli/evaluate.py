@@ -155,7 +155,8 @@ def evaluate(
     on_stderr = any(path is not None and is_stdout(path) for path in (markdown, json, csv, html))
     stream = sys.stderr if on_stderr else sys.stdout
     screen = Console(stderr=on_stderr, width=None if stream.isatty() else WIDTH, emoji=False)
-    with EvaluationProgress(sum(len(experiment.samples) for experiment in planned)) as progress:
+    progress = EvaluationProgress(sum(len(experiment.samples) for experiment in planned))
+    with progress.bar:
         run = run_experiments(
             planned, protocol or list(PROTOCOLS), with_table2=table2, on_sample=progress.advance
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from derain.cli.console import plain_console
 from derain.cli.progress_bar import ProgressBar
@@ -14,31 +13,19 @@ INTERVAL_S = 30.0
 
 
 class EvaluationProgress:
-    """Reports scored pictures on stderr; a context manager around the run."""
+    """Reports scored pictures on stderr; `bar` is a context manager around the run."""
 
     def __init__(self, total: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._total, self._done = total, 0
         self._console = plain_console(stderr=True)
-        self._bar = ProgressBar("pictures", console=self._console, is_quiet=False)
-        self._bar.restart(total)
+        self.bar = ProgressBar("pictures", console=self._console, is_quiet=False)
+        self.bar.restart(total)
         self._clock = clock
         self._start = self._last_line = clock()
 
-    def __enter__(self) -> EvaluationProgress:
-        self._bar.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.__exit__(kind, error, trace)
-
     def advance(self) -> None:
         """Count one picture."""
-        self._bar.advance()
+        self.bar.advance()
         self._done += 1
         now = self._clock()
         if self._console.is_terminal or now - self._last_line < INTERVAL_S:

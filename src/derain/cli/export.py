@@ -59,10 +59,8 @@ def export(
     if rival is not None:
         from derain.rivals.onnx import export as export_rival
 
-        path = export_rival(
-            rival.name, rival.onnx_path, output or Path(f"{rival.name}.onnx"), half=half
-        )
-        plain_console().print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB", markup=False)
+        output = output or Path(f"{rival.name}.onnx")
+        _print_size(export_rival(rival.name, rival.onnx_path, output, half=half))
         return
     from derain.export.export import export as export_network
     from derain.export.export import largest_differences, read_card
@@ -77,16 +75,15 @@ def export(
     added = {} if card is None else read_card(card)
     network, trained = load_network(weights)
     export_network(network, output, card=trained | added, half=half)
-    console = plain_console()
-    console.print(f"{output}: {output.stat().st_size / 2**20:.1f} MiB", markup=False)
+    _print_size(output)
     if check:
+        console = plain_console()
         exported, _ = load_network(output)
         for (height, width), difference in largest_differences(exported, output).items():
             console.print(f"largest difference from PyTorch at {width}x{height}: {difference:.1e}")
 
 
 def _export_for(program: str, name: str, output: Path | None) -> None:
-    from derain.cli.console import plain_console
     from derain.export.darktable import SUFFIX as DARKTABLE_SUFFIX
     from derain.export.darktable import write_dtmodel
     from derain.weights import find
@@ -100,5 +97,11 @@ def _export_for(program: str, name: str, output: Path | None) -> None:
 
         path = output or Path(f"derain-{model.name}{SUFFIX}")
         write_spandrel(name, path)
-    size = path.stat().st_size / 2**20
-    plain_console().print(f"{path}: {size:.1f} MiB, for {program}", markup=False)
+    _print_size(path, f", for {program}")
+
+
+def _print_size(path: Path, remark: str = "") -> None:
+    from derain.cli.console import plain_console
+
+    size_mib = path.stat().st_size / 2**20
+    plain_console().print(f"{path}: {size_mib:.1f} MiB{remark}", markup=False)

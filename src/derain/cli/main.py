@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import redirect_stdout
 from difflib import get_close_matches
+from glob import glob
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -48,6 +49,8 @@ The sentences stand here so that `--help` imports none of those modules.
 """
 USER_VERBS = {"restore", "video", "serve", "web", "info"}
 """Verbs for users of the models; `--help` lists them before those for research."""
+PATTERN_VERBS = {"restore", "video"}
+"""Verbs of which any number of files can be named."""
 USAGE = "Usage: derain PHOTO|FOLDER|CLIP... [OPTIONS]\n       derain COMMAND ..."
 ABOUT = {"--help", "-h", "--version"}
 OUTPUT_OPTIONS = {"--output", "-o"}
@@ -127,6 +130,8 @@ def _run(tokens: list[str]) -> int:
         if tokens and tokens[0] not in {*VERBS, *ABOUT}:
             # a photo whose name is a verb is written ./train
             tokens.insert(0, _verb_for(tokens))
+        if sys.platform == "win32" and tokens and tokens[0] in PATTERN_VERBS:
+            tokens = _expand_patterns(tokens)
         if tokens and tokens[0] in VERBS and sys.flags.optimize >= WITHOUT_DOCSTRINGS:
             _restore_help(tokens[0])
         return int(build_app()(tokens or ["--help"]) or 0)
@@ -186,6 +191,20 @@ def _verb_for(tokens: Sequence[str]) -> str:
             f"photos or `derain video {folder}` for a frame folder"
         )
     return "video"
+
+
+def _expand_patterns(tokens: Sequence[str]) -> list[str]:
+    """Replace patterns such as *.jpg by the files that match; a pattern without files stays.
+
+    The shells of Windows leave this to each program.
+    """
+    expanded: list[str] = []
+    for token in tokens:
+        # brackets occur in names, the other two do not
+        is_pattern = not {"*", "?"}.isdisjoint(token)
+        found = sorted(glob(token.replace("[", "[[]"))) if is_pattern else []  # noqa: PTH207
+        expanded += found or [token]
+    return expanded
 
 
 def _values(tokens: Sequence[str], *, skip: AbstractSet[str]) -> list[str]:

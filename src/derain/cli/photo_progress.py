@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Sequence
 
 from derain.cli.console import Console
 from derain.cli.exit_codes import ExitCode
@@ -13,29 +13,24 @@ from derain.photos.worker import PhotoResult
 
 
 class BatchProgress(Console):
-    """Reports pictures on stderr with a bar; a context manager around the run."""
+    """Reports pictures on stderr; `bar` is a context manager around the run."""
 
     def __init__(self, *, is_quiet: bool) -> None:
         super().__init__(is_quiet=is_quiet)
         self.bar = ProgressBar("pictures", console=self.console, is_quiet=is_quiet)
         self._written = ""
 
-    def __enter__(self) -> None:
-        self.bar.__enter__()
+    def finish(self, summary: Summary, report_problems: Sequence[str]) -> ExitCode:
+        """Print the problems of the reports and the summary, and return the exit code.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.bar.__exit__(kind, error, trace)
-
-    def finish(self, summary: Summary) -> ExitCode:
-        """Print the summary, with the name of a single result, and return the exit code."""
+        The summary begins with the name of a single result.
+        """
+        for problem in report_problems:
+            self.error(problem)
         self.info(f"{self._written}{summary}")
         return ExitCode.of_run(
-            has_failures=summary.failed > 0, is_interrupted=summary.was_interrupted
+            has_failures=summary.failed > 0 or bool(report_problems),
+            is_interrupted=summary.was_interrupted,
         )
 
 

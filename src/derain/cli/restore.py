@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -18,6 +18,11 @@ from derain.cli.options import (
     result_suffix,
 )
 from derain.errors import DerainError
+
+if TYPE_CHECKING:
+    from derain.photos.jobs import JobList
+    from derain.photos.options import RestoreOptions
+    from derain.photos.worker import PhotoResult
 
 
 def restore(
@@ -79,18 +84,12 @@ def restore(
     quiet
         Print errors only.
     """
-    from derain.cli.exit_codes import ExitCode
-    from derain.cli.photo_progress import PhotoProgress
     from derain.cluster.location import is_store
     from derain.inference.blending import read_mask
-    from derain.photos.batch import PhotoBatch
     from derain.photos.jobs import find_jobs
     from derain.photos.options import RestoreOptions
-    from derain.photos.reports.group import BatchReports, report_header
     from derain.photos.reports.report_file import check_report_name
     from derain.photos.shard import Shard
-    from derain.photos.summary import Summary
-    from derain.photos.worker import PhotoResult
     from derain.pictures.open_image import silence_libraries
     from derain.result_names import COMPARED_SUFFIX, DERAINED_SUFFIX
 
@@ -131,15 +130,35 @@ def restore(
         shard=None if shard is None else Shard.parse(shard),
         with_rain=save_rain,
     )
-    options = read_options()
-    progress = PhotoProgress(job_list, is_quiet=quiet)
+    return _restore_here(
+        job_list, network, read_options(), workers=jobs, html=report, json=json, is_quiet=quiet
+    )
+
+
+def _restore_here(
+    jobs: JobList,
+    network: Network,
+    options: RestoreOptions,
+    *,
+    workers: int,
+    html: Path | None,
+    json: Path | None,
+    is_quiet: bool,
+) -> int:
+    """Restore a batch on this machine, write its reports, and return the exit code."""
+    from derain.cli.photo_progress import PhotoProgress
+    from derain.photos.batch import PhotoBatch
+    from derain.photos.reports.group import BatchReports, report_header
+    from derain.photos.summary import Summary
+
+    progress = PhotoProgress(jobs, is_quiet=is_quiet)
     restorer = None
-    if job_list.pending:
+    if jobs.pending:
         restorer = network.load()
         progress.info(f"model {restorer.description}")
-    summary = Summary.from_jobs(job_list)
+    summary = Summary.from_jobs(jobs)
     header = report_header("none" if restorer is None else restorer.description)
-    with BatchReports(job_list, header, html=report, json=json, is_compared=compare) as reports:
+    with BatchReports(jobs, header, html=html, json=json, is_compared=options.compare) as reports:
 
         def on_result(result: PhotoResult) -> None:
             progress.report(result)
@@ -149,16 +168,13 @@ def restore(
             batch = PhotoBatch(
                 restorer,
                 options,
-                workers=jobs,
-                with_previews=report is not None,
+                workers=workers,
+                with_previews=html is not None,
                 on_progress=progress.advance,
                 on_result=on_result,
                 on_existing=reports.add_existing,
             )
-            with progress:
-                summary = batch.run(job_list)
+            with progress.bar:
+                summary = batch.run(jobs)
         reports.finish(summary)
-    for problem in reports.problems:
-        progress.error(problem)
-    exit_code = progress.finish(summary)
-    return ExitCode.FAILURE if reports.problems and not exit_code else exit_code
+    return progress.finish(summary, reports.problems)

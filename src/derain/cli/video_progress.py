@@ -7,7 +7,7 @@ from collections.abc import Callable
 from derain.cli.console import Console
 from derain.cli.exit_codes import ExitCode
 from derain.cli.progress_bar import ProgressBar
-from derain.errors import DerainError
+from derain.errors import explain_failure
 from derain.video.frames import VideoResult
 from derain.video.jobs import VideoJob, VideoJobList
 
@@ -36,15 +36,8 @@ class VideoProgress(Console):
         try:
             with self._bar:
                 result = work()
-        except DerainError as error:
-            self.error(str(error))
-            return
-        except Exception as error:  # a bug must not cost the user the other clips
-            source = "standard input" if job.is_pipe else job.source
-            self.error(
-                f"{source}: {type(error).__name__}: {error}; "
-                "this is a bug in derain, please report it"
-            )
+        except Exception as error:  # one clip must not cost the user the others
+            self.error(explain_failure("standard input" if job.is_pipe else job.source, error))
             return
         self.is_interrupted = result.was_interrupted
         self.info(_describe(job, result))

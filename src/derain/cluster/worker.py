@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from derain.cluster.location import Location
-from derain.errors import DerainError
+from derain.errors import DerainError, explain_failure
 from derain.inference.restorer import Restorer
 from derain.photos.jobs import Job
 from derain.photos.options import RestoreOptions
@@ -46,17 +46,11 @@ class ClusterWorker:
         return sendable(self._run_row(str(received(row)["name"])))
 
     def _run_row(self, name: str) -> dict[str, Any]:
-        source = self.task.source.named(name)
         try:
             return self._restore(name)
-        except DerainError as error:
-            problem = str(error)
-        except MemoryError:
-            problem = f"{source}: not enough memory to restore it; use a smaller --limit-mib"
-        except Exception as error:  # a bug must not cost the user the other pictures
-            fault = f"{type(error).__name__}: {error}"
-            problem = f"{source}: {fault}; this is a bug in derain, please report it"
-        return row_of(name, FAILED, error=problem)
+        except Exception as error:  # one picture must not cost the user the others
+            problem = explain_failure(self.task.source.named(name), error)
+            return row_of(name, FAILED, error=problem)
 
     def _restore(self, name: str) -> dict[str, Any]:
         task = self.task

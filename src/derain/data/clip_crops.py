@@ -19,7 +19,7 @@ from derain.data.augment import (
     to_planes,
 )
 from derain.data.camera import MARGIN_PX, random_path, see, undo
-from derain.data.crops import RAIN_FREE_KINDS, CropMix, Crops, draw_collection
+from derain.data.crops import RAIN_FREE_KINDS, CropMix, Crops, Draw, draw_collection
 from derain.data.pairs.pair import Image8
 from derain.data.training_pictures import TrainingPictures
 from derain.errors import DataError
@@ -78,12 +78,9 @@ class ClipCrops(Crops):
             )
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        rng, kind, compress, zoom = self._draw_kind(index)
-        crop = (
-            self._of_clip(rng, zoom)
-            if kind == "pair"
-            else self._of_still(rng, kind, compress, zoom)
-        )
+        draw = self._draw_kind(index)
+        rng = draw.rng
+        crop = self._of_clip(draw) if draw.kind == "pair" else self._of_still(draw)
         frames, clean = flip(
             rng,
             np.concatenate([crop.before, crop.centre, crop.after], axis=2),
@@ -97,15 +94,15 @@ class ClipCrops(Crops):
         by_frame, clean_side = jitter_colour(rng, sides[0].reshape(3, *sides[1].shape), sides[1])
         return by_frame.reshape(sides[0].shape), clean_side
 
-    def _of_clip(self, rng: np.random.Generator, zoom: float) -> FrameCrop:
+    def _of_clip(self, draw: Draw) -> FrameCrop:
         """Cut a crop out of a published clip, which was aligned when it was loaded."""
-        collection = draw_collection(rng, self.clips)
-        i = int(rng.integers(len(collection.rainy)))
+        collection = draw_collection(draw.rng, self.clips)
+        i = int(draw.rng.integers(len(collection.rainy)))
         before, after = collection.neighbours[i]
         return FrameCrop(
             *cut_enlarged(
-                rng,
-                zoom,
+                draw.rng,
+                draw.zoom,
                 before,
                 collection.rainy[i],
                 after,
@@ -114,22 +111,21 @@ class ClipCrops(Crops):
             )
         )
 
-    def _of_still(
-        self, rng: np.random.Generator, kind: str, compress: bool, zoom: float
-    ) -> FrameCrop:
+    def _of_still(self, draw: Draw) -> FrameCrop:
         """Film a still picture with a moving camera, in rain of a kind."""
-        pictures = self.pictures.hard if kind == "hard" else self.backgrounds
-        scene = self._scene(rng, pictures, zoom)
+        rng = draw.rng
+        pictures = self.pictures.hard if draw.kind == "hard" else self.backgrounds
+        scene = self._scene(rng, pictures, draw.zoom)
         path = random_path(rng)
         views = [see(scene, path.before), scene, see(scene, path.after)]
         places = self._add_object(rng, views) if rng.random() < OBJECT_SHARE else None
         if rng.random() < NOISE_SHARE:
             views = add_noise(rng, views)
-        if compress:
+        if draw.is_compressed:
             quality = int(rng.integers(60, 96))
             views = [jpeg(view, quality=quality) for view in views]
-        rainy = self._rain(rng, kind, zoom)(views)
-        if compress and kind not in RAIN_FREE_KINDS:
+        rainy = self._rain(draw)(views)
+        if draw.is_compressed and draw.kind not in RAIN_FREE_KINDS:
             quality = int(rng.integers(75, 96))
             rainy = [jpeg(view, quality=quality) for view in rainy]
         middle = np.s_[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
@@ -155,15 +151,15 @@ class ClipCrops(Crops):
         """Draw a square of a background with a margin."""
         return self._square(rng, pictures, self.crop_px + 2 * MARGIN_PX, zoom=zoom)
 
-    def _rain(self, rng: np.random.Generator, kind: str, zoom: float) -> AddRain:
-        """Return a function that adds rain of `kind`."""
-        if kind == "rendered":
+    def _rain(self, draw: Draw) -> AddRain:
+        """Return a function that adds rain of the drawn kind."""
+        rng = draw.rng
+        if draw.kind == "rendered":
             drawn = rain.random_for_shutter(rng)
-            scale = zoom if zoom > 1 else None
-            return lambda views: rain.render_frames(views, rain=drawn, seed=rng, scale=scale)
-        if kind == "recombined":
+            return lambda views: rain.render_frames(views, rain=drawn, seed=rng, scale=draw.scale)
+        if draw.kind == "recombined":
             layers, gains = self._draw_layers(rng)
-        elif kind == "streaks":
+        elif draw.kind == "streaks":
             layers, gains = self._draw_streaks(rng)
         else:
             return lambda views: views
@@ -172,7 +168,7 @@ class ClipCrops(Crops):
             light = np.zeros((len(views), *views[0].shape), np.float32)
             for gain in gains:
                 layer = layers[int(rng.integers(len(layers)))]
-                pieces = stretch_alike(rng, layer, len(light[0]), zoom=zoom, count=len(views))
+                pieces = stretch_alike(rng, layer, len(light[0]), zoom=draw.zoom, count=len(views))
                 for frame, piece in zip(light, pieces, strict=True):
                     frame += np.float32(gain) * (piece if piece.ndim == 3 else piece[..., None])
             return [

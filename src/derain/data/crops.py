@@ -27,6 +27,10 @@ from derain.errors import DataError
 MAX_WEIGHT = 1e6
 SHARES = ("jpeg", "transpose", "jitter", "zoom", "downscale")
 """Fields of `CropMix` that are shares; the others are weights and one switch."""
+Sides = tuple[Image8, Image8]
+"""Rainy and clean, uint8 (crop_px, crop_px, 3)."""
+LayersAndGains = tuple[Sequence[Image8], NDArray[np.float64]]
+"""Rain layers or streak masks, and the gain of each piece to draw."""
 RAIN_FREE_KINDS = ("rain_free", "hard")
 MAX_ZOOM = 3.0
 MAX_DOWNSCALE = 2.5
@@ -80,6 +84,24 @@ class CropMix:
                 )
 
 
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """The random numbers of a crop, and what was drawn from them before its pictures."""
+
+    rng: np.random.Generator
+    kind: str
+    """A weight in `CropMix`."""
+    is_compressed: bool
+    """True to compress the background and the rainy side."""
+    zoom: float
+    """Factor by which the rain is enlarged."""
+
+    @property
+    def scale(self) -> float | None:
+        """Scale of rendered rain; None for that of the picture."""
+        return self.zoom if self.zoom > 1 else None
+
+
 class Crops:
     """`crops[index] -> (rainy, clean)`, float32 (3, crop_px, crop_px) in 0..1, for any index >= 0.
 
@@ -124,9 +146,11 @@ class Crops:
         self.probabilities = np.array(list(weights.values())) / sum(weights.values())
 
     def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-        rng, kind, compress, zoom = self._draw_kind(index)
-        rainy, clean = getattr(self, f"_{kind}")(rng, compress, zoom)
-        if compress and kind not in RAIN_FREE_KINDS:  # there, both sides are compressed already
+        draw = self._draw_kind(index)
+        rng = draw.rng
+        rainy, clean = getattr(self, f"_{draw.kind}")(draw)
+        # the sides of rain-free crops are compressed already
+        if draw.is_compressed and draw.kind not in RAIN_FREE_KINDS:
             rainy = jpeg(rainy, quality=int(rng.integers(75, 96)))
         rainy, clean = flip(
             rng,
@@ -138,118 +162,79 @@ class Crops:
         sides = to_planes(rainy), to_planes(clean)
         return jitter_colour(rng, *sides) if rng.random() < self.mix.jitter else sides
 
-    def _draw_kind(self, index: int) -> tuple[np.random.Generator, str, bool, float]:
-        """Return the random numbers of a crop, its kind, whether to compress it, and its zoom."""
+    def _draw_kind(self, index: int) -> Draw:
         rng = np.random.default_rng([self.seed, index])
         kind = self.kinds[rng.choice(len(self.kinds), p=self.probabilities)]
         compress = rng.random() < self.mix.jpeg
         zoom = 1.0
         if self.mix.zoom and rng.random() < self.mix.zoom:
             zoom = draw_factor(rng, MAX_ZOOM)
-        return rng, kind, compress, zoom
+        return Draw(rng, kind, compress, zoom)
 
-    def _pair(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
-        collection = draw_collection(rng, self.pictures.collections)
-        i = int(rng.integers(len(collection.rainy)))
+    def _pair(self, draw: Draw) -> Sides:
+        collection = draw_collection(draw.rng, self.pictures.collections)
+        i = int(draw.rng.integers(len(collection.rainy)))
         rainy, clean = cut_enlarged(
-            rng, zoom, collection.rainy[i], collection.clean[i], crop_px=self.crop_px
+            draw.rng, draw.zoom, collection.rainy[i], collection.clean[i], crop_px=self.crop_px
         )
         return rainy, clean
 
-    def _recombined(
-        self, rng: np.random.Generator, compress: bool, zoom: float
-    ) -> tuple[Image8, Image8]:
-        light = self._rain_light(rng, *self._draw_layers(rng), zoom)
-        return self._add_light(rng, light, compress, zoom)
+    def _recombined(self, draw: Draw) -> Sides:
+        return self._add_light(draw, *self._draw_layers(draw.rng))
 
-    def _streaks(
-        self, rng: np.random.Generator, compress: bool, zoom: float
-    ) -> tuple[Image8, Image8]:
-        light = self._rain_light(rng, *self._draw_streaks(rng), zoom)
-        return self._add_light(rng, light, compress, zoom)
+    def _streaks(self, draw: Draw) -> Sides:
+        return self._add_light(draw, *self._draw_streaks(draw.rng))
 
-    def _draw_layers(
-        self, rng: np.random.Generator
-    ) -> tuple[Sequence[Image8], NDArray[np.float64]]:
+    def _draw_layers(self, rng: np.random.Generator) -> LayersAndGains:
         """Draw a collection of rain layers, and the gains of one or two of them."""
         layers = draw_collection(rng, self.with_layers).layers
         return layers, rng.uniform(0.5, 1.3, 1 + int(rng.random() < 0.2))
 
-    def _draw_streaks(
-        self, rng: np.random.Generator
-    ) -> tuple[Sequence[Image8], NDArray[np.float64]]:
+    def _draw_streaks(self, rng: np.random.Generator) -> LayersAndGains:
         """Return the streak masks, and the gains of one to three of them."""
         return self.pictures.streaks, rng.uniform(0.3, 1.2, int(rng.integers(1, 4)))
 
-    def _rendered(
-        self, rng: np.random.Generator, compress: bool, zoom: float
-    ) -> tuple[Image8, Image8]:
-        clean = self._background(rng, compress, zoom)
-        rainy = rain.render(
-            clean, rain=rain.random(rng), seed=rng, scale=zoom if zoom > 1 else None
-        )
-        return rainy, clean
+    def _rendered(self, draw: Draw) -> Sides:
+        clean, rng = self._background(draw), draw.rng
+        return rain.render(clean, rain=rain.random(rng), seed=rng, scale=draw.scale), clean
 
-    def _styled(
-        self, rng: np.random.Generator, compress: bool, zoom: float
-    ) -> tuple[Image8, Image8]:
-        clean = self._background(rng, compress, zoom)
+    def _styled(self, draw: Draw) -> Sides:
+        clean, rng = self._background(draw), draw.rng
+        style = self.styles[int(rng.integers(len(self.styles)))]
         return rain.render_style_pair(
-            clean,
-            style=self.styles[int(rng.integers(len(self.styles)))],
-            seed=rng,
-            scale=zoom if zoom > 1 else None,
-            masks=self.masks,
+            clean, style=style, seed=rng, scale=draw.scale, masks=self.masks
         )
 
-    def _rain_free(
-        self, rng: np.random.Generator, compress: bool, zoom: float
-    ) -> tuple[Image8, Image8]:
-        clean = self._background(rng, compress, zoom)
+    def _rain_free(self, draw: Draw) -> Sides:
+        clean = self._background(draw)
         return clean, clean
 
-    def _hard(self, rng: np.random.Generator, compress: bool, zoom: float) -> tuple[Image8, Image8]:
-        clean = self._background(rng, compress, zoom, self.pictures.hard)
+    def _hard(self, draw: Draw) -> Sides:
+        clean = self._background(draw, self.pictures.hard)
         return clean, clean
 
-    def _rain_light(
-        self,
-        rng: np.random.Generator,
-        layers: Sequence[Image8],
-        gains: NDArray[np.float64],
-        zoom: float,
-    ) -> Floats:
-        """Return the weighted sum of random pieces of random layers, one for each of `gains`."""
+    def _add_light(self, draw: Draw, layers: Sequence[Image8], gains: NDArray[np.float64]) -> Sides:
+        """Draw a background and add random pieces of random layers, one for each of `gains`."""
+        rng = draw.rng
         pieces = [
-            stretch(rng, layers[int(rng.integers(len(layers)))], self.crop_px, zoom=zoom)
+            stretch(rng, layers[int(rng.integers(len(layers)))], self.crop_px, zoom=draw.zoom)
             for _ in gains
         ]
         weighted = (np.float32(gain) * piece for gain, piece in zip(gains, pieces, strict=True))
-        return np.asarray(sum(weighted), np.float32)
-
-    def _add_light(
-        self, rng: np.random.Generator, light: Floats, compress: bool, zoom: float
-    ) -> tuple[Image8, Image8]:
-        """Draw a background and add the light of rain to it, (H, W) or (H, W, 3)."""
-        clean = self._background(rng, compress, zoom)
+        light = np.asarray(sum(weighted), np.float32)
+        clean = self._background(draw)
         if light.ndim == 2:
             light = light[..., None]
-        rainy = np.clip(clean + light + 0.5, 0, 255).astype(np.uint8)
-        return rainy, clean
+        return np.clip(clean + light + 0.5, 0, 255).astype(np.uint8), clean
 
-    def _background(
-        self,
-        rng: np.random.Generator,
-        compress: bool,
-        zoom: float,
-        pictures: Sequence[Image8] | None = None,
-    ) -> Image8:
+    def _background(self, draw: Draw, pictures: Sequence[Image8] | None = None) -> Image8:
         """Draw a crop of `pictures`, by default of a background.
 
-        It is enlarged by at most `zoom`: it may be sharper than the rain.
+        It is enlarged by at most `draw.zoom`: it may be sharper than the rain.
         """
-        clean = self._square(rng, pictures or self.backgrounds, self.crop_px, zoom=zoom)
-        return jpeg(clean, quality=int(rng.integers(60, 96))) if compress else clean
+        pictures = pictures or self.backgrounds
+        clean = self._square(draw.rng, pictures, self.crop_px, zoom=draw.zoom)
+        return jpeg(clean, quality=int(draw.rng.integers(60, 96))) if draw.is_compressed else clean
 
     def _square(
         self, rng: np.random.Generator, pictures: Sequence[Image8], side_px: int, *, zoom: float

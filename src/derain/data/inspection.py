@@ -29,6 +29,8 @@ Progress = Callable[[int, int], None]
 
 CHUNK = 8
 """Pairs that are sent to a process at a time."""
+MAX_PROCESSES = 61
+"""Windows waits for no more at once."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def inspect_pairs(
 
     Raises DataError if a process is killed.
     """
-    processes = min(processes or available_cores(), 1 + len(tasks) // CHUNK)
+    processes = min(processes or available_cores(), 1 + len(tasks) // CHUNK, MAX_PROCESSES)
     inspections: list[Inspection] = []
 
     def collect(inspection: Inspection) -> None:

@@ -84,13 +84,12 @@ def find_moving(rainy: Image8, scene: StillScene) -> NDArray[np.bool_]:
     difference = rainy.astype(np.float32).mean(axis=2) - scene.clean.mean(axis=2, dtype=np.float32)
     darker = _is_covered((difference < -MIN_DARKER) | scene.is_unstable, NEAR_PX, MIN_DARK_SHARE)
     brighter = _is_covered(difference > MIN_BRIGHTER, BROAD_PX, MIN_BRIGHT_SHARE)
-    mask = darker | brighter
-    return _blurred(mask * np.float32(255), 2 * GROWTH_PX + 1) > 0.5
+    return _blurred(darker | brighter, 2 * GROWTH_PX + 1) > 0.5
 
 
 def without_moving(rainy: Image8, scene: StillScene, mask: NDArray[np.bool_]) -> Image8:
     """Return a frame in which the scene replaces what is masked: both sides then agree there."""
-    weight = _blurred(mask * np.float32(255), NEAR_PX)[..., None] / 255
+    weight = _blurred(mask, NEAR_PX)[..., None] / 255
     weight = np.where(mask[..., None], 1, weight)
     blend = rainy + weight * (scene.clean.astype(np.float32) - rainy)
     return np.asarray(blend + np.float32(0.5), np.uint8)
@@ -98,10 +97,10 @@ def without_moving(rainy: Image8, scene: StillScene, mask: NDArray[np.bool_]) ->
 
 def _is_covered(mask: NDArray[np.bool_], side_px: int, min_share: float) -> NDArray[np.bool_]:
     """Return where a mask covers a share of the square around a pixel."""
-    return _blurred(mask * np.float32(255), side_px) > 255 * min_share
+    return _blurred(mask, side_px) > 255 * min_share
 
 
-def _blurred(values: NDArray[np.float32], side_px: int) -> NDArray[np.float32]:
-    """Return the mean over squares of `side_px`, (H, W)."""
-    image = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+def _blurred(mask: NDArray[np.bool_], side_px: int) -> NDArray[np.float32]:
+    """Return how much of the square of `side_px` around a pixel a mask covers, 0 to 255, (H, W)."""
+    image = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
     return np.asarray(image.filter(ImageFilter.BoxBlur(side_px // 2)), np.float32)

@@ -216,15 +216,8 @@ def _scores(result: Result) -> str:
         f"{name} {format_psnr(score.psnr)} / {format_ssim(score.ssim)}"
         for name, score in result.scores.items()
     ]
-    return "; ".join(
-        [
-            *scores,
-            *(
-                f"{name} {format_number(figure, 2)}"
-                for name, figure in (("MAE", result.mae), ("NIQE", result.niqe))
-            ),
-        ]
-    )
+    mae, niqe = format_number(result.mae, 2), format_number(result.niqe, 2)
+    return "; ".join([*scores, f"MAE {mae}", f"NIQE {niqe}"])
 
 
 def _caption_scores(result: Result | None) -> str:
@@ -263,19 +256,21 @@ def _table(table: Table, *, level: int) -> str:
         + "</tr>\n"
         for row in table.rows
     )
-    notes = "".join(f"<li>{_text(note)}</li>" for note in table.notes)
     return (
         f'<h{level}>{_text(table.title)}</h{level}>\n<div class="table"><table>\n'
         f"<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>{rows}</tbody></table></div>\n" + (f"<ul>{notes}</ul>" if notes else "")
+        f"<tbody>{rows}</tbody></table></div>\n" + _list(table.notes)
     )
 
 
 def _lines(title: str, lines: Sequence[str]) -> Iterator[str]:
     if lines:
-        yield (
-            f"<h3>{title}</h3><ul>" + "".join(f"<li>{_text(line)}</li>" for line in lines) + "</ul>"
-        )
+        yield f"<h3>{title}</h3>{_list(lines)}"
+
+
+def _list(lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{_text(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _text(text: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from itertools import takewhile
@@ -77,22 +77,13 @@ def match(
     nothing matches with them.
     """
     candidates = [
-        _match_by_key("the same", outputs, scenes, outputs, scenes),
-        _match_by_key(
-            "the same", outputs, scenes, list(map(_plain, outputs)), list(map(_plain, scenes))
-        ),
-        _match_by_key(
-            f"the same except for {_WORDS} and leading zeros",
-            outputs,
-            scenes,
-            list(map(_key, outputs)),
-            list(map(_key, scenes)),
-        ),
+        _match_by_key("the same", outputs, scenes, list),
+        _match_by_key("the same", outputs, scenes, lambda names: [_plain(name) for name in names]),
+        _match_by_key(f"the same except for {_WORDS} and leading zeros", outputs, scenes, _keys),
     ]
     if whole_folders:
-        keys = (_strip_shared(list(map(_key, names))) for names in (outputs, scenes))
         rule = f"the same except for {_WORDS}, leading zeros, and parts shared by the whole folder"
-        candidates.append(_match_by_key(rule, outputs, scenes, *keys))
+        candidates.append(_match_by_key(rule, outputs, scenes, _unshared_keys))
     if one_to_many:
         candidates.insert(
             3 if all(map(_PART.fullmatch, outputs)) else len(candidates),
@@ -115,21 +106,21 @@ def match(
 
 def _match_elsewhere(outputs: Sequence[str], scenes: Sequence[str]) -> Iterator[Matching]:
     """Match names without the folders that all of them share, and without any folder."""
-    for which, change in (("shared folders", _without_shared_folders), ("folders", _file_names)):
-        keys = (list(map(_key, change(names))) for names in (outputs, scenes))
+    ways = {"shared folders": _keys_without_shared_folders, "folders": _keys_of_files}
+    for which, make_keys in ways.items():
         rule = f"the same except for {which}, {_WORDS} and leading zeros"
-        yield _match_by_key(rule, outputs, scenes, *keys)
+        yield _match_by_key(rule, outputs, scenes, make_keys)
 
 
-def _without_shared_folders(names: Sequence[str]) -> list[str]:
+def _keys_without_shared_folders(names: Sequence[str]) -> list[Key]:
     parts = [name.split("/") for name in names]
     levels = zip(*(folders for *folders, _ in parts), strict=False)
     shared = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
-    return ["/".join(part[shared:]) for part in parts]
+    return _keys(["/".join(part[shared:]) for part in parts])
 
 
-def _file_names(names: Sequence[str]) -> list[str]:
-    return [name.rpartition("/")[2] for name in names]
+def _keys_of_files(names: Sequence[str]) -> list[Key]:
+    return _keys([name.rpartition("/")[2] for name in names])
 
 
 def unify_names(matchings: Mapping[str, Matching]) -> dict[str, Matching]:
@@ -139,7 +130,8 @@ def unify_names(matchings: Mapping[str, Matching]) -> dict[str, Matching]:
     without numbers that all parts of a program share (the epoch in 901_1_100 and 901_14_100); and
     without parts if a program has one output of each scene.
     """
-    ways = [_unchanged, _without_shared_numbers, _without_part]
+    ways: list[Callable[[list[Match]], list[Match]]]
+    ways = [list, _without_shared_numbers, _without_part]
     candidates = [
         {
             name: replace(matching, matches=way(matching.matches))
@@ -148,10 +140,6 @@ def unify_names(matchings: Mapping[str, Matching]) -> dict[str, Matching]:
         for way in ways
     ]
     return max(candidates, key=_count_common_names)
-
-
-def _unchanged(matches: list[Match]) -> list[Match]:
-    return matches
 
 
 def _count_common_names(matchings: Mapping[str, Matching]) -> int:
@@ -235,14 +223,19 @@ def _key(name: str) -> Key:
     )
 
 
-def _strip_shared(keys: Sequence[Key]) -> list[Key]:
-    """Remove the parts that all keys share: `Rain100L-PReNet-7-x2` -> ("7",).
+def _keys(names: Sequence[str]) -> list[Key]:
+    return [_key(name) for name in names]
+
+
+def _unshared_keys(names: Sequence[str]) -> list[Key]:
+    """Return keys without the parts that all share: `Rain100L-PReNet-7-x2` -> ("7",).
 
     Shared words are removed anywhere, shared numbers only at both ends: 2-x2 is picture 2.
     """
+    keys = _keys(names)
     bare = _without_shared_words(keys)
     if len(set(bare)) < 2:
-        return list(keys)
+        return keys
     shortest = min(map(len, bare))
     head = next((i for i in range(shortest) if len({key[i] for key in bare}) > 1), shortest - 1)
     rest = shortest - head
@@ -270,9 +263,10 @@ def _match_by_key(
     rule: str,
     outputs: Sequence[str],
     scenes: Sequence[str],
-    output_keys: Sequence[Hashable],
-    scene_keys: Sequence[Hashable],
+    make_keys: Callable[[Sequence[str]], Sequence[Hashable]],
 ) -> Matching:
+    """Match names that have the same key; `make_keys` returns the key of each name."""
+    output_keys, scene_keys = make_keys(outputs), make_keys(scenes)
     scenes_by_key, outputs_by_key = defaultdict(list), defaultdict(list)
     for scene, key in zip(scenes, scene_keys, strict=True):
         scenes_by_key[key].append(scene)
@@ -298,10 +292,10 @@ def _match_prefixes(outputs: Sequence[str], scenes: Sequence[str]) -> Matching:
     Only numbers may follow: 901_real_A and 901_fake_B are not two outputs of one scene.
     """
     scenes_by_key = defaultdict(list)
-    for scene, key in zip(scenes, _without_shared_words(list(map(_key, scenes))), strict=True):
+    for scene, key in zip(scenes, _without_shared_words(_keys(scenes)), strict=True):
         scenes_by_key[key].append(scene)
     matches = defaultdict(list)
-    for output, key in zip(outputs, _without_shared_words(list(map(_key, outputs))), strict=True):
+    for output, key in zip(outputs, _without_shared_words(_keys(outputs)), strict=True):
         numbers = next((i for i in range(len(key)) if all(map(str.isdecimal, key[i:]))), len(key))
         ends = range(len(key), max(numbers, 1) - 1, -1)
         end = next((end for end in ends if len(scenes_by_key.get(key[:end], ())) == 1), None)

@@ -30,22 +30,16 @@ def as_markdown(
     parts = [
         "# Evaluation\n",
         f"```\n{provenance.command}\n```\n",
-        "\n".join(f"- {line}" for line in provenance.lines) + "\n",
+        _bullets(provenance.lines),
     ]
     for summary in summaries:
         for table in all_tables(summary):
             parts += [f"## {table.title}\n", table.markdown()]
-        for title, lines in (("Not scored", summary.problems), ("Notes", summary.notes)):
+        for title, lines in (("not scored", summary.problems), ("notes", summary.notes)):
             if lines:
-                parts += [
-                    f"## {summary.data}: {title.lower()}\n",
-                    "\n".join(f"- {line}" for line in lines) + "\n",
-                ]
+                parts += [f"## {summary.data}: {title}\n", _bullets(lines)]
     if summaries:
-        parts += [
-            "## How to read this\n",
-            "\n".join(f"- {line}" for line in legend(summaries)) + "\n",
-        ]
+        parts += ["## How to read this\n", _bullets(legend(summaries))]
     for table in extra_tables:
         parts += [f"## {table.title}\n", table.markdown()]
     return "\n".join(parts)
@@ -71,7 +65,7 @@ def as_json(
                     result.sample: {
                         "mae": result.mae,
                         "niqe": result.niqe,
-                        "scores": _as_dicts(result.scores),
+                        "scores": {name: asdict(score) for name, score in result.scores.items()},
                     }
                     for result in row.results
                 }
@@ -157,8 +151,8 @@ def check_paths(*paths: Path | None, inputs: Iterable[Path] = ()) -> None:
         check_writable(path)
 
 
-def _as_dicts(scores: dict[str, Score]) -> dict[str, dict[str, float]]:
-    return {name: asdict(score) for name, score in scores.items()}
+def _bullets(lines: Iterable[str]) -> str:
+    return "".join(f"- {line}\n" for line in lines)
 
 
 def _finite(value: Any) -> Any:

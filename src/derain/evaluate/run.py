@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from derain.errors import DataError
-from derain.evaluate import paper_table2, report_files
+from derain.evaluate import paper_table2
 from derain.evaluate.experiments import Experiment
 from derain.evaluate.html_report import GalleryEntry, render_page, select_gallery
 from derain.evaluate.provenance import ModelProvenance, Provenance
+from derain.evaluate.report_files import as_csv, as_json, as_markdown, check_paths
 from derain.evaluate.scoring import Evaluation
 from derain.evaluate.summary import Summary, summarise
 from derain.evaluate.tables import Table
@@ -29,7 +31,7 @@ class ReportPaths:
     """Files that are read and must not be overwritten."""
 
     def __post_init__(self) -> None:
-        report_files.check_paths(self.markdown, self.json, self.csv, self.html, inputs=self.inputs)
+        check_paths(self.markdown, self.json, self.csv, self.html, inputs=self.inputs)
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,15 @@ class EvaluationRun:
 
         If one fails, the others are written before DataError is raised.
         """
+        summaries, evaluations, extra = self.summaries, self.evaluations, self.extra_tables
         writers: list[tuple[Path | None, Callable[[], str]]] = [
-            (reports.markdown, lambda: self._markdown(provenance)),
-            (reports.json, lambda: self._json(provenance)),
-            (reports.csv, lambda: report_files.as_csv(self.evaluations)),
-            (reports.html, lambda: self._html(provenance)),
+            (reports.markdown, partial(as_markdown, summaries, provenance, extra_tables=extra)),
+            (
+                reports.json,
+                partial(as_json, summaries, evaluations, provenance, extra_tables=extra),
+            ),
+            (reports.csv, partial(as_csv, evaluations)),
+            (reports.html, partial(render_page, self._galleries(), provenance, extra_tables=extra)),
         ]
         written, failures = [], list[DataError]()
         for path, make_text in writers:
@@ -92,17 +98,6 @@ class EvaluationRun:
                 f"{names}: {count} {'thing was' if count == 1 else 'things were'} not scored "
                 "(listed above); the figures cover the rest"
             )
-
-    def _markdown(self, provenance: Provenance) -> str:
-        return report_files.as_markdown(self.summaries, provenance, extra_tables=self.extra_tables)
-
-    def _json(self, provenance: Provenance) -> str:
-        return report_files.as_json(
-            self.summaries, self.evaluations, provenance, extra_tables=self.extra_tables
-        )
-
-    def _html(self, provenance: Provenance) -> str:
-        return render_page(self._galleries(), provenance, extra_tables=self.extra_tables)
 
     def _galleries(self) -> Iterator[tuple[Summary, Iterator[GalleryEntry]]]:
         for summary, experiment, evaluation in zip(

@@ -195,7 +195,7 @@ def _submit(
         rainy, clean = pool.run_here(sample.load)
     except (DerainError, MemoryError) as error:
         problem = str(error) if isinstance(error, DerainError) else f"{sample.name}: {_NO_MEMORY}"
-        pool.submit(partial(_return, problem), collector.reject, px=0)
+        pool.submit(lambda: problem, collector.reject, px=0)
         return
     for name, candidate in candidates.items():
         work, px = _restore(pool, candidate, sample, rainy, clean, scorer)
@@ -214,17 +214,14 @@ def _restore(
     try:
         restored = pool.run_here(partial(candidate, sample, rainy))
     except DerainError as error:
-        return partial(_return, str(error)), 0
+        problem = str(error)
+        return lambda: problem, 0
     except MemoryError:
-        return partial(_return, _NO_MEMORY), 0
+        return lambda: _NO_MEMORY, 0
     if restored is None:
-        return partial(_return, None), 0
+        return lambda: None, 0
     work = partial(scorer.score_or_explain, sample, restored, clean)
     return work, restored.shape[0] * restored.shape[1]
-
-
-def _return(outcome: Outcome) -> Outcome:
-    return outcome
 
 
 def model_candidate(restorer: Callable[[Image], Image]) -> Candidate:

@@ -54,7 +54,7 @@ class Comparison:
         return self.first if (self.difference.value > 0) != self.lower_is_better else self.second
 
 
-def mean(values: Sequence[float], scenes: Sequence[str] | None = None, *, seed: int = SEED) -> Mean:
+def mean(values: Sequence[float], scenes: Sequence[str] | None = None) -> Mean:
     """Return the mean over pictures with its interval.
 
     Infinite values (identical pictures) are left out; the mean is infinite if all values are.
@@ -63,7 +63,7 @@ def mean(values: Sequence[float], scenes: Sequence[str] | None = None, *, seed: 
     finite, finite_scenes = _finite(values, scenes)
     if not finite:
         return Mean(math.inf if values else math.nan, math.nan, math.nan)
-    resampled = resampled_means(finite, finite_scenes, seed=seed)
+    resampled = resampled_means(finite, finite_scenes)
     return _mean_with_interval(finite, resampled, len(set(finite_scenes)))
 
 
@@ -83,7 +83,6 @@ def compare(
     scenes: Sequence[str] | None = None,
     *,
     lower_is_better: bool = False,
-    seed: int = SEED,
 ) -> Comparison:
     """Compare two candidates by their differences, first - second, picture by picture.
 
@@ -100,18 +99,16 @@ def compare(
     count = len(set(finite_scenes))
     if count < 2:
         value = float(np.mean(finite)) if finite else math.nan
-        return Comparison(
-            first, second, Mean(value, math.nan, math.nan), math.nan, len(finite), lower_is_better
+        difference, p = Mean(value, math.nan, math.nan), math.nan
+    else:
+        means = resampled_means(finite, finite_scenes)
+        difference = _mean_with_interval(finite, means, count)
+        is_contradicted = any(
+            math.copysign(1, value) != math.copysign(1, sum(finite))
+            for value in differences
+            if math.isinf(value)
         )
-    means = resampled_means(finite, finite_scenes, seed=seed)
-    difference = _mean_with_interval(finite, means, count)
-    if any(
-        math.copysign(1, value) != math.copysign(1, sum(finite))
-        for value in differences
-        if math.isinf(value)
-    ):
-        return Comparison(first, second, difference, 1.0, len(finite), lower_is_better)
-    p = max(_tail_probability(means), 2.0 ** (1 - count))
+        p = 1.0 if is_contradicted else max(_tail_probability(means), 2.0 ** (1 - count))
     return Comparison(first, second, difference, p, len(finite), lower_is_better)
 
 
@@ -133,13 +130,13 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def resampled_means(
-    values: Sequence[float], scenes: Sequence[str] | None = None, *, seed: int = SEED
+    values: Sequence[float], scenes: Sequence[str] | None = None
 ) -> npt.NDArray[np.float64]:
     """Return (RESAMPLES,) bootstrap means, widened by `small_sample_factor`.
 
     Scenes are drawn with all their pictures, because 14 rains over one background carry little more
     information than one. Without `scenes` each picture is its own scene. The draws depend only on
-    the count and the seed.
+    the count.
     """
     numbers = np.asarray(values, dtype=np.float64)
     group = (
@@ -148,7 +145,7 @@ def resampled_means(
         else np.unique(np.asarray(scenes), return_inverse=True)[1]
     )
     sums, counts = np.bincount(group, numbers), np.bincount(group)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     means = []
     for _ in range(RESAMPLES // _CHUNK):
         drawn = rng.integers(len(sums), size=(_CHUNK, len(sums)), dtype=np.int32)

@@ -76,7 +76,7 @@ def export(
 def read_card(path: Path) -> dict[str, Any]:
     """Return the entries of a JSON file for the card of a network. Raises WeightsError."""
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise WeightsError(f"{path}: {explain_read_error(error)}") from error
     except (ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -129,8 +130,12 @@ def writing(path: Path, error: type[DerainError]) -> Iterator[None]:
 def restrict_permissions(path: Path, other: Path, *, keep: int = 0) -> None:
     """Remove permissions that `other` does not have, except those in `keep`.
 
-    Does nothing on file systems without permissions.
+    Does nothing on file systems without permissions, and on Windows. There, `chmod` knows only the
+    attribute "read-only", and a file that has it can be neither renamed over nor removed: a
+    temporary file would stay.
     """
+    if sys.platform == "win32":
+        return
     with suppress(OSError):
         path.chmod(stat.S_IMODE(path.stat().st_mode & (other.stat().st_mode | keep)))
 

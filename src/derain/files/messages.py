@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
 
 
 class TargetExistsError(FileExistsError):
@@ -11,6 +13,9 @@ class TargetExistsError(FileExistsError):
 
 TOO_MANY_FILES = "too many files are open; raise the limit (`ulimit -n`) or use a smaller --jobs"
 """Fact and remedy for EMFILE and ENFILE."""
+
+MAX_WINDOWS_PATH = 259
+"""Characters of a path on Windows, unless its owner allows more."""
 
 
 def listing_error(error: OSError) -> str:
@@ -39,6 +44,11 @@ def explain_os_error(error: Exception) -> str:
                 "exists by now; use --overwrite (in Python: overwrite=True) to replace it, "
                 "or write to another folder"
             )
+        case FileNotFoundError(filename=str(name)) if _is_too_long_for_windows(name):
+            return (
+                "its path is too long for Windows; "
+                "write to another folder, or allow long paths in the settings of Windows"
+            )
         case FileNotFoundError() | NotADirectoryError():
             return "its folder does not exist; create it first"
         case FileExistsError():
@@ -58,3 +68,8 @@ def explain_os_error(error: Exception) -> str:
         case OSError(strerror=str(fact)):
             return f"cannot be written ({fact}); write to another folder"
     return f"cannot be written ({str(error) or type(error).__name__})"
+
+
+def _is_too_long_for_windows(name: str) -> bool:
+    """True for a path that Windows reports as missing because of its length."""
+    return sys.platform == "win32" and len(os.path.abspath(name)) > MAX_WINDOWS_PATH  # noqa: PTH100

@@ -72,6 +72,20 @@ def same_file(path: Path, other: Path) -> bool:
         return False
 
 
+def ignores_case(folder: Path) -> bool:
+    """True if a.jpg and A.jpg would be one file in a folder, which need not exist yet.
+
+    Disks of Windows and macOS ignore case, and so do memory cards everywhere. Asks for the name in
+    the folder, or in the nearest parent that exists, that is listed first, in the other case.
+    """
+    nearest = next((path for path in (folder, *folder.parents) if is_folder(path)), Path())
+    with suppress(OSError), os.scandir(nearest) as entries:
+        for entry in entries:
+            if entry.name.isascii() and entry.name != entry.name.swapcase():
+                return same_file(Path(entry.path), nearest / entry.name.swapcase())
+    return same_file(nearest, nearest.with_name(nearest.name.swapcase())) if nearest.name else False
+
+
 def resolve(path: Path) -> Path:
     """Follow all links.
 

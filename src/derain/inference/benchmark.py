@@ -186,10 +186,10 @@ def peak_mib() -> float:
         return float(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 2**10
     except (OSError, StopIteration):
         pass
-    try:
-        import resource
-    except ImportError:
+    if sys.platform == "win32":
         return math.nan
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

@@ -176,7 +176,6 @@ def _walk(folder: Path, jobs: JobList, *, excluded: Path | None) -> Iterator[Pat
     Links to other folders, or to files outside of the folder, are not followed.
     """
     root = resolve(folder)
-    excluded = None if excluded is None else resolve(excluded)
 
     def on_error(error: OSError) -> None:
         jobs.problems.append((Path(error.filename), listing_error(error)))
@@ -184,7 +183,9 @@ def _walk(folder: Path, jobs: JobList, *, excluded: Path | None) -> Iterator[Pat
     for parent, folders, names in os.walk(folder, onerror=on_error):
         inside = resolve(Path(parent))
         folders[:] = sorted(
-            name for name in folders if name[0] != "." and inside / name != excluded
+            name
+            for name in folders
+            if name[0] != "." and (excluded is None or not same_file(inside / name, excluded))
         )
         for name in sorted(names):
             path = Path(parent, name)

@@ -93,10 +93,7 @@ class DirectoryReader:
 
     def tags(self, start: int) -> list[int]:
         """Return the tags of the directory at `start`."""
-        count, entry_bytes = self._count(start)
-        table = self._read(start + (8 if self._is_big else 2), count * entry_bytes)
-        offsets = range(0, len(table) - entry_bytes + 1, entry_bytes)
-        return [struct.unpack_from(self.order + "H", table, offset)[0] for offset in offsets]
+        return [self._unpack("H", entry) for _, entry in self._entries(start)]
 
     def pointer(self, value: Value) -> int:
         """Return the position of the directory that a value names."""
@@ -104,17 +101,14 @@ class DirectoryReader:
         return self._unpack(word, value.data)
 
     def _values(self, start: int, tags: Collection[int] | None) -> Iterator[tuple[int, Value]]:
-        count, entry_bytes = self._count(start)
-        start += 8 if self._is_big else 2
-        table = self._read(start, count * entry_bytes)
-        for offset in range(0, len(table) - entry_bytes + 1, entry_bytes):
-            tag, kind = struct.unpack_from(self.order + "HH", table, offset)
+        for place, entry in self._entries(start):
+            tag, kind = struct.unpack_from(self.order + "HH", entry)
             if (tags is not None and tag not in tags) or kind not in TYPE_BYTES:
                 continue
-            words = table[offset + 4 : offset + entry_bytes]
+            words = entry[4:]
             half = len(words) // 2
             size = self._word(words[:half]) * TYPE_BYTES[kind]
-            position = start + offset + 4 + half
+            position = place + 4 + half
             if size > half:
                 position = self._word(words[half:])
             if size > self._unread or position + size > self._size:
@@ -123,11 +117,13 @@ class DirectoryReader:
             data = words[half : half + size] if size <= half else self._read(position, size)
             yield tag, Value(kind, data, position)
 
-    def _count(self, start: int) -> tuple[int, int]:
-        """Return the number of entries of the directory at `start`, and the bytes of an entry."""
-        if self._is_big:
-            return self._unpack("Q", self._read(start, 8)), 20
-        return self._unpack("H", self._read(start, 2)), 12
+    def _entries(self, start: int) -> Iterator[tuple[int, bytes]]:
+        """Yield position and bytes of each entry of the directory at `start`."""
+        form, head_bytes, entry_bytes = ("Q", 8, 20) if self._is_big else ("H", 2, 12)
+        count = self._unpack(form, self._read(start, head_bytes))
+        table = self._read(start + head_bytes, count * entry_bytes)
+        for offset in range(0, len(table) - entry_bytes + 1, entry_bytes):
+            yield start + head_bytes + offset, table[offset : offset + entry_bytes]
 
     def _read(self, position: int, size: int) -> bytes:
         if position + size > self._size:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -16,6 +15,7 @@ from derain.pictures.bmp import write_bmp_with_alpha
 from derain.pictures.exif import without_orientation
 from derain.pictures.gif import with_xmp
 from derain.pictures.heif import with_colour_codes, write_heic
+from derain.pictures.jpeg_segments import pack_segments
 from derain.pictures.photoshop import jpeg_segments
 from derain.pictures.picture import FrameDisplay, Metadata, Picture
 from derain.pictures.pillow_arrays import is_grey_profile, pillow_image
@@ -32,8 +32,6 @@ JPEG_QUALITY = 95
 AVIF_CHROMA = {1: "4:2:2", 2: "4:2:0"}
 """Pillow's name of an AVIF's chroma subsampling, by its code of a JPEG's."""
 MAX_QUANTISER = 255
-MAX_COMMENT_BYTES = 65533
-"""Longest comment in a JPEG segment."""
 MAX_JPEG_BYTES = {"exif": 65527, "xmp": 65504}
 """Longest fields of the metadata in a JPEG segment, without their prefixes."""
 MAX_JPEG_BYTES_PER_SAMPLE = 2
@@ -63,8 +61,9 @@ def _jpeg_options(metadata: Metadata) -> Options:
     options |= _set_fields(metadata, "icc", "dpi", *({"exif", "xmp"} - too_long))
     if "exif" in options:
         options["exif"] = b"Exif\0\0" + options["exif"]
-    segments = jpeg_segments(metadata.photoshop or b"")
-    segments += b"".join(map(_comment_segments, metadata.comments))
+    # Pillow's own option takes a single comment, and rejects a long one
+    comments = (pack_segments(b"\xfe", comment) for comment in metadata.comments)
+    segments = jpeg_segments(metadata.photoshop or b"") + b"".join(comments)
     return options | ({"extra": segments} if segments else {})
 
 
@@ -75,15 +74,6 @@ def oversized_in_jpeg(metadata: Metadata) -> set[str]:
         for name, limit in MAX_JPEG_BYTES.items()
         if len(getattr(metadata, name) or b"") > limit
     }
-
-
-def _comment_segments(comment: bytes) -> bytes:
-    # Pillow's own option takes a single comment, and rejects a long one
-    parts = (
-        comment[start : start + MAX_COMMENT_BYTES]
-        for start in range(0, len(comment), MAX_COMMENT_BYTES)
-    )
-    return b"".join(b"\xff\xfe" + struct.pack(">H", len(part) + 2) + part for part in parts)
 
 
 def _webp_options(metadata: Metadata) -> Options:

@@ -1,8 +1,9 @@
-"""Segments of a JPEG that derain does not write, because they may depend on the old pixels."""
+"""Segments of a JPEG: those to add, and those to drop, which may depend on the old pixels."""
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Iterator
 
 WRITTEN_OR_REPORTED = (
@@ -27,6 +28,15 @@ DESCRIPTIONS = (
     (b"urn:iso:std:iso:ts:21496", "its HDR gain map"),
 )
 CREDENTIALS = "its content credentials (C2PA)"
+MAX_BYTES = 65533
+"""Longest content of a segment."""
+
+
+def pack_segments(marker: bytes, data: bytes, *, prefix: bytes = b"") -> bytes:
+    """Return as many segments as `data` needs; the content of each begins with `prefix`."""
+    step = MAX_BYTES - len(prefix)
+    parts = (prefix + data[start : start + step] for start in range(0, len(data), step))
+    return b"".join(b"\xff" + marker + struct.pack(">H", len(part) + 2) + part for part in parts)
 
 
 def dropped_segments(segments: Iterable[tuple[str, bytes]]) -> Iterator[str]:

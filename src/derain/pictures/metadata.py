@@ -23,7 +23,7 @@ from derain.pictures.open_image import HEIF
 from derain.pictures.orientation import SIDEWAYS, upright_exif, upright_xmp
 from derain.pictures.photoshop import read_resources, without_copies
 from derain.pictures.picture import JpegCoding, Metadata
-from derain.pictures.pillow_arrays import icc_profile
+from derain.pictures.pillow_arrays import icc_profile, tiff_tag
 from derain.pictures.png_chunks import EXIF_KEYWORD, read_png_chunks
 from derain.pictures.regions import crop_regions, turn_regions
 from derain.pictures.webp import is_lossless_webp
@@ -194,10 +194,8 @@ def _jpeg_coding(image: JpegImagePlugin.JpegImageFile) -> JpegCoding:
 def _photoshop_resources(image: Image.Image) -> bytes | None:
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         return read_resources(data for name, data in image.applist if name == "APP13")
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        resources = image.tag_v2.get(Tag.ImageResources)
-        return without_copies(resources) if isinstance(resources, bytes) else None
-    return None
+    resources = tiff_tag(image, Tag.ImageResources)
+    return without_copies(resources) if isinstance(resources, bytes) else None
 
 
 def _comments(image: Image.Image) -> tuple[bytes, ...]:

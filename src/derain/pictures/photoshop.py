@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 
+from derain.pictures.jpeg_segments import pack_segments
+
 SIGNATURE = b"Photoshop 3.0\0"
 """Start of a JPEG segment with resources. Long resources continue in the next segment."""
 IPTC = 1028
-MAX_SEGMENT_BYTES = 65533 - len(SIGNATURE)
 COPIES = {1033, 1036, 1039, 1058, 1059, 1060}
 """Two thumbnails, which show the rain, and copies of the ICC profile, the EXIF and the XMP."""
 
@@ -35,11 +36,7 @@ def without_copies(resources: bytes) -> bytes | None:
 
 def jpeg_segments(resources: bytes) -> bytes:
     """Return APP13 segments, with marker and length, that hold resources."""
-    parts = (
-        SIGNATURE + resources[start : start + MAX_SEGMENT_BYTES]
-        for start in range(0, len(resources), MAX_SEGMENT_BYTES)
-    )
-    return b"".join(b"\xff\xed" + struct.pack(">H", len(part) + 2) + part for part in parts)
+    return pack_segments(b"\xed", resources, prefix=SIGNATURE)
 
 
 def has_captions(resources: bytes) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +39,8 @@ def decode_8bit(image: Image.Image) -> NDArray[np.uint8]:
             f"its pixels have the unsupported mode {image.mode}; "
             "save it as RGB or grey with 8 or 16 bits per sample first"
         )
-    if (
-        image.mode == "LA"
-        and isinstance(image, TiffImagePlugin.TiffImageFile)
-        and image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == SEPARATE_PLANES
-    ):
+    planes = tiff_tag(image, TiffImagePlugin.PLANAR_CONFIGURATION)
+    if image.mode == "LA" and planes == SEPARATE_PLANES:
         raise UnsupportedFormatError(
             "its grey and alpha channels are stored separately, which Pillow misreads; "
             "save it interleaved first"
@@ -63,6 +61,11 @@ def decode_8bit(image: Image.Image) -> NDArray[np.uint8]:
         _cmyk_converter(image) if image.mode == "CMYK" else lambda band: band.convert(mode),
         channels=len(mode),
     )
+
+
+def tiff_tag(image: Image.Image, tag: int) -> Any:
+    """Return the value of a TIFF tag; None for other formats."""
+    return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
 
 
 def icc_profile(image: Image.Image) -> bytes | None:
@@ -135,9 +138,7 @@ def to_8bit(samples: Pixels) -> NDArray[np.uint8]:
 
 def _repair_colour_map(image: Image.Image) -> None:
     """Use the colour map of a TIFF by a scanner that writes 8 bits for a colour in place of 16."""
-    if image.mode != "P" or not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return
-    colours = image.tag_v2.get(TiffImagePlugin.COLORMAP, ())
+    colours = tiff_tag(image, TiffImagePlugin.COLORMAP) if image.mode == "P" else None
     if colours and max(colours) < 256:
         image.load()
         image.putpalette(bytes(np.reshape(colours, (3, -1)).T.astype(np.uint8)), "RGB")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from derain.pictures.picture import COLOUR_CHUNKS, Metadata
@@ -35,20 +35,20 @@ BACKGROUND = {GREY: 2, COLOUR: 6, PALETTE: 1, GREY_ALPHA: 2, COLOUR_ALPHA: 6}
 """Length of a bKGD chunk."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class PngChunks:
     """The chunks of a PNG."""
 
-    kept: Chunks = ()
-    dropped: list[str] = field(default_factory=list)
+    kept: Chunks
+    dropped: list[str]
     """Names of chunks that depend on the pixels in an unknown way."""
 
 
 def read_png_chunks(file: BinaryIO) -> PngChunks:
     """Read the chunks other than XMP and EXIF. Moves to the end of the PNG in `file`."""
     chunks: list[tuple[bytes, bytes]] = []
+    dropped: list[str] = []
     parts = {}
-    result = PngChunks()
     file.seek(8)
     while len(head := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", head)
@@ -63,12 +63,11 @@ def read_png_chunks(file: BinaryIO) -> PngChunks:
             file.seek(size, 1)
             parts[name] = b""
             if name not in WRITTEN_CHUNKS | STORAGE_CHUNKS:
-                result.dropped.append(name.decode("latin-1"))
+                dropped.append(name.decode("latin-1"))
         file.seek(4, 1)
         if name == b"IEND":
             break
-    result.kept = tuple(_adapted(chunks, parts))
-    return result
+    return PngChunks(tuple(_adapted(chunks, parts)), dropped)
 
 
 def has_late_orientation(file: BinaryIO) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, ImageFile
 
 from derain.files.disk_reader import DiskReader
 from derain.pictures.heif import crop_avif, decode_deep_heic
@@ -17,7 +17,7 @@ from derain.pictures.omissions import omissions
 from derain.pictures.open_image import HEIF, MAX_MEGAPIXELS, open_image, picture_errors
 from derain.pictures.orientation import ORIENTATION, SIDEWAYS, upright, xmp_orientation
 from derain.pictures.picture import FrameDisplay, Picture, Pixels, as_colour
-from derain.pictures.pillow_arrays import UnsupportedFormatError, decode_8bit
+from derain.pictures.pillow_arrays import UnsupportedFormatError, decode_8bit, tiff_tag
 from derain.pictures.png_chunks import has_late_orientation
 from derain.pictures.sixteen_bit import decode_16bit, is_16bit
 
@@ -179,9 +179,7 @@ def _hide_xmp(image: Image.Image) -> dict[str, Any]:
 
 def _tiff_orientation(image: Image.Image) -> int | None:
     """Return the tag of a TIFF that is not decoded yet; decoding removes it."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return None
-    tag = image.tag_v2.get(ORIENTATION)
+    tag = tiff_tag(image, ORIENTATION)
     return tag if isinstance(tag, int) else None
 
 

@@ -25,6 +25,7 @@ from derain.pictures.pillow_arrays import (
     UnsupportedFormatError,
     convert_in_bands,
     pillow_bands,
+    tiff_tag,
 )
 
 WHITE = 65535
@@ -80,7 +81,7 @@ def _decode_grey(image: ImageFile.ImageFile) -> NDArray[np.uint16]:
     if is_12bit:
         samples = (samples << 4 | samples >> 8).astype(np.uint16)
     # Pillow inverts 8-bit samples where 0 is white, but not 16-bit samples
-    is_inverted = _tag(image, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
+    is_inverted = tiff_tag(image, TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
     return WHITE - samples if is_inverted else samples
 
 
@@ -95,7 +96,7 @@ def _decode_colour(
     image: ImageFile.ImageFile, reopen: Callable[[], ImageFile.ImageFile]
 ) -> NDArray[np.uint16]:
     order, mode = _byte_order(image), "RGB" if image.mode in {"RGB", "RGBX"} else "RGBA"
-    is_premultiplied = PREMULTIPLIED_ALPHA in (_tag(image, TiffImagePlugin.EXTRASAMPLES) or ())
+    is_premultiplied = PREMULTIPLIED_ALPHA in (tiff_tag(image, TiffImagePlugin.EXTRASAMPLES) or ())
     twin = reopen()
     _change_rawmode(image, lambda rawmode: f"{_channels(rawmode)};16{order}")
     _change_rawmode(twin, lambda rawmode: f"{_channels(rawmode)};16{_SWAPPED_ORDER[order]}")
@@ -138,14 +139,9 @@ def _channels(rawmode: str) -> str:
 
 def _has_16bit_planes(image: ImageFile.ImageFile) -> bool:
     """True for a TIFF with separate 16-bit channels. Pillow treats them as 8-bit channels."""
-    planes = _tag(image, TiffImagePlugin.PLANAR_CONFIGURATION)
+    planes = tiff_tag(image, TiffImagePlugin.PLANAR_CONFIGURATION)
     is_separate = planes == SEPARATE_PLANES and len(image.getbands()) > 1
-    return is_separate and 16 in (_tag(image, TiffImagePlugin.BITSPERSAMPLE) or ())
-
-
-def _tag(image: ImageFile.ImageFile, tag: int) -> Any:
-    """Return the value of a TIFF tag; None for other formats."""
-    return image.tag_v2.get(tag) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+    return is_separate and 16 in (tiff_tag(image, TiffImagePlugin.BITSPERSAMPLE) or ())
 
 
 def _rawmode(image: ImageFile.ImageFile) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mimetypes
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,6 +41,13 @@ PAGE_POLICY = (
     "worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """Nothing from another host; photos are shown and packed from memory (blob:)."""
+PAGE_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".txt": "text/plain",
+}
+"""Set explicitly: on Windows other programs set them, and browsers run no script as text/plain."""
 log = logging.getLogger("derain.serve")
 
 
@@ -74,6 +82,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(status_routes.router)
     app.add_api_route("/docs", reference, include_in_schema=False)
     if settings.has_page:
+        for suffix, media_type in PAGE_TYPES.items():
+            mimetypes.add_type(media_type, suffix)
         # a route for each file: mounted at /, they would answer for every other method of the rest
         page = StaticFiles(packages=[("derain.serve", "page")], html=True)
         names = [entry.name for entry in files("derain.serve").joinpath("page").iterdir()]

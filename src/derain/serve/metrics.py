@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,8 +49,9 @@ class Metrics:
 
 def resident_bytes(pid: int | None) -> int:
     """Return the memory of a process from /proc; 0 where there is none."""
+    if pid is None or sys.platform == "win32":
+        return 0
     with suppress(OSError, ValueError, IndexError):
-        if pid is not None:
-            pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-            return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -99,13 +100,18 @@ async def _answer(
 
 @contextmanager
 def _request_folder() -> Iterator[Path]:
-    """Create a folder of one request alone, which is gone with it. Raises Problem (503)."""
+    """Create a folder of one request alone, which is gone with it. Raises Problem (503).
+
+    On Windows, files stay that the worker still has open after a cancelled request.
+    """
     try:
-        folder = tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX)
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
     except OSError as error:
         raise disk_problem(error) from error
-    with folder as name:
-        yield Path(name)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _run_while_connected(request: Request, pool: Pool, task: Task) -> Event:

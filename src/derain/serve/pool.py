@@ -6,19 +6,24 @@ import asyncio
 import itertools
 import logging
 import multiprocessing
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from derain.serve.messages import Event, Task
 from derain.serve.problems import Problem
 from derain.serve.process import CONCURRENT_JOBS, run_worker
 from derain.serve.settings import Settings
+
+if sys.platform == "win32":
+    from multiprocessing.connection import PipeConnection as Connection
+else:
+    from multiprocessing.connection import Connection
 
 STOP_S = 5.0
 """How long a worker may take to end before it is killed."""

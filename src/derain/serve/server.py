@@ -6,6 +6,7 @@ import errno
 import logging
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -19,6 +20,9 @@ from derain.files.atomic import STALE_AFTER_S
 from derain.serve.app import create_app
 from derain.serve.photo_routes import FOLDER_PREFIX
 from derain.serve.settings import Settings
+
+PORT_ERRORS = {errno.EADDRINUSE, errno.EACCES}
+"""A port that is in use, or that only the system may give: below 1024, or reserved on Windows."""
 
 
 def run(settings: Settings, *, host: str, port: int) -> None:
@@ -55,13 +59,14 @@ def run(settings: Settings, *, host: str, port: int) -> None:
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform != "win32":  # there, two servers would share the port, and its requests
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
         listening.listen()  # the address that is printed takes connections from then on
     except OSError as error:
         listening.close()
-        remedy = "choose another --port" if error.errno == errno.EADDRINUSE else "check --host"
+        remedy = "choose another --port" if error.errno in PORT_ERRORS else "check --host"
         raise DerainError(f"{host}:{port}: cannot be bound ({error.strerror}); {remedy}") from error
     return listening
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -53,7 +55,8 @@ def launch(machine: Machine) -> tuple[Fabric, Precision]:
         die_with_parent(int(os.environ[PARENT]))
     os.environ |= {PRECISION: precision, PARENT: str(os.getpid())}
     try:
-        fabric.launch()
+        with named_main_module():
+            fabric.launch()
     finally:
         del os.environ[PRECISION], os.environ[PARENT]
     is_bfloat16 = torch.tensor(float(precision == "bf16-mixed"))
@@ -64,6 +67,22 @@ def launch(machine: Machine) -> tuple[Fabric, Precision]:
             "others; set one of them"
         )
     return fabric, precision
+
+
+@contextmanager
+def named_main_module() -> Iterator[None]:
+    """Give this program a name in the block, by which Fabric starts the other processes.
+
+    `derain.exe` on Windows is an archive, whose main module has none.
+    """
+    main = sys.modules["__main__"]
+    own = main.__spec__
+    if own is not None and own.name == "__main__":
+        main.__spec__ = find_spec("derain.__main__")
+    try:
+        yield
+    finally:
+        main.__spec__ = own
 
 
 @contextmanager

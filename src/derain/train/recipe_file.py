@@ -31,6 +31,9 @@ NETWORKS = {PLNLIN_TAG: PLNLINConfiguration, RIVAL_TAG: RivalConfiguration}
 TOML_WORDS = {"Input ": "", "String ": "", "an object": "a table"}
 """Pydantic's words -> words for a value of a TOML file."""
 
+BACKSLASHES = "write paths of Windows with / or in single quotes"
+"""Remedy for a backslash that TOML takes for the start of another character."""
+
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a TOML file and apply `section.key=value` overrides, whose values are TOML.
@@ -41,13 +44,14 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows begin with a mark
+        values = tomllib.loads(text)
     except FileNotFoundError:
         raise RecipeError(f"{path}: no such recipe; the project's own are in recipes/") from None
     except OSError as error:
         raise RecipeError(f"{path}: {explain_read_error(error)}") from None
     except INVALID as error:
-        raise RecipeError(f"{path}: cannot be read as TOML ({error}); correct it") from None
+        raise RecipeError(f"{path}: cannot be read as TOML ({error}); {_remedy(error)}") from None
     for override in overrides:
         apply_override(values, override)
     try:
@@ -63,7 +67,9 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"{override!r} is not an override; write section.key=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except INVALID:
+    except INVALID as error:
+        if text.lstrip()[:1] in {"[", "{"} and _remedy(error) == BACKSLASHES:
+            raise RecipeError(f"{key}={text}: is not TOML ({error}); {BACKSLASHES}") from None
         value = text
     *sections, last = key.strip().split(".")
     for section in sections:
@@ -71,6 +77,12 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise RecipeError(f"{override!r}: {section} is not a section; write section.key=value")
     values[last] = value
+
+
+def _remedy(error: Exception) -> str:
+    """Return the remedy for an exception of tomllib."""
+    words = ("Unescaped", "hex value")  # for "C:\data" and "C:\Users"
+    return BACKSLASHES if any(word in str(error) for word in words) else "correct it"
 
 
 def build_recipe(values: Mapping[str, Any], *, base: Path) -> Recipe:
@@ -140,10 +152,14 @@ def resolve_folders(recipe: Recipe, base: Path) -> Recipe:
     They are relative to `data.root`, which is relative to the current folder, or to `base` if
     there is no root. Absolute folders stay.
     """
-    root = base if recipe.data.root is None else Path(recipe.data.root)
 
     def absolute(folder: str) -> str:
+        _check_path(folder)
         return str((root / folder).resolve())
+
+    for folder in (recipe.data.root or "", recipe.record.folder):
+        _check_path(folder)
+    root = base if recipe.data.root is None else Path(recipe.data.root)
 
     data, validation = recipe.data, recipe.validation
     data = replace(
@@ -156,3 +172,9 @@ def resolve_folders(recipe: Recipe, base: Path) -> Recipe:
     )
     pairs = tuple(replace(pairs, folder=absolute(pairs.folder)) for pairs in validation.pairs)
     return replace(recipe, data=data, validation=replace(validation, pairs=pairs))
+
+
+def _check_path(text: str) -> None:
+    """Raise RecipeError for a path in which TOML took a backslash for another character."""
+    if any(char < " " for char in text):
+        raise RecipeError(f"{text!r}: has a control character; {BACKSLASHES}")

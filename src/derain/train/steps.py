@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from derain.errors import TrainingError
 from derain.network.generator import GeneratorOutput
@@ -74,20 +74,7 @@ def generator_update(
     clean_content: list[Tensor] | None,
 ) -> tuple[dict[str, float], GeneratorOutput]:
     """Update the generator by equation (9), without its adversarial term if there is no content."""
-    with fabric.autocast():
-        outputs: list[Tensor] = []
-        if recipe.loss.own:
-            outputs = state.network.outputs(batch.rainy)  # type: ignore[operator]
-            output = GeneratorOutput(outputs[0], [], [])
-        elif recipe.trains_heads:
-            output = state.network.forward_with_heads(batch.rainy)  # type: ignore[operator]
-        else:
-            output = GeneratorOutput(state.network(batch.rainy), [], [])
-    if isinstance(recipe.network, RivalConfiguration) and recipe.loss.own:
-        total = own_loss(recipe.network.kind, outputs, batch.rainy, batch.clean)
-        terms = {"own": total.detach()}
-    else:
-        total, terms = restoration_loss(output, batch.clean, recipe.loss)
+    output, total, terms = _restore_crops(fabric, state.network, batch, recipe)
     if clean_content is not None and state.discriminator is not None:
         content = get_manner(recipe.adversarial.manner).restored_content(output)
         inputs = AdversarialInputs(output.restored, content, batch.clean, clean_content)
@@ -102,14 +89,30 @@ def generator_update(
         total, terms = total + adversarial, terms | adversarial_terms
     if recipe.trains_heads and not recipe.loss.alpha:
         total = total + 0 * zero_head_loss(output)
-    fabric.backward(total)
-    norm = _step(
+    norm = _update(
         fabric, state.network, state.optimiser, total, state=state, batch=batch, recipe=recipe
     )
     if state.average:
         state.average.update(state.network)
     metrics = {name: float(term) for name, term in terms.items()}
     return metrics | {"norm": norm, "loss": total.item()}, output
+
+
+def _restore_crops(
+    fabric: Fabric, network: nn.Module, batch: Batch, recipe: Recipe
+) -> tuple[GeneratorOutput, Tensor, dict[str, Tensor]]:
+    """Return the restored crops, their loss without its adversarial term, and its terms."""
+    if isinstance(recipe.network, RivalConfiguration) and recipe.loss.own:
+        with fabric.autocast():
+            outputs: list[Tensor] = network.outputs(batch.rainy)  # type: ignore[operator]
+        total = own_loss(recipe.network.kind, outputs, batch.rainy, batch.clean)
+        return GeneratorOutput(outputs[0], [], []), total, {"own": total.detach()}
+    with fabric.autocast():
+        if recipe.trains_heads:
+            output = network.forward_with_heads(batch.rainy)  # type: ignore[operator]
+        else:
+            output = GeneratorOutput(network(batch.rainy), [], [])
+    return output, *restoration_loss(output, batch.clean, recipe.loss)
 
 
 def zero_head_loss(output: GeneratorOutput) -> Tensor:
@@ -128,8 +131,7 @@ def discriminator_update(
     assert state.discriminator is not None and state.discriminator_optimiser is not None
     with fabric.autocast():
         total = discriminator_loss(state.discriminator, inputs, recipe.loss)
-    fabric.backward(total)
-    _step(
+    _update(
         fabric,
         state.discriminator,
         state.discriminator_optimiser,
@@ -141,9 +143,9 @@ def discriminator_update(
     return total.item()
 
 
-def _step(
+def _update(
     fabric: Fabric,
-    network: torch.nn.Module,
+    network: nn.Module,
     optimiser: torch.optim.Optimizer,
     total: Tensor,
     *,
@@ -151,7 +153,8 @@ def _step(
     batch: Batch,
     recipe: Recipe,
 ) -> float:
-    """Clip the gradient, check it, update. Returns its norm before clipping."""
+    """Compute the gradient, clip it, check it, update. Returns its norm before clipping."""
+    fabric.backward(total)
     max_norm = recipe.optimiser.clip_norm or math.inf
     norm = float(
         fabric.clip_gradients(network, optimiser, max_norm=max_norm, error_if_nonfinite=False)  # type: ignore[arg-type]

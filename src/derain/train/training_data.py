@@ -17,7 +17,7 @@ from derain.data.training_pictures import (
     unknown_stems,
 )
 from derain.train.recipe import Data, Recipe
-from derain.train.validation import shared_background_warnings, shared_pair_warnings
+from derain.train.shared_pictures import shared_background_warnings, shared_pair_warnings
 
 
 def open_training_pictures(recipe: Recipe) -> TrainingPictures:

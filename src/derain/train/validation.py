@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,45 +44,6 @@ def clip_names(validation: Validation) -> set[str]:
     """Return the names of the folders, as in `validation_pairs`, that hold frames of clips."""
     names = distinct_suffixes([folder.folder for folder in validation.pairs])
     return {name for name, folder in zip(names, validation.pairs, strict=True) if folder.clip}
-
-
-def shared_names(pairs: Sequence[Pair], validated: Sequence[tuple[str, Pair]]) -> list[str]:
-    """Return the names of the `pairs` that share a file with a validation pair."""
-    paths = {path for _, pair in validated for path in resolved_files(pair)}
-    return [pair.name for pair in pairs if resolved_files(pair) & paths]
-
-
-def resolved_files(pair: Pair) -> set[Path]:
-    """Return the files of a pair, links followed: one file if it holds both sides."""
-    return {pair.rainy_path.resolve(), pair.clean_path.resolve()}
-
-
-def shared_background_warnings(
-    trained: Mapping[str, Sequence[Path]], validated: Sequence[tuple[str, Pair]]
-) -> list[str]:
-    """Return a warning for each key of `trained` that names sides of validation pairs.
-
-    Files are compared, not pixels: a crop in another file is not found.
-    """
-    paths = {path for _, pair in validated for path in resolved_files(pair)}
-    return [
-        f"{key}: {len(shared)} of {len(pictures)} are used for both training and "
-        f"validation, the first: {shared[0]}"
-        for key, pictures in trained.items()
-        if (shared := [path for path in pictures if path.resolve() in paths])
-    ]
-
-
-def shared_pair_warnings(
-    trained: Sequence[tuple[str, Sequence[Pair]]], validated: Sequence[tuple[str, Pair]]
-) -> list[str]:
-    """Return a warning for each training folder, (name, pairs), that holds validation pairs."""
-    return [
-        f"{folder}: {len(shared)} of its {len(pairs)} pairs are used for both training and "
-        f"validation, the first: {shared[0]}"
-        for folder, pairs in trained
-        if (shared := shared_names(pairs, validated))
-    ]
 
 
 def distinct_suffixes(folders: Sequence[str]) -> list[str]:

@@ -254,11 +254,10 @@ def _nearest_layout(supported: list[str], source: VideoFormat, *, needs_even: bo
         name,
         *(
             f"yuv{part}p{bits}"
-            for bits in (depth, "10le" if depth else "")
+            for bits in (depth, "10le" if depth else "", "")
             for part in (chroma, finer, "420", "444")
         ),
     ]
-    candidates += [f"yuv{part}p" for part in (chroma, finer, "420", "444")]
     if needs_even:
         candidates = [
             layout for layout in candidates if "444" in layout or not layout.startswith("yuv")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import av.error
 
-from derain.errors import PictureError, VideoError
+from derain.errors import PictureError, VideoError, explain_failure
 from derain.files.messages import TargetExistsError, explain_os_error, explain_read_error
 from derain.suffixes import MATROSKA
 
@@ -85,6 +85,4 @@ def frame_errors(name: str) -> Iterator[None]:
     except PictureError as error:
         raise PictureError(f"{name}: {error}") from error
     except MemoryError as error:
-        raise VideoError(
-            f"{name}: not enough memory to restore it; use a smaller --limit-mib"
-        ) from error
+        raise VideoError(explain_failure(name, error)) from error

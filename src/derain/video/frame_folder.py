@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from derain import pictures
-from derain.errors import DerainError, PictureError, VideoError
+from derain.errors import PictureError, VideoError, explain_failure
 from derain.files.atomic import remove_stale_temporaries
 from derain.files.messages import TargetExistsError, listing_error
 from derain.files.paths import create_folder, is_taken, natural_key, same_file
@@ -143,7 +143,7 @@ class _FolderRun:
                 pictures.check_fits(rainy, target)
                 dropped = rainy.omissions + pictures.omissions_when_writing(rainy, target)
             except Exception as error:  # one frame must not cost the user the others
-                self.result.problems.append(_explain(path, error))
+                self.result.problems.append(explain_failure(path, error))
                 self._on_frame()
                 continue
             self._omissions.update(dict.fromkeys(dropped))
@@ -172,7 +172,7 @@ class _FolderRun:
                 return
             if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
                 raise  # the disk will not accept the next frame either
-            self.result.problems.append(_explain(target, error))
+            self.result.problems.append(explain_failure(target, error))
 
     def add_notes(self) -> None:
         """Add the skipped frames and the omissions to the result."""
@@ -230,12 +230,3 @@ def _with_hidden_colours(rainy: Picture, image: Pixels) -> Picture:
     where = transparent if image.ndim == 2 else transparent[..., None]
     # not in place: a dry frame is still a neighbour of the next one
     return rainy.with_image(np.where(where, rainy.image, image))
-
-
-def _explain(path: Path, error: Exception) -> str:
-    """Return why a frame has no result."""
-    if isinstance(error, DerainError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return f"{path}: not enough memory to restore it; use a smaller --limit-mib"
-    return f"{path}: {type(error).__name__}: {error}; this is a bug in derain, please report it"

@@ -35,14 +35,14 @@ def preserve_scheduling() -> Iterator[None]:
                     os.sched_setscheduler(thread, wanted[0], os.sched_param(wanted[1]))
 
 
-if sys.platform == "linux":
-
-    def _read_policies() -> dict[int, tuple[int, int]]:
-        """Return the policy and the priority of each thread, by its number."""
-        policies = {}
-        with suppress(OSError):  # no access to /proc, or a thread has ended
-            for thread in (int(folder.name) for folder in THREADS.iterdir()):
-                with suppress(OSError):
-                    priority = os.sched_getparam(thread).sched_priority
-                    policies[thread] = os.sched_getscheduler(thread), priority
+def _read_policies() -> dict[int, tuple[int, int]]:
+    """Return the policy and the priority of each thread, by its number."""
+    policies: dict[int, tuple[int, int]] = {}
+    if sys.platform != "linux":
         return policies
+    with suppress(OSError):  # no access to /proc, or a thread has ended
+        for thread in (int(folder.name) for folder in THREADS.iterdir()):
+            with suppress(OSError):
+                priority = os.sched_getparam(thread).sched_priority
+                policies[thread] = os.sched_getscheduler(thread), priority
+    return policies

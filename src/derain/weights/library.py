@@ -93,10 +93,10 @@ def picture_models() -> dict[str, Model]:
     return {name: model for name, model in models().items() if model.frames == 1}
 
 
-def shipped_names(suffix: str = ".onnx") -> list[str]:
-    """Return the sorted names of the shipped models that have a file with this suffix."""
+def shipped_names() -> list[str]:
+    """Return the sorted names of the shipped models."""
     names = [Path(entry.name) for entry in SHIPPED.iterdir()]
-    return sorted(name.stem for name in names if name.suffix == suffix)
+    return sorted(name.stem for name in names if name.suffix == ".onnx")
 
 
 def shipped_file(name: str, suffix: str = ".onnx") -> Path | None:

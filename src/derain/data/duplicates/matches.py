@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +55,11 @@ def find_matches(
     """
     matches: list[Match] = []
     sets = _DisjointSets(len(fingerprints))
-    cache = _PictureCache(load)
+    load = lru_cache(CACHED_PICTURES)(load)
     for first, second, alignments in _candidates(fingerprints):
         if sets.connected(first, second):
             continue
-        pictures = cache[first], cache[second]
+        pictures = load(first), load(second)
         best = 0.0
         for alignment in alignments:
             if best < MIN_CORRELATION:
@@ -98,21 +99,6 @@ class _DisjointSets:
 
     def connect(self, first: int, second: int) -> None:
         self.parent[self.root(second)] = self.root(first)
-
-
-class _PictureCache:
-    """Loads pictures on demand and keeps the last few."""
-
-    def __init__(self, load: Callable[[int], Image.Image]) -> None:
-        self.load = load
-        self.pictures: dict[int, Image.Image] = {}
-
-    def __getitem__(self, index: int) -> Image.Image:
-        if index not in self.pictures:
-            while len(self.pictures) >= CACHED_PICTURES:
-                self.pictures.pop(next(iter(self.pictures)))
-            self.pictures[index] = self.load(index)
-        return self.pictures[index]
 
 
 @dataclass(frozen=True)

@@ -118,32 +118,3 @@ def row_network(row: AblationRow, base: Recipe) -> PLNLINConfiguration:
         build=get_manner(row.manner).discriminator,
         field="discriminator_channels",
     )
-
-
-def parameter_table(base: Recipe) -> str:
-    """Return parameters and channels of both networks in every row as Markdown.
-
-    The paper's own row is the first.
-    """
-    rows = {row.name: row for rows in TABLES.values() for row in rows}
-    lines = [
-        "| row | G parameters | D parameters | G channels | D channels |",
-        "|---|---|---|---|---|",
-    ]
-    for name in sorted(rows, key=lambda name: name != "ours"):
-        row = rows[name]
-        network = row_network(row, base)
-        counts = (
-            count_parameters(PLNLIN, network),
-            count_parameters(get_manner(row.manner).discriminator, network),
-        )
-        cells = [
-            name,
-            *(f"{count:,}" for count in counts),
-            *(
-                ", ".join(map(str, channels))
-                for channels in (network.channels, network.effective_discriminator_channels)
-            ),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"

@@ -31,7 +31,8 @@ from derain.train.distributed import die_with_parent
 from derain.train.manners import get_manner
 from derain.train.recipe import Recipe
 from derain.train.recipe_file import build_recipe, read_recipe
-from derain.train.validation import shared_names, shared_pair_warnings, validation_pairs
+from derain.train.shared_pictures import shared_names, shared_pair_warnings
+from derain.train.validation import validation_pairs
 
 PILOT_STEPS, PILOT_WARMUP_STEPS = 15, 5  # ten steps are timed: two rounds of r = 5
 DISCRIMINATOR_TABLES = {"table1", "table6", "table7"}
@@ -291,7 +292,7 @@ def steps_for(minutes: float, recipe: Path, overrides: Sequence[str]) -> int:
         "validation.pairs=[]",
     ]
     _train(recipe, [*overrides, *pilot], label="timing")
-    events = [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+    events = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
     hours = events[-1]["hours"] - events[PILOT_WARMUP_STEPS - 1]["hours"]
     return max(1, round(minutes / 60 / hours * (PILOT_STEPS - PILOT_WARMUP_STEPS)))
 
@@ -311,7 +312,8 @@ def _train(recipe: Path, arguments: Sequence[str], *, label: str) -> None:
     # otherwise the next call would train the same row beside an orphan
     on_start = partial(die_with_parent, os.getpid()) if sys.platform == "linux" else None
     with (
-        tempfile.TemporaryFile("w+", encoding="utf-8") as stderr,
+        # in the encoding of the system, like the process that writes it
+        tempfile.TemporaryFile("w+", errors="replace") as stderr,
         subprocess.Popen(command, stderr=stderr, preexec_fn=on_start) as process,
     ):
         try:

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from derain import kernels
 from derain.data.pairs.folder import PairFolder
@@ -166,22 +166,7 @@ def count_macs(network: PLNLIN, *, crop_px: int = 112, heads: bool = False) -> i
 
     These are convolutions, linear layers and attention products.
     """
-    total = 0
-
-    def count(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d):
-            total += output.numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Linear):
-            total += sum(x.numel() for x in inputs) * module.out_features
-        elif hasattr(module, "position_bias"):
-            # queries by keys, and attention by values
-            total += 2 * inputs[0].numel() * inputs[0].shape[1]
-
-    hooks = [module.register_forward_hook(count) for module in network.modules()]
-    with torch.no_grad():
-        x = torch.zeros(1, 3 * network.configuration.frames, crop_px, crop_px)
+    x = torch.zeros(1, 3 * network.configuration.frames, crop_px, crop_px)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network.forward_with_heads(x) if heads else network(x)
-    for hook in hooks:
-        hook.remove()
-    return total
+    return int(counter.get_total_flops()) // 2
