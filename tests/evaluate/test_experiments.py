@@ -36,7 +36,7 @@ def rows(evaluation):
 @pytest.fixture
 def brighter_restorer(monkeypatch, tmp_path):
     """A model that adds 2 levels, in place of `derain.Restorer`."""
-    onnx_path = tmp_path / "small.onnx"
+    onnx_path = tmp_path / "fast.onnx"
     onnx_path.write_bytes(b"weights")
 
     class Brighter:
@@ -61,9 +61,9 @@ def test_every_pair_is_scored(pairs_folder, scenes):
 
 
 def test_the_untouched_input_comes_first(pairs_folder, brighter_restorer):
-    assert [row.name for row in run(data=[str(pairs_folder)], models=["small"]).rows] == [
+    assert [row.name for row in run(data=[str(pairs_folder)], models=["fast"]).rows] == [
         UNTOUCHED,
-        "small",
+        "fast",
     ]
 
 
@@ -82,10 +82,10 @@ def test_a_copying_model_scores_like_the_untouched_input(networks, pairs_folder)
 
 
 def test_provenance_of_a_model_as_text(pairs_folder, brighter_restorer):
-    (experiment,) = experiments(models=["small"], data=[str(pairs_folder)])
+    (experiment,) = experiments(models=["fast"], data=[str(pairs_folder)])
     sha256 = hashlib.sha256(b"weights").hexdigest()
     assert [*map(str, experiment.models)] == [
-        f"small: 6,327 steps, sha256 {sha256[:12]}, openvino on cpu, float32"
+        f"fast: 6,327 steps, sha256 {sha256[:12]}, openvino on cpu, float32"
     ]
 
 
@@ -466,10 +466,10 @@ def test_an_unknown_model_is_an_error(pairs_folder, brighter_restorer):
     ("arguments", "fact"),
     [
         ({}, "nothing to evaluate on"),
-        ({"models": ["small"]}, "nothing to evaluate on"),
+        ({"models": ["fast"]}, "nothing to evaluate on"),
         ({"outputs": ["x"]}, "nothing to evaluate on"),
         ({"clean": "set/clean"}, "without outputs"),
-        ({"clean": "set/clean", "models": ["small"]}, "no rainy pictures"),
+        ({"clean": "set/clean", "models": ["fast"]}, "no rainy pictures"),
         (
             {"clean": "set/clean", "data": ["set"], "outputs": ["x"]},
             "pairs include their clean pictures",
@@ -510,8 +510,8 @@ def test_equal_names_of_model_and_folder_are_rejected(
     write_outputs, pairs_folder, brighter_restorer
 ):
     folder = write_outputs("results", off=1)
-    with pytest.raises(DataError, match="two rows of the table would have the name small"):
-        experiments(models=["small"], outputs=[f"small={folder}"], data=[str(pairs_folder)])
+    with pytest.raises(DataError, match="two rows of the table would have the name fast"):
+        experiments(models=["fast"], outputs=[f"fast={folder}"], data=[str(pairs_folder)])
 
 
 def test_home_is_expanded_after_a_name(pairs_folder, monkeypatch):
@@ -550,7 +550,7 @@ def test_outputs_for_photos_are_scored(photos):
 
 
 def test_a_model_restores_photos(photos, brighter_restorer):
-    assert len(rows(run(photos=[str(photos)], models=["small"]))["small"]) == 3
+    assert len(rows(run(photos=[str(photos)], models=["fast"]))["fast"]) == 3
 
 
 @pytest.mark.parametrize("suffix", ["avif", "gif", "jfif", "ppm"])
@@ -563,7 +563,7 @@ def test_photos_of_all_formats_are_scored(suffix, photos):
 
 
 def test_rain_free_pictures_are_their_own_clean_side(photos, brighter_restorer):
-    (row,) = run(rain_free=[str(photos)], models=["small"]).rows
+    (row,) = run(rain_free=[str(photos)], models=["fast"]).rows
     assert {result.sample: round(result.mae, 1) for result in row.results} == {
         "a": 2.0,
         "b": 2.0,

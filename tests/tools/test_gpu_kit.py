@@ -96,7 +96,7 @@ def test_training_ends_in_time_with_weights(packed, tmp_path):
 def test_engine_is_checked_and_timed():
     script = ROOT / "tools/gpu/check_inference.py"
     picture = ROOT / "examples/rainy/camera.jpg"
-    options = ["--device", "cpu", "--model", "small", "--size", "40x30", "--repeats", "1"]
+    options = ["--device", "cpu", "--model", "fast", "--size", "40x30", "--repeats", "1"]
     process = subprocess.run(
         [sys.executable, script, *options, "--picture", picture],
         capture_output=True,
