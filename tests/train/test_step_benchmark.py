@@ -114,7 +114,7 @@ def test_unknown_preset_lists_the_known_ones(capsys):
 @pytest.mark.parametrize("verb", ["train", "mcddl"])
 def test_crop_of_partial_windows_is_rejected(verb, capsys):
     assert main(["bench", verb, "--crop", "10"]) == 1
-    assert "not a multiple of 56" in capsys.readouterr().err
+    assert "not a multiple of 112" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
