@@ -104,5 +104,5 @@ def test_engine_is_checked_and_timed():
         check=True,
     )
     exact, fast = process.stdout.splitlines()[-2:]
-    assert exact.startswith("| small | float32 | inf |")
+    assert exact.startswith("| fast | float32 | inf |")
     assert 50 < float(fast.split("|")[3]) < 90

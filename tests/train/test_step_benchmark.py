@@ -72,10 +72,8 @@ def test_command_prints_patches_per_second(capsys):
 
 @pytest.mark.slow
 def test_two_processes_are_timed_at_once(capsys):
-    assert (
-        main(["bench", "train", "--batch", "1", "--crop", "56", "--steps", "1", "--processes", "2"])
-        == 0
-    )
+    short = ["--batch", "1", "--crop", "56", "--steps", "1"]
+    assert main(["bench", "train", "small", *short, "--processes", "2"]) == 0
     assert "2 x 1 threads" in capsys.readouterr().out
 
 
