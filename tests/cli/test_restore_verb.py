@@ -304,8 +304,8 @@ def test_save_rain(photo, darken):
 
 
 def test_ensemble(photo, darken, capsys):
-    assert main([str(photo), "--ensemble", "8", *darken]) == ExitCode.SUCCESS
-    assert "mean of 8 views" in capsys.readouterr().err
+    assert main([str(photo), "--ensemble", "4", *darken]) == ExitCode.SUCCESS
+    assert "mean of 4 views" in capsys.readouterr().err
 
 
 def test_shards_cover_a_folder(photo, darken, tmp_path_factory):

@@ -88,8 +88,7 @@ class Network:
         Memory for the network in MiB, at least that of the smallest tile. Default: 768, and less
         for very large pictures.
     ensemble
-        Average over 4 flips, or over 8 flips and quarter turns; takes 4 or 8 times as long. 4
-        is slightly better than 1 and than 8.
+        Average over 4 flips, which is slightly better and takes 4 times as long.
     """
 
     model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT
@@ -99,7 +98,7 @@ class Network:
     threads: Annotated[int | None, Parameter(validator=Positive)] = None
     tile_px: Annotated[int | None, Parameter(name="--tile", validator=Positive)] = None
     limit_mib: Annotated[int | None, Parameter(validator=Positive)] = None
-    ensemble: Literal[1, 4, 8] = 1
+    ensemble: Literal[1, 4] = 1
 
     def load(self) -> Restorer:
         """Load the network. Raises WeightsError and EngineError."""

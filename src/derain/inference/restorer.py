@@ -46,8 +46,8 @@ class Restorer:
     `model` is the name of a shipped model, the path of a weights file, or `NAME:PATH` for a network
     of another paper with its official weights (`derain.rivals`). `tile_px` limits the side
     of a tile; by default, the tile follows from `limit_mib`, the memory of the network. `ensemble`
-    is the number of views of each tile that are averaged: 1, 4 or 8. `open_engine` describes the
-    other arguments. Raises WeightsError and EngineError.
+    is the number of flips of each tile that are averaged: 1 or 4. `open_engine` describes the other
+    arguments. Raises WeightsError and EngineError.
     """
 
     ONE_SIZE: ClassVar[bool] = False
