@@ -1,6 +1,6 @@
 """How well tiles agree with the whole picture (`derain.inference.tile_plan`).
 
-    python benchmarks/tiles.py examples --model fast --model small --model best
+    python benchmarks/tiles.py examples --model fast --model best
 
 For each model and tile: the mean PSNR of the tiled results against those of the whole pictures, the
 largest difference of a channel, the step at the seams, and the mean PSNR of both against the clean
@@ -36,7 +36,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="a folder of pairs")
-    parser.add_argument("--model", action="append", help="default: small")
+    parser.add_argument("--model", action="append", help="default: fast")
     parser.add_argument("--tile", type=int, action="append", help="default: 168, the smallest")
     options = parser.parse_args()
     pairs = [
@@ -45,7 +45,7 @@ def main() -> None:
     ]
     print("| | tile | PSNR to the whole | largest | step | whole to clean | tiles to clean |")
     print("|---|---|---|---|---|---|---|")
-    for name in options.model or ["small"]:
+    for name in options.model or ["fast"]:
         restorer = Restorer(name, precision="float32")
         whole = [restore(restorer, rainy, WHOLE_PX)[0] for rainy, _ in pairs]
         for tile_px in options.tile or [168]:
