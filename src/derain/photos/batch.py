@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from derain.errors import DerainError
+from derain.errors import DerainError, explain_failure
 from derain.files.messages import TargetExistsError
 from derain.files.paths import is_taken
 from derain.inference.restorer import Restorer
@@ -104,8 +104,8 @@ class PhotoBatch:
             problem = "not enough memory to restore it; use --jobs 1 or a smaller --limit-mib"
             result = PhotoResult(job.source, job.target, error=f"{job.source}: {problem}")
         except Exception as error:  # a bug must not cost the user the other 9,999 pictures
-            problem = f"{type(error).__name__}: {error}; this is a bug in derain, please report it"
-            result = PhotoResult(job.source, job.target, error=f"{job.source}: {problem}")
+            problem = explain_failure(job.source, error)
+            result = PhotoResult(job.source, job.target, error=problem)
         with self._lock:
             summary.add_result(result)
             self.on_result(result)
