@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from functools import cached_property
 
 import numpy as np
@@ -78,6 +79,7 @@ def changes(frame: Pixels, restored: Pixels) -> NDArray[np.float32]:
     """
     scale = np.float32(255 / np.iinfo(frame.dtype).max)
     difference = np.abs(restored.astype(np.float32) - frame) * scale
-    if difference.ndim == 3:
-        difference = difference.mean(axis=2)
-    return np.asarray(Image.fromarray(difference).reduce(BLOCK_PX))
+    channels = math.prod(frame.shape[2:])
+    # the channels lie side by side in a row, so that a block of it holds those of its pixels
+    rows = Image.fromarray(difference.reshape(len(frame), -1))
+    return np.asarray(rows.reduce((BLOCK_PX * channels, BLOCK_PX)))
