@@ -44,8 +44,9 @@ def restore_tiled(
         beside = np.empty((0, 0, 0), np.float32)
         for column in plan.columns:
             block = _restore_tile(frames, network, plan, row, column)
-            block *= _fade_weights(row, plan.rows, fade)[:, None, None]
-            block *= _fade_weights(column, plan.columns, fade)[:, None]
+            if len(plan) > 1:  # one tile has no neighbour
+                block *= _fade_weights(row, plan.rows, fade)[:, None, None]
+                block *= _fade_weights(column, plan.columns, fade)[:, None]
             if column is not plan.columns[0]:
                 block[:, :fade] += beside
             if column is not plan.columns[-1]:
