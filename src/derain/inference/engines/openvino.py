@@ -24,9 +24,8 @@ HINT = "INFERENCE_PRECISION_HINT"
 OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 """Names of precisions in derain and in OpenVINO."""
 UNKNOWN_PRECISION = "the precision of the device"
-BYTES_PER_PX = {"single": (1900, 1000), "half": (1000, 1000)}
-"""Memory of the preset `small`, for any size and on a CPU for one size, by the size of floats. The
-last one was not measured: it cannot be more than in single precision."""
+BYTES_PER_PX = {"single": (1900, 1000), "half": (1000, 520)}
+"""Memory of the preset `small`, for any size and on a CPU for one size, by the size of floats."""
 
 
 class OpenVinoEngine:
