@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -55,6 +56,17 @@ def test_help_lists_verbs(capsys):
 def test_every_verb_has_help(verb, capsys):
     assert main([verb, "--help"]) == 0
     assert verb in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ablate"], ["evaluate"], ["bench", "restore"], ["data", "check"], ["data", "from-clip"]],
+    ids=" ".join,
+)
+def test_help_offers_each_parameter_in_one_form(command, capsys):
+    main([*command, "--help"])
+    text = capsys.readouterr().out
+    assert re.findall(r"--empty-\S+|[A-Z]+ --[a-z]+ ", text) == []
 
 
 def test_error_is_one_line_on_stderr(capsys):

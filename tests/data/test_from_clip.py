@@ -123,8 +123,8 @@ def test_changed_light_gives_no_pair(tmp_path):
         ),
         ([view(scene(i), size=SIZE) for i in range(20)], "the camera moves or the scene changes"),
         (crowded(20), "none of its 20 frames gives a pair"),
-        ([clean_scene()] * 14, "has 14 frames, too few"),
-        ([], "has 0 frames, too few"),
+        ([clean_scene()] * 14, "too short .*frames: 14"),
+        ([], "too short .*frames: 0"),
         ([clean_scene()] * 15 + [clean_scene()[:-8]], "its frames change their size"),
     ],
 )

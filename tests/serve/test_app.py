@@ -229,11 +229,11 @@ def test_path_is_not_a_model(client, photo, networks):
 
 
 def test_unknown_address_is_a_problem(client):
-    assert_problem(client.get("/nix"), 404, "Not Found")
+    assert_problem(client.get("/nix"), 404, "GET /nix: not found; /docs")
 
 
 def test_other_method_is_405(client):
-    assert_problem(client.get("/v1/restore"), 405, "Method Not Allowed")
+    assert_problem(client.get("/v1/restore"), 405, "GET /v1/restore: method not allowed; /docs")
 
 
 def test_page_is_served(client):

@@ -164,6 +164,7 @@ def _hard_crop_lines(found: HardCrops, output: Path) -> list[str]:
 @data.command(name="from-clip")
 def from_clip(
     clip: PathArgument,
+    /,
     *,
     output: Annotated[PathArgument, Parameter(name=["--output", "-o"])],
     every: Annotated[int, Parameter(validator=Positive)] = 1,
@@ -219,7 +220,7 @@ def report_lines(result: Check, *, max_lines: int | None) -> list[str]:
         lines += [*_folder_lines(folder, max_lines=max_lines), ""]
     if len(result.folders) > 1:
         if result.shared:
-            lines.append(f"{len(result.shared)} backgrounds are in more than one folder:")
+            lines.append(f"Backgrounds in more than one folder: {len(result.shared)}")
             groups = [_join(map(str, group), max_lines) for group in result.shared]
             lines += _indent(groups, max_lines)
             lines += [
@@ -248,7 +249,7 @@ def _folder_lines(folder: FolderCheck, *, max_lines: int | None) -> list[str]:
         lines.append(f"  input PSNR   {psnr}")
     lines.append(f"  backgrounds  {folder.backgrounds} different ones")
     if folder.duplicates:
-        lines.append(f"  {len(folder.duplicates)} backgrounds occur more than once:")
+        lines.append(f"  backgrounds that occur more than once: {len(folder.duplicates)}")
         groups = [_join(names, max_lines) for names in _short_names(folder)]
         lines += _indent(groups, max_lines)
     if pair_set.ignored:
@@ -256,7 +257,7 @@ def _folder_lines(folder: FolderCheck, *, max_lines: int | None) -> list[str]:
 
         lines.append(f"  {len(pair_set.ignored)} other pictures ignored ({IGNORED_KINDS})")
     if folder.problems:
-        lines.append(f"  {len(folder.problems)} problems:")
+        lines.append(f"  problems: {len(folder.problems)}")
         lines += _indent([str(problem) for problem in folder.problems], max_lines)
     return lines
 

@@ -40,7 +40,7 @@ VERBS = {
     "plot": "Draw the paper's figures from runs and weights.",
     "evaluate": "Score restored pictures against clean ones.",
     "rivals": "List the other networks of Table 2 and check their published weights.",
-    "data": "Inspect folders of rainy and clean pictures and report problems.",
+    "data": "Check data sets for training, make pairs from a clip, and find hard crops.",
 }
 """Verb -> help, in the order of `--help`.
 

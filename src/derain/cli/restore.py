@@ -80,7 +80,8 @@ def restore(
     json
         Write a JSON file with the result and the timing of each picture.
     ray
-        Restore one folder on the Ray cluster of this address; `local` starts Ray on this machine.
+        Restore one folder on the Ray cluster of this address. `auto` uses the cluster that this
+        machine belongs to; `local` starts Ray on this machine.
     quiet
         Print errors only.
     """

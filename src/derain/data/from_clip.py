@@ -102,7 +102,7 @@ def _write_windows(
             on_frame()
     if result.frames < MIN_FRAMES:
         raise DataError(
-            f"{name}: has {result.frames} frames, too few to see what is behind the rain; "
+            f"{name}: too short to see what is behind the rain (frames: {result.frames}); "
             f"use a clip of {MIN_FRAMES} frames or more"
         )
     result.pairs = len(shares)

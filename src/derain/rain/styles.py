@@ -122,7 +122,9 @@ def resolve_style(name: str, masks: StreakMasks) -> Style:
         raise DerainError(f"{name}: no such style of rain; choose one of {', '.join(STYLES)}")
     style = STYLES[name]
     if style.needs_masks and not masks:
-        raise DerainError(f"{name}: this style of rain needs streak masks; name a folder of them")
+        raise DerainError(
+            f"{name}: needs streak masks; name a folder of them with --streaks (Python: masks=)"
+        )
     return style
 
 

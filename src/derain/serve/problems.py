@@ -51,7 +51,10 @@ async def on_problem(request: Request, error: Exception) -> JSONResponse:
 async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
     """Answer an exception of the framework, such as 404 and 405."""
     assert isinstance(error, HTTPException)
-    return problem_response(error.status_code, str(error.detail), headers=error.headers)
+    detail = str(error.detail)
+    if error.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}:
+        detail = f"{request.method} {request.url.path}: {detail.lower()}; /docs lists the requests"
+    return problem_response(error.status_code, detail, headers=error.headers)
 
 
 async def on_invalid(request: Request, error: Exception) -> JSONResponse:
