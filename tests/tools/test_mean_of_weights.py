@@ -48,7 +48,7 @@ def test_mean_has_the_card_of_the_second(write_mean, tmp_path):
 
 
 @pytest.mark.parametrize("heads", [(True, False), (False, True)], ids=["first", "second"])
-def test_heads_that_one_model_has_are_copied(write_mean, tmp_path, heads):
+def test_heads_of_one_model_are_copied(write_mean, tmp_path, heads):
     paths = [
         write(tmp_path / f"{n}.safetensors", TINY, n, has_heads=has_heads)
         for n, has_heads in enumerate(heads)
