@@ -18,15 +18,15 @@ from derain.network.weights_file import load_into, load_weights, save_weights
 def write_mean(first: str | Path, second: str | Path, output: Path, *, share: float = 0.5) -> None:
     """Write (1 - share) first + share second to a safetensors file.
 
-    Hierarchical heads that only the second model has are copied. `share` is from 0 to 1. Raises
+    Hierarchical heads that only one of the models has are copied. `share` is from 0 to 1. Raises
     WeightsError for models of different shapes, and for a file that cannot be read or written.
     """
     (configuration, before, _), (other, after, card) = load_weights(first), load_weights(second)
     if configuration.generator_only != other.generator_only:
         raise WeightsError(f"{second}: has another shape than {first}; name models of one shape")
     mean = {
-        name: (1 - share) * before.get(name, tensor) + share * tensor
-        for name, tensor in after.items()
+        name: (1 - share) * before.get(name, tensor) + share * after.get(name, tensor)
+        for name, tensor in {**before, **after}.items()
     }
     network = PLNLIN(other)
     load_into(network, mean, path=output)

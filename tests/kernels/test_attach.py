@@ -74,6 +74,17 @@ def test_environment_variable_overrides_only_auto(library, monkeypatch):
     assert kernels.describe(SMALL, "vector") == "C++ kernels"
 
 
+@pytest.mark.parametrize(
+    ("module", "count", "channels"),
+    [(SFT(32), 2, 16), (SFT(16), 2, 32), (Fusion(32, 16), 3, 16), (Fusion(48, 16), 2, 16)],
+    ids=["wide-sft", "narrow-sft", "too-many-maps", "too-few-maps"],
+)
+def test_maps_that_do_not_fit_the_layer_are_rejected(library, module, count, channels):
+    kernels.accelerate(module)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        module(*[torch.zeros(1, channels, 7, 7)] * count)
+
+
 def test_without_a_compiler_nothing_is_attached(compile_to):
     compile_to(None)
     network = make_network()
@@ -86,6 +97,14 @@ def test_unsupported_calls_use_the_reference(network):
     x = torch.rand(1, 3, 56, 56)
     with torch.no_grad():
         assert torch.equal(network(x), make_network()(x))
+
+
+def test_torch_compile_captures_the_reference(library):
+    layer, x = nn.Conv2d(16, 16, 3, padding=1), torch.rand(1, 16, 7, 7)
+    expected = layer(x)
+    kernels.accelerate(layer)
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(x), expected)
 
 
 def test_state_dict_has_the_same_keys(network):

@@ -212,6 +212,15 @@ def test_large_logits_do_not_overflow(compiled, make_block):
     torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("layer", ["first", "scale", "shift"])
+def test_nan_in_the_weights_of_an_sft_is_not_hidden(compiled, layer):
+    sft, maps = SFT(16), make_maps(2, 16)
+    with torch.no_grad():
+        getattr(sft, layer).weight[0, 0] = torch.nan
+    expected, actual = next(iter(reference_and_kernel(sft, *maps)))
+    assert torch.equal(actual.isnan(), expected.isnan())
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_results_are_reproducible_bit_for_bit(compiled, make_block, threads):
     before = torch.get_num_threads()

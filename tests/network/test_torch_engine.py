@@ -42,6 +42,16 @@ def test_bfloat16_agrees_with_float32(photo):
     assert psnr(exact, fast, peak=255) > 50
 
 
+def test_cudnn_computes_without_tf32():
+    engine, settings = TorchEngine(Restorer("fast").model.onnx_path), []
+    cudnn = torch.backends.cudnn
+    engine._network.register_forward_pre_hook(
+        lambda *_: settings.append((cudnn.enabled, cudnn.allow_tf32))
+    )
+    engine(np.zeros((1, 3, 8, 8), np.float32))
+    assert settings == [(True, False)]
+
+
 def test_float32_is_the_default_on_a_cpu():
     assert Restorer("fast", engine="torch").engine.device == "cpu (PyTorch), float32"
 

@@ -27,6 +27,16 @@ def checkpoint(tmp_path_factory):
     return path
 
 
+def test_cudnn_computes_without_tf32(checkpoint):
+    engine, settings = Restorer(f"prn_r:{checkpoint}").engine, []
+    cudnn = torch.backends.cudnn
+    engine._network.register_forward_pre_hook(
+        lambda *_: settings.append((cudnn.enabled, cudnn.allow_tf32))
+    )
+    engine(np.zeros((1, 3, 8, 8), np.float32))
+    assert settings == [(True, False)]
+
+
 @pytest.fixture
 def pairs(tmp_path):
     rng = np.random.default_rng(4)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from derain.network.weights_file import load_network
 from derain.train.recipe_file import read_recipe
@@ -20,12 +22,16 @@ pytestmark = pytest.mark.slow
 TINY = ["network.channels=[4,4,4,4]", "network.stages=[1,1,1,1]", "network.head_stages=1"]
 
 
-@pytest.fixture(scope="module")
-def pack():
-    specification = importlib.util.spec_from_file_location("pack", ROOT / "tools/gpu/pack.py")
+def load_tool(name):
+    specification = importlib.util.spec_from_file_location(name, ROOT / f"tools/gpu/{name}.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    return module.pack
+    return module
+
+
+@pytest.fixture(scope="module")
+def pack():
+    return load_tool("pack").pack
 
 
 def put_array(path, picture):
@@ -91,6 +97,27 @@ def test_training_ends_in_time_with_weights(packed, tmp_path):
     _, card = load_network(tmp_path / "out/weights.safetensors")
     assert card["steps"] > 0
     assert json.loads((tmp_path / "out/log.jsonl").read_text().splitlines()[0])
+
+
+def test_results_that_exist_are_copied(tmp_path):
+    tool, run, output = load_tool("run"), tmp_path / "run", tmp_path / "out"
+    run.mkdir()
+    output.mkdir()
+    (run / "recipe.json").write_text("{}")  # the first save is minutes away
+    tool.copy_results(run, output)
+    assert [path.name for path in output.iterdir()] == ["recipe.json"]
+
+
+def test_large_weights_are_halved(tmp_path, monkeypatch):
+    tool, run, output = load_tool("run"), tmp_path / "run", tmp_path / "out"
+    run.mkdir()
+    output.mkdir()
+    save_file({"weight": torch.ones(64)}, run / "weights.safetensors", metadata={"a": "b"})
+    monkeypatch.setattr(tool, "MAX_BYTES", 100)
+    tool.copy_results(run, output)
+    (copied,) = output.iterdir()
+    assert copied.name == "weights.safetensors"
+    assert load_file(copied)["weight"].dtype == torch.float16
 
 
 def test_engine_is_checked_and_timed():

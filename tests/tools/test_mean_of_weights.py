@@ -26,9 +26,12 @@ def write_mean():
     return module.write_mean
 
 
-def write(path, configuration, steps):
+def write(path, configuration, steps, *, has_heads=True):
     torch.manual_seed(steps)
-    save_weights(path, PLNLIN(configuration), configuration=configuration, card={"steps": steps})
+    network = PLNLIN(configuration)
+    if not has_heads:
+        del network.heads
+    save_weights(path, network, configuration=configuration, card={"steps": steps})
     return path
 
 
@@ -42,6 +45,19 @@ def test_mean_has_the_card_of_the_second(write_mean, tmp_path):
     assert configuration == TINY
     for name, tensor in mean.items():
         torch.testing.assert_close(tensor, 0.75 * before[name] + 0.25 * after[name])
+
+
+@pytest.mark.parametrize("heads", [(True, False), (False, True)], ids=["first", "second"])
+def test_heads_of_one_model_are_copied(write_mean, tmp_path, heads):
+    paths = [
+        write(tmp_path / f"{n}.safetensors", TINY, n, has_heads=has_heads)
+        for n, has_heads in enumerate(heads)
+    ]
+    write_mean(*paths, tmp_path / "mean.safetensors")
+    _, mean, _ = load_weights(tmp_path / "mean.safetensors")
+    _, trained, _ = load_weights(paths[heads.index(True)])
+    for name in (name for name in trained if name.startswith("heads.")):
+        torch.testing.assert_close(mean[name], trained[name])
 
 
 def test_other_shapes_are_rejected(write_mean, tmp_path):

@@ -73,16 +73,16 @@ def copy_now_and_then(run: Path, output: Path, stop: threading.Event) -> None:
 
 
 def copy_results(run: Path, output: Path) -> None:
-    """Copy weights, log and recipe; a checkpoint becomes weights, halved if they are too large."""
+    """Copy those of weights, log and recipe that exist; weights that are too large in float16."""
     for name in ("log.jsonl", "recipe.json", "weights.safetensors"):
-        source = run / name
-        if source.exists() and (
-            name != "weights.safetensors" or source.stat().st_size <= MAX_BYTES
-        ):
-            shutil.copy(source, output / f"{name}.part")
-            (output / f"{name}.part").replace(output / name)
+        source, partial = run / name, output / f"{name}.part"
+        if not source.exists():  # such as the weights before the first save
+            continue
+        if name == "weights.safetensors" and source.stat().st_size > MAX_BYTES:
+            _halve(source, partial)
         else:
-            _halve(source, output / name)
+            shutil.copy(source, partial)
+        partial.replace(output / name)
 
 
 def _halve(source: Path, target: Path) -> None:
@@ -92,9 +92,7 @@ def _halve(source: Path, target: Path) -> None:
     with safe_open(source, "pt") as file:
         notes = file.metadata()
         tensors = {name: file.get_tensor(name).half() for name in file.keys()}  # noqa: SIM118
-    partial = target.with_suffix(".part")
-    save_file(tensors, partial, metadata=notes)
-    partial.replace(target)
+    save_file(tensors, target, metadata=notes)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def fused_swin_block(block: SwinBlock, x: Tensor, *, matrix_unit: bool) -> Tenso
     if (
         block.window_px != WINDOW_PX
         or attention.heads != 1
-        or first.out_features != 4 * channels
+        or (first.in_features, first.out_features) != (channels, 4 * channels)
         or not is_supported([x], parameters)
     ):
         return None
@@ -54,7 +54,11 @@ def fused_swin_block(block: SwinBlock, x: Tensor, *, matrix_unit: bool) -> Tenso
 def fused_sft(sft: SFT, x: Tensor, guide: Tensor, *, matrix_unit: bool) -> Tensor | None:
     """Return `sft(x, guide)`, or None if there is no kernel for it."""
     channels, layers = x.shape[1], (sft.first, sft.scale, sft.shift)
-    if not sft.bounded or not is_supported([x, guide], _tensors(layers)):
+    if (
+        not sft.bounded
+        or sft.first.in_features != channels
+        or not is_supported([x, guide], _tensors(layers))
+    ):
         return None
     weights = [tensor for layer in layers for tensor in _padded_layer(layer, channels)]
     return _image(_SFT.apply(_pixels(x), _pixels(guide), matrix_unit, *weights), channels)
@@ -65,7 +69,7 @@ def fused_fusion(fusion: Fusion, *maps: Tensor, matrix_unit: bool) -> Tensor | N
     channels = maps[0].shape[1]
     if (
         len(maps) not in (2, 3)
-        or fusion.out_features != channels
+        or (fusion.in_features, fusion.out_features) != (len(maps) * channels, channels)
         or not is_supported(maps, _tensors([fusion]))
     ):
         return None
@@ -80,14 +84,14 @@ def fused_convolution(layer: nn.Conv2d, x: Tensor, *, matrix_unit: bool) -> Tens
     for the matrix unit.
     """
     if (
-        x.shape[1:-2] != (layer.in_channels,)
+        not is_computed(x)
+        or x.shape[1:-2] != (layer.in_channels,)
         or (layer.kernel_size, layer.stride, layer.padding) != ((3, 3), (1, 1), (1, 1))
         or layer.padding_mode != "zeros"
         or (layer.dilation, layer.groups) != ((1, 1), 1)
         or layer.bias is None
         or (layer.in_channels % LANES, layer.out_channels % LANES) != (0, 0)
         or torch.backends.cpu.get_cpu_capability() != "AVX2"
-        or not is_computed(x)
         or (_dtype(x), layer.weight.dtype) != (torch.float32, torch.float32)
     ):
         return None

@@ -65,7 +65,8 @@ inline Vector reciprocal(Vector x) {
 }
 
 inline Vector hyperbolic_tangent(Vector x) {
-  const Vector square = power_of_two(mul(min(x, constant(20.0f)), constant(2 * LOG2_E)));  // stays finite
+  const Vector bounded = min(constant(20.0f), x);  // stays finite; of these, NaN is the second
+  const Vector square = power_of_two(mul(bounded, constant(2 * LOG2_E)));
   return fnmadd(reciprocal(add(square, constant(1.0f))), constant(2.0f), constant(1.0f));
 }
 

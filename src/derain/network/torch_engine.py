@@ -53,7 +53,7 @@ class TorchEngine:
             self._lock,  # each concurrent call would take the memory of a tile
             torch.inference_mode(),
             torch.autocast(self._type, torch.bfloat16, enabled=self.precision == "bfloat16"),
-            torch.backends.cudnn.flags(allow_tf32=False),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),  # its default is off
         ):
             try:
                 restored = self._network(

@@ -18,7 +18,7 @@ WHOLE_PICTURE = 1
 
 
 class RivalEngine:
-    """An `Engine` that runs a network in PyTorch, in float32.
+    """An `Engine` that runs a network in PyTorch, in float32, without TF32.
 
     Networks that read statistics of the whole picture are never cut into tiles unless `--tile` is
     given, because tiles would change their figures.
@@ -41,8 +41,11 @@ class RivalEngine:
         self, rainy: NDArray[np.float32], *, one_size: bool = False
     ) -> NDArray[np.float32]:
         """See `Engine`."""
-        # each concurrent call would take the memory of a picture
-        with self._lock, torch.inference_mode():
+        with (
+            self._lock,  # each concurrent call would take the memory of a picture
+            torch.inference_mode(),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),  # its default is off
+        ):
             try:
                 restored = self._network(
                     torch.from_numpy(np.ascontiguousarray(rainy)).to(self._device)
