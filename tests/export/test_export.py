@@ -66,9 +66,8 @@ def test_exported_network_equals_torch(differences, size):
 @pytest.fixture(
     scope="module",
     params=[
-        {"attention_heads": 2, "bounded_sft": False},
+        {"attention_heads": 2, "bounded_sft": False, "window_px": 5, "shift_px": 2},
         {"shift_px": 0, "unshuffle": 2},
-        {"window_px": 5, "shift_px": 2},
         {"frames": 3, "unshuffle": 4},
         *({"unit": unit} for unit in UNITS if unit != "plnlim"),
     ],
