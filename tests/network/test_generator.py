@@ -21,7 +21,6 @@ def shapes(tensors):
     ("name", "dtype"),
     [
         *((name, torch.float32) for name in PRESETS),
-        ("small", torch.bfloat16),
         ("fast", torch.bfloat16),
     ],
 )
