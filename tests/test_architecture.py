@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def room_of(module: str) -> str:
     return module.split(".")[1] if module.count(".") else ""
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     """Return the modules of derain that a file imports, at its top or inside a function."""
     imported = set()

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -16,16 +14,27 @@ def test_ci_runs_the_readme_command():
     assert line in (ROOT / ".ci/run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_exist(page):
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
+def links_of(pattern):
+    """Return (page, what the pattern finds) for all pages."""
+    found = [
+        (page, link) for page in PAGES for link in re.findall(pattern, page.read_text("utf-8"))
+    ]
+    assert found
+    return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_anchors_exist(page):
-    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
-    missing = [(target, anchor) for target, anchor in links if anchor not in anchors(page, target)]
+def test_links_exist():
+    links = links_of(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_anchors_exist():
+    links = links_of(r"\]\(([^)#:]*)#([^)]+)\)")
+    missing = [
+        (page.name, target, anchor)
+        for page, (target, anchor) in links
+        if anchor not in anchors(page, target)
+    ]
     assert missing == []
 
 

@@ -189,25 +189,6 @@ def test_no_arguments_are_an_error(call):
         call()
 
 
-@pytest.mark.parametrize("module", ["derain.cli.evaluate", "derain.evaluate.run"])
-def test_torch_is_not_imported(module):
-    subprocess.run(
-        [sys.executable, "-c", f"import sys, {module}; assert 'torch' not in sys.modules"],
-        check=True,
-    )
-
-
-def test_numpy_is_not_imported_before_the_command_runs():
-    subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, derain.cli.evaluate; assert 'numpy' not in sys.modules",
-        ],
-        check=True,
-    )
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -17,6 +17,12 @@ from derain.rain import render
 
 
 @pytest.fixture(scope="module")
+def photos(photos):
+    """The photos in half the size, of which a set is checked in a quarter of the time."""
+    return {name: np.asarray(Image.fromarray(photo).reduce(2)) for name, photo in photos.items()}
+
+
+@pytest.fixture(scope="module")
 def planted(tmp_path_factory, photos):
     backgrounds = {"a.png": photos["astronaut"], "b.png": photos["chelsea"]}
     return plant(tmp_path_factory.mktemp("planted"), backgrounds)
@@ -44,7 +50,7 @@ def test_sound_set_has_no_problem(train):
 def test_contents_are_counted(train):
     result = check_one(train)
     assert result.pair_set.layout == "folders"
-    assert result.sizes == {"512x512": 1, "451x300": 1}
+    assert result.sizes == {"256x256": 1, "226x150": 1}
     assert result.formats == {"png": 2}
 
 
@@ -133,11 +139,10 @@ def test_duplicates_in_a_folder_are_found(tmp_path, photos):
 
 def test_several_duplicates_are_grouped(tmp_path, photos):
     """Like Rain100L, whose pictures 006 = 025, 007 = 036 and so on show the same backgrounds."""
-    halves = {name: Image.fromarray(photo).reduce(2) for name, photo in photos.items()}
-    first = {f"{index:03}.webp": np.asarray(half) for index, half in enumerate(halves.values())}
+    first = {f"{index:03}.webp": photo for index, photo in enumerate(photos.values())}
     repeated = {
-        "010.webp": np.asarray(ImageOps.mirror(halves["coffee"])),
-        "011.webp": np.asarray(ImageOps.mirror(halves["astronaut"])),
+        "010.webp": np.ascontiguousarray(photos["coffee"][:, ::-1]),
+        "011.webp": np.ascontiguousarray(photos["astronaut"][:, ::-1]),
     }
     plant(tmp_path, first | repeated)
     duplicates = check_one(tmp_path, measured=0).duplicates
@@ -175,8 +180,7 @@ def test_pair_without_rain_is_reported(train):
 
 
 def test_side_by_side_pairs_are_checked(tmp_path, photos):
-    for name, photo in photos.items():
-        clean = photo[::2, ::2]
+    for name, clean in photos.items():
         Image.fromarray(np.hstack([render(clean, seed=0), clean])).save(tmp_path / f"{name}.png")
     result = check_one(tmp_path)
     assert result.pair_set.layout == "clean-right"
@@ -205,7 +209,7 @@ def test_two_lists_in_one_folder_are_two_sets(train):
 
 
 def test_several_processes_agree_with_one(train, tmp_path, photos):
-    small = photos["coffee"][::4, ::4]
+    small = photos["coffee"][::2, ::2]
     shifted = {f"{index}.png": np.roll(small, 10 * index, axis=1) for index in range(7)}
     other = plant(tmp_path / "test", shifted)
     assert check([train, other], processes=2) == check([train, other], processes=1)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from derain.environment import Environment
 from derain.errors import DataError
@@ -38,18 +39,32 @@ PROVENANCE = Provenance("derain evaluate <typed>", MACHINE, [SMALL])
 VOID = {"meta", "img", "br"}
 
 
-@pytest.fixture
-def run(pairs_folder, write_outputs):
-    outputs = [f"A={write_outputs('a', off=3)}", f"B={write_outputs('b', off=0)}"]
-    return evaluate(experiments(data=[str(pairs_folder)], outputs=outputs), list(PROTOCOLS))
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The scores of six pairs and of two folders of outputs: A is 3 levels off, B is exact."""
+    folder, rng = tmp_path_factory.mktemp("scored"), np.random.default_rng(2024)
+    for name in ("001", "002", "003", "004", "005", "006"):
+        clean = rng.integers(30, 220, (24, 32, 3), dtype=np.uint8)
+        rainy = clean + rng.integers(0, 30, clean.shape, dtype=np.uint8)
+        sides = {"set/rainy": rainy, "set/clean": clean, "a": clean + np.uint8(3), "b": clean}
+        for side, image in sides.items():
+            (folder / side).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / side / f"{name}.png")
+    outputs = [f"A={folder / 'a'}", f"B={folder / 'b'}"]
+    return evaluate(experiments(data=[str(folder / "set")], outputs=outputs), list(PROTOCOLS))
 
 
-@pytest.fixture
-def written(run, tmp_path):
-    """The text of each report by format."""
-    paths = {kind: tmp_path / f"report.{kind}" for kind in ("markdown", "json", "csv", "html")}
+def write_reports(run, folder):
+    """Return the text of each report by format."""
+    paths = {kind: folder / f"report.{kind}" for kind in ("markdown", "json", "csv", "html")}
     run.write(ReportPaths(**paths), PROVENANCE)
     return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
+
+
+@pytest.fixture(scope="module")
+def written(run, tmp_path_factory):
+    """The text of each report by format."""
+    return write_reports(run, tmp_path_factory.mktemp("reports"))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +156,7 @@ def test_the_page_escapes_the_command(written):
     assert "evaluate &lt;typed&gt;" in written["html"]
 
 
-def test_the_gallery_has_the_worst_and_the_best(run, pairs_folder):
+def test_the_gallery_has_the_worst_and_the_best(run):
     experiment, evaluation = run.experiments[0], run.evaluations[0]
     by_psnr = sorted(evaluation.rows[1].results, key=lambda result: result.scores["paper"].psnr)
     shown = [
@@ -221,17 +236,17 @@ def test_unwritable_paths_are_rejected_at_once(path, fact, tmp_path):
         ReportPaths(markdown=tmp_path / path)
 
 
-@pytest.fixture
-def written_of_photos(tmp_path, write_png, rng):
+@pytest.fixture(scope="module")
+def written_of_photos(tmp_path_factory):
     """The text of each report by format, for three photos without a clean side and outputs."""
-    for name in ("a", "b", "c"):
-        write_png(f"photos/{name}.png", rng.integers(0, 255, (200, 200, 3)))
-        write_png(f"outputs/{name}.png", rng.integers(100, 155, (200, 200, 3)))
-    planned = experiments(photos=[str(tmp_path / "photos")], outputs=[f"A={tmp_path / 'outputs'}"])
-    paths = {kind: tmp_path / f"report.{kind}" for kind in ("markdown", "json", "csv", "html")}
-    run = evaluate(planned, list(PROTOCOLS), with_table2=True)
-    run.write(ReportPaths(**paths), PROVENANCE)
-    return {kind: path.read_text(encoding="utf-8") for kind, path in paths.items()}
+    folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(2024)
+    for side, low, high in (("photos", 0, 255), ("outputs", 100, 155)):
+        (folder / side).mkdir()
+        for name in ("a", "b", "c"):
+            noise = rng.integers(low, high, (200, 200, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(folder / side / f"{name}.png")
+    planned = experiments(photos=[str(folder / "photos")], outputs=[f"A={folder / 'outputs'}"])
+    return write_reports(evaluate(planned, list(PROTOCOLS), with_table2=True), folder)
 
 
 def test_markdown_of_photos_has_niqe(written_of_photos):

@@ -8,7 +8,7 @@ from derain.network import PLNLIN, PLNLINConfiguration
 torch.set_num_threads(1)
 
 TINY = PLNLINConfiguration(
-    preset="tiny", channels=(4, 8, 8, 12), stages=(2, 1, 2, 1), head_stages=1
+    preset="tiny", channels=(4, 8, 8, 12), stages=(2, 1, 1, 1), head_stages=1
 )
 
 

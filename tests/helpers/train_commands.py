@@ -10,13 +10,16 @@ import torch
 from derain.train.loop import setup
 from derain.train.recipe_file import read_recipe
 
-RECIPE = """
-seed = 3
-[network]
+PLNLIN = """
 preset = "tiny"
 channels = [4, 4, 4, 4]
 stages = [1, 1, 1, 1]
 head_stages = 1
+"""
+RECIPE = f"""
+seed = 3
+[network]
+{PLNLIN}
 [[data.pairs]]
 folder = "pairs"
 exclude = ["1"]
@@ -64,9 +67,15 @@ FEW_TENSORS = (
 """Settings that train a network whose state is written and read ten times faster."""
 
 
-def write_recipe(folder, data):
-    """Write recipe.toml to `folder`; its run goes to `folder`/run."""
+def write_recipe(folder, data, *, has_few_tensors=False):
+    """Write recipe.toml to `folder`; its run goes to `folder`/run.
+
+    `has_few_tensors` is for tests of everything but the network, and does what FEW_TENSORS does.
+    """
     text = RECIPE.replace("DATA", str(data)).replace("RUN", str(folder / "run"))
+    if has_few_tensors:
+        text = text.replace(PLNLIN, 'kind = "prn_r"\noptions = {channels = 4, stages = 2}')
+        text = text.replace("crop_px = 56", "crop_px = 32").replace("[loss]", "[loss]\nalpha = 0.0")
     (folder / "recipe.toml").write_text(text)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,8 @@ def test_more_than_three_frames_are_rejected(make_network):
         ClipRestorer(path)
 
 
-def test_default_model_is_the_one_for_clips():
+def test_default_model_is_the_one_for_clips(monkeypatch):
+    monkeypatch.setattr("derain.inference.restorer.open_engine", lambda *_, **__: SimpleNamespace())
     assert ClipRestorer().model.name == CLIP_DEFAULT
 
 

@@ -17,8 +17,13 @@ def shapes(tensors):
     return [tuple(t.shape) for t in tensors]
 
 
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        *((name, torch.float32) for name in PRESETS),
+        ("fast", torch.bfloat16),
+    ],
+)
 def test_preset_starts_finite(name, dtype):
     torch.manual_seed(0)
     network = PLNLIN(preset(name)).to(dtype)

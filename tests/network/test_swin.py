@@ -65,8 +65,7 @@ def pixelwise_block(block, x):
     return y.permute(2, 0, 1)[None]
 
 
-@pytest.mark.parametrize("shift_px", [0, SHIFT])
-@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize(("shift_px", "heads"), [(0, 1), (SHIFT, 2)])
 def test_block_equals_a_pixelwise_one(shift_px, heads):
     block = make_block(shift_px=shift_px, heads=heads)
     x = torch.randn(1, 4, 14, 14)

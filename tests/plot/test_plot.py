@@ -169,10 +169,9 @@ def test_losses_are_drawn(runs, tmp_path, suffix):
     assert path.read_bytes().startswith(HEADS[suffix])
 
 
-@pytest.mark.parametrize("suffix", HEADS)
-def test_features_are_drawn(network, tmp_path, suffix):
-    weights, photo, path = (tmp_path / name for name in ("w.safetensors", "p.png", f"a.{suffix}"))
+def test_features_are_drawn(network, tmp_path):
+    weights, photo, path = (tmp_path / name for name in ("w.safetensors", "p.png", "a.png"))
     save_weights(weights, network, configuration=network.configuration, card={})
     Image.new("RGB", (60, 50)).save(photo)
     assert main(["plot", "features", str(photo), "--weights", str(weights), "-o", str(path)]) == 0
-    assert path.read_bytes().startswith(HEADS[suffix])
+    assert path.read_bytes().startswith(HEADS["png"])

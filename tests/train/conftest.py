@@ -41,6 +41,13 @@ def project(tmp_path, shared_data):
 
 
 @pytest.fixture
+def quick(tmp_path, shared_data):
+    """As `project`, but with a network of few tensors, for tests of everything else."""
+    write_recipe(tmp_path, shared_data, has_few_tensors=True)
+    return tmp_path
+
+
+@pytest.fixture
 def data(project, shared_data):
     """The data of `project` as a copy that a test may change."""
     shutil.copytree(shared_data, project / "data")
@@ -48,9 +55,9 @@ def data(project, shared_data):
     return project / "data"
 
 
-def finished_run(tmp_path_factory, shared_data, *overrides):
+def finished_run(tmp_path_factory, shared_data, *overrides, has_few_tensors=False):
     folder = tmp_path_factory.mktemp("finished")
-    write_recipe(folder, shared_data)
+    write_recipe(folder, shared_data, has_few_tensors=has_few_tensors)
     run(folder, "length.steps=1", "validation.pairs=[]", *overrides)
     return folder / "run"
 
@@ -59,6 +66,12 @@ def finished_run(tmp_path_factory, shared_data, *overrides):
 def plain_run(tmp_path_factory, shared_data):
     """A run folder after one step without a discriminator, not to be changed."""
     return finished_run(tmp_path_factory, shared_data)
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory, shared_data):
+    """A run folder of `quick` after one step, not to be changed."""
+    return finished_run(tmp_path_factory, shared_data, has_few_tensors=True)
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +85,13 @@ def finished(project, plain_run):
     """`project` after one step without a discriminator."""
     shutil.copytree(plain_run, project / "run")
     return project
+
+
+@pytest.fixture
+def quick_finished(quick, quick_run):
+    """`quick` after one step."""
+    shutil.copytree(quick_run, quick / "run")
+    return quick
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ THREE_FRAMES = [
 def test_a_network_for_clips_trains_from_weights_for_pictures(finished):
     other = f"record.folder={finished / 'other'}"
     weights = finished / "run/weights.safetensors"
-    run(finished, *THREE_FRAMES, other, "length.steps=2", weights=weights)
+    run(finished, *THREE_FRAMES, other, "length.steps=1", weights=weights)
     configuration, tensors, card = load_weights(finished / "other/weights.safetensors")
     assert configuration.frames == 3
     assert tensors["enter.weight"][:, :3].abs().sum() > 0

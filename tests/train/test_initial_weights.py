@@ -14,10 +14,10 @@ def card_of(folder):
     return load_weights(folder / "weights.safetensors")[2]
 
 
-def test_weights_start_a_new_run(finished):
-    other = f"record.folder={finished / 'other'}"
-    run(finished, *SHORT, other, weights=finished / "run/weights.safetensors")
-    assert state_of(finished, "other")["step"] == 1
+def test_weights_start_a_new_run(quick_finished):
+    other = f"record.folder={quick_finished / 'other'}"
+    run(quick_finished, *SHORT, other, weights=quick_finished / "run/weights.safetensors")
+    assert state_of(quick_finished, "other")["step"] == 1
 
 
 def test_card_counts_initial_steps(finished):

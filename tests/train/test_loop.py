@@ -18,20 +18,20 @@ from derain.train.recipe_file import read_recipe
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory, shared_data):
-    """A folder with a finished run of six steps, and the card that it returned."""
+    """A folder with a finished run of three steps, and the card that it returned."""
     folder = tmp_path_factory.mktemp("whole")
     write_recipe(folder, shared_data)
-    return folder, run(folder)
+    return folder, run(folder, "length.steps=3")
 
 
 def test_run_takes_all_steps(whole_run):
     _, card = whole_run
-    assert card["step"] == 6
+    assert card["step"] == 3
 
 
 def test_run_logs_every_step(whole_run):
     folder, _ = whole_run
-    assert [event["step"] for event in events(folder)] == [1, 2, 3, 4, 5, 6]
+    assert [event["step"] for event in events(folder)] == [1, 2, 3]
 
 
 def test_run_validates(whole_run):
@@ -42,13 +42,13 @@ def test_run_validates(whole_run):
 def test_weights_have_a_card(whole_run):
     folder, card = whole_run
     written = load_weights(folder / "run/weights.safetensors")[2]
-    assert written["steps"] == 6
+    assert written["steps"] == 3
     assert written["validation"] == card["validation"]
 
 
 def test_run_leaves_a_checkpoint(whole_run):
     folder, _ = whole_run
-    assert state_of(folder)["step"] == 6
+    assert state_of(folder)["step"] == 3
 
 
 def test_unused_heads_stay_unchanged(finished):
@@ -123,26 +123,26 @@ def test_non_finite_loss_stops_the_run(project):
     assert not (project / "run/state.ckpt").exists()
 
 
-def test_run_is_not_overwritten(finished):
+def test_run_is_not_overwritten(quick_finished):
     with pytest.raises(TrainingError, match="--resume"):
-        run(finished)
+        run(quick_finished)
 
 
-def test_folder_of_a_live_run_is_rejected(project):
-    (project / "run").mkdir()
+def test_folder_of_a_live_run_is_rejected(quick):
+    (quick / "run").mkdir()
     with (
-        FileLock(project / "run/.lock"),
+        FileLock(quick / "run/.lock"),
         pytest.raises(TrainingError, match=r"run: another run is training in this folder; wait"),
     ):
-        run(project)
+        run(quick)
 
 
-def test_folder_is_released_after_a_run(project):
-    (project / "run").mkdir()
-    with FileLock(project / "run/.lock"):
+def test_folder_is_released_after_a_run(quick):
+    (quick / "run").mkdir()
+    with FileLock(quick / "run/.lock"):
         pass
-    run(project, "length.steps=1", "validation.pairs=[]")
-    assert state_of(project)["step"] == 1
+    run(quick, "length.steps=1", "validation.pairs=[]")
+    assert state_of(quick)["step"] == 1
 
 
 def test_state_is_saved_before_validation(project, monkeypatch):
@@ -156,9 +156,9 @@ def test_state_is_saved_before_validation(project, monkeypatch):
     assert load_weights(project / "run/weights.safetensors")[2]["steps"] == 1
 
 
-def test_validation_is_due_every_steps(project):
-    run(project, "length.steps=2", "validation.every_steps=1")
-    assert [event["step"] for event in events(project, "validation")] == [1, 2]
+def test_validation_is_due_every_steps(quick):
+    run(quick, "length.steps=2", "validation.every_steps=1")
+    assert [event["step"] for event in events(quick, "validation")] == [1, 2]
 
 
 def test_selected_precision_is_recorded(project, monkeypatch):
@@ -179,14 +179,14 @@ def test_unused_gpu_does_not_select_the_precision(monkeypatch):
     assert precisions == ["32-true", "bf16-mixed", "bf16-mixed"]
 
 
-def test_weights_are_written_with_each_checkpoint(project, monkeypatch):
+def test_weights_are_written_with_each_checkpoint(quick, monkeypatch):
     present = []
     training_step = loop.training_step
 
     def step(*arguments):
-        present.append((project / "run/weights.safetensors").exists())
+        present.append((quick / "run/weights.safetensors").exists())
         return training_step(*arguments)
 
     monkeypatch.setattr(loop, "training_step", step)
-    run(project, "record.save_every_minutes=1e-9", "length.steps=3", "validation.pairs=[]")
+    run(quick, "record.save_every_minutes=1e-9", "length.steps=3", "validation.pairs=[]")
     assert present == [False, True, True]

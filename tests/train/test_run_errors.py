@@ -63,8 +63,8 @@ SHARED = "are used for both training and validation"
     ],
     ids=["shared pairs", "shared backgrounds", "shared hard pictures", "unknown exclusions"],
 )
-def test_doubtful_data_is_reported(project, override, warning, capsys):
-    run(project, "length.steps=1", override)
+def test_doubtful_data_is_reported(quick, override, warning, capsys):
+    run(quick, "length.steps=1", override)
     assert warning in capsys.readouterr().err
 
 
@@ -106,41 +106,41 @@ def damage_crops_from(monkeypatch):
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_damaged_picture_ends_the_run_which_is_saved(project, damage_crops_from, workers):
+def test_damaged_picture_ends_the_run_which_is_saved(quick, damage_crops_from, workers):
     damage_crops_from(4)  # two of batch 2 are left
     with pytest.raises(DataError) as raised:
-        run(project, f"machine.workers={workers}", "length.steps=3", "validation.pairs=[]")
+        run(quick, f"machine.workers={workers}", "length.steps=3", "validation.pairs=[]")
     assert str(raised.value) == (
         "rain.png: is damaged; remove it; the run is saved, continue it with --resume"
     )
     damage_crops_from(100)
-    run(project, "length.steps=3", "validation.pairs=[]", resume=True)
-    assert [event["step"] for event in events(project)] == [1, 2, 3]
+    run(quick, "length.steps=3", "validation.pairs=[]", resume=True)
+    assert [event["step"] for event in events(quick)] == [1, 2, 3]
 
 
-def test_damaged_picture_after_the_last_step_is_not_needed(project, damage_crops_from, capsys):
+def test_damaged_picture_after_the_last_step_is_not_needed(quick, damage_crops_from, capsys):
     damage_crops_from(2)  # one of batch 2 is left
-    assert run(project, "length.steps=1")["step"] == 1
-    assert len(events(project, "validation")) == 1
+    assert run(quick, "length.steps=1")["step"] == 1
+    assert len(events(quick, "validation")) == 1
     assert "done: step 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_damaged_picture_of_the_first_step_is_reported(project, damage_crops_from, workers):
+def test_damaged_picture_of_the_first_step_is_reported(quick, damage_crops_from, workers):
     damage_crops_from(1)
     with pytest.raises(DataError, match=r"^rain\.png: is damaged; remove it$"):
-        run(project, f"machine.workers={workers}", *SHORT)
+        run(quick, f"machine.workers={workers}", *SHORT)
 
 
-def test_missing_folder_is_reported(project):
+def test_missing_folder_is_reported(quick):
     with pytest.raises(DataError, match="nowhere"):
-        run(project, "data.backgrounds=['nowhere']")
+        run(quick, "data.backgrounds=['nowhere']")
 
 
-def test_impossible_run_folder_is_reported(project):
-    (project / "file").write_text("")
+def test_impossible_run_folder_is_reported(quick):
+    (quick / "file").write_text("")
     with pytest.raises(TrainingError, match=r"file/run: Not a directory; .*record\.folder"):
-        run(project, f"record.folder={project / 'file/run'}")
+        run(quick, f"record.folder={quick / 'file/run'}")
 
 
 @pytest.mark.parametrize("accelerator", ["tpus", "mps"])
@@ -149,22 +149,22 @@ def test_missing_accelerator_is_rejected(project, accelerator):
         run(project, f"machine.accelerator={accelerator}")
 
 
-def test_full_disk_under_the_log_is_reported(project, monkeypatch):
+def test_full_disk_under_the_log_is_reported(quick, monkeypatch):
     def fill_disk(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("derain.train.run_log.RunLog.write", fill_disk)
     with pytest.raises(TrainingError, match=r"run: No space left on device; what was saved before"):
-        run(project, *SHORT)
+        run(quick, *SHORT)
 
 
-def test_full_memory_is_reported(project, monkeypatch):
+def test_full_memory_is_reported(quick, monkeypatch):
     monkeypatch.setattr("derain.train.loop.training_step", lambda *_: torch.empty(2**60))
     with pytest.raises(TrainingError, match=r"run: the memory is full; .* optimiser\.batch"):
-        run(project, *SHORT)
+        run(quick, *SHORT)
 
 
-def test_killed_crop_worker_is_reported(project, monkeypatch):
+def test_killed_crop_worker_is_reported(quick, monkeypatch):
     def kill_worker(*_):
         raise RuntimeError("DataLoader worker (pid 5415) is killed by signal: Killed. ")
 
@@ -173,7 +173,7 @@ def test_killed_crop_worker_is_reported(project, monkeypatch):
         TrainingError,
         match=r"run: a process that prepares crops was killed, .* lower machine\.workers",
     ):
-        run(project, *SHORT)
+        run(quick, *SHORT)
 
 
 def test_unknown_key_fails_the_command(project, capsys):

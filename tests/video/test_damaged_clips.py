@@ -53,7 +53,7 @@ def test_corrupt_clip(suffix, damage, clip_cache, rng, tmp_path):
 )
 def test_truncated_clip_is_reported(suffix, options, make_clip):
     source: Path = make_clip(
-        f"clip{suffix}", frames=120, size=(320, 240), container_options=options
+        f"clip{suffix}", frames=120, size=(160, 120), container_options=options
     )
     assert restore(source, f"whole{suffix}")[1].problems == []
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])

@@ -135,10 +135,9 @@ def test_folders_of_frames(tmp_path, frame_folder, averaging):
     result = restore_frame_folder(frame_folder, tmp_path / "out", averaging)
     expected, _ = run(noisy_pan(5), averaging)
     assert result.frame_count == 5 and not result.problems
-    assert all(
-        np.array_equal(image, expected[int(name[0])])
-        for name, image in read(tmp_path / "out").items()
-    )
+    written = read(tmp_path / "out")
+    assert sorted(written) == [f"{index}.png" for index in range(5)]
+    assert all(np.array_equal(image, expected[int(name[0])]) for name, image in written.items())
 
 
 def test_a_missing_frame_is_restored_from_its_neighbours(tmp_path, frame_folder, averaging):

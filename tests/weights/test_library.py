@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 import pytest
 from helpers.unprivileged import run_unprivileged
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from derain.errors import WeightsError
@@ -222,6 +222,7 @@ def test_truncated_weights_are_rejected(make_network):
 
 @pytest.mark.parametrize("reader", [read_onnx_metadata, read_safetensors_metadata])
 @given(noise=st.binary(max_size=300))
+@settings(deadline=None)
 def test_any_bytes_give_metadata_or_a_value_error(reader, tmp_path_factory, noise):
     path = tmp_path_factory.getbasetemp() / "noise"
     path.write_bytes(noise)

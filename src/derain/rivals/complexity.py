@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from derain.rivals.networks import build
 
 
+@cache
 def count_parameters(name: str) -> int:
     """Return the number of parameters of a rival."""
     with torch.device("meta"):
