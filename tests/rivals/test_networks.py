@@ -68,9 +68,8 @@ def test_any_size_is_restored(name, size):
 
 @pytest.mark.parametrize("name", by_cost(sorted(NETWORKS)))
 def test_pictures_of_a_batch_do_not_mix(name):
-    network = copy.deepcopy(
-        seeded(name)
-    ).double()  # random weights can amplify the rounding of float32
+    # random weights can amplify the rounding of float32
+    network = copy.deepcopy(seeded(name)).double()
     picture = torch.from_numpy(seeded_picture(16, 16)).double()
     batch = torch.cat([picture, 1 - picture.flip(3)])
     with torch.inference_mode():
