@@ -9,11 +9,9 @@
 #include <vector>
 
 #include "product.h"
+#include "windows.h"
 
 namespace derain {
-
-constexpr int WINDOW = 7;
-constexpr int TILE = WINDOW * WINDOW;  // pixels computed together: a window, or neighbours in memory
 
 // A matrix (rows, columns) as a left operand. For a part of wider rows, `columns` is the full width.
 template <class T>
