@@ -107,10 +107,11 @@ class Lines {
   int channels_;
 };
 
-// Cuts `rows` into parts for the threads, at least `least` rows each, and calls `work(first, last, thread)`.
+// Cuts `rows` into two parts for each thread, at least `least` rows each, and calls
+// `work(first, last, thread)`. Parts compute some rows of their neighbours again.
 template <class Work>
 void in_parts(Pool& pool, int64_t rows, int64_t least, const Work& work) {
-  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(rows / least, 4 * pool.threads()));
+  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(rows / least, 2 * pool.threads()));
   pool.run(parts, [&](int64_t part, int thread) { work(rows * part / parts, rows * (part + 1) / parts, thread); });
 }
 

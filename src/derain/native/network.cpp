@@ -92,6 +92,8 @@ class Plnlin : public Network {
               to[column * enter_.in() + channel] = T::rounded(from[columns[column * side + x]]);
           }
         }
+      for (int64_t column = 0; column < padded_width / side; ++column)
+        std::fill(to + column * enter_.in() + colours * side * side, to + (column + 1) * enter_.in(), Element(0));
     };
     std::array<Lent, LEVELS> encoded;
     for (int level = 0; level < LEVELS; ++level) {
@@ -182,12 +184,11 @@ class Plnlin : public Network {
     workshop_.prepare(Lines<Element>::elements(width, layer.in()));
     in_parts(workshop_.pool, height / stride, 8, [&](int64_t first, int64_t last, int thread) {
       const Lines<Element> lines(workshop_.lines(thread), width, layer.in());
-      std::fill_n(lines.pixels(0), 0, Element(0));
       int64_t filled = first * stride - 1;  // the next row to be written
       for (int64_t row = first; row < last; ++row) {
         for (; filled <= row * stride + 1; ++filled) {
-          lines.clear(filled);
           if (filled >= 0 && filled < height) fill(filled, lines.pixels(filled));
+          else lines.clear(filled);
         }
         for (int64_t column = 0; column < width / stride; column += GROUP) {
           const Element* around[3];
