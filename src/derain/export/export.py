@@ -21,9 +21,9 @@ from derain.export.onnx_graph import OnnxGraph
 from derain.files.atomic import atomic_write, writing
 from derain.files.messages import explain_read_error
 from derain.files.paths import exists
-from derain.network.exported_tensors import HEADS, KEY, locate
 from derain.network.generator import PLNLIN
 from derain.network.weights_file import FORMAT, save_weights
+from derain.weights.exported_tensors import HEADS, KEY, locate
 from derain.weights.headers import read_safetensors_metadata
 
 CONTRACT = (
@@ -102,13 +102,14 @@ def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> byt
     graph = OnnxGraph(half=half, frames=network.configuration.frames)
     with torch.no_grad():
         restored = NetworkGraph(graph, network).generator()
+    tensors = {name: x.detach().float().cpu().numpy() for name, x in network.state_dict().items()}
     metadata = {
         "derain.format": FORMAT,
         "derain.configuration": network.configuration.to_json(),
         "derain.multiple_px": str(network.configuration.multiple_px),
         "derain.frames": str(network.configuration.frames),
         "derain.card": json.dumps(card),
-        KEY: locate(network.state_dict(), graph.arrays()),
+        KEY: locate(tensors, graph.arrays()),
     }
     frames = network.configuration.frames
     contract = CONTRACT.format(
