@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +54,8 @@ class InstructionSet(NamedTuple):
         return f"libderain_{self.name}.so"
 
 
-X86_64_V4 = frozenset(
-    "avx avx2 bmi1 bmi2 f16c fma abm movbe avx512f avx512bw avx512cd avx512dq avx512vl".split()
-)
+X86_64_V3 = frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"})
+X86_64_V4 = X86_64_V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 """What `-march=x86-64-v4` lets the compiler use."""
 INSTRUCTION_SETS = (
     InstructionSet(
@@ -145,7 +145,8 @@ def _compile(command: Sequence[str], library: Path, *, sources: Path) -> Path:
             f"{library}: cannot be written ({error.strerror}); check the folder and its space"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     lines = result.stderr.splitlines() or [f"exit code {result.returncode}"]
     reason = next((line for line in lines if "error" in line), lines[0])
     raise BuildError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from math import prod
+from math import isqrt, prod
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +147,13 @@ def _position_index(entries: int) -> NDArray[np.int64]:
     row, column = np.divmod(np.arange(window_px**2), window_px)
     rows_apart = row[:, None] - row + window_px - 1
     columns_apart = column[:, None] - column + window_px - 1
-    return (rows_apart * (2 * window_px - 1) + columns_apart).ravel()
+    index: NDArray[np.int64] = rows_apart * (2 * window_px - 1) + columns_apart
+    return index.ravel()
 
 
 def _window_px(entries: int) -> int:
     """Return the side of the window that has so many offsets between its pixels."""
-    return (round(entries**0.5) + 1) // 2
+    return (isqrt(entries) + 1) // 2
 
 
 def _unshuffled(side: int) -> tuple[Encode, Decode]:

@@ -17,7 +17,7 @@ INITIALISER = 5
 """Field of a `GraphProto` (onnx.proto)."""
 DIMENSIONS, DATA_TYPE, NAME, RAW_DATA = 1, 2, 8, 9
 """Fields of a `TensorProto`; other fields than RAW_DATA for values are not supported."""
-DTYPES = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
+DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2")}
 """float32 and float16, by DATA_TYPE."""
 
 
