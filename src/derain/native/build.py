@@ -1,6 +1,7 @@
 """Compile the C++ of this folder: one shared library for each instruction set.
 
-It imports nothing of derain, because the build of the wheel (`hatch_build.py`) loads it by its path
+As a program it compiles them into this folder, where an editable installation finds them. It
+imports nothing of derain, because the build of the wheel (`hatch_build.py`) loads it by its path
 where derain and numpy are not installed.
 """
 
@@ -153,3 +154,10 @@ def _compile(command: Sequence[str], library: Path, *, sources: Path) -> Path:
         f"{library.name}: does not compile ({reason.strip()}); use GCC 11, Clang 14 or a newer "
         "one, or unset DERAIN_NATIVE"
     )
+
+
+if __name__ == "__main__":
+    try:
+        print(*build(FOLDER), sep="\n")
+    except BuildError as problem:
+        sys.exit(str(problem))
