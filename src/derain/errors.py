@@ -47,7 +47,7 @@ class EngineError(DerainError):
 
 
 class UnsupportedNetworkError(EngineError):
-    """A network that one inference engine does not support, while others may."""
+    """A network that an inference engine does not support, while others may."""
 
 
 class DataError(DerainError):

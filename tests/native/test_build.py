@@ -133,7 +133,7 @@ def test_tag_agrees_with_the_symbols_that_objdump_finds(sources, tmp_path):
     assert platform_tag(libraries) == f"manylinux_2_{max(needed)}_x86_64"
 
 
-def test_it_imports_nothing_of_derain():
+def test_it_imports_neither_derain_nor_numpy():
     """The build of the wheel loads it by its path, where neither derain nor numpy is installed."""
     code = (
         "import runpy, sys; "

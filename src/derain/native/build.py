@@ -1,8 +1,8 @@
 """Compile the C++ of this folder: one shared library for each instruction set.
 
-As a program it compiles them into this folder, where an editable installation finds them. It
-imports nothing of derain, because the build of the wheel (`hatch_build.py`) loads it by its path
-where derain and numpy are not installed.
+As a program it compiles them into this folder, where an editable installation finds them. It does
+not import derain, because the build of the wheel (`hatch_build.py`) loads it by its path where
+derain and numpy are not installed.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class EngineBackend:
     is_preferred: Callable[[], bool] = lambda: True
     """Returns False if this machine runs the network faster in engines further down."""
     explain_absence: Callable[[], str | None] = lambda: None
-    """Returns why this machine does not have the engine, where `pip install` is no remedy."""
+    """Returns why this machine does not have the engine, if `pip install` would not help."""
 
 
 ENGINES = {
