@@ -40,6 +40,7 @@ SHAPES = {
     "shifted-by-6": {"channels": (16,) * 4, "stages": (1,) * 4, "shift_px": 6},
 }
 ATOL = 2e-5
+"""Largest difference for values up to 1; those of random networks reach 9."""
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +72,7 @@ def exports(tmp_path_factory):
     def make(name):
         if name not in made:
             shape = {"preset": name, "head_stages": 1, **SHAPES[name]}
-            network = make_network(PLNLINConfiguration(**shape))
+            network = make_network(PLNLINConfiguration(**shape), by=0.02)
             made[name] = network, export(network, folder / f"{name}.onnx", card={}, half=False)
         return made[name]
 
@@ -80,6 +81,11 @@ def exports(tmp_path_factory):
 
 def noise(rng, *size, frames=1, pictures=1):
     return rng.random((pictures, 3 * frames, *size), dtype=np.float32)
+
+
+def assert_equal(actual, expected):
+    atol = ATOL * max(1, np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
 
 
 def in_torch(network, rainy):
@@ -93,7 +99,7 @@ def test_shipped_networks_equal_those_of_torch(name, size, rng):
     model = find(name)
     rainy = noise(rng, *size, frames=model.frames)
     restored = open_engine(model.onnx_path, engine="native", precision="float32")(rainy)
-    np.testing.assert_allclose(restored, in_torch(load(name), rainy), rtol=0, atol=ATOL)
+    assert_equal(restored, in_torch(load(name), rainy))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -102,7 +108,7 @@ def test_random_networks_equal_those_of_torch(name, size, exports, rng):
     network, path = exports(name)
     rainy = noise(rng, *size, frames=network.configuration.frames)
     restored = open_engine(path, engine="native", precision="float32")(rainy)
-    np.testing.assert_allclose(restored, in_torch(network, rainy), rtol=0, atol=ATOL)
+    assert_equal(restored, in_torch(network, rainy))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -189,7 +195,7 @@ def test_values_outside_of_0_to_1_are_restored(exports):
     network, path = exports("sixteen")
     rainy = np.linspace(-2, 3, 3 * 30 * 40, dtype=np.float32).reshape(1, 3, 30, 40)
     restored = open_engine(path, engine="native", precision="float32")(rainy)
-    np.testing.assert_allclose(restored, in_torch(network, rainy), rtol=0, atol=1e-4)
+    assert_equal(restored, in_torch(network, rainy))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

@@ -16,7 +16,7 @@ import torch
 from helpers.networks import make_network
 
 from derain.errors import EngineError, UnsupportedNetworkError
-from derain.export.export import export
+from derain.export.export import export, largest_differences
 from derain.inference import open_engine
 from derain.inference.engines import native
 from derain.inference.engines.engine import ENGINES
@@ -89,7 +89,7 @@ def library(monkeypatch, tmp_path):
 
 @pytest.fixture(scope="module")
 def network():
-    return make_network(SMALL_SHAPE)
+    return make_network(SMALL_SHAPE, by=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +235,11 @@ def test_it_is_the_last_resort_with_a_matrix_unit(library, exported, monkeypatch
     for name in ENGINES.keys() - {"native"}:
         monkeypatch.setitem(ENGINES, name, replace(ENGINES[name], version=lambda: None))
     assert open_engine(exported).name == "native"
+
+
+def test_an_export_is_checked_in_an_engine_that_runs_its_graph(library, network, exported):
+    assert largest_differences(network, exported, sizes=[(7, 9)])[7, 9] < 1e-4
+    assert library.opened == []
 
 
 UNSUPPORTED = {

@@ -37,6 +37,8 @@ TESTED_SIZES = ((112, 112), (1, 1), (7, 300), (57, 111), (321, 481))
 
 They are whole windows, one pixel, a strip, one pixel over, and a picture of BSDS500.
 """
+GRAPH_ENGINES = ("openvino", "onnxruntime")
+"""Engines that run the graph of a file; others take its parameters alone."""
 
 
 def export(
@@ -127,10 +129,14 @@ def largest_differences(
 ) -> dict[tuple[int, int], float]:
     """Return the largest absolute difference between PyTorch and the exported network by size.
 
-    Both compute in float32 on noise of each of `sizes`, (height, width).
+    Both compute in float32 on noise of each of `sizes`, (height, width). Raises EngineError if none
+    of GRAPH_ENGINES is installed and `engine` is None.
     """
-    from derain.inference.engines.engine import open_engine
+    from derain.inference.engines.engine import ENGINES, open_engine
 
+    if engine is None:
+        installed = [name for name in GRAPH_ENGINES if ENGINES[name].version() is not None]
+        engine = (installed or GRAPH_ENGINES)[0]
     exported = open_engine(Path(path), engine=engine, precision="float32")
     network.eval()
     rng = np.random.default_rng(0)

@@ -103,14 +103,13 @@ def open_engine(
     threads: int | None = None,
     precision: str | None = None,
 ) -> Engine:
-    """Load an exported network into `engine`, or into the first installed one that has `device`.
+    """Load an exported network into `engine`, or into the first installed one that can run it.
 
-    The first one that supports the network is meant. Engines that are not preferred on this machine
-    come last.
-    `threads` limits the CPU threads; None leaves the number to the engine. `precision` is float32
-    or bfloat16; None means bfloat16 if the CPU has instructions for it and the engine uses them,
-    which is faster. In `small`, the two agree to 64 dB on photos and 56 dB on noise. Raises
-    EngineError for an unavailable engine, device or precision, and lists the available ones.
+    That engine has `device` and supports the network; those that are not preferred on this machine
+    come last. `threads` limits the CPU threads; None leaves the number to the engine. `precision`
+    is float32 or bfloat16; None means bfloat16 if the CPU has instructions for it and the engine
+    uses them, which is faster. In `small`, the two agree to 64 dB on photos and 56 dB on noise.
+    Raises EngineError for an unavailable engine, device or precision, and lists the available ones.
     """
     if engine is not None and engine not in ENGINES:
         raise EngineError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
