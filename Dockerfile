@@ -1,7 +1,7 @@
 # The server of docs/serve.md. Build: docker build -t derain .
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY src ./src
 RUN python -m venv /opt/derain && /opt/derain/bin/pip install --no-cache-dir '.[serve,heif]'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import subprocess
@@ -42,7 +43,7 @@ class Environment:
         versions = {name: installed_version(name) for name in (*packages, *PACKAGES)}
         return Environment(
             date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-            processor=_processor(),
+            processor=processor_name(),
             threads=os.cpu_count() or 1,
             versions={
                 "derain": derain.__version__,
@@ -78,16 +79,24 @@ def environment_line(*packages: str) -> str:
     return str(Environment.now(*packages))
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """Return the name of the processor, or of its architecture if the system has none."""
+    return _processor_facts("model name") or platform.processor() or platform.machine()
+
+
+@functools.cache
+def processor_flags() -> frozenset[str]:
+    """Return the instructions of the CPU as Linux names them; none on other systems."""
+    return frozenset((_processor_facts("flags") or _processor_facts("Features")).split())
+
+
+def _processor_facts(name: str) -> str:
+    """Return one line about the first CPU; empty without it, and on other systems than Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    named = next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-    return named or platform.machine()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 def installed_version(package: str) -> str | None:

@@ -5,6 +5,7 @@
     ├── VideoError          a clip cannot be read or written
     ├── WeightsError        a model is unknown, or a weights file is unusable
     ├── EngineError         an inference engine or device is missing or rejects the network
+    │   └── UnsupportedNetworkError   other engines may run the network
     ├── DataError           a folder of training or test pictures is unusable
     ├── RecipeError         a training recipe has an unknown key or a value out of range
     ├── TrainingError       a training run cannot continue
@@ -43,6 +44,10 @@ class WeightsError(DerainError):
 
 class EngineError(DerainError):
     """An inference engine or a device that is missing or rejects the network."""
+
+
+class UnsupportedNetworkError(EngineError):
+    """A network that an inference engine does not support, while others may."""
 
 
 class DataError(DerainError):

@@ -15,7 +15,7 @@ from derain.cli.main import main
 from derain.errors import WeightsError
 from derain.export.export import export
 from derain.export.spandrel import write_spandrel
-from derain.network.exported_tensors import HEADS
+from derain.weights.exported_tensors import HEADS
 
 PACKAGE = Path(__file__).parents[2] / "integrations/spandrel/derain_spandrel/__init__.py"
 

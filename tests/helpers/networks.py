@@ -21,7 +21,10 @@ def perturb(network, by=0.05):
     return network
 
 
-def make_network(configuration=TINY):
-    """Build a perturbed generator in evaluation mode."""
+def make_network(configuration=TINY, *, by=0.05):
+    """Build a perturbed generator in evaluation mode.
+
+    With 16 channels and more, the values of the default grow far beyond those of a picture.
+    """
     torch.manual_seed(0)
-    return perturb(PLNLIN(configuration)).eval()
+    return perturb(PLNLIN(configuration), by).eval()

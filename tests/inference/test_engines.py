@@ -20,8 +20,11 @@ from derain.inference.engines import onnxruntime, openvino
 from derain.inference.engines.engine import ENGINES
 from derain.inference.engines.onnxruntime import OnnxRuntimeEngine
 
-BACKENDS = pytest.mark.parametrize("name", [name for name in ENGINES if name != "torch"])
-"""Those that run any ONNX network; tests/network/test_torch_engine.py is for the other one."""
+BACKENDS = pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+"""Those that run any ONNX network.
+
+tests/network/test_torch_engine.py and test_native_engine.py are for the others.
+"""
 
 
 @BACKENDS
@@ -144,7 +147,7 @@ def test_openvino_reports_another_precision_than_requested(networks, monkeypatch
 
 def test_unknown_engine_is_rejected(networks):
     with pytest.raises(
-        EngineError, match="unknown engine 'steam'; choose from openvino, onnxruntime"
+        EngineError, match="unknown engine 'steam'; choose from native, openvino, onnxruntime"
     ):
         open_engine(networks / "copying.onnx", engine="steam")
 
@@ -210,7 +213,7 @@ def test_engine_without_metadata_is_installed(name, monkeypatch):
     assert ENGINES[name].version()
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[name for name in ENGINES if name != "native"])
 def broken(request, monkeypatch, tmp_path) -> str:
     """An engine without one of its shared libraries, as in an incomplete frozen application."""
     (tmp_path / request.param).mkdir()

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -13,9 +15,12 @@ from safetensors.torch import load_file
 import derain.network
 from derain.errors import WeightsError
 from derain.export.export import export
-from derain.network.exported_tensors import HEADS, KEY, locate
+from derain.network.configuration import PAPER, PRESETS
+from derain.network.generator import PLNLIN
 from derain.network.weights_file import load_network, load_weights, save_weights
+from derain.weights.exported_tensors import HEADS, KEY, locate
 from derain.weights.library import SHIPPED, shipped_names
+from derain.weights.parameter_shapes import DEFAULTS, parameter_shapes
 
 
 def without_heads(tensors):
@@ -104,7 +109,7 @@ def rewrite_metadata(path, change):
 
 def test_tensor_that_the_graph_lacks_is_reported():
     with pytest.raises(ValueError, match=r"does not hold the parameter enter\.bias"):
-        locate({"enter.bias": torch.ones(3)}, {})
+        locate({"enter.bias": np.ones(3, np.float32)}, {})
 
 
 @pytest.mark.parametrize("name", shipped_names())
@@ -119,6 +124,33 @@ def test_each_shipped_model_is_stored_once(name):
 
         with safe_open(str(weights), framework="pt") as file:
             assert [key for key in file.keys() if not key.startswith(HEADS)] == []  # noqa: SIM118
+
+
+ODD = replace(
+    PAPER,
+    preset="odd",
+    channels=(16, 48, 32, 64),
+    stages=(1, 3, 2, 1),
+    unshuffle=4,
+    frames=5,
+    window_px=4,
+    shift_px=1,
+    attention_heads=2,
+    mlp_ratio=3,
+)
+
+
+@pytest.mark.parametrize("configuration", [*PRESETS.values(), TINY, ODD], ids=lambda c: c.preset)
+def test_shapes_follow_from_the_configuration(configuration):
+    with torch.device("meta"):
+        parameters = without_heads(PLNLIN(configuration).state_dict())
+    fields = json.loads(configuration.to_json())
+    expected = [(name, tuple(tensor.shape)) for name, tensor in parameters.items()]
+    assert list(parameter_shapes(fields)) == expected
+
+
+def test_defaults_of_older_exports_are_those_of_the_configuration():
+    assert {name: getattr(PAPER, name) for name in DEFAULTS} == DEFAULTS
 
 
 def metadata_of(path):

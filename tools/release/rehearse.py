@@ -1,6 +1,6 @@
 """Rehearse a release: `python tools/release/rehearse.py dist` (extra `release`).
 
-Builds sdist and wheel twice and compares them, checks their contents, and installs the wheel as
+Builds sdist and wheels twice and compares them, checks their contents, and installs the wheels as
 users do: in clean virtual environments of each Python, with the oldest and the newest supported
 numpy and Pillow, without network, into a folder, and without root.
 """
@@ -30,6 +30,9 @@ OLDEST = {"3.13": ("numpy==2.1.*", "pillow==11.3.*")}
 OLDEST_ELSEWHERE = ("numpy==1.26.*", "pillow==11.3.*")
 EXTRAS = "onnxruntime,video,heif,serve"
 NOBODY = 65534
+VARIABLE = "DERAIN_NATIVE"
+"""Environment variable that adds the engine `native` to the wheel (`hatch_build.py`)."""
+LIBRARY = "derain/native/libderain_avx512bf16.so"
 
 
 def main() -> None:
@@ -42,17 +45,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # readable for the user without root
-        wheel = build_twice(output, folder)
-        check_contents(wheel)
+        wheel, native = build_twice(output, folder)
+        check_contents(wheel, has_library=False)
+        check_contents(native, has_library=True)
         for python in arguments.python or list(interpreters()):
-            rehearse(python, wheel, folder)
+            rehearse(python, wheel, folder, native=native)
         check_newer_python(wheel, folder)
 
 
-def build_twice(output: Path, folder: Path) -> Path:
-    """Build the last commit into `output` and into `folder`; return the wheel.
+def build_twice(output: Path, folder: Path) -> tuple[Path, Path]:
+    """Build the last commit into `output` and into `folder`; return the wheels.
 
-    Exits if the two builds differ.
+    The first is for any system, the second has the engine `native`. Exits if the two builds differ.
     """
     source = folder / "source"
     source.mkdir()
@@ -62,31 +66,35 @@ def build_twice(output: Path, folder: Path) -> Path:
     environment = os.environ | {"SOURCE_DATE_EPOCH": commit_time}
     for target in (output, folder / "again"):
         shutil.rmtree(target, ignore_errors=True)
-        run(sys.executable, "-m", "build", "--outdir", target, cwd=source, env=environment)
+        for setting in ("0", "1"):
+            variables = environment | {VARIABLE: setting}
+            run(sys.executable, "-m", "build", "--outdir", target, cwd=source, env=variables)
     for path in sorted(output.iterdir()):
         first, second = (digest(file) for file in (path, folder / "again" / path.name))
         if first != second:
             sys.exit(f"{path.name}: two builds differ; look for dates and unsorted names")
         report(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, sha256 {first}, built twice")
     run(sys.executable, "-m", "twine", "check", "--strict", *output.iterdir())
-    (wheel,) = output.glob("*.whl")
-    return wheel
+    (wheel,), (native,) = (output.glob(f"*-{tag}.whl") for tag in ("none-any", "manylinux_*"))
+    return wheel, native
 
 
-def check_contents(wheel: Path) -> None:
-    """Exit if the wheel is too large, or lacks a part of the package."""
+def check_contents(wheel: Path, *, has_library: bool) -> None:
+    """Exit if the wheel is too large, or has other parts of the package than it should."""
     names = zipfile.ZipFile(wheel).namelist()
     for needed in ("weights/models/best.onnx", "serve/page/index.html", "py.typed"):
         if f"derain/{needed}" not in names:
             sys.exit(f"{wheel.name}: lacks derain/{needed}")
+    if (LIBRARY in names) != has_library:
+        sys.exit(f"{wheel.name}: {'lacks' if has_library else 'has'} {LIBRARY}")
     if wheel.stat().st_size > LIMIT_MB * 1e6:
         sys.exit(f"{wheel.name}: is larger than {LIMIT_MB} MB; is a model stored twice?")
     models = [Path(name).name for name in names if "/weights/models/" in name]
     report(f"{wheel.name}: {', '.join(models)} and the page, below {LIMIT_MB} MB")
 
 
-def rehearse(python: str, wheel: Path, folder: Path) -> None:
-    """Install the wheel in each way that users have, with one interpreter."""
+def rehearse(python: str, wheel: Path, folder: Path, *, native: Path) -> None:
+    """Install the wheels in each way that users have, with one interpreter."""
     version = run(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
     wheels = folder / f"wheels-{version}"
     readable_python = readable(python, version, folder)
@@ -96,6 +104,9 @@ def rehearse(python: str, wheel: Path, folder: Path) -> None:
     pip(venv, "install", "--no-index", "--find-links", wheels, f"derain[{EXTRAS}]")
     restore(venv, folder, env=libraries, user=NOBODY)
     report(f"Python {version}: newest requirements, extras {EXTRAS}, no network, no root")
+    pip(venv, "install", "--no-index", "--no-deps", "--force-reinstall", native)
+    restore(venv, folder, env=libraries, user=NOBODY)
+    report(f"Python {version}: with the engine native, no root")
     venv = create_venv(python, folder / f"oldest-{version}")
     oldest = OLDEST.get(version, OLDEST_ELSEWHERE)
     pip(venv, "install", wheel, *oldest)

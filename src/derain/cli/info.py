@@ -24,13 +24,13 @@ def info() -> None:
 
     from derain import __version__
     from derain.cli.console import plain_console
-    from derain.environment import installed_version
+    from derain.environment import installed_version, processor_flags
 
     console = plain_console()
-    instructions = ", ".join(_instructions()) or "unknown instructions"
+    instructions = [name for name in INSTRUCTIONS if name in processor_flags()]
     for line in (
         f"derain {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"processor: {os.cpu_count()} threads, {instructions}",
+        f"processor: {os.cpu_count()} threads, {', '.join(instructions) or 'unknown instructions'}",
         ", ".join(f"{name} {installed_version(name) or 'not installed'}" for name in PACKAGES),
     ):
         console.print(line, markup=False)
@@ -52,7 +52,7 @@ def _engines() -> Table:
 
 def _describe_devices(backend: EngineBackend) -> str:
     if backend.version() is None:
-        return f"pip install '{backend.requirement}'"
+        return backend.explain_absence() or f"pip install '{backend.requirement}'"
     try:
         return ", ".join(backend.devices())
     except EngineError as error:
@@ -79,15 +79,3 @@ def _card_lines(card: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{key}, {name}: {psnr:.2f} dB / {ssim:.4f}"
         else:
             yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
-
-
-def _instructions() -> list[str]:
-    """Return the names in INSTRUCTIONS that the CPU has; none on other systems than Linux."""
-    from pathlib import Path
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
-    flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
-    return [name for name in INSTRUCTIONS if name in flags]

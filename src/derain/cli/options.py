@@ -74,7 +74,7 @@ class Network:
     model
         Name of a model (`derain info` lists them), or path of a weights file.
     engine
-        Library that runs the network. Default: the first one that is installed.
+        Library that runs the network. Default: the first one that supports it on this machine.
     device
         Device that runs the network; `derain info` lists those of this machine.
     precision
@@ -92,7 +92,7 @@ class Network:
     """
 
     model: Annotated[str, Parameter(name=["--model", "-m"])] = DEFAULT
-    engine: Literal["openvino", "onnxruntime", "torch"] | None = None
+    engine: Literal["native", "openvino", "onnxruntime", "torch"] | None = None
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] | None = None
     threads: Annotated[int | None, Parameter(validator=Positive)] = None

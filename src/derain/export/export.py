@@ -21,9 +21,9 @@ from derain.export.onnx_graph import OnnxGraph
 from derain.files.atomic import atomic_write, writing
 from derain.files.messages import explain_read_error
 from derain.files.paths import exists
-from derain.network.exported_tensors import HEADS, KEY, locate
 from derain.network.generator import PLNLIN
 from derain.network.weights_file import FORMAT, save_weights
+from derain.weights.exported_tensors import HEADS, KEY, locate
 from derain.weights.headers import read_safetensors_metadata
 
 CONTRACT = (
@@ -37,6 +37,8 @@ TESTED_SIZES = ((112, 112), (1, 1), (7, 300), (57, 111), (321, 481))
 
 They are whole windows, one pixel, a strip, one pixel over, and a picture of BSDS500.
 """
+GRAPH_ENGINES = ("openvino", "onnxruntime")
+"""Engines that run the graph of a file; others take its parameters alone."""
 
 
 def export(
@@ -102,13 +104,14 @@ def build(network: PLNLIN, *, card: Mapping[str, Any], half: bool = True) -> byt
     graph = OnnxGraph(half=half, frames=network.configuration.frames)
     with torch.no_grad():
         restored = NetworkGraph(graph, network).generator()
+    tensors = {name: x.detach().float().cpu().numpy() for name, x in network.state_dict().items()}
     metadata = {
         "derain.format": FORMAT,
         "derain.configuration": network.configuration.to_json(),
         "derain.multiple_px": str(network.configuration.multiple_px),
         "derain.frames": str(network.configuration.frames),
         "derain.card": json.dumps(card),
-        KEY: locate(network.state_dict(), graph.arrays()),
+        KEY: locate(tensors, graph.arrays()),
     }
     frames = network.configuration.frames
     contract = CONTRACT.format(
@@ -126,10 +129,14 @@ def largest_differences(
 ) -> dict[tuple[int, int], float]:
     """Return the largest absolute difference between PyTorch and the exported network by size.
 
-    Both compute in float32 on noise of each of `sizes`, (height, width).
+    Both compute in float32 on noise of each of `sizes`, (height, width). Raises EngineError if none
+    of GRAPH_ENGINES is installed and `engine` is None.
     """
-    from derain.inference.engines.engine import open_engine
+    from derain.inference.engines.engine import ENGINES, open_engine
 
+    if engine is None:
+        installed = [name for name in GRAPH_ENGINES if ENGINES[name].version() is not None]
+        engine = (installed or GRAPH_ENGINES)[0]
     exported = open_engine(Path(path), engine=engine, precision="float32")
     network.eval()
     rng = np.random.default_rng(0)

@@ -9,8 +9,8 @@ from safetensors.torch import save
 
 from derain.errors import WeightsError
 from derain.files.atomic import atomic_write, writing
-from derain.network.exported_tensors import HEADS
 from derain.network.weights_file import load_weights
+from derain.weights.exported_tensors import HEADS
 
 SUFFIX = ".safetensors"
 CONFIGURATION = "derain.configuration"

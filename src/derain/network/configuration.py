@@ -14,7 +14,7 @@ LEGACY_DEFAULTS = {"normalised_content": False}
 LEVELS = 4
 """Section 3.1: four scales, each half the size of the one before."""
 UNSHUFFLE = (1, 2, 4)
-"""Sides of squares for which the exported network has a layout (`exported_tensors`)."""
+"""Sides of squares for which the exported network has a layout (`derain.weights`)."""
 
 
 @dataclass(frozen=True)

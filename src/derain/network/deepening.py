@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from derain.network.configuration import PLNLINConfiguration
-from derain.network.exported_tensors import HEADS
 from derain.network.generator import PLNLIN
+from derain.weights.exported_tensors import HEADS
 
 LAST_LAYERS = (".second.", ".projection.", ".mlp.2.", ".scale.", ".shift.")
 """Parts of the names of layers that end a residual branch or a path of an SFT."""

@@ -19,10 +19,10 @@ from derain.errors import WeightsError
 from derain.files.atomic import atomic_write, writing
 from derain.files.paths import is_file
 from derain.network.configuration import PLNLINConfiguration
-from derain.network.exported_tensors import HEADS, KEY, read_tensors
 from derain.network.generator import PLNLIN
 from derain.network.run_files import STATE, WEIGHTS
 from derain.weights import library
+from derain.weights.exported_tensors import HEADS, KEY, read_tensors
 from derain.weights.headers import read_onnx_metadata
 
 FORMAT = str(library.FORMAT)
@@ -119,7 +119,12 @@ def _load_exported(path: Path) -> Weights:
         )
     try:
         configuration = PLNLINConfiguration.from_json(header["derain.configuration"])
-        tensors = read_tensors(path, header[KEY], configuration)
+        with torch.device("meta"):
+            parameters = PLNLIN(configuration).state_dict()
+        shapes = [(name, tuple(x.shape)) for name, x in parameters.items()]
+        kept = [(name, shape) for name, shape in shapes if not name.startswith(HEADS)]
+        arrays = read_tensors(path, header[KEY], kept)
+        tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
         return configuration, tensors, json.loads(header["derain.card"])
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(

@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import BinaryIO
 
+from derain.weights.protobuf import LENGTH_DELIMITED, VARINT, read_fields
+
 IR_VERSION, MODEL_VERSION, GRAPH, METADATA_PROPS = 1, 5, 7, 14
 """Fields of an ONNX `ModelProto` (onnx.proto); the last one has (key, value) pairs of text."""
 NUMBERS = {IR_VERSION, MODEL_VERSION}
@@ -18,8 +20,6 @@ MAX_HEADER_BYTES = 100_000_000
 """Limit of the safetensors format."""
 INVALID = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
 """Exceptions for headers that are JSON, but not of safetensors; an offset can be infinite."""
-VARINT, LENGTH_DELIMITED = 0, 2
-"""Wire types of Protocol Buffers."""
 
 
 def read_onnx_metadata(path: Path) -> dict[str, str]:
@@ -28,24 +28,14 @@ def read_onnx_metadata(path: Path) -> dict[str, str]:
     Raises ValueError if it is not an ONNX file or is truncated, and OSError from the disk.
     """
     metadata, fields = {}, set()
-    size_bytes = path.stat().st_size
     with path.open("rb") as file:
-        while file.tell() < size_bytes:
-            field, wire_type = divmod(_read_varint(file), 8)
-            fields.add(field)
-            if wire_type == VARINT and field in NUMBERS:
-                _read_varint(file)
-            elif wire_type == LENGTH_DELIMITED and field in MESSAGES:
-                length = _read_varint(file)
-                if file.tell() + length > size_bytes:
-                    raise ValueError("truncated, or not an ONNX file")
-                if field == METADATA_PROPS:
-                    key, value = _read_pair(file, end=file.tell() + length)
-                    metadata[key] = value
-                else:
-                    file.seek(length, 1)
-            else:
+        for field, wire_type, value in read_fields(file, end=path.stat().st_size):
+            if field not in (NUMBERS if wire_type == VARINT else MESSAGES):
                 raise ValueError("not an ONNX file")
+            fields.add(field)
+            if field == METADATA_PROPS:
+                key, text = _read_pair(file, end=file.tell() + value)
+                metadata[key] = text
     if not fields >= {IR_VERSION, GRAPH}:  # OpenVINO would try it as a file of other libraries
         raise ValueError("not an ONNX file")
     return metadata
@@ -81,24 +71,9 @@ def read_safetensors_metadata(path: Path) -> dict[str, str]:
 
 def _read_pair(file: BinaryIO, *, end: int) -> tuple[str, str]:
     """Read a `StringStringEntryProto`: field 1 is the key, field 2 the value."""
-    texts = {}
-    while file.tell() < end:
-        field = _read_varint(file) // 8
-        length = _read_varint(file)
-        if file.tell() + length > end:
-            raise ValueError("truncated, or not an ONNX file")
-        texts[field] = file.read(length).decode()
+    texts = {
+        field: file.read(length).decode()
+        for field, wire_type, length in read_fields(file, end=end)
+        if wire_type == LENGTH_DELIMITED
+    }
     return texts.get(1, ""), texts.get(2, "")
-
-
-def _read_varint(file: BinaryIO) -> int:
-    """Read a number in groups of seven bits, lowest first; the eighth bit marks a continuation."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            break
-        value |= (byte[0] & 127) << shift
-        if byte[0] < 128:
-            return value
-    raise ValueError("truncated, or not an ONNX file")

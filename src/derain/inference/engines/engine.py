@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from derain.errors import EngineError
-from derain.inference.engines import onnxruntime, openvino, pytorch
+from derain.errors import EngineError, UnsupportedNetworkError
+from derain.inference.engines import native, onnxruntime, openvino, pytorch
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -21,7 +21,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Library that runs the network: `openvino`, `onnxruntime` or `torch`."""
+        """Library that runs the network: `native`, `openvino`, `onnxruntime` or `torch`."""
 
     @property
     def device(self) -> str:
@@ -60,13 +60,24 @@ class EngineBackend:
     version: Callable[[], str | None]
     """Returns None if the library is not installed."""
     devices: Callable[[], tuple[str, ...]]
-    requirement: str
+    requirement: str = "derain"
     """Argument of `pip install`."""
     precisions: tuple[str, ...] = PRECISIONS
     """Precisions that can be requested."""
+    is_preferred: Callable[[], bool] = lambda: True
+    """Returns False if this machine runs the network faster in engines further down."""
+    explain_absence: Callable[[], str | None] = lambda: None
+    """Returns why this machine does not have the engine, if `pip install` would not help."""
 
 
 ENGINES = {
+    "native": EngineBackend(
+        native.NativeEngine,
+        native.version,
+        native.devices,
+        is_preferred=native.is_preferred,
+        explain_absence=native.explain_absence,
+    ),
     "openvino": EngineBackend(
         openvino.OpenVinoEngine, openvino.version, openvino.devices, requirement="openvino"
     ),
@@ -92,12 +103,13 @@ def open_engine(
     threads: int | None = None,
     precision: str | None = None,
 ) -> Engine:
-    """Load an exported network into `engine`, or into the first installed one that has `device`.
+    """Load an exported network into `engine`, or into the first installed one that can run it.
 
-    `threads` limits the CPU threads; None leaves the number to the engine. `precision` is float32
-    or bfloat16; None means bfloat16 if the CPU has instructions for it and the engine uses them,
-    which is faster. In `small`, the two agree to 64 dB on photos and 56 dB on noise. Raises
-    EngineError for an unavailable engine, device or precision, and lists the available ones.
+    That engine has `device` and supports the network; those that are not preferred on this machine
+    come last. `threads` limits the CPU threads; None leaves the number to the engine. `precision`
+    is float32 or bfloat16; None means bfloat16 if the CPU has instructions for it and the engine
+    uses them, which is faster. In `small`, the two agree to 64 dB on photos and 56 dB on noise.
+    Raises EngineError for an unavailable engine, device or precision, and lists the available ones.
     """
     if engine is not None and engine not in ENGINES:
         raise EngineError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}")
@@ -109,20 +121,28 @@ def open_engine(
         names = [engine]
     else:
         names = [name for name, backend in ENGINES.items() if backend.version() is not None]
+        names.sort(key=lambda name: not ENGINES[name].is_preferred())
+    unsupported = None
     for name in names or ["openvino"]:
         backend = ENGINES[name]
         if backend.version() is None:
             raise EngineError(
-                f"the engine {name} is not installed; "
+                backend.explain_absence()
+                or f"the engine {name} is not installed; "
                 f"install it with `pip install '{backend.requirement}'`"
             )
         if device.lower() in backend.devices():
-            return backend.open(
-                onnx_path,
-                device=device.lower(),
-                threads=threads,
-                precision=precision,
-            )
+            try:
+                return backend.open(
+                    onnx_path,
+                    device=device.lower(),
+                    threads=threads,
+                    precision=precision,
+                )
+            except UnsupportedNetworkError as error:
+                unsupported = error
+    if unsupported is not None:
+        raise unsupported
     available = "; ".join(f"{name} has {', '.join(ENGINES[name].devices())}" for name in names)
     subject = "no installed engine has a" if engine is None else f"{engine} has no"
     raise EngineError(

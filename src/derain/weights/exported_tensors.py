@@ -8,18 +8,16 @@ it. The hierarchical heads are not part of an exported network.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from math import isqrt, prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from derain.network.configuration import PLNLINConfiguration
-from derain.network.generator import PLNLIN
-from derain.network.swin import relative_position_index
+from derain.weights.onnx_initialisers import read_initialisers
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -31,21 +29,22 @@ HEADS = "heads."
 POSITION = "position_bias"
 PARTS = 3
 """Queries, keys and values."""
+MAX_VALUES = 2**27
+"""Parameters of one network, 512 MiB: a damaged file can name one stored tensor many times."""
 
 
-def locate(tensors: Mapping[str, Tensor], initialisers: Mapping[str, Array]) -> str:
+def locate(tensors: Mapping[str, Array], initialisers: Mapping[str, Array]) -> str:
     """Return the value of KEY: where each of `tensors` is among the initialisers of a graph.
 
-    A tensor is found by its values, in the dtype of the graph. Raises ValueError if one is not
-    there.
+    A tensor, float32, is found by its values, in the dtype of the graph. Raises ValueError if one
+    is not there.
     """
     stored = {(array.dtype.str, array.tobytes()): name for name, array in initialisers.items()}
-    places = {}
-    for name, tensor in tensors.items():
-        if name.startswith(HEADS):
-            continue
-        values = tensor.detach().float().cpu().numpy()
-        places[name] = _place(name, values, stored)
+    places = {
+        name: _place(name, values, stored)
+        for name, values in tensors.items()
+        if not name.startswith(HEADS)
+    }
     return json.dumps(places, separators=(",", ":"))
 
 
@@ -59,27 +58,57 @@ def _place(name: str, values: Array, stored: Mapping[tuple[str, bytes], str]) ->
     raise ValueError(f"the graph does not hold the parameter {name} in any known layout")
 
 
-def read_tensors(path: Path, places: str, configuration: PLNLINConfiguration) -> dict[str, Tensor]:
-    """Return the parameters in an exported network by name, in float32; `places` is that of KEY.
+def read_tensors(
+    path: Path, places: str, shapes: Iterable[tuple[str, Shape]]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the parameters in an exported network by name, in float32 and the order of `shapes`.
 
-    Raises ValueError, KeyError or TypeError if `places` does not fit the file, and OSError.
+    `places` is the value of KEY, `shapes` are the names and shapes that the configuration gives.
+    Raises ValueError if `places` does not fit them or the file, and OSError.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        graph = onnx.load(path).graph
-    except DecodeError as error:
-        raise ValueError("not an ONNX file") from error
-    initialisers = {tensor.name: tensor for tensor in graph.initializer}
-    with torch.device("meta"):
-        shapes = {name: tuple(p.shape) for name, p in PLNLIN(configuration).state_dict().items()}
-    tensors = {}
-    for name, (layout, parts) in json.loads(places).items():
-        arrays = [onnx.numpy_helper.to_array(initialisers[part]) for part in parts]
-        values = LAYOUTS[layout][1](arrays, shapes[name])
-        tensors[name] = torch.from_numpy(np.array(values, np.float32, order="C"))
+    located = _parse(places)
+    arrays = read_initialisers(path, {*chain.from_iterable(parts for _, parts in located.values())})
+    tensors: dict[str, NDArray[np.float32]] = {}
+    total = 0
+    for name, shape in shapes:
+        if name not in located:
+            raise ValueError(f"the parameter {name} is missing")
+        layout, parts = located[name]
+        total += prod(shape)
+        stored = [arrays[part] for part in parts if part in arrays]
+        if (
+            len(stored) != len(parts)
+            or len(parts) != (PARTS if layout.startswith("parts") else 1)
+            or not _fits(layout, name, shape)
+            or sum(array.size for array in stored) != _stored_size(layout, shape)
+            or total > MAX_VALUES
+        ):
+            raise ValueError(f"the parameter {name} does not fit the network")
+        tensors[name] = np.array(LAYOUTS[layout][1](stored, shape), np.float32, order="C")
+    if unknown := located.keys() - tensors.keys():
+        raise ValueError(f"the network has no parameter {min(unknown)}")
     return tensors
+
+
+def _parse(places: str) -> dict[str, tuple[str, list[str]]]:
+    """Return layout and initialisers of each parameter. Raises ValueError."""
+    try:
+        located = {
+            name: (str(layout), [str(part) for part in parts])
+            for name, (layout, parts) in json.loads(places).items()
+        }
+    except (AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(f"{KEY} is not a list of places") from error
+    if unknown := sorted({layout for layout, _ in located.values()} - LAYOUTS.keys()):
+        raise ValueError(f"{KEY} has the unknown layout {unknown[0]}")
+    return located
+
+
+def _stored_size(layout: str, shape: Shape) -> int:
+    """Return the number of values that a layout stores for a parameter."""
+    if layout == "expanded":
+        return shape[1] * _window_px(shape[0]) ** 4
+    return prod(shape)
 
 
 def _fits(layout: str, name: str, shape: Shape) -> bool:
@@ -110,8 +139,21 @@ def _table(arrays: Sequence[Array], shape: Shape) -> Array:
 
 
 def _position_index(entries: int) -> NDArray[np.int64]:
-    window_px = (round(entries**0.5) + 1) // 2
-    return relative_position_index(window_px).flatten().numpy()
+    """Return the row of the table for each two pixels of a window, (window_px ** 4,).
+
+    It is `derain.network.swin.relative_position_index`, flattened.
+    """
+    window_px = _window_px(entries)
+    row, column = np.divmod(np.arange(window_px**2), window_px)
+    rows_apart = row[:, None] - row + window_px - 1
+    columns_apart = column[:, None] - column + window_px - 1
+    index: NDArray[np.int64] = rows_apart * (2 * window_px - 1) + columns_apart
+    return index.ravel()
+
+
+def _window_px(entries: int) -> int:
+    """Return the side of the window that has so many offsets between its pixels."""
+    return (isqrt(entries) + 1) // 2
 
 
 def _unshuffled(side: int) -> tuple[Encode, Decode]:
