@@ -21,7 +21,7 @@ from derain.inference import open_engine
 from derain.inference.engines import native
 from derain.inference.engines.engine import ENGINES
 from derain.inference.engines.native import NativeEngine
-from derain.native.build import INSTRUCTION_SETS
+from derain.native.build import INSTRUCTION_SETS, X86_64_V3
 from derain.network import PLNLIN, PLNLINConfiguration
 from derain.weights import find
 from derain.weights.exported_tensors import KEY
@@ -77,10 +77,11 @@ def as_array(pointer, kind, shape):
 
 @pytest.fixture
 def library(monkeypatch, tmp_path):
-    """An installed library that this processor can run."""
+    """Installed libraries, and a processor that can run them."""
     library = TorchLibrary()
     (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / INSTRUCTION_SETS[0].file_name).touch()
+    for each in INSTRUCTION_SETS:
+        (tmp_path / "lib" / each.file_name).touch()
     monkeypatch.setattr(native, "FOLDER", tmp_path / "lib")
     monkeypatch.setattr(native, "processor_flags", lambda: FLAGS)
     monkeypatch.setattr(native, "load_library", lambda path: library)
@@ -202,32 +203,27 @@ def test_network_is_closed_once_without_references(library, exported):
     assert library.closed == [1]
 
 
-def test_network_is_opened_again_after_a_fork(library, exported, monkeypatch):
-    """The threads of the library do not survive it, and closing the network would wait for them."""
-    engine, rainy = NativeEngine(exported), np.zeros((1, 3, 7, 9), np.float32)
-    process = os.getpid()
-    monkeypatch.setattr(os, "getpid", lambda: process + 1)
-    engine(rainy)
-    engine(rainy)
-    assert len(library.opened) == 2
-    del engine
-    gc.collect()
-    assert library.closed == [2]
-
-
 def test_it_is_the_default(library, exported):
     assert open_engine(exported).name == "native"
 
 
 @pytest.mark.parametrize(
-    ("flags", "size"),
-    [(FLAGS | {"amx_bf16"}, 1), (FLAGS - {"avx512_bf16"}, 0)],
-    ids=["matrix unit", "no bfloat16"],
+    "flags",
+    [FLAGS | {"amx_bf16"}, FLAGS - {"avx512_bf16"}, X86_64_V3 - {"fma"}],
+    ids=["matrix unit", "no bfloat16", "no AVX2"],
 )
-def test_other_processors_have_another_default(library, exported, monkeypatch, flags, size):
+def test_other_processors_have_another_default(library, exported, monkeypatch, flags):
     monkeypatch.setattr(native, "processor_flags", lambda: flags)
     assert open_engine(exported).name == "openvino"
-    assert (ENGINES["native"].version() is not None) == bool(size)
+    assert (ENGINES["native"].version() is None) == ("fma" not in flags)
+
+
+def test_it_is_the_default_with_avx2_alone(library, exported, monkeypatch):
+    monkeypatch.setattr(native, "processor_flags", lambda: X86_64_V3)
+    engine = open_engine(exported)
+    assert (engine.name, engine.precision) == ("native", "float32")
+    with pytest.raises(EngineError, match="no bfloat16 on this processor; use --precision float32"):
+        open_engine(exported, engine="native", precision="bfloat16")
 
 
 def test_it_is_the_last_resort_with_a_matrix_unit(library, exported, monkeypatch):
@@ -333,7 +329,7 @@ def test_missing_library_is_reported_with_the_remedy(library, exported, monkeypa
 
 def test_unsuitable_processor_is_reported_with_the_remedy(library, exported, monkeypatch):
     monkeypatch.setattr(native, "processor_flags", lambda: frozenset({"neon"}))
-    with pytest.raises(EngineError, match=r"needs .* AVX512_BF16; use --engine openvino"):
+    with pytest.raises(EngineError, match=r"needs .* AVX2; use --engine openvino"):
         open_engine(exported, engine="native")
 
 
@@ -361,4 +357,4 @@ def test_info_lists_the_engine(library, monkeypatch):
 
     assert _describe_devices(ENGINES["native"]) == "cpu"
     monkeypatch.setattr(native, "processor_flags", lambda: frozenset())
-    assert "AVX512_BF16" in _describe_devices(ENGINES["native"])
+    assert "AVX2" in _describe_devices(ENGINES["native"])

@@ -30,6 +30,7 @@ FLAGS = (
     "-static-libstdc++",
     "-static-libgcc",
     "-pthread",
+    "-s",  # no names for a debugger
 )
 GLIBC = re.compile(rb"\0GLIBC_2\.(\d+)(?:\.\d+)?(?=\0)")
 """A version of glibc's symbols, in the table of names of a shared library."""
@@ -64,6 +65,9 @@ INSTRUCTION_SETS = (
         flags=("-march=x86-64-v4", "-mavx512bf16"),
         needed=X86_64_V4 | {"avx512_bf16"},
         precisions=("bfloat16", "float32"),
+    ),
+    InstructionSet(
+        "avx2", flags=("-march=x86-64-v3",), needed=X86_64_V3, precisions=("float32",)
     ),
 )
 """The best first. All sources are compiled for each of them."""

@@ -1,4 +1,4 @@
-"""The network in derain's own C++ (`derain.native`), for processors that multiply bfloat16.
+"""The network in derain's own C++ (`derain.native`), for processors with AVX2.
 
 The library computes a PLNLIN from its parameters, which an export of derain names; it knows no
 other graphs.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
-import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -32,9 +31,11 @@ ABI = 1
 """Version of the library's functions."""
 CODES = {"float32": 0, "bfloat16": 1}
 """Precisions, as the library numbers them."""
-BYTES_PER_PX = {"float32": 400, "bfloat16": 200}
+BYTES_PER_PX = {"float32": 420, "bfloat16": 220}
 """Memory of the preset `small` per pixel."""
 COLOURS = 3
+FRAMES = 9
+"""Index of the number of frames in a shape."""
 LEVELS, WINDOW_PX = 4, 7
 OF_EACH_LEVEL: Mapping[str, Sequence[Any]] = {
     "channels": range(16, 64 + 1, 16),
@@ -54,8 +55,8 @@ SUPPORTED: Mapping[str, Sequence[Any]] = {
 """Other values that it supports."""
 MAX_CHARACTERS = 60
 """Length of a value in a message."""
-MATRIX_UNIT = "amx_bf16"
-"""Instructions for which OpenVINO has code, and this library none."""
+MATRIX_UNIT, AVX512 = "amx_bf16", "avx512f"
+"""Instructions for which OpenVINO has code, and this library none or not on its own."""
 
 
 class NativeEngine:
@@ -88,10 +89,23 @@ class NativeEngine:
                 f"the engine native has no {precision} on this processor; "
                 f"use --precision {instructions.precisions[0]}, or --engine openvino"
             )
-        self._path, self._threads = onnx_path, threads or available_cores()
-        self._shape, self._parameters = read_network(onnx_path)
+        shape, parameters = read_network(onnx_path)
+        self._frames = int(shape[FRAMES])
         self._library = load_library(library_path)
-        self._open()
+        self._handle = self._library.derain_native_open(
+            _pointer(shape),
+            _pointer(parameters),
+            parameters.size,
+            CODES[self.precision],
+            threads or available_cores(),
+        )
+        if not self._handle:
+            raise UnsupportedNetworkError(
+                f"{onnx_path}: the engine native does not support the network, or memory ran "
+                "out; use --engine openvino"
+            )
+        closing = weakref.finalize(self, self._library.derain_native_close, self._handle)
+        closing.atexit = False  # another thread may be restoring when the process ends
         self._lock = threading.Lock()
         self.device = f"{device} ({processor_name()}), {self.precision}"
         self.bytes_per_px = self.one_size_bytes_per_px = BYTES_PER_PX[self.precision]
@@ -101,7 +115,7 @@ class NativeEngine:
     ) -> NDArray[np.float32]:
         """See `Engine`."""
         size = "x".join(str(side) for side in rainy.shape[:1:-1])
-        channels = COLOURS * int(self._shape[-3])
+        channels = COLOURS * self._frames
         if rainy.ndim != 4 or rainy.shape[1] != channels or 0 in rainy.shape:
             raise EngineError(
                 f"the engine native failed on {size} pixels (its input has the shape "
@@ -109,8 +123,6 @@ class NativeEngine:
             )
         count, _, height, width = rainy.shape
         with self._lock:
-            if self._process != os.getpid():  # the threads of the library do not survive a fork
-                self._open()
             try:
                 rainy = np.ascontiguousarray(rainy, np.float32)
                 restored = np.empty((count, COLOURS, height, width), np.float32)
@@ -126,24 +138,6 @@ class NativeEngine:
             )
         return restored
 
-    def _open(self) -> None:
-        """Give shape and parameters to the library. Raises UnsupportedNetworkError."""
-        handle = self._library.derain_native_open(
-            _pointer(self._shape),
-            _pointer(self._parameters),
-            self._parameters.size,
-            CODES[self.precision],
-            self._threads,
-        )
-        if not handle:
-            raise UnsupportedNetworkError(
-                f"{self._path}: the engine native does not support the network, or memory ran "
-                "out; use --engine openvino"
-            )
-        self._handle, self._process = handle, os.getpid()
-        closing = weakref.finalize(self, _close, self._library, handle, self._process)
-        closing.atexit = False  # another thread may be restoring when the process ends
-
 
 def version() -> str | None:
     """Return the version of derain, or None if no library of its own runs on this processor."""
@@ -156,12 +150,15 @@ def devices() -> tuple[str, ...]:
 
 
 def is_preferred() -> bool:
-    """True if the engine is the default where it can run: in bfloat16, without a matrix unit."""
-    found = find_library()
+    """True if the engine is the default where it can run.
+
+    OpenVINO has code for the matrix unit, and for AVX-512 in float32.
+    """
+    found, flags = find_library(), processor_flags()
     return (
         found is not None
-        and "bfloat16" in found[0].precisions
-        and MATRIX_UNIT not in processor_flags()
+        and MATRIX_UNIT not in flags
+        and ("bfloat16" in found[0].precisions or AVX512 not in flags)
     )
 
 
@@ -169,7 +166,7 @@ def explain_absence() -> str:
     """Return why this machine does not have the engine, and the remedy."""
     if not any(each.needed <= processor_flags() for each in INSTRUCTION_SETS):
         return (
-            "the engine native needs Linux and a processor with AVX512_BF16; use --engine openvino"
+            "the engine native needs Linux and a processor with AVX2; use --engine openvino"
         )
     return (
         "the engine native is not installed; install derain for Linux on x86-64, or its sources "
@@ -280,9 +277,3 @@ def _is_among(value: Any, allowed: Sequence[Any]) -> bool:
 
 def _pointer(array: NDArray[Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
-
-
-def _close(library: Any, handle: int, process: int) -> None:
-    """Close a network in the process that opened it; a fork has none of its threads."""
-    if process == os.getpid():
-        library.derain_native_close(handle)
