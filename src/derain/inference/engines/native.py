@@ -31,7 +31,7 @@ ABI = 1
 """Version of the library's functions."""
 CODES = {"float32": 0, "bfloat16": 1}
 """Precisions, as the library numbers them."""
-BYTES_PER_PX = {"float32": 420, "bfloat16": 220}
+BYTES_PER_PX = {"float32": 450, "bfloat16": 250}
 """Memory of the preset `small` per pixel."""
 COLOURS = 3
 FRAMES = 9
