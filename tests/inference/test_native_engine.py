@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
-import os
 import threading
 from dataclasses import replace
 

@@ -66,9 +66,7 @@ INSTRUCTION_SETS = (
         needed=X86_64_V4 | {"avx512_bf16"},
         precisions=("bfloat16", "float32"),
     ),
-    InstructionSet(
-        "avx2", flags=("-march=x86-64-v3",), needed=X86_64_V3, precisions=("float32",)
-    ),
+    InstructionSet("avx2", flags=("-march=x86-64-v3",), needed=X86_64_V3, precisions=("float32",)),
 )
 """The best first. All sources are compiled for each of them."""
 

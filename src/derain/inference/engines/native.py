@@ -165,9 +165,7 @@ def is_preferred() -> bool:
 def explain_absence() -> str:
     """Return why this machine does not have the engine, and the remedy."""
     if not any(each.needed <= processor_flags() for each in INSTRUCTION_SETS):
-        return (
-            "the engine native needs Linux and a processor with AVX2; use --engine openvino"
-        )
+        return "the engine native needs Linux and a processor with AVX2; use --engine openvino"
     return (
         "the engine native is not installed; install derain for Linux on x86-64, or its sources "
         "with DERAIN_NATIVE=1 in the environment, or use --engine openvino"
